@@ -1,0 +1,72 @@
+# Everything a developer runs. `make help` lists it; the virtual environment is made when needed.
+
+VENV ?= .venv
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
+	done)
+BIN := $(VENV)/bin
+SOURCES := audit_events indexer agent webapi node indelible examples tests bench
+PROJECTS := pyproject.toml packaging/indelible-events/pyproject.toml
+
+# Whoever only wants to see it running needs no linters.
+$(VENV)/.up: $(PROJECTS)
+	$(call install,-e ./packaging/indelible-events -e '.[node]')
+
+$(VENV)/.dev: $(PROJECTS)
+	$(call install,-e ./packaging/indelible-events -e '.[dev]')
+	@touch $(VENV)/.up
+
+define install
+@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found" >&2; \
+	echo "next: install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+@echo "Installing into $(VENV) ($$($(BIN)/python --version))"
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(1)
+@touch $@
+endef
+
+# Prints how long a part took, and ends where it failed.
+define timed
+@begun=$$SECONDS; echo "== $(1)"; \
+	if $(2); then echo "== $(1): $$((SECONDS - begun)) s"; \
+	else code=$$?; echo "== $(1): FAILED after $$((SECONDS - begun)) s"; exit $$code; fi
+endef
+
+.PHONY: help up test test-fast lint bench build clean
+
+help: ## What there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(VENV)/.up ## Run all of it in this terminal; ARGS="--no-example" and the like
+	@exec $(BIN)/indelible up $(ARGS)
+
+lint: $(VENV)/.dev ## Lint, format, types, imports
+	$(call timed,ruff check,$(BIN)/ruff check .)
+	$(call timed,ruff format,$(BIN)/ruff format --check .)
+	$(call timed,mypy,$(BIN)/mypy)
+	$(call timed,pyright,$(BIN)/pyright --pythonpath $(BIN)/python)
+	$(call timed,lint-imports,$(BIN)/lint-imports)
+
+test-fast: $(VENV)/.dev ## The tests that need no OpenSearch
+	$(call timed,fast tests,$(BIN)/pytest -q -m 'not slow and not opensearch')
+
+test: lint ## Everything: lint, all tests, and the wheels in an empty environment
+	$(call timed,tests,$(BIN)/pytest -q --ignore=tests/test_distributions.py)
+	$(call timed,wheels,$(BIN)/pytest -q tests/test_distributions.py)
+
+bench: $(VENV)/.dev ## The measurements
+	$(call timed,bench,$(BIN)/python -m bench)
+
+build: $(VENV)/.dev ## Both wheels, into dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --wheel --outdir dist packaging/indelible-events
+	@$(BIN)/python -m build --wheel --outdir dist .
+
+clean: ## Remove what was made here; data of `up` stays
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,159 @@
+"""The checkpoint: how far each file and each source is settled, kept so that no crash tears it.
+
+Two files, `checkpoint.0.json` and `checkpoint.1.json`, take turns. Generation n goes to the file
+n modulo 2 by way of `checkpoint.new`: written whole, fsynced, renamed over the older of the two,
+directory fsynced. The first line is a header (format, version, generation, length and SHA-256 of
+the rest), the rest one JSON document. What a crash leaves behind, step by step:
+
+    while `checkpoint.new` is written   both generations as they were; the torn file is not read
+    after its fsync, before the rename  the same
+    after the rename, before the        either the old or the new name is found, both whole: the
+      directory's fsync                 content was on the disk before the name could point to it
+    after that                          generation n, and n-1 in the other file
+
+So the newest generation that is whole counts; at most what was settled since is sent again, and
+409 makes that harmless. A file that is torn, zeroed, or of a newer version (after a downgrade) is
+set aside as `checkpoint.refused.json` with a loud log entry, and the other one is used; with none
+left, everything is read again from the start: never skipped, and never a reason not to start.
+"""
+
+import os
+import time
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from agent.identity import Place
+
+FORMAT: Final = "indelible-checkpoint"
+VERSION: Final = 1
+SLOTS: Final = ("checkpoint.0.json", "checkpoint.1.json")
+_NEW: Final = "checkpoint.new"
+_REFUSED: Final = "checkpoint.refused.json"
+
+_log = structlog.get_logger("agent")
+
+
+class SourceState(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """How far one emitting process is settled.
+
+    `hash` is the one that event `seq` carries. `missing`: ranges [first, last] below `seq` that
+    were not seen yet and are not told as a gap yet. `touched`: Unix second of the last event.
+    """
+
+    seq: int
+    hash: str
+    touched: int
+    missing: tuple[tuple[int, int], ...] = ()
+
+
+class Checkpoint(Struct, frozen=True, rename="camel"):
+    """All that outlives the process: one place a file, one state a source."""
+
+    generation: int = 0
+    files: tuple[Place, ...] = ()
+    sources: dict[str, SourceState] = {}
+
+
+class _Header(Struct, frozen=True):
+    format: str
+    version: int
+    generation: int
+    bytes: int
+    sha256: str
+
+
+class _RefusedError(Exception):
+    """This file of the two cannot be used, and why."""
+
+
+def save(directory: Path, checkpoint: Checkpoint) -> None:
+    """Make the checkpoint durable under its generation, which must be one more than the last.
+
+    Raises:
+        OSError: it is not durable; both former generations are still there.
+    """
+    body = msgspec.json.encode(checkpoint)
+    header = _Header(FORMAT, VERSION, checkpoint.generation, len(body), sha256(body).hexdigest())
+    new = directory / _NEW
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    try:
+        _write(descriptor, msgspec.json.encode(header) + b"\n" + body)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(new, directory / SLOTS[checkpoint.generation % 2])  # noqa: PTH105  # one style of calls, for the crash test
+    _sync_directory(directory)
+
+
+def load(directory: Path) -> Checkpoint:
+    """The newest generation that is whole, an empty one (generation 0) if there is none.
+
+    Raises:
+        OSError: the files are there and cannot be read; starting anew would hide that.
+    """
+    found: list[Checkpoint] = []
+    for name in SLOTS:
+        path = directory / name
+        try:
+            found.append(_decode(path.read_bytes()))
+        except FileNotFoundError:
+            continue
+        except _RefusedError as refused:
+            _log.error(
+                "checkpoint_refused",
+                path=str(path),
+                reason=str(refused),
+                hint="the other generation is used; lines sent since are sent again, harmlessly",
+            )
+            with suppress(OSError):
+                path.replace(directory / _REFUSED)
+    return max(found, key=lambda one: one.generation, default=Checkpoint())
+
+
+def describe_age(directory: Path) -> float | None:
+    """Seconds since the newest generation was saved, None without one."""
+    times: list[float] = []
+    for name in SLOTS:
+        with suppress(OSError):
+            times.append((directory / name).stat().st_mtime)
+    return time.time() - max(times) if times else None
+
+
+def _decode(data: bytes) -> Checkpoint:
+    first, _, body = data.partition(b"\n")
+    try:
+        header = msgspec.json.decode(first, type=_Header)
+    except msgspec.MsgspecError:
+        raise _RefusedError("torn, or no checkpoint at all") from None
+    if header.format != FORMAT:
+        raise _RefusedError(f"its format is {header.format!r}")
+    if header.version != VERSION:
+        raise _RefusedError(
+            f"written by another version of the agent ({header.version}, this one reads {VERSION})"
+        )
+    if len(body) != header.bytes or sha256(body).hexdigest() != header.sha256:
+        raise _RefusedError("torn: its content does not have the digest that it states")
+    try:
+        return msgspec.json.decode(body, type=Checkpoint)
+    except msgspec.MsgspecError as error:
+        raise _RefusedError(f"not a checkpoint: {error}") from None
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,57 @@
+"""What can stop the agent; each error says what, where, why and the next step.
+
+AgentError               .hint is the next step for the operator
+├── NothingToFollowError the settings name no file at all
+├── StateDirectoryError  the state directory cannot be written: nothing could be remembered
+├── LockedError          another agent (.pid) works on the same state directory
+└── SenderError          a sender failed in a way that no retry mends; nothing of it is checkpointed
+"""
+
+from pathlib import Path
+
+
+class AgentError(Exception):
+    """Base of the tree: `str()` says what and why, `hint` what to do next."""
+
+    hint: str = ""
+
+
+class NothingToFollowError(AgentError):
+    """No path is configured."""
+
+    hint = "set INDELIBLE_AGENT_PATHS to one or more globs, comma separated"
+
+    def __init__(self) -> None:
+        super().__init__("the agent has no files to follow")
+
+
+class StateDirectoryError(AgentError):
+    """The state directory cannot be used, so no checkpoint could be kept."""
+
+    def __init__(self, directory: Path, cause: OSError) -> None:
+        super().__init__(
+            f"cannot write to the state directory {directory}: {cause.strerror or cause}"
+        )
+        self.directory = directory
+        self.hint = (
+            f"let this user write to {directory}, or set INDELIBLE_AGENT_STATE_DIRECTORY to another"
+        )
+
+
+class LockedError(AgentError):
+    """Another agent holds the state directory; two would ship everything twice."""
+
+    def __init__(self, directory: Path, pid: int | None) -> None:
+        holder = f"process {pid}" if pid else "another process"
+        super().__init__(f"the state directory {directory} is in use by {holder}")
+        self.directory = directory
+        self.pid = pid
+        self.hint = "stop that agent first, or give this one a state directory of its own"
+
+
+class SenderError(AgentError):
+    """A sender thread ended by an error that is no answer of the cluster."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"a batch could not be sent: {cause}")
+        self.hint = getattr(cause, "hint", "") or "nothing is lost; see the log, then start again"

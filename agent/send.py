@@ -1,0 +1,126 @@
+"""The senders: threads that settle shipments, so many of them at a time."""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+from msgspec import Struct
+
+from agent.shipment import Shipment
+from indexer.backoff import Backoff, delay_seconds
+from indexer.batch import Batch
+from indexer.bulk import Settlement
+from indexer.dead_letter import DeadLetter
+from indexer.errors import DeadLetterError, Interrupted
+
+NOTHING_SENT: Final = Settlement(created=0, duplicates=0, dead=0, retries=0)
+
+_log = structlog.get_logger("agent")
+
+
+class Writer(Protocol):
+    """What settles a batch: `indexer.bulk.BulkWriter`."""
+
+    def write(self, batch: Batch, /) -> Settlement:
+        """Settle every line, or raise `Interrupted`."""
+        ...
+
+
+class Settled(Struct):
+    """A shipment that came back: with its settlement, with an error, or interrupted (neither)."""
+
+    shipment: Shipment
+    settlement: Settlement | None = None
+    error: BaseException | None = None
+
+
+class Senders:
+    """Takes shipments and gives them back settled, in any order.
+
+    Args:
+        writer: thread-safe.
+        dead_letter: takes the lines that are no events.
+        count: shipments that are under way at a time, at most.
+        abandon: when set, waits end and what is not settled comes back interrupted.
+        wake: called, in a sender's thread, when something came back.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        dead_letter: DeadLetter,
+        *,
+        count: int,
+        abandon: threading.Event,
+        wake: Callable[[], None],
+    ) -> None:
+        self._writer = writer
+        self._dead_letter = dead_letter
+        self._count = count
+        self._abandon = abandon
+        self._wake = wake
+        self._waiting: queue.SimpleQueue[Shipment | None] = queue.SimpleQueue()
+        self._back: queue.SimpleQueue[Settled] = queue.SimpleQueue()
+        self.in_flight = 0
+        for number in range(count):
+            # Daemons: a request that never ends must not keep the process from ending.
+            threading.Thread(target=self._run, name=f"sender-{number}", daemon=True).start()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a shipment that is submitted now starts at once."""
+        return self.in_flight < self._count
+
+    def submit(self, shipment: Shipment) -> None:
+        """Send it; it comes back by `collect`."""
+        self.in_flight += 1
+        self._waiting.put(shipment)
+
+    def collect(self) -> list[Settled]:
+        """What came back since the last call."""
+        back: list[Settled] = []
+        while not self._back.empty():
+            back.append(self._back.get())
+        self.in_flight -= len(back)
+        return back
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing to do any more."""
+        for _ in range(self._count):
+            self._waiting.put(None)
+
+    def _run(self) -> None:
+        while True:
+            shipment = self._waiting.get()
+            if shipment is None:
+                return
+            self._back.put(self._settle(shipment))
+            self._wake()
+
+    def _settle(self, shipment: Shipment) -> Settled:
+        try:
+            batch = shipment.batch
+            settlement = self._writer.write(batch) if len(batch) else NOTHING_SENT
+            self._bury(shipment)
+        except Interrupted:
+            return Settled(shipment)
+        except BaseException as error:  # noqa: BLE001  # a thread that dies silently stops the agent
+            return Settled(shipment, error=error)
+        return Settled(shipment, settlement)
+
+    def _bury(self, shipment: Shipment) -> None:
+        """Write its refusals to the dead letter, however long the disk stays full."""
+        failures = 0
+        while shipment.refusals:
+            try:
+                self._dead_letter.append(shipment.refusals)
+            except DeadLetterError as error:
+                failures += 1
+                if failures == 1:
+                    _log.error("dead_letter_not_written", reason=str(error), hint=error.hint)
+                if self._abandon.wait(delay_seconds(failures, Backoff())):
+                    raise Interrupted from error
+            else:
+                return

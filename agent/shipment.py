@@ -1,0 +1,230 @@
+"""From lines to what travels in one bulk request, and back to how far each file is settled.
+
+The hot path of the agent: one decode a line, nothing else kept of it but its bytes.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import structlog
+from msgspec import Struct
+
+from agent.chain import Links
+from agent.chunk import Chunk, OverLong, Part, Piece, Run
+from agent.settings import AgentSettings
+from agent.tail import Tail
+from audit_events.envelope import Envelope, decode_envelope
+from audit_events.errors import LineError
+from audit_events.instant import format_instant
+from indexer.batch import Batch
+from indexer.dead_letter import Refusal
+from indexer.settings import IndexSettings
+
+_log = structlog.get_logger("agent")
+
+
+class Counters(Struct):
+    """What was read since the agent started."""
+
+    lines: int = 0
+    bytes: int = 0
+    empty_lines: int = 0
+    malformed_lines: int = 0
+    over_long_lines: int = 0
+    chain_breaks: int = 0
+
+
+class Shipment:
+    """Lines of one or many files that are settled together.
+
+    `refusals` are lines that are no events; they go to the dead letter before anything here counts
+    as settled. `parts` are the places in files that move when it is.
+    """
+
+    __slots__ = ("batch", "opened", "parts", "refusals", "refused_bytes")
+
+    def __init__(self, batch: Batch, opened: float) -> None:
+        self.batch = batch
+        self.opened = opened
+        self.refusals: list[Refusal] = []
+        self.parts: list[Part] = []
+        self.refused_bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of lines that it holds."""
+        return self.batch.bytes + self.refused_bytes
+
+
+class Loader:
+    """Fills shipments with chunks; a full one moves to `ready`.
+
+    Args:
+        settings: `batch_bytes`, `batch_events`.
+        index: decides on partitions.
+        links: verifies hashes, None to leave that.
+        instant: the canonical instant of now, for `ingestedAt`.
+    """
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        index: IndexSettings,
+        links: Links | None = None,
+        instant: Callable[[], str] = lambda: format_instant(datetime.now(UTC)),
+    ) -> None:
+        self._settings = settings
+        self._index = index
+        self._links = links
+        self._instant = instant
+        self._open: Shipment | None = None
+        self.ready: deque[Shipment] = deque()
+        self.counters = Counters()
+
+    @property
+    def opened(self) -> float | None:
+        """When (monotonic) the shipment was begun that is being filled, None without one."""
+        return self._open.opened if self._open else None
+
+    def load(self, chunk: Chunk, now: float) -> None:
+        """Take all lines of a chunk; a batch may end between any two of them."""
+        shipment, part = self._begin(chunk.tail, now)
+        for piece in self._cut(chunk.pieces):
+            if self._room() <= 0:
+                part.anchor = chunk.anchor(part.end)
+                self.close()
+                shipment, part = self._begin(chunk.tail, now)
+            if isinstance(piece, OverLong):
+                self._refuse_over_long(piece, shipment, part)
+            else:
+                self._take(piece, shipment, part)
+        part.end = chunk.end
+        part.is_torn = chunk.is_torn
+        part.anchor = chunk.anchor(part.end)
+        if shipment.bytes >= self._settings.batch_bytes:
+            self.close()
+
+    def close(self) -> None:
+        """Send off what there is."""
+        if self._open:
+            self.ready.append(self._open)
+            self._open = None
+
+    def _room(self) -> int:
+        """How many lines the open batch still takes."""
+        held = len(self._open.batch) + len(self._open.refusals) if self._open else 0
+        return self._settings.batch_events - held
+
+    def _cut(self, pieces: list[Piece]) -> Iterator[Piece]:
+        """The same pieces, none with more lines than there is room for when it is taken."""
+        for piece in pieces:
+            if isinstance(piece, OverLong) or len(piece.lines) <= self._room():
+                yield piece
+                continue
+            offset, start = piece.offset, 0
+            while start < len(piece.lines):
+                room = self._room()
+                count = room if room > 0 else self._settings.batch_events
+                lines = piece.lines[start : start + count]
+                yield Run(offset, lines)
+                offset += sum(map(len, lines)) + len(lines)
+                start += count
+
+    def _begin(self, tail: Tail, now: float) -> tuple[Shipment, Part]:
+        if self._open is None:
+            self._open = Shipment(Batch(self._index, self._instant()), now)
+        part = Part(tail)
+        tail.parts.append(part)
+        self._open.parts.append(part)
+        return self._open, part
+
+    def _take(self, run: Run, shipment: Shipment, part: Part) -> None:
+        """Add lines to the batch; what is no event is refused, and the rest goes on."""
+        path, offset = part.tail.path, run.offset
+        batch = shipment.batch
+        add = batch.add
+        first_row, refused = len(batch), len(shipment.refusals)
+        envelopes: list[Envelope] = []
+        keep = envelopes.append
+        for line in run.lines:
+            if line:
+                try:
+                    if not line.isascii():
+                        _check_encoding(line)
+                    envelope = decode_envelope(line)
+                except LineError as error:
+                    self._refuse(line, error.reason, path, offset, shipment)
+                else:
+                    keep(envelope)
+                    add(envelope.id, envelope.timestamp, line, path, offset)
+            offset += len(line) + 1
+        part.end = offset
+        part.note(envelopes)
+        if self._links is not None:
+            self._verify(self._links, envelopes, batch, first_row)
+        self._count(run, part, len(envelopes), shipment.refusals[refused:])
+
+    def _count(self, run: Run, part: Part, events: int, refusals: list[Refusal]) -> None:
+        counters = self.counters
+        counters.lines += len(run.lines)
+        counters.bytes += part.end - run.offset
+        counters.empty_lines += len(run.lines) - events - len(refusals)
+        counters.malformed_lines += len(refusals)
+        if refusals:
+            # One entry a read: a file of garbage must not fill the agent's own log.
+            first = refusals[0]
+            _log.warning(
+                "lines_refused",
+                path=first.path,
+                count=len(refusals),
+                first_offset=first.offset,
+                first_reason=first.reason,
+            )
+
+    def _verify(
+        self, links: Links, envelopes: list[Envelope], batch: Batch, first_row: int
+    ) -> None:
+        for row, envelope in enumerate(envelopes, first_row):
+            if not links.holds(envelope, batch.lines[row]):
+                self.counters.chain_breaks += 1
+                _log.error(
+                    "chain_broken",
+                    source_id=envelope.source.id,
+                    seq=envelope.source.seq,
+                    path=batch.paths[row],
+                    offset=batch.offsets[row],
+                    hint="the event is stored all the same; find out who changed the file",
+                )
+
+    def _refuse(self, line: bytes, reason: str, path: str, offset: int, shipment: Shipment) -> None:
+        shipment.refused_bytes += len(line)
+        shipment.refusals.append(
+            Refusal(path=path, offset=offset, reason=reason, time=self._instant(), line=line)
+        )
+
+    def _refuse_over_long(self, piece: OverLong, shipment: Shipment, part: Part) -> None:
+        path = part.tail.path
+        part.end = piece.offset + piece.length + 1
+        self.counters.lines += 1
+        self.counters.over_long_lines += 1
+        self.counters.bytes += piece.length + 1
+        shipment.refusals.append(
+            Refusal(
+                path=path,
+                offset=piece.offset,
+                reason=f"longer than {self._settings.max_line_bytes} bytes",
+                time=self._instant(),
+                length_bytes=piece.length,
+                sha256=piece.sha256,
+            )
+        )
+        _log.warning("line_too_long", path=path, offset=piece.offset, length=piece.length)
+
+
+def _check_encoding(line: bytes) -> None:
+    """Refuse what is not UTF-8; strings that the decoder skips are not looked at by it."""
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LineError(f"not UTF-8 at byte {error.start} of the line") from None

@@ -1,0 +1,89 @@
+"""Start an agent: prove that its state can be kept, lock it, connect, run."""
+
+import os
+import resource
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import structlog
+from opensearchpy import OpenSearch
+
+from agent import checkpoint
+from agent.errors import NothingToFollowError, StateDirectoryError
+from agent.lock import hold
+from agent.pipeline import Pipeline
+from agent.settings import AgentSettings
+from agent.status import Totals
+from indexer.bulk import BulkWriter
+from indexer.dead_letter import DeadLetter
+from indexer.settings import IndexSettings
+
+_log = structlog.get_logger("agent")
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a run came to: its counts, and the files that it could not read, with the reason."""
+
+    totals: Totals
+    unreadable: dict[str, str]
+
+
+def run(
+    settings: AgentSettings,
+    index: IndexSettings,
+    client: OpenSearch,
+    *,
+    stop: threading.Event,
+    once: bool = False,
+) -> Outcome:
+    """Follow files and ship their events until `stop` is set.
+
+    Args:
+        settings: what is followed, and where state is kept.
+        index: how events are laid into indices.
+        client: of the role `writer`.
+        stop: ends the run; what is in flight is settled within `shutdown_seconds`.
+        once: end as soon as everything that is there now is settled.
+
+    Raises:
+        NothingToFollowError: no path is configured.
+        StateDirectoryError: no checkpoint could be kept there.
+        LockedError: another agent works there.
+        SenderError: a batch could not be sent for a reason that no retry mends.
+    """
+    if not settings.paths:
+        raise NothingToFollowError
+    settings = msgspec.structs.replace(
+        settings,
+        paths=tuple(os.path.abspath(os.path.expanduser(path)) for path in settings.paths),  # noqa: PTH100, PTH111  # `Path` knows no `**/`
+        state_directory=str(Path(settings.state_directory).expanduser().absolute()),
+    )
+    directory = Path(settings.state_directory)
+    abandon = threading.Event()
+    dead_letter = DeadLetter(directory)
+    with hold(directory):
+        _prove_writable(directory)
+        _allow_many_files()
+        writer = BulkWriter(client, index, dead_letter, stop=abandon)
+        pipeline = Pipeline(settings, index, writer, dead_letter, stop=stop, abandon=abandon)
+        _log.info("agent_started", paths=settings.paths, state_directory=settings.state_directory)
+        pipeline.run(once=once)
+        return Outcome(pipeline.totals, dict(pipeline.follower.unreadable))
+
+
+def _prove_writable(directory: Path) -> None:
+    """Save the checkpoint as it is, under the next generation: if that fails, fail now."""
+    try:
+        known = checkpoint.load(directory)
+        checkpoint.save(directory, msgspec.structs.replace(known, generation=known.generation + 1))
+    except OSError as error:
+        raise StateDirectoryError(directory, error) from error
+
+
+def _allow_many_files() -> None:
+    """Every file that is followed stays open: take as many descriptors as this user may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,53 @@
+"""Record who did what, when, on what: one line of hash-chained JSON for each action.
+
+    import audit_events
+
+    audit_events.configure("/var/log/members/audit.jsonl", service="members")
+    log = audit_events.get_logger()
+    log.info(
+        "member.role_changed",
+        organization_id="org_acme",
+        actor={"type": "user", "id": "u_1", "email": "admin@company.com"},
+        target_user={"email": "team@company.com"},
+        context={"previous": {"role": "member"}, "new": {"role": "admin"}},
+    )
+
+What a request has in common (organisation, actor, address, user agent, correlation) is bound once
+with `structlog.contextvars.bind_contextvars`. A call returns when the line is in the kernel, and
+raises when it is not.
+"""
+
+from audit_events.catalogue import CATALOGUE, CatalogueEntry
+from audit_events.errors import (
+    AuditEventError,
+    CanonicalError,
+    EventError,
+    EventTooLargeError,
+    LineError,
+    NotConfiguredError,
+    SinkError,
+)
+from audit_events.event import Actor, Event, Resource, Source, TargetUser
+from audit_events.log import AuditProcessor, ChainedLogger, configure, get_logger, open_log
+
+__all__ = [
+    "CATALOGUE",
+    "Actor",
+    "AuditEventError",
+    "AuditProcessor",
+    "CanonicalError",
+    "CatalogueEntry",
+    "ChainedLogger",
+    "Event",
+    "EventError",
+    "EventTooLargeError",
+    "LineError",
+    "NotConfiguredError",
+    "Resource",
+    "SinkError",
+    "Source",
+    "TargetUser",
+    "configure",
+    "get_logger",
+    "open_log",
+]

@@ -1,0 +1,141 @@
+"""The hash chain of one source: an event altered, removed or slipped in shows.
+
+    hash(n) = SHA-256( hash(n-1) || canonical form of event n without `hash` and `ingestedAt` )
+    hash(-1) = SHA-256( the source's id, as UTF-8 )
+
+Hashes are 32 raw bytes here, and base64url without padding (RFC 4648, section 5) on the wire.
+Pure functions; `docs/event-format.md` has a worked example for other languages.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, Literal
+
+import msgspec
+
+from audit_events.canonical import canonical, read_back
+from audit_events.envelope import decode_envelope
+from audit_events.errors import AuditEventError, LineError
+
+_HASH_KEY: Final = b',"hash":"'
+_HASH_CHARACTERS: Final = 43
+_INGESTED_KEY: Final = b',"ingestedAt":"'
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBreak:
+    """Where a source's chain does not hold.
+
+    `gap`: events from `expected_seq` up to before `seq` are missing. `altered`: event `seq` is not
+    what was hashed, or what came before it is not. `order`: a `seq` that was already passed.
+    """
+
+    source_id: str
+    seq: int
+    kind: Literal["gap", "altered", "order"]
+    expected_seq: int
+
+
+def genesis(source_id: str) -> bytes:
+    """Return the hash that stands before a source's event 0."""
+    return sha256(source_id.encode()).digest()
+
+
+def link(previous: bytes, unhashed: bytes) -> bytes:
+    """Return the hash of an event from the previous one's and its own canonical bytes."""
+    return sha256(previous + unhashed).digest()
+
+
+def encode_hash(digest: bytes) -> str:
+    """Spell a digest for the wire: base64url without padding, 43 characters."""
+    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def decode_hash(text: str) -> bytes:
+    """Inverse of `encode_hash`; ValueError for what it cannot have written."""
+    digest = urlsafe_b64decode(text + "=")
+    if encode_hash(digest) != text:
+        raise ValueError("not a canonical base64url SHA-256")
+    return digest
+
+
+def split_hash(line: bytes) -> tuple[bytes, str]:
+    """Split a line into the bytes that its hash covers and the hash.
+
+    A line in canonical form, with `ingestedAt` appended or not, is cut without being parsed: after
+    the event's own `hash` no key of the format is called `hash` again, and an unescaped quote
+    cannot stand inside a string, so the last occurrence is the right one. Other spellings of the
+    same event are brought to canonical form first.
+
+    Raises:
+        LineError: the line is not a JSON object with a `hash`.
+    """
+    start = line.rfind(_HASH_KEY)
+    end = start + len(_HASH_KEY) + _HASH_CHARACTERS + 1
+    cut = line.rfind(_INGESTED_KEY)
+    body = line[:cut] + b"}" if cut > end else line
+    if start > 0 and body[end - 1 : end + 6] == b'","id":':
+        return body[:start] + body[end:], body[start + len(_HASH_KEY) : end - 1].decode("ascii")
+    return _split_parsed(line)
+
+
+def _split_parsed(line: bytes) -> tuple[bytes, str]:
+    try:
+        event = msgspec.convert(read_back(line), dict[str, object])
+    except ValueError as error:
+        raise LineError(f"not an event: {error}") from None
+    text = event.pop("hash", None)
+    event.pop("ingestedAt", None)
+    if not isinstance(text, str):
+        raise LineError("not an event: no `hash`")
+    return canonical(event), text
+
+
+def verify_line(previous: bytes, line: bytes) -> bytes | None:
+    """Return the hash of this line if it follows `previous`, or None if it does not."""
+    unhashed, text = split_hash(line)
+    digest = link(previous, unhashed)
+    if encode_hash(digest) == text:
+        return digest
+    # Written in another spelling, or with keys of a newer version after `hash`.
+    try:
+        unhashed, text = _split_parsed(line)
+    except AuditEventError:
+        return None
+    digest = link(previous, unhashed)
+    return digest if encode_hash(digest) == text else None
+
+
+def verify_chain(lines: Iterable[bytes]) -> list[ChainBreak]:
+    """Check every source found in `lines`, each source's lines in order from `seq` 0.
+
+    Sources may be mixed. Cost: one SHA-256 an event and one state a source. After a break the
+    check goes on from the hash that the line itself carries, so that each break is told once.
+
+    Raises:
+        LineError: a line is not an event at all.
+    """
+    heads: dict[str, tuple[int, bytes]] = {}
+    breaks: list[ChainBreak] = []
+    for line in lines:
+        envelope = decode_envelope(line)
+        source_id, seq = envelope.source.id, envelope.source.seq
+        expected_seq, previous = heads.get(source_id) or (0, genesis(source_id))
+        if seq < expected_seq:
+            breaks.append(ChainBreak(source_id, seq, "order", expected_seq))
+            continue
+        if seq > expected_seq:
+            breaks.append(ChainBreak(source_id, seq, "gap", expected_seq))
+        elif verify_line(previous, line) is None:
+            breaks.append(ChainBreak(source_id, seq, "altered", expected_seq))
+        heads[source_id] = (seq + 1, _carried_hash(envelope.hash))
+    return breaks
+
+
+def _carried_hash(text: str) -> bytes:
+    try:
+        return decode_hash(text)
+    except ValueError:
+        return b""

@@ -1,0 +1,234 @@
+"""From the arguments of a log call to an event that only lacks its place in the chain.
+
+Pure: whatever is wrong is found here, before the log is locked and before anything is written.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from typing import Final, NamedTuple, cast, get_args
+
+import msgspec
+from msgspec import Struct
+
+from audit_events.canonical import canonical
+from audit_events.errors import EventError
+from audit_events.event import (
+    ACTION_PATTERN,
+    MAX_USER_AGENT_CHARACTERS,
+    SYSTEM_ORGANIZATION,
+    Actor,
+    ActorType,
+    Resource,
+    Result,
+    TargetUser,
+    is_action,
+)
+
+FIELDS: Final = {
+    "organization_id": "organizationId",
+    "actor": "actor",
+    "target_user": "targetUser",
+    "resource": "resource",
+    "ip_address": "ipAddress",
+    "user_agent": "userAgent",
+    "context": "context",
+    "result": "result",
+    "correlation_id": "correlationId",
+}
+"""What a log call may say, and the key that it becomes."""
+
+_RESULTS: Final = get_args(Result)
+_MAX_NAME_CHARACTERS: Final = 1024
+
+
+class Draft(NamedTuple):
+    """An event in canonical pieces, cut where hash, identity, source and time will stand.
+
+    The keys of an event sort as: action, actor, context, correlationId | hash, id | ipAddress,
+    organizationId, resource, result, schemaVersion | source | targetUser | timestamp | userAgent.
+    Each piece is the inside of an object, without braces; `target` and `agent` may be empty.
+    """
+
+    head: bytes
+    middle: bytes
+    target: bytes
+    agent: bytes
+
+
+def draft_event(action: object, fields: Mapping[str, object], *, system: bool = False) -> Draft:
+    """Check one event's arguments and encode them, once.
+
+    Args:
+        action: `noun.verb_past`.
+        fields: the names in `FIELDS`; None counts as absent.
+        system: allow `organization_id="_system"`, for events of the log itself.
+
+    Raises:
+        EventError: naming the argument (and the path inside it) that is missing or wrong.
+    """
+    present = {name: value for name, value in fields.items() if value is not None}
+    _refuse_unknown(present)
+    head: dict[str, object] = {
+        "action": _check_action(action),
+        "actor": _check_struct("actor", Actor, _require(present, "actor")),
+    }
+    if "context" in present:
+        head["context"] = _check_context(present["context"])
+    if "correlation_id" in present:
+        head["correlationId"] = _check_name("correlation_id", present["correlation_id"])
+    middle: dict[str, object] = {
+        "organizationId": _check_organization(_require(present, "organization_id"), system=system),
+        "result": _check_result(present.get("result", "success")),
+        "schemaVersion": 1,
+    }
+    if "ip_address" in present:
+        middle["ipAddress"] = _check_address(present["ip_address"])
+    if "resource" in present:
+        middle["resource"] = _check_struct("resource", Resource, present["resource"])
+    return Draft(
+        _encode_inside(head),
+        _encode_inside(middle),
+        _encode_target(present.get("target_user")),
+        _encode_agent(present.get("user_agent")),
+    )
+
+
+def _encode_inside(members: dict[str, object]) -> bytes:
+    return canonical(members)[1:-1]
+
+
+def _encode_target(value: object) -> bytes:
+    if value is None:
+        return b""
+    return _encode_inside({"targetUser": _check_struct("target_user", TargetUser, value)})
+
+
+def _encode_agent(value: object) -> bytes:
+    if value is None:
+        return b""
+    if not isinstance(value, str):
+        raise _wrong_type("user_agent", value, "a string")
+    # Whoever is being recorded chooses this text: too long must not make the action fail.
+    return _encode_inside({"userAgent": value[:MAX_USER_AGENT_CHARACTERS]})
+
+
+def _require(present: Mapping[str, object], name: str) -> object:
+    if name in present:
+        return present[name]
+    hint = f"pass {name}=, or bind it once a request with structlog.contextvars.bind_contextvars"
+    raise EventError(name, "is missing", hint)
+
+
+def _refuse_unknown(present: Mapping[str, object]) -> None:
+    for name in present:
+        if name not in FIELDS:
+            near = get_close_matches(name, FIELDS, n=1)
+            hint = (
+                f"did you mean {near[0]}?"
+                if near
+                else "what is particular to an action goes into context"
+            )
+            raise EventError(name, "is not a field of an event", hint)
+
+
+def _check_action(action: object) -> str:
+    if not isinstance(action, str):
+        raise _wrong_type("action", action, "a string")
+    if not is_action(action):
+        raise EventError(
+            "action", f"{action[:80]!r} is malformed", f"expected noun.verb_past, {ACTION_PATTERN}"
+        )
+    return action
+
+
+def _check_organization(value: object, *, system: bool) -> str:
+    organization = _check_name("organization_id", value)
+    if organization.startswith("_") and not (system and organization == SYSTEM_ORGANIZATION):
+        raise EventError("organization_id", "begins with `_`, which is reserved for the log itself")
+    return organization
+
+
+def _check_name(name: str, value: object) -> str:
+    text = str(value) if type(value).__name__ == "UUID" else value
+    if not isinstance(text, str):
+        raise _wrong_type(name, value, "a string")
+    if not 0 < len(text) <= _MAX_NAME_CHARACTERS:
+        raise EventError(
+            name, f"has {len(text)} characters", f"between 1 and {_MAX_NAME_CHARACTERS}"
+        )
+    return text
+
+
+def _check_result(value: object) -> object:
+    if value not in _RESULTS:
+        raise EventError("result", "is not a known result", f"one of {', '.join(_RESULTS)}")
+    return value
+
+
+def _check_context(value: object) -> object:
+    if not isinstance(value, Mapping):
+        raise _wrong_type("context", value, "a mapping")
+    return cast("Mapping[object, object]", value)
+
+
+def _check_address(value: object) -> str:
+    try:
+        return _normalize_address(str(value))
+    except ValueError:
+        raise EventError("ip_address", "is not an IPv4 or IPv6 address") from None
+
+
+@lru_cache(maxsize=4096)
+def _normalize_address(text: str) -> str:
+    address = ip_address(text)
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        # The zone of a link-local address means something on that host alone; no index takes it.
+        return str(address).partition("%")[0]
+    return str(address)
+
+
+_WIRE_NAMES: Final = {"on_behalf_of": "onBehalfOf"}
+
+
+def _check_struct(name: str, shape: type[Struct], value: object) -> dict[str, object]:
+    """Check an actor, target or resource given as mapping or struct; return its wire form."""
+    if isinstance(value, Mapping | shape):
+        members = _to_wire(cast("Mapping[object, object] | Struct", value))
+    else:
+        raise _wrong_type(name, value, f"a mapping or {shape.__name__}")
+    try:
+        msgspec.convert(members, shape)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        field = name + path.rstrip("`")
+        hint = f"one of {', '.join(get_args(ActorType))}" if field == "actor.type" else ""
+        raise EventError(field, _uncapitalize(problem), hint) from None
+    return members
+
+
+def _to_wire(value: Mapping[object, object] | Struct) -> dict[str, object]:
+    members: Mapping[object, object] = (
+        value if isinstance(value, Mapping) else msgspec.to_builtins(value)
+    )
+    return {
+        _WIRE_NAMES.get(str(key), str(key)): _spell_id(item)
+        for key, item in members.items()
+        if item is not None
+    }
+
+
+def _spell_id(value: object) -> object:
+    """Let ids be given as UUIDs; everything else is checked as it is."""
+    return str(value) if type(value).__name__ == "UUID" else value
+
+
+def _uncapitalize(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _wrong_type(name: str, value: object, expected: str) -> EventError:
+    return EventError(name, f"is of type {type(value).__name__}", f"expected {expected}")

@@ -1,0 +1,75 @@
+"""Everything that can go wrong here, as one tree.
+
+* AuditEventError
+    * EventError       the event itself is wrong; `field` names the part, nothing was written
+        * CanonicalError   a value that RFC 8785 cannot carry exactly; `field` is its path
+        * EventTooLargeError  the line would be longer than the format allows
+    * LineError        a line read back is not an event; `reason` says why
+    * CatalogueError   the catalogue's own file is wrong
+    * SinkError        the file could not take the line; the event was not recorded
+    * NotConfiguredError  `get_logger()` before `configure()`
+"""
+
+from pathlib import Path
+
+
+class AuditEventError(Exception):
+    """Base of all errors of this package; `hint` is the next step for whoever reads it."""
+
+    hint: str = ""
+
+
+class EventError(AuditEventError):
+    """The event is refused at the call, before anything is written.
+
+    Args:
+        field: the argument or path that is wrong, such as `actor.type` or `context.new[2]`.
+        problem: what is wrong with it, without the value itself (it may be personal data).
+        hint: what to do instead.
+    """
+
+    def __init__(self, field: str, problem: str, hint: str = "") -> None:
+        self.field = field
+        self.problem = problem
+        self.hint = hint
+        super().__init__(f"{field}: {problem}" + (f"; {hint}" if hint else ""))
+
+
+class CanonicalError(EventError):
+    """A value that RFC 8785 (JCS) cannot carry exactly, named by its path."""
+
+
+class EventTooLargeError(EventError):
+    """The line would exceed `MAX_LINE_BYTES`."""
+
+
+class LineError(AuditEventError):
+    """A line that is not an event of this format; `reason` is fit for a dead letter."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class CatalogueError(AuditEventError):
+    """A row of the catalogue that cannot be true, named by its line."""
+
+
+class SinkError(AuditEventError):
+    """The file did not take the line: the event is not recorded, and the caller knows it."""
+
+    def __init__(self, path: Path, operation: str, cause: OSError, hint: str) -> None:
+        self.path = path
+        self.operation = operation
+        self.cause = cause
+        self.hint = hint
+        super().__init__(f"cannot {operation} {path}: {cause.strerror or cause}; {hint}")
+
+
+class NotConfiguredError(AuditEventError):
+    """`get_logger()` was called in a process that never called `configure()`."""
+
+    hint = "call audit_events.configure(path, service=...) once at start"
+
+    def __init__(self) -> None:
+        super().__init__(f"the audit log of this process is not configured; {self.hint}")

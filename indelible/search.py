@@ -1,0 +1,205 @@
+"""`indelible search`: ask the stored events, as an operator with the reader's credentials.
+
+The question is read by the API's own parameters and becomes the API's own search, so what is found
+here is what the API answers.
+"""
+
+import sys
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+import msgspec
+from opensearchpy import OpenSearch
+from rich.console import Console
+
+from indelible.configuration import load
+from indelible.errors import CommandError
+from indelible.event_table import event_table, summary
+from indexer.client import ask, connect
+from indexer.errors import NoAnswerError, RefusedError
+from indexer.names import read_indices
+from indexer.settings import IndexSettings
+from webapi.errors import InternalError, ParametersError, UnavailableError
+from webapi.query import Query, list_search, present_search
+from webapi.request import read_query
+from webapi.storage import SEARCH_PARAMS, Found, Storage
+
+WIDTH_OF_A_PIPE: Final = 160
+MAX_ORGANIZATIONS: Final = 50
+OPTIONS: Final = {
+    "q": "TEXT",
+    "action": "--action",
+    "actorEmail": "--actor",
+    "actorId": "--actor",
+    "since": "--since",
+    "until": "--until",
+    "around": "--around",
+    "window": "--window",
+    "limit": "--limit",
+}
+"""How a parameter of the API is called here."""
+
+
+class Names(msgspec.Struct, frozen=True):
+    """The buckets of a terms aggregation."""
+
+    class Bucket(msgspec.Struct, frozen=True):
+        """One organisation."""
+
+        key: str
+
+    buckets: list[Bucket]
+
+
+class OrganizationsAnswer(msgspec.Struct, frozen=True):
+    """Which organisations have events."""
+
+    class Aggregations(msgspec.Struct, frozen=True):
+        """The one that was asked for."""
+
+        organizations: Names = Names([])
+
+    aggregations: Aggregations = Aggregations()
+
+
+@click.command("search")
+@click.argument("text", required=False)
+@click.option("--action", multiple=True, help="Event type, or noun.*; may be given several times.")
+@click.option("--actor", multiple=True, help="Email or id of who did it.")
+@click.option("--since", help="First instant (RFC 3339 or a date, UTC), included.")
+@click.option("--until", help="Last instant, not included.")
+@click.option("--around", help="A moment; shows how far from it each event is.")
+@click.option("--window", help="How far --around reaches to each side: 90s, 15m, 2h, 1d.")
+@click.option("--organization", help="Whose events; needed where there are several.")
+@click.option("--limit", help="Most events to show, 1 to 200.  [default: 50]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the events as they are stored, NDJSON."
+)
+def command(
+    *,
+    text: str | None,
+    action: Sequence[str],
+    actor: Sequence[str],
+    since: str | None,
+    until: str | None,
+    around: str | None,
+    window: str | None,
+    organization: str | None,
+    limit: str | None,
+    as_json: bool,
+) -> None:
+    """Find events by TEXT (words, "phrases", prefix*, -without), newest first."""
+    single = {
+        "q": text, "since": since, "until": until, "around": around, "window": window,
+        "limit": limit,
+    }  # fmt: skip
+    pairs = [(name, value) for name, value in single.items() if value is not None]
+    pairs += [("action", one) for one in action]
+    pairs += [("actorEmail" if "@" in one else "actorId", one) for one in actor]
+    configuration = load()
+    client = connect(configuration.connection, role="reader")
+    organization = organization or only_organization(client, configuration.index)
+    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
+    query, found = find(storage, organization, pairs)
+    if as_json:
+        write_lines(found, query.limit)
+    else:
+        show(query, found, around)
+
+
+def find(
+    storage: Storage, organization: str, pairs: Sequence[tuple[str, str]]
+) -> tuple[Query, Found]:
+    """Read the question as the API does, and ask it.
+
+    Raises:
+        click.UsageError: naming each option that is wrong.
+        CommandError: OpenSearch does not answer, or not in whole.
+    """
+
+    def present(actions: Collection[str]) -> Collection[str]:
+        counts = storage.search(present_search(organization, list(actions))).present
+        return {name for name, bucket in counts.items() if bucket.doc_count}
+
+    try:
+        query = read_query(organization, pairs, present=present, cursor_key=b"")
+        return query, storage.search(list_search(query))
+    except ParametersError as error:
+        raise click.UsageError(usage(error)) from None
+    except UnavailableError as error:
+        if isinstance(error.__cause__, NoAnswerError):
+            raise error.__cause__ from None
+        raise CommandError(error.detail, hint="try again, or look at `indelible status`") from error
+    except InternalError as error:
+        raise CommandError(error.cause, hint="look at `indelible status`") from error
+
+
+def usage(error: ParametersError) -> str:
+    """Say what is wrong with each option, with the values that were perhaps meant."""
+    lines: list[str] = []
+    for problem in error.problems:
+        line = f"{OPTIONS.get(problem.parameter, problem.parameter)}: {problem.reason}"
+        if problem.nearest:
+            line += f" (nearest: {', '.join(problem.nearest)})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def only_organization(client: OpenSearch, index: IndexSettings) -> str:
+    """Return the organisation, where there is but one; the log's own (`_…`) do not count.
+
+    Raises:
+        CommandError: there is none, or there are several.
+    """
+    names = organizations(client, index)
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise CommandError(
+            "there are no events yet",
+            hint="start what emits them (`indelible up`), or name one with --organization",
+        )
+    raise CommandError(
+        f"there are events of several organisations: {', '.join(names)}",
+        hint=f"name one, such as --organization {names[0]}",
+    )
+
+
+def organizations(client: OpenSearch, index: IndexSettings) -> list[str]:
+    """Return the organisations with most events, without the log's own."""
+    terms = {"field": "organizationId", "size": MAX_ORGANIZATIONS, "exclude": "_.*"}
+    body = {"size": 0, "aggs": {"organizations": {"terms": terms}}}
+    reply = ask(
+        client,
+        "POST",
+        f"/{read_indices(index)}/_search",
+        params=SEARCH_PARAMS,
+        body=msgspec.json.encode(body),
+    )
+    if reply.status != 200:  # noqa: PLR2004  # OK
+        raise RefusedError("the list of organisations", reply.status, "", reply.text[:200])
+    answer = msgspec.json.decode(reply.text, type=OrganizationsAnswer)
+    return [bucket.key for bucket in answer.aggregations.organizations.buckets]
+
+
+def write_lines(found: Found, limit: int) -> None:
+    """Write the events as they are stored, one a line."""
+    for hit in found.hits.hits[:limit]:
+        sys.stdout.buffer.write(bytes(hit.source) + b"\n")
+
+
+def show(query: Query, found: Found, around: str | None) -> None:
+    """Print the table that people read."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_PIPE)
+    moment = None
+    if around is not None and query.since is not None and query.until is not None:
+        moment = query.since + (query.until - query.since) / 2
+    lines = [bytes(hit.source) for hit in found.hits.hits[: query.limit]]
+    if lines:
+        now = datetime.now(UTC)
+        console.print(event_table(lines, now=now, around=moment, width=console.width))
+    console.print(summary(query, len(lines), found.hits.total))

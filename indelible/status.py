@@ -1,0 +1,238 @@
+"""`indelible status`: how the node, the indices, the agent and the web are.
+
+Everything is looked at, whatever else is down; what is down makes the exit code 1.
+"""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from msgspec import Struct
+from opensearchpy import OpenSearch
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from agent import status as agent_status
+from audit_events.instant import parse_instant
+from indelible.configuration import Configuration, load
+from indelible.probe import ask
+from indelible.run_record import read_record
+from indexer.client import connect, request
+from indexer.dead_letter import FILE_NAME
+from indexer.errors import IndexerError
+from indexer.names import read_indices
+from indexer.partitions import list_partitions
+from indexer.settings import IndexSettings
+
+STALE_SECONDS: Final = 30.0
+"""An agent that has written nothing for so long hangs, or was killed."""
+CHUNK_BYTES: Final = 1 << 20
+
+
+class Part(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How one part is; `figures` are its numbers and instants, for programs."""
+
+    name: str
+    ok: bool
+    summary: str
+    figures: dict[str, int | float | str | None] = {}
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool) -> None:
+    """Say how the node, the indices, the agent and the web are; exit code 1 if one is down."""
+    configuration = load()
+    parts = look(configuration, now=datetime.now(UTC))
+    if as_json:
+        click.echo(msgspec.json.encode({"ok": all_ok(parts), "parts": parts}).decode())
+    else:
+        show(parts)
+    ctx.exit(0 if all_ok(parts) else 1)
+
+
+def all_ok(parts: list[Part]) -> bool:
+    """Tell whether nothing is down."""
+    return all(part.ok for part in parts)
+
+
+def look(configuration: Configuration, *, now: datetime) -> list[Part]:
+    """Look at every part."""
+    directory = Path(configuration.agent.state_directory)
+    return [
+        *([look_at_node(configuration)] if configuration.embedded else []),
+        look_at_indices(configuration),
+        judge_agent(agent_status.read(directory), now),
+        judge_dead_letters(directory / FILE_NAME),
+        look_at_web(configuration),
+    ]
+
+
+def look_at_node(configuration: Configuration) -> Part:
+    """Look at the embedded node's process and health."""
+    import node  # noqa: PLC0415  # an extra: a cluster of the operator's own needs none
+
+    found = node.status(configuration.node)
+    where = f"{found.url} (process {found.pid})" if found.pid else f"{found.home}"
+    health = f", {found.health}" if found.health else ""
+    return Part(
+        name="node",
+        ok=found.state == "running" and found.health != "red",
+        summary=f"{found.state}{health}: {where}, {decimal(found.data_megabytes << 20)}",
+        figures={
+            "state": found.state,
+            "url": found.url,
+            "pid": found.pid,
+            "health": found.health,
+            "dataMegabytes": found.data_megabytes,
+            "diskFreeMegabytes": found.disk_free_megabytes,
+        },
+    )
+
+
+def look_at_indices(configuration: Configuration) -> Part:
+    """Count partitions, events and bytes, and find the oldest and the newest event."""
+    url, index = configuration.connection.url, configuration.index
+    try:
+        with connect(configuration.connection, role="lifecycle") as client:
+            partitions = list_partitions(client, index, [])
+        with connect(configuration.connection, role="reader") as client:
+            oldest, newest = (find_end(client, index, order) for order in ("asc", "desc"))
+    except IndexerError as error:
+        return Part(name="indices", ok=False, summary=f"{error}; {error.hint}")
+    events = sum(one.events or 0 for one in partitions)
+    size_bytes = sum(one.size_bytes or 0 for one in partitions)
+    red = [one.name for one in partitions if one.health == "red"]
+    span = f", {oldest} to {newest}" if oldest else ""
+    trouble = f"; red: {', '.join(red)}" if red else ""
+    return Part(
+        name="indices",
+        ok=not red,
+        summary=f"{events:,} events in {len(partitions)} partitions ({decimal(size_bytes)})"
+        f"{span}{trouble}",
+        figures={
+            "url": url,
+            "partitions": len(partitions),
+            "events": events,
+            "sizeBytes": size_bytes,
+            "oldest": oldest,
+            "newest": newest,
+        },
+    )
+
+
+class _Hit(Struct, frozen=True):
+    source: dict[str, str] = msgspec.field(name="_source")
+
+
+class _Hits(Struct, frozen=True):
+    hits: list[_Hit]
+
+
+class _Found(Struct, frozen=True):
+    hits: _Hits
+
+
+def find_end(client: OpenSearch, index: IndexSettings, order: str) -> str | None:
+    """Return the timestamp of the oldest (`asc`) or newest (`desc`) event; None without events."""
+    body = {"size": 1, "_source": ["timestamp"], "sort": [{"timestamp": order}]}
+    answer = request(client, "POST", f"/{read_indices(index)}/_search", body=body)
+    hits = msgspec.convert(answer, _Found).hits.hits if answer is not None else []
+    return hits[0].source["timestamp"] if hits else None
+
+
+def judge_agent(found: agent_status.Status | None, now: datetime) -> Part:
+    """Judge what the agent wrote about itself last."""
+    if found is None:
+        return Part(name="agent", ok=False, summary="has not run here yet")
+    age_seconds = (now - parse_instant(found.updated_at)).total_seconds()
+    behind_seconds = 0.0
+    if found.oldest_unshipped:
+        oldest = parse_instant(found.oldest_unshipped)
+        behind_seconds = max(0.0, (now - oldest).total_seconds())
+    trouble = _agent_trouble(found, age_seconds)
+    lag = (
+        f"{decimal(found.lag_bytes)} and {behind_seconds:.0f} s behind"
+        if found.lag_bytes
+        else ("nothing waits")
+    )
+    return Part(
+        name="agent",
+        ok=not trouble,
+        summary="; ".join([*trouble, f"{found.file_count} files, {lag}"]),
+        figures={
+            "state": found.state,
+            "pid": found.pid,
+            "updatedAt": found.updated_at,
+            "files": found.file_count,
+            "lagBytes": found.lag_bytes,
+            "lagSeconds": round(behind_seconds, 1),
+            "created": found.totals.created,
+            "duplicates": found.totals.duplicates,
+            "retries": found.totals.retries,
+        },
+    )
+
+
+def _agent_trouble(found: agent_status.Status, age_seconds: float) -> list[str]:
+    trouble: list[str] = []
+    if found.state != "running":
+        trouble.append(f"{found.state} since {found.updated_at}")
+    elif age_seconds > STALE_SECONDS:
+        trouble.append(f"silent for {age_seconds:.0f} s")
+    trouble += [f"cannot read {path}: {reason}" for path, reason in found.unreadable.items()]
+    if found.checkpoint_problem:
+        trouble.append(f"checkpoint: {found.checkpoint_problem}")
+    return trouble
+
+
+def judge_dead_letters(path: Path) -> Part:
+    """Count what was refused for good; it is kept, so it is no reason to be down."""
+    count = count_lines(path)
+    where = f" in {path}" if count else ""
+    return Part(name="dead letters", ok=True, summary=f"{count:,}{where}", figures={"count": count})
+
+
+def count_lines(path: Path) -> int:
+    """Count the lines of a file that may be large, or not there."""
+    try:
+        with path.open("rb") as file:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK_BYTES), b""))
+    except FileNotFoundError:
+        return 0
+
+
+def look_at_web(configuration: Configuration) -> Part:
+    """Ask the web whether it is ready."""
+    record = read_record(configuration.home)
+    url = record.web_url if record is not None and record.lives() else None
+    url = url or web_url(configuration.web.host, configuration.web.port)
+    begun = time.monotonic()
+    ready = ask(f"{url}/readyz") is not None
+    milliseconds = round((time.monotonic() - begun) * 1000)
+    return Part(
+        name="web",
+        ok=ready,
+        summary=f"ready: {url}" if ready else f"not ready: {url}/readyz does not answer 200",
+        figures={"url": url, "milliseconds": milliseconds},
+    )
+
+
+def web_url(host: str, port: int) -> str:
+    """Return where a web that listens on `host` answers on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def show(parts: list[Part]) -> None:
+    """Print a line for each part."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for part in parts:
+        mark = "[green]ok[/]" if part.ok else "[bold red]down[/]"
+        table.add_row(mark, part.name, part.summary)
+    Console(highlight=False).print(table)

@@ -1,0 +1,91 @@
+"""`indelible token`: make a bearer token for the API, where it is signed with a shared secret."""
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+import click
+import jwt
+from typing_extensions import override
+
+from indelible.configuration import load
+from indelible.errors import CommandError
+from webapi.errors import ParameterError
+from webapi.settings import WebSettings, algorithms
+from webapi.values import read_duration
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration such as `15m`, as the API's `window` has it."""
+
+    name = "duration"
+
+    @override
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Read the text of the option."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return read_duration(value)
+        except ParameterError as error:
+            self.fail(error.reason, param, ctx)
+
+
+@click.command("token")
+@click.option("--organization", required=True, help="Whose events the token may read.")
+@click.option("--role", default="owner", show_default=True, help="Role of its bearer there.")
+@click.option("--plan", default="studio_pro", show_default=True, help="Plan of the organisation.")
+@click.option("--email", default=None, help="Email of its bearer; shown in audit_log.viewed.")
+@click.option(
+    "--expires", type=Duration(), default="1h", show_default=True, help="Such as 15m, 8h or 7d."
+)
+def command(
+    *, organization: str, role: str, plan: str, email: str | None, expires: timedelta
+) -> None:
+    """Print a bearer token for the API."""
+    claims: dict[str, object] = {
+        "organizationId": organization,
+        "role": role,
+        "plan": plan,
+        "sub": email or "indelible-token",
+    }
+    if email is not None:
+        claims["email"] = email
+    click.echo(sign(claims, load().web, expires, now=time.time()))
+
+
+def sign(
+    claims: Mapping[str, object], settings: WebSettings, expires: timedelta, *, now: float
+) -> str:
+    """Return a token that `webapi.auth` takes.
+
+    Args:
+        claims: what it says of its bearer.
+        settings: where the shared secret, `issuer` and `audience` stand.
+        expires: how long it is good for.
+        now: seconds since the epoch.
+
+    Raises:
+        CommandError: there is no shared secret, or the organisation is reserved.
+    """
+    if settings.jwt_secret is None:
+        raise CommandError(
+            "there is no shared secret to sign a token with",
+            hint="set INDELIBLE_WEB_JWT_SECRET (the same for `indelible web`), or get a token from"
+            " the identity provider behind INDELIBLE_WEB_JWKS_URL",
+        )
+    if str(claims["organizationId"]).startswith("_"):
+        raise CommandError(
+            f"organisation {claims['organizationId']!r} is reserved; no token can carry it",
+            hint="name an organisation that does not begin with _",
+        )
+    registered: dict[str, object] = {"iat": int(now), "exp": int(now + expires.total_seconds())}
+    if settings.issuer is not None:
+        registered["iss"] = settings.issuer
+    if settings.audience is not None:
+        registered["aud"] = settings.audience
+    return jwt.encode(
+        {**claims, **registered}, settings.jwt_secret.reveal(), algorithm=algorithms(settings)[0]
+    )

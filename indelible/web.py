@@ -1,0 +1,27 @@
+"""`indelible web`: serve the API with gunicorn."""
+
+import click
+
+from indelible.configuration import load
+from indelible.ports import check_free
+from webapi import log
+from webapi.server import serve
+from webapi.wsgi import assemble
+
+
+@click.command("web")
+def command() -> None:
+    """Serve the API and the page with gunicorn, until SIGTERM or Ctrl-C.
+
+    Where it listens and whom it answers are settings of the group `web`.
+    """
+    configuration = load()
+    log.configure()
+    # Once before anything is forked: what is wrong is told here, in one line, and not by workers.
+    assemble(configuration.web, configuration.connection, configuration.index)
+    check_free(configuration.web.host, configuration.web.port, hint="INDELIBLE_WEB_PORT")
+    log.announce(configuration.web)
+    serve(
+        configuration.web,
+        lambda: assemble(configuration.web, configuration.connection, configuration.index),
+    )

@@ -1,0 +1,175 @@
+"""What an answer to a bulk request means for each of its items: pure, no effects.
+
+Whatever is not clearly the fault of one event keeps the event: it is sent again. Only a refusal
+that names the document (`REFUSED`) or a document that alone is too large ends in the dead letter.
+Error types are those of OpenSearch 3.4 (`OpenSearchException` in snake case).
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+
+class Outcome(Enum):
+    """What to do with an item, or with all items of a request."""
+
+    CREATED = "created"
+    DUPLICATE = "duplicate"
+    """The id is stored; whether with this content is still to be seen."""
+    RETRY = "retry"
+    BLOCKED = "blocked"
+    """The partition takes nothing for now (disk, an operator, a limit): wait, and say so."""
+    HALTED = "halted"
+    """Only an operator can help (credentials, roles, settings): wait slowly, and say so."""
+    TOO_LARGE = "too large"
+    REFUSED = "refused"
+
+
+BULK_FILTER: Final = "errors,items.*.status,items.*.error.type,items.*.error.reason"
+"""`filter_path` of a bulk request: about 30 bytes for an item, none is left out, order stays."""
+STORED_FILTER: Final = "docs._id,docs.found,docs._source.hash"
+"""`filter_path` of the `_mget` that looks at what is stored under an id."""
+
+JUDGED_STATUS: Final = {
+    401: Outcome.HALTED,
+    403: Outcome.HALTED,
+    404: Outcome.HALTED,
+    408: Outcome.RETRY,
+    409: Outcome.DUPLICATE,
+    413: Outcome.TOO_LARGE,
+    425: Outcome.RETRY,
+    429: Outcome.RETRY,
+}
+CLIENT_ERROR: Final = 4
+OPERATOR_CLASSES: Final = (3, CLIENT_ERROR)
+TRANSIENT_STATUS: Final = frozenset({408, 425, 429})
+BLOCK_TYPES: Final = frozenset({"cluster_block_exception", "index_create_block_exception"})
+RACE_TYPES: Final = frozenset({"resource_already_exists_exception"})
+"""400 when two requests create the same partition at once."""
+INDEX_TYPES: Final = frozenset(
+    {
+        "index_closed_exception",
+        "invalid_index_name_exception",
+        "invalid_index_template_exception",
+        "validation_exception",  # the cluster's limit of shards: no fault of the event
+        "snapshot_in_progress_exception",
+    }
+)
+"""400s that speak of the index or the cluster: an event must not be thrown out for them."""
+
+
+class ItemError(Struct, frozen=True):
+    """Why an item was not stored."""
+
+    type: str = ""
+    reason: str = ""
+
+
+class ItemResult(Struct, frozen=True):
+    """The part of an item's answer that is asked for (`BULK_FILTER`)."""
+
+    status: int
+    error: ItemError | None = None
+
+
+class _Item(Struct, frozen=True):
+    create: ItemResult
+
+
+class _Answer(Struct, frozen=True):
+    items: list[_Item]
+    errors: bool
+
+
+class _Source(Struct, frozen=True):
+    hash: str = ""
+
+
+class _Stored(Struct, frozen=True, rename={"id": "_id", "source": "_source"}):
+    id: str
+    source: _Source = _Source()
+    found: bool = False
+
+
+class _StoredAnswer(Struct, frozen=True):
+    docs: list[_Stored]
+
+
+class _ErrorBody(Struct, frozen=True):
+    error: ItemError | str = ""
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_stored = msgspec.json.Decoder(_StoredAnswer).decode
+_decode_error = msgspec.json.Decoder(_ErrorBody).decode
+
+
+def judge(status: int, error_type: str = "") -> Outcome:
+    """The outcome of one item by its status and the type of its error."""
+    if status in (HTTPStatus.OK, HTTPStatus.CREATED):
+        return Outcome.CREATED
+    if error_type in BLOCK_TYPES or error_type in INDEX_TYPES:
+        return Outcome.BLOCKED
+    if error_type in RACE_TYPES:
+        return Outcome.RETRY
+    # Only 4xx is OpenSearch's word on the document; the rest is trouble on the way to it.
+    otherwise = Outcome.REFUSED if status // 100 == CLIENT_ERROR else Outcome.RETRY
+    return JUDGED_STATUS.get(status, otherwise)
+
+
+def judge_request(status: int, error_type: str = "") -> Outcome:
+    """The outcome of a whole request that was not answered with 200.
+
+    Never CREATED or REFUSED: nothing was said of any item. A 400 for all of it (an old cluster, a
+    proxy, a plain connection to a TLS port) is for an operator to look at; thrown out would be the
+    whole backlog.
+    """
+    if error_type in BLOCK_TYPES:
+        return Outcome.BLOCKED
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Outcome.TOO_LARGE
+    if status // 100 in OPERATOR_CLASSES and status not in TRANSIENT_STATUS:
+        return Outcome.HALTED
+    return Outcome.RETRY
+
+
+def read_items(text: str, expected: int) -> list[ItemResult] | None:
+    """The items of a 200 answer in the order of the request.
+
+    None when it is not a whole answer to a request of `expected` items (cut, another format,
+    another number of items): then nothing is known of any of them.
+    """
+    try:
+        answer = _decode_answer(text)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+    if len(answer.items) != expected:
+        return None
+    return [item.create for item in answer.items]
+
+
+def read_stored(text: str, ids: Sequence[str]) -> list[str | None] | None:
+    """The stored `hash` of each id in an answer to `_mget`, None where nothing is stored.
+
+    None in all when it is not a whole answer to these ids.
+    """
+    try:
+        docs = _decode_stored(text).docs
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+    if [doc.id for doc in docs] != list(ids):
+        return None
+    return [doc.source.hash if doc.found else None for doc in docs]
+
+
+def read_error(text: str) -> ItemError:
+    """The type and reason of an error body; what is not OpenSearch's own has no type."""
+    try:
+        error = _decode_error(text).error
+    except (msgspec.MsgspecError, UnicodeError):
+        return ItemError()
+    return ItemError(reason=error) if isinstance(error, str) else error

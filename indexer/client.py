@@ -1,0 +1,168 @@
+"""The one place that makes an OpenSearch client, and the one call that sends bytes as they are.
+
+The library's own retries are off: what may be sent again is decided where it is known what was
+sent (`indexer.bulk`). Its logging of requests is off as well, as it would write lines of the audit
+log into other logs; and so is its re-serialising, by `ask`, which hands over bytes and the raw
+answer with its status and headers (`Retry-After`) whatever the status is.
+"""
+
+import base64
+import gzip
+import ssl
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+from opensearchpy import OpenSearch, Urllib3HttpConnection
+from opensearchpy.exceptions import TransportError
+from typing_extensions import override
+
+from indexer.answer import ItemError, read_error
+from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
+from indexer.settings import ConnectionSettings, Secret
+
+Role = Literal["writer", "reader", "lifecycle"]
+
+POOL_CONNECTIONS: Final = 8
+DEAD_NODE_SECONDS: Final = 5
+ANY_STATUS: Final = range(300, 600)
+
+
+class Reply(Struct, frozen=True):
+    """An answer of the cluster, or of something in front of it: nothing in it is judged yet."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+
+
+class QuietConnection(Urllib3HttpConnection):
+    """urllib3 that logs no request: a body of this system is somebody's audit trail."""
+
+    @override
+    def log_request_success(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    @override
+    def log_request_fail(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    @override
+    def _gzip_compress(self, body: bytes) -> bytes:
+        # The library compresses at level 9: ten times the time for a few percent.
+        return gzip.compress(body, compresslevel=1, mtime=0)
+
+
+def connect(
+    settings: ConnectionSettings,
+    *,
+    role: Role,
+    connection_class: type[Urllib3HttpConnection] = QuietConnection,
+) -> OpenSearch:
+    """A client for one role: keep-alive, a bounded pool, no retries of its own.
+
+    Nothing is sent yet, so an unreachable cluster is no error here.
+
+    Raises:
+        ConnectionFileError: the CA or the client certificate cannot be used.
+    """
+    urls = settings.url.split(",")
+    context = _tls(settings) if urls[0].startswith("https:") else None
+    return OpenSearch(
+        hosts=urls,
+        connection_class=connection_class,
+        ssl_context=context,
+        headers=_authorization(settings, role),
+        http_compress=settings.http_compress,
+        timeout=settings.timeout_seconds,
+        pool_maxsize=POOL_CONNECTIONS,
+        dead_timeout=DEAD_NODE_SECONDS,
+        max_retries=0,
+        retry_on_status=(),
+    )
+
+
+def ask(
+    client: OpenSearch,
+    method: str,
+    path: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> Reply:
+    """Send bytes and hand back whatever came, with any status.
+
+    Raises:
+        NoAnswerError: refused, timed out, cut in the middle, or not text: it may have been done.
+    """
+    connection = client.transport.get_connection()
+    try:
+        status, headers, text = connection.perform_request(
+            method, path, params=params, body=body, ignore=ANY_STATUS
+        )
+    except TransportError as error:
+        client.transport.mark_dead(connection)
+        raise NoAnswerError(connection.host, str(error.error)) from error
+    client.transport.connection_pool.mark_live(connection)
+    return Reply(status, text, {name.lower(): value for name, value in headers.items()})
+
+
+def request(
+    client: OpenSearch,
+    method: str,
+    path: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    body: object = None,
+) -> object:
+    """Ask for something that is to be answered now: JSON in, JSON out, None for a 404.
+
+    Raises:
+        RefusedError: another status than 200, 201 and 404, or an answer that is no JSON.
+        NoAnswerError: see `ask`.
+    """
+    encoded = None if body is None else msgspec.json.encode(body)
+    reply = ask(client, method, path, params=params, body=encoded)
+    if reply.status == HTTPStatus.NOT_FOUND:
+        return None
+    if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
+        try:
+            return msgspec.json.decode(reply.text)
+        except (msgspec.MsgspecError, UnicodeError):
+            error = ItemError("not_an_answer", "the answer is no JSON")
+    else:
+        error = read_error(reply.text)
+    raise RefusedError(f"{method} {path}", reply.status, error.type, error.reason)
+
+
+def _tls(settings: ConnectionSettings) -> ssl.SSLContext:
+    path = settings.ca_file
+    try:
+        context = ssl.create_default_context(cafile=path)
+        if settings.client_cert_file:
+            path = settings.client_cert_file
+            context.load_cert_chain(path, settings.client_key_file)
+    except (OSError, ssl.SSLError) as error:
+        if path is None:
+            raise
+        raise ConnectionFileError(path, error) from error
+    return context
+
+
+def _authorization(settings: ConnectionSettings, role: Role) -> dict[str, str]:
+    credentials: dict[Role, tuple[str | None, Secret | None]] = {
+        "writer": (settings.writer_username, settings.writer_password),
+        "reader": (settings.reader_username, settings.reader_password),
+        "lifecycle": (settings.lifecycle_username, settings.lifecycle_password),
+    }
+    username, password = credentials[role]
+    if username is None:
+        username, password = settings.username, settings.password
+    if username is None or password is None:
+        return {}
+    # Encoded here, as the library's own encoding fails on letters outside latin-1.
+    pair = f"{username}:{password.reveal()}".encode()
+    return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}

@@ -1,0 +1,84 @@
+"""What can go wrong on the way into OpenSearch; each error says what, why and the next step.
+
+IndexerError              .hint is the next step for the operator
+├── SettingsError         settings that are wrong, all of them at once (.problems)
+├── ConnectionFileError   the CA or client certificate cannot be used
+├── NoAnswerError         no answer, or one that was cut: what was asked may have happened
+├── RefusedError          the cluster answered, and refused (.status, .error_type)
+├── DeadLetterError       the dead letter could not be made durable
+└── Interrupted           stopped while waiting; nothing of the batch may be checkpointed
+"""
+
+from pathlib import Path
+
+
+class IndexerError(Exception):
+    """Base of the tree: `str()` says what and why, `hint` what to do next."""
+
+    hint: str = ""
+
+
+class SettingsError(IndexerError):
+    """Settings that are wrong: `problems` has every one of them, each naming its variable or key.
+
+    Secrets never appear in a problem.
+    """
+
+    hint = "correct them in the environment or in the file that INDELIBLE_CONFIG names"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class ConnectionFileError(IndexerError):
+    """A certificate or key file that the connection needs cannot be used."""
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        super().__init__(f"cannot use {path} for the connection to OpenSearch: {cause}")
+        self.path = path
+        self.hint = "check that the path is right and that this user may read it"
+
+
+class NoAnswerError(IndexerError):
+    """The cluster did not answer, or its answer was cut: what was asked may have happened."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        super().__init__(f"no answer from {url}: {cause}")
+        self.url = url
+        self.hint = "check that OpenSearch runs there and that INDELIBLE_OPENSEARCH_URL is right"
+
+
+class RefusedError(IndexerError):
+    """The cluster refused a request of ours, or answered with something that is not its own."""
+
+    def __init__(self, request: str, status: int, error_type: str, reason: str) -> None:
+        super().__init__(f"{request} was refused with {status} {error_type}: {reason}")
+        self.status = status
+        self.error_type = error_type
+        self.hint = _HINTS.get(status, "look into the log of the cluster")
+
+
+_HINTS = {
+    401: "check the user name and the password of this role",
+    403: "check that the role of this user allows it (README, section Roles)",
+    404: "check that the URL is that of an OpenSearch cluster",
+}
+
+
+class DeadLetterError(IndexerError):
+    """The dead letter could not be made durable, so what it should hold is not settled."""
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        super().__init__(f"cannot write the dead letter {path}: {cause.strerror or cause}")
+        self.path = path
+        self.hint = f"free space on the disk of {path.parent}, or let this user write there"
+
+
+class Interrupted(IndexerError):  # noqa: N818  # not a failure: the caller asked for it
+    """`stop` was set while a batch was not settled: it must be read and sent again."""
+
+    hint = "nothing is lost: what was not settled is sent again at the next start"
+
+    def __init__(self) -> None:
+        super().__init__("stopped before the batch was settled")

@@ -1,0 +1,73 @@
+"""Names of indices and templates, and which partition an event belongs to (DESIGN.md, section 4).
+
+A partition follows from the event's own `timestamp` alone. So an event that is sent again meets
+itself (409), whenever that is.
+"""
+
+import re
+from datetime import timedelta
+from typing import Final
+
+from audit_events.instant import CANONICAL_INSTANT, format_instant, parse_instant
+from indexer.settings import IndexSettings
+
+MONTH_CHARACTERS: Final = len("2026-11")
+DAY_CHARACTERS: Final = len("2026-11-23")
+
+_is_canonical = re.compile(CANONICAL_INSTANT, re.ASCII).fullmatch
+
+
+def partition_name(timestamp: str, settings: IndexSettings) -> str:
+    """The index of an event: `audit-events-2026.11`, or with the day as `.23`.
+
+    Args:
+        timestamp: canonical (27 characters); anything else is a ValueError, never a new index.
+        settings: prefix and size of a partition.
+    """
+    if not _is_canonical(timestamp):
+        raise ValueError("not a canonical timestamp, so no partition follows from it")
+    span = timestamp[: partition_characters(settings)]
+    return f"{settings.prefix}-events-{span.replace('-', '.')}"
+
+
+def partition_characters(settings: IndexSettings) -> int:
+    """How many characters of a canonical timestamp decide on its partition."""
+    return MONTH_CHARACTERS if settings.partition == "month" else DAY_CHARACTERS
+
+
+def events_pattern(settings: IndexSettings) -> str:
+    """All partitions: `audit-events-*`."""
+    return f"{settings.prefix}-events-*"
+
+
+def late_pattern(settings: IndexSettings) -> str:
+    """All indices of events that came after their partition was sealed: `audit-late-*`."""
+    return f"{settings.prefix}-late-*"
+
+
+def read_indices(settings: IndexSettings) -> str:
+    """What a query over everything names; wildcards, so it is no error that none exists yet."""
+    return f"{events_pattern(settings)},{late_pattern(settings)}"
+
+
+def events_template(settings: IndexSettings) -> str:
+    """The template of the partitions: `audit-events`."""
+    return f"{settings.prefix}-events"
+
+
+def late_template(settings: IndexSettings) -> str:
+    """The template of the indices of late events: `audit-late`."""
+    return f"{settings.prefix}-late"
+
+
+def admitted_window(now: str, settings: IndexSettings) -> tuple[str, str]:
+    """The `[floor, ceiling)` of timestamps that are taken at `now`, all of them canonical.
+
+    Older events would bring back a deleted partition, later ones open one that is not due
+    (DESIGN.md, section 4, "Late events"). Canonical instants sort as text, so the check of a line
+    is two comparisons of strings.
+    """
+    instant = parse_instant(now)
+    floor = instant - timedelta(days=settings.retention_days)
+    ceiling = instant + timedelta(hours=settings.future_hours)
+    return format_instant(floor), format_instant(ceiling)

@@ -1,0 +1,65 @@
+"""What lies in the cluster: one row for each partition."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from opensearchpy import OpenSearch
+
+from indexer.client import request
+from indexer.names import read_indices
+from indexer.settings import IndexSettings
+from indexer.templates import Drift
+
+COLUMNS = "index,health,status,docs.count,store.size"
+
+
+class Partition(Struct, frozen=True):
+    """A partition as the cluster reports it; counts are None while no copy of it is there."""
+
+    name: str
+    health: Annotated[str, Meta(description="green, yellow, red, or empty when closed")]
+    open: bool
+    events: int | None
+    size_bytes: int | None
+    drift: int
+    """How many values differ from the template's file."""
+
+
+class _Row(Struct, frozen=True, rename={"docs": "docs.count", "size": "store.size"}):
+    index: str
+    status: str
+    health: str | None = None
+    docs: str | None = None
+    size: str | None = None
+
+
+def list_partitions(
+    client: OpenSearch, settings: IndexSettings, drifts: list[Drift]
+) -> list[Partition]:
+    """All partitions and late indices of the prefix, in the order of their names.
+
+    Args:
+        client: of the role `lifecycle`.
+        settings: how events are laid into indices.
+        drifts: what `templates.compare` found.
+    """
+    params = {"format": "json", "bytes": "b", "h": COLUMNS, "expand_wildcards": "open,closed"}
+    answer = request(client, "GET", f"/_cat/indices/{read_indices(settings)}", params=params)
+    rows = msgspec.convert(answer or [], list[_Row])
+    counts = {drift.name: len(drift.differences) for drift in drifts if drift.kind == "partition"}
+    return [
+        Partition(
+            name=row.index,
+            health=row.health or "",
+            open=row.status == "open",
+            events=None if row.docs is None else int(row.docs),
+            size_bytes=None if row.size is None else int(row.size),
+            drift=counts.get(row.index, 0),
+        )
+        for row in sorted(rows, key=_name)
+    ]
+
+
+def _name(row: _Row) -> str:
+    return row.index

@@ -1,0 +1,69 @@
+"""The cluster that the tests of one session use, and how to act on it in each role."""
+
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from opensearchpy import OpenSearch
+
+from indexer.client import Role, connect
+from indexer.settings import ConnectionSettings, IndexSettings, Secret
+from indexer.templates import install
+from node import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster with the users of this project; `origin` says where it comes from."""
+
+    origin: str
+    url: str
+    credentials: Credentials
+
+    @property
+    def ca_file(self) -> Path:
+        return self.credentials.ca_file
+
+    def connection(self) -> ConnectionSettings:
+        """Settings with a user of its own for each role."""
+        users = self.credentials.users
+        return ConnectionSettings(
+            url=self.url,
+            ca_file=self.ca_file,
+            writer_username="audit_writer",
+            writer_password=Secret(users["audit_writer"]),
+            reader_username="audit_reader",
+            reader_password=Secret(users["audit_reader"]),
+            lifecycle_username="audit_lifecycle",
+            lifecycle_password=Secret(users["audit_lifecycle"]),
+        )
+
+    def client(self, role: Role) -> OpenSearch:
+        return connect(self.connection(), role=role)
+
+    @contextmanager
+    def own_prefix(self) -> Generator[IndexSettings]:
+        """Give a prefix with its templates; all that is below it is removed at the end."""
+        settings = IndexSettings(prefix=f"audit-t{secrets.token_hex(6)}", replicas=0)
+        with self.client("lifecycle") as lifecycle:
+            install(lifecycle, settings)
+        try:
+            yield settings
+        finally:
+            with self.admin() as admin:
+                # By name: the node refuses to delete by wildcard.
+                for name in admin.indices.get(index=f"{settings.prefix}-*", expand_wildcards="all"):
+                    admin.indices.delete(index=name)
+                admin.indices.delete_index_template(name=f"{settings.prefix}-*")
+
+    def admin(self) -> OpenSearch:
+        """Act with the admin certificate, which alone may delete an immutable index."""
+        settings = ConnectionSettings(
+            url=self.url,
+            ca_file=self.ca_file,
+            client_cert_file=self.credentials.admin_cert_file,
+            client_key_file=self.credentials.admin_key_file,
+        )
+        return connect(settings, role="lifecycle")

@@ -1,0 +1,87 @@
+"""The tests' OpenSearch: one cluster a session, one index prefix a test.
+
+The cluster is, in this order: the one that INDELIBLE_TEST_OPENSEARCH_URL names (with
+INDELIBLE_TEST_OPENSEARCH_CREDENTIALS, a credentials file as the embedded node writes it); a
+container where Docker answers; the embedded node, with a home of its own. The header and the end
+say which. The end also says how long each file took.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import node
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.cluster_container import docker_answers, run_container
+from tests.node_home import artifact_cache, free_ports, node_config, own_home
+
+__all__ = ["artifact_cache", "free_ports"]
+
+URL_VARIABLE: Final = "INDELIBLE_TEST_OPENSEARCH_URL"
+CREDENTIALS_VARIABLE: Final = "INDELIBLE_TEST_OPENSEARCH_CREDENTIALS"
+SLOWEST_FILES: Final = 20
+
+
+@pytest.fixture(scope="session")
+def opensearch() -> Iterator[Cluster]:
+    """The cluster of this session."""
+    url = os.environ.get(URL_VARIABLE)
+    if url:
+        credentials = node.read_credentials(Path(os.environ[CREDENTIALS_VARIABLE]))
+        yield Cluster(_origin(), url, credentials)
+        return
+    with run_container() if docker_answers() else run_node() as cluster:
+        yield cluster
+
+
+@contextmanager
+def run_node() -> Generator[Cluster]:
+    """Run the embedded node."""
+    with own_home() as home:
+        running = node.start(node_config(home))
+        yield Cluster(_origin(), running.url, running.credentials)
+
+
+@pytest.fixture
+def index(opensearch: Cluster) -> Iterator[IndexSettings]:
+    """Index settings with a prefix that no other test has; what is below it goes with the test."""
+    with opensearch.own_prefix() as settings:
+        yield settings
+
+
+def _origin() -> str:
+    url = os.environ.get(URL_VARIABLE)
+    if url:
+        return f"{url} ({URL_VARIABLE})"
+    return "a container" if docker_answers() else "the embedded node"
+
+
+def pytest_report_header() -> str:
+    return f"opensearch: {_origin()}"
+
+
+class Durations:
+    """How long each test file took, with the fixtures that it was the first to need."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.location[0]] += report.duration
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.section(f"slowest files (opensearch: {_origin()})")
+        slowest = sorted(self._seconds.items(), key=itemgetter(1), reverse=True)
+        for file, seconds in slowest[:SLOWEST_FILES]:
+            terminalreporter.write_line(f"{seconds:8.1f} s  {file}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Durations())

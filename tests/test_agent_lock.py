@@ -1,0 +1,76 @@
+"""One agent a state directory."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.errors import LockedError, StateDirectoryError
+from agent.lock import hold, holder
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from agent.lock import hold
+with hold(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_agent_is_refused_and_told_who_holds_it(
+    tmp_path: Path, other: subprocess.Popen[str]
+) -> None:
+    with pytest.raises(LockedError, match=f"process {other.pid}") as caught, hold(tmp_path):
+        pass
+    assert caught.value.hint
+    assert holder(tmp_path) == other.pid
+
+
+def test_what_a_killed_agent_left_is_taken_over(
+    tmp_path: Path, other: subprocess.Popen[str]
+) -> None:
+    other.kill()
+    other.wait()
+    assert holder(tmp_path) is None
+    with hold(tmp_path):
+        assert holder(tmp_path) == os.getpid()
+    assert holder(tmp_path) is None
+
+
+def test_a_directory_that_cannot_be_is_refused_loudly(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StateDirectoryError, match="file/state") as caught,
+        hold(tmp_path / "file" / "state"),
+    ):
+        pass
+    assert "INDELIBLE_AGENT_STATE_DIRECTORY" in caught.value.hint
+
+
+def test_a_directory_that_may_not_be_written_is_refused_loudly() -> None:
+    directory = Path(tempfile.mkdtemp(prefix="agent-lock-"))
+    directory.chmod(0o555)
+    was = os.geteuid()
+    os.seteuid(65_534 if was == 0 else was)
+    try:
+        with pytest.raises(StateDirectoryError, match="Permission denied"), hold(directory):
+            pass
+    finally:
+        os.seteuid(was)
+        directory.rmdir()

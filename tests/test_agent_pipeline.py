@@ -1,0 +1,322 @@
+"""The loop: backpressure, what is settled when, and how it ends. Its sink is the test's own."""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent import checkpoint, status
+from agent.errors import SenderError
+from agent.pipeline import Pipeline
+from agent.settings import AgentSettings
+from indexer.batch import Batch
+from indexer.bulk import Settlement
+from indexer.dead_letter import DeadLetter
+from indexer.errors import Interrupted
+from indexer.settings import IndexSettings
+from tests.agent_world import event_id, event_line
+
+LINE_BYTES = len(event_line(0)) + 1
+
+
+class Sink:
+    """Takes batches; while `gate` is closed none of them comes back."""
+
+    def __init__(self, abandon: threading.Event) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.abandon = abandon
+        self.lock = threading.Lock()
+        self.ids: list[str] = []
+        self.waiting: list[Batch] = []
+        self.error: Exception | None = None
+
+    def write(self, batch: Batch) -> Settlement:
+        with self.lock:
+            self.waiting.append(batch)
+        while not self.gate.wait(0.005):
+            if self.abandon.is_set():
+                raise Interrupted
+        if self.error:
+            raise self.error
+        with self.lock:
+            self.waiting.remove(batch)
+            self.ids += batch.ids
+        return Settlement(created=len(batch), duplicates=0, dead=0, retries=0)
+
+
+class Agent:
+    """A pipeline in a thread."""
+
+    def __init__(self, directory: Path, *, once: bool = False, **changes: object) -> None:
+        state = directory / "state"
+        state.mkdir(exist_ok=True)
+        self.state = state
+        settings = AgentSettings(
+            paths=(f"{directory}/*.log*",),
+            state_directory=str(state),
+            poll_interval_seconds=0.05,
+            flush_interval_seconds=0.01,
+        )
+        self.stop = threading.Event()
+        abandon = threading.Event()
+        self.sink = Sink(abandon)
+        self.dead_letter = DeadLetter(state)
+        self.pipeline = Pipeline(
+            msgspec.structs.replace(settings, **changes),
+            IndexSettings(),
+            self.sink,
+            self.dead_letter,
+            stop=self.stop,
+            abandon=abandon,
+        )
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, args=(once,))
+
+    def _run(self, once: bool) -> None:  # noqa: FBT001  # a thread's target
+        try:
+            self.pipeline.run(once=once)
+        except BaseException as error:  # noqa: BLE001  # looked at by the test
+            self.error = error
+
+    @contextmanager
+    def running(self) -> Generator["Agent"]:
+        self.thread.start()
+        try:
+            yield self
+        finally:
+            self.stop.set()
+            self.sink.gate.set()
+            self.thread.join(20)
+            assert not self.thread.is_alive()
+
+    def offset(self) -> int:
+        return sum(place.offset for place in checkpoint.load(self.state).files)
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.005)
+
+
+def wait_for(agent: Agent, number: int) -> None:
+    wait_until(lambda: event_id(number) in agent.sink.ids, f"event {number} arrives")
+
+
+def write(path: Path, *numbers: int) -> None:
+    with path.open("ab") as file:
+        file.write(b"".join(event_line(number) + b"\n" for number in numbers))
+
+
+def ids(*numbers: int) -> list[str]:
+    return [event_id(number) for number in numbers]
+
+
+def test_what_is_written_arrives_and_the_checkpoint_follows(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    agent = Agent(tmp_path)
+    with agent.running():
+        for number in range(20):
+            write(path, number)
+            wait_for(agent, number)
+        wait_until(lambda: agent.offset() == path.stat().st_size, "checkpoint")
+    assert agent.sink.ids == ids(*range(20))
+
+
+def test_changes_are_found_by_the_poll_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scenario 23."""
+    agent = Agent(tmp_path)
+    monkeypatch.setattr(agent.pipeline._watch, "start", lambda: None)
+    with agent.running():
+        for number in range(3):
+            write(tmp_path / f"{number}.log", number)
+            wait_for(agent, number)
+
+
+def test_backpressure_bounds_what_is_held_in_memory(tmp_path: Path) -> None:
+    agent = Agent(tmp_path, batch_events=100, requests_in_flight=3)
+    agent.sink.gate.clear()
+    for number in range(10):
+        write(tmp_path / f"{number}.log", *range(number * 1000, number * 1000 + 1000))
+    with agent.running():
+        wait_until(lambda: len(agent.sink.waiting) == 3, "three in flight")
+        time.sleep(0.2)
+        read = agent.pipeline.loader.counters.lines
+        assert read <= 1000 + 3 * 100, "one read beyond what is in flight"
+        assert len(agent.sink.waiting) == 3
+        time.sleep(0.2)
+        assert agent.pipeline.loader.counters.lines == read
+        assert agent.offset() == 0
+        agent.sink.gate.set()
+        wait_until(lambda: len(agent.sink.ids) == 10_000, "all of it")
+    assert sorted(agent.sink.ids) == ids(*range(10_000))
+
+
+def test_it_ends_in_time_when_nothing_comes_back_and_the_rest_stays(tmp_path: Path) -> None:
+    """Scenario 25: a slow server; SIGTERM sets `stop`."""
+    agent = Agent(tmp_path, shutdown_seconds=0.3)
+    agent.sink.gate.clear()
+    write(tmp_path / "a.log", *range(10))
+    agent.thread.start()
+    wait_until(lambda: bool(agent.sink.waiting), "in flight")
+    start = time.monotonic()
+    agent.stop.set()
+    agent.thread.join(10)
+    assert not agent.thread.is_alive()
+    assert 0.3 <= time.monotonic() - start < 2
+    assert agent.error is None
+    assert agent.offset() == 0
+    again = Agent(tmp_path, once=True)
+    with again.running():
+        again.thread.join(10)
+    assert again.sink.ids == ids(*range(10))
+
+
+def test_it_settles_what_is_in_flight_before_it_ends(tmp_path: Path) -> None:
+    agent = Agent(tmp_path)
+    agent.sink.gate.clear()
+    write(tmp_path / "a.log", *range(10))
+    with agent.running():
+        wait_until(lambda: bool(agent.sink.waiting), "in flight")
+        agent.stop.set()
+        time.sleep(0.1)
+        write(tmp_path / "a.log", 10)
+        agent.sink.gate.set()
+    assert agent.offset() == 10 * LINE_BYTES
+    report = status.read(agent.state)
+    assert report is not None
+    assert report.state == "stopped"
+
+
+def test_once_ends_when_all_that_is_there_is_settled(tmp_path: Path) -> None:
+    for number in range(5):
+        write(tmp_path / f"{number}.log", number)
+    agent = Agent(tmp_path, once=True)
+    agent.thread.start()
+    agent.thread.join(10)
+    assert sorted(agent.sink.ids) == ids(*range(5))
+    again = Agent(tmp_path, once=True)
+    again.thread.start()
+    again.thread.join(10)
+    assert again.sink.ids == []
+
+
+def test_a_sender_that_fails_ends_the_agent_and_nothing_of_it_counts(tmp_path: Path) -> None:
+    agent = Agent(tmp_path)
+    agent.sink.error = RuntimeError("a defect")
+    write(tmp_path / "a.log", 0)
+    with agent.running():
+        agent.thread.join(10)
+    assert isinstance(agent.error, SenderError)
+    assert "a defect" in str(agent.error)
+    assert agent.offset() == 0
+
+
+def test_malformed_lines_are_in_the_dead_letter_before_the_checkpoint_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scenario 21: its disk is full for a while; nothing moves until it is not."""
+    agent = Agent(tmp_path)
+    real = os.fsync
+    full = threading.Event()
+    full.set()
+
+    def fsync(descriptor: int) -> None:
+        if full.is_set() and Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".jsonl":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "a.log").write_bytes(b"garbage\n")
+    write(tmp_path / "a.log", 1)
+    with agent.running():
+        wait_until(lambda: agent.sink.ids == ids(1), "the good line")
+        time.sleep(0.2)
+        assert agent.offset() == 0
+        full.clear()
+        size = (tmp_path / "a.log").stat().st_size
+        wait_until(lambda: agent.offset() == size, "the checkpoint", 30)
+    assert b'"line":"garbage"' in agent.dead_letter.path.read_bytes()
+
+
+def test_without_room_for_the_checkpoint_reading_stops_and_resumes_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scenario 21."""
+    agent = Agent(tmp_path)
+    full = threading.Event()
+    real = checkpoint.save
+
+    def save(*arguments: object) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(*arguments)  # type: ignore[arg-type]  # passed through as they came
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    with agent.running():
+        write(tmp_path / "a.log", 0)
+        wait_until(lambda: agent.offset() == LINE_BYTES, "the first line")
+        full.set()
+        write(tmp_path / "a.log", 1)
+        wait_until(lambda: bool(agent.pipeline.checkpoint_problem), "the problem")
+        write(tmp_path / "a.log", 2)
+        time.sleep(0.3)
+        assert agent.sink.ids == ids(0, 1)
+        full.clear()
+        wait_until(lambda: agent.sink.ids == ids(0, 1, 2), "all of it")
+        wait_until(lambda: agent.offset() == 3 * LINE_BYTES, "the checkpoint")
+
+
+def test_a_gap_is_told_once_and_only_when_nothing_can_fill_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.pipeline.STATUS_SECONDS", 0.02)
+    agent = Agent(tmp_path)
+    with agent.running():
+        write(tmp_path / "a.log", 0, 1, 3, 7)
+        wait_until(lambda: len(agent.sink.ids) == 4, "arrives")
+        write(tmp_path / "b.log", 2)
+        wait_until(lambda: agent.pipeline.totals.gaps == 1, "the gap", 15)
+        write(tmp_path / "a.log", 8)
+        wait_until(lambda: len(agent.sink.ids) == 6, "goes on")
+    assert agent.pipeline.totals.gaps == 1
+    assert agent.pipeline.totals.missing_events == 3
+
+
+def test_the_status_says_what_lags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.pipeline.STATUS_SECONDS", 0.02)
+    agent = Agent(tmp_path)
+    agent.sink.gate.clear()
+    write(tmp_path / "a.log", 0, 1)
+
+    def now() -> status.Status:
+        report = status.read(agent.state)
+        assert report is not None
+        return report
+
+    with agent.running():
+        wait_until(lambda: (agent.state / "status.json").exists() and now().in_flight == 1, "lag")
+        assert now().lag_bytes == 2 * LINE_BYTES
+        assert now().oldest_unshipped == "2026-11-23T12:00:00.000000Z"
+        assert now().files[0].path == str(tmp_path / "a.log")
+        assert now().pid == os.getpid()
+        agent.sink.gate.set()
+        wait_until(lambda: now().lag_bytes == 0, "no lag")
+        assert now().oldest_unshipped == ""
+        assert now().totals.created == 2
+
+
+def test_no_status_is_no_error(tmp_path: Path) -> None:
+    assert status.read(tmp_path) is None
+    (tmp_path / "status.json").write_bytes(b"{")
+    assert status.read(tmp_path) is None

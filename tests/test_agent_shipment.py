@@ -1,0 +1,106 @@
+"""Batches: how large they get, and what moves when one of them is settled."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.agent_world import bench, event_id, event_line
+
+
+def fill(path: Path, count: int, pad: int = 0) -> None:
+    path.write_bytes(b"".join(event_line(number, pad=pad) + b"\n" for number in range(count)))
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 20, 95])
+@pytest.mark.parametrize("read_bytes", [500, 4000, 1 << 20])
+def test_a_batch_ends_at_its_count_wherever_reads_end(
+    tmp_path: Path, count: int, read_bytes: int
+) -> None:
+    agent = bench(tmp_path, batch_events=10, read_bytes=read_bytes)
+    fill(tmp_path / "a.log", count)
+    sizes = [len(shipment.batch) for shipment in agent.look()]
+    assert sum(sizes) == count
+    assert max(sizes) <= 10
+    assert sizes.count(10) == count // 10
+
+
+def test_a_batch_ends_at_the_read_that_filled_it(tmp_path: Path) -> None:
+    """`batch_bytes` is passed by less than one read."""
+    agent = bench(tmp_path, read_bytes=65_536)
+    fill(tmp_path / "a.log", 200, pad=60_000)
+    sizes = [shipment.bytes for shipment in agent.look()]
+    assert max(sizes) < agent.settings.batch_bytes + 65_536
+    assert min(sizes[:-1]) >= agent.settings.batch_bytes
+
+
+def test_garbage_fills_a_batch_too(tmp_path: Path) -> None:
+    """Refused lines are held in memory until they are in the dead letter."""
+    agent = bench(tmp_path, batch_events=10)
+    (tmp_path / "a.log").write_bytes(b"garbage\n" * 95)
+    shipments = agent.look()
+    assert [len(one.refusals) for one in shipments] == [10] * 9 + [5]
+    assert agent.loader.counters.malformed_lines == 95
+    agent.settle_all()
+    assert [one.offset for one in agent.refusals] == [8 * number for number in range(95)]
+
+
+def test_empty_lines_are_skipped_and_counted(tmp_path: Path) -> None:
+    agent = bench(tmp_path)
+    (tmp_path / "a.log").write_bytes(b"\n\n" + event_line(0) + b"\n\n")
+    agent.drain()
+    assert agent.refusals == []
+    assert agent.settled_ids == {event_id(0)}
+    assert agent.loader.counters.empty_lines == 3
+    assert [place.offset for place in agent.follower.places()] == [len(event_line(0)) + 4]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
+def test_whatever_comes_back_first_a_restart_reads_all_that_is_not_settled(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    for settled in range(5):
+        directory = tmp_path / str(settled)
+        directory.mkdir()
+        agent = bench(directory, batch_events=10)
+        fill(directory / "a.log", 40)
+        shipments = agent.look()
+        for number in order[:settled]:
+            agent.settle(shipments[number])
+        agent.save()
+        agent.crash()
+        (*_, place) = agent.follower.places()
+        prefix = next((n for n in range(4) if n not in order[:settled]), 4)
+        line = len(event_line(0)) + 1
+        growth = sum(len(str(number)) - 1 for number in range(prefix * 10))
+        assert place.offset == prefix * 10 * line + growth
+        agent.drain()
+        assert agent.settled_ids == {event_id(number) for number in range(40)}
+        agent.follower.close()
+
+
+def test_a_batch_takes_lines_of_many_files_and_each_moves(tmp_path: Path) -> None:
+    agent = bench(tmp_path)
+    for number in range(30):
+        (tmp_path / f"{number}.log").write_bytes(event_line(number) + b"\n")
+    (shipment,) = agent.look()
+    assert len({part.tail for part in shipment.parts}) == 30
+    assert all(place.offset == 0 for place in agent.follower.places())
+    agent.settle(shipment)
+    assert all(place.offset > 0 for place in agent.follower.places())
+
+
+def test_each_line_carries_where_it_stood(tmp_path: Path) -> None:
+    agent = bench(tmp_path, read_bytes=700, batch_events=3)
+    path = tmp_path / "a.log"
+    path.write_bytes(
+        b"".join(
+            event_line(n, pad=n) + b"\n" + (b"junk\n\n" if n % 4 == 0 else b"") for n in range(40)
+        )
+    )
+    data = path.read_bytes()
+    for shipment in agent.look():
+        batch = shipment.batch
+        for line, offset in zip(batch.lines, batch.offsets, strict=True):
+            assert data[offset : offset + len(line) + 1] == line + b"\n"
+        for refusal in shipment.refusals:
+            assert data[refusal.offset : refusal.offset + 5] == b"junk\n"

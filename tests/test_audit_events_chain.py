@@ -1,0 +1,161 @@
+"""Whatever is altered, removed, repeated or slipped into a source's lines shows."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_events import open_log
+from audit_events.chain import (
+    ChainBreak,
+    decode_hash,
+    encode_hash,
+    genesis,
+    link,
+    split_hash,
+    verify_chain,
+    verify_line,
+)
+from audit_events.errors import LineError
+
+_TRICKY = 'x","hash":"' + "A" * 43 + '","id":"'
+
+
+def _write(path: Path, count: int, **fields: Any) -> list[bytes]:
+    log = open_log(path, service="members", host="h")
+    for number in range(count):
+        log.info(
+            "member.invited",
+            organization_id="org_acme",
+            actor={"type": "system"},
+            **{"context": {"number": number}, **fields},
+        )
+    return path.read_bytes().splitlines()
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> list[bytes]:
+    return _write(tmp_path / "audit.jsonl", 6)
+
+
+def test_the_hash_can_be_recomputed_by_anybody_from_the_rule_alone(lines: list[bytes]) -> None:
+    event = msgspec.json.decode(lines[0], type=dict[str, Any])
+    digest = genesis(event["source"]["id"])
+    for line in lines:
+        event = msgspec.json.decode(line, type=dict[str, Any])
+        carried = event.pop("hash")
+        digest = link(digest, rfc8785.dumps(event))
+        assert encode_hash(digest) == carried
+        assert decode_hash(carried) == digest
+
+
+def test_an_unharmed_chain_has_no_break(lines: list[bytes]) -> None:
+    assert verify_chain(lines) == []
+
+
+def test_what_the_shipper_appends_is_not_covered(lines: list[bytes]) -> None:
+    shipped = [line[:-1] + b',"ingestedAt":"2026-11-23T10:00:00.000000Z"}' for line in lines]
+    assert verify_chain(shipped) == []
+
+
+def test_another_spelling_of_the_same_event_verifies(lines: list[bytes]) -> None:
+    pretty = [msgspec.json.format(line, indent=1) for line in lines]
+    assert verify_chain(pretty) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "seq"),
+    [
+        pytest.param(lambda ls: ls[:2] + ls[3:], "gap", 3, id="one removed"),
+        pytest.param(lambda ls: ls[1:], "gap", 1, id="the first removed"),
+        pytest.param(lambda ls: [*ls[:3], ls[2], *ls[3:]], "order", 2, id="one repeated"),
+        pytest.param(
+            lambda ls: [*ls[:2], ls[2].replace(b"org_acme", b"org_evil"), *ls[3:]],
+            "altered",
+            2,
+            id="one altered",
+        ),
+    ],
+)
+def test_harm_shows_once_where_it_was_done(
+    lines: list[bytes], harm: Any, kind: str, seq: int
+) -> None:
+    breaks = verify_chain(harm(lines))
+    assert [(found.kind, found.seq) for found in breaks] == [(kind, seq)]
+
+
+def test_a_forged_hash_shows_at_the_next_event(lines: list[bytes]) -> None:
+    """Recomputing the hash of an altered event only moves the break: the next one disagrees."""
+    event = msgspec.json.decode(lines[2], type=dict[str, Any])
+    event["organizationId"] = "org_evil"
+    _, previous = split_hash(lines[1])
+    event.pop("hash")
+    event["hash"] = encode_hash(link(decode_hash(previous), rfc8785.dumps(event)))
+    forged = [*lines[:2], rfc8785.dumps(event), *lines[3:]]
+    assert [(found.kind, found.seq) for found in verify_chain(forged)] == [("altered", 3)]
+
+
+def test_sources_may_be_mixed(tmp_path: Path) -> None:
+    one = _write(tmp_path / "one", 3)
+    two = _write(tmp_path / "two", 3)
+    mixed = [line for pair in zip(one, two, strict=True) for line in pair]
+    assert verify_chain(mixed) == []
+
+
+_keys = st.sampled_from(["hash", "id", "ingestedAt", "a"])
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.just(_TRICKY)
+
+
+@given(st.dictionaries(_keys, _texts))
+def test_context_that_looks_like_the_chain_does_not_confuse_it(context: dict[str, str]) -> None:
+    members: dict[str, Any] = {
+        "action": "member.invited",
+        "context": {"inner": context, **context},
+        "id": "x",
+        "userAgent": _TRICKY,
+    }
+    digest = link(genesis("s"), rfc8785.dumps(members))
+    line = rfc8785.dumps({**members, "hash": encode_hash(digest)})
+    assert split_hash(line) == (rfc8785.dumps(members), encode_hash(digest))
+    assert verify_line(genesis("s"), line) == digest
+    shipped = line[:-1] + b',"ingestedAt":"2026-11-23T10:00:00.000000Z"}'
+    assert verify_line(genesis("s"), shipped) == digest
+
+
+def test_keys_of_a_newer_version_are_covered_too() -> None:
+    members: dict[str, Any] = {"action": "a.b", "id": "x", "zone": {"hash": "no", "id": "y"}}
+    digest = link(genesis("s"), rfc8785.dumps(members))
+    line = rfc8785.dumps({**members, "hash": encode_hash(digest)})
+    assert verify_line(genesis("s"), line) == digest
+    assert verify_line(genesis("other"), line) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"not json", id="no JSON"),
+        pytest.param(b'{"id":"x"}', id="no hash"),
+        pytest.param(b'{"hash":7}', id="hash not text"),
+        pytest.param(b"[]", id="no object"),
+    ],
+)
+def test_a_line_without_a_hash_is_refused_by_reason(line: bytes) -> None:
+    with pytest.raises(LineError):
+        split_hash(line)
+
+
+def test_a_hash_that_is_no_digest_breaks_the_chain_and_nothing_else(lines: list[bytes]) -> None:
+    _, carried = split_hash(lines[2])
+    broken = [*lines[:2], lines[2].replace(carried.encode(), b"-" * 42 + b"B"), *lines[3:]]
+    assert verify_chain(broken)[0] == ChainBreak(
+        source_id=_source_of(lines[0]), seq=2, kind="altered", expected_seq=2
+    )
+
+
+def _source_of(line: bytes) -> str:
+    source: str = msgspec.json.decode(line, type=dict[str, Any])["source"]["id"]
+    return source

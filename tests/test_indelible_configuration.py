@@ -1,0 +1,123 @@
+"""Where settings come from, and what a process finds when nothing is set."""
+
+import json
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from indelible import configuration
+from indelible.configuration import load
+from indexer.errors import SettingsError
+
+
+def test_everything_has_a_default_under_the_home(tmp_path: Path) -> None:
+    found = load({"INDELIBLE_HOME": str(tmp_path)})
+    assert found.embedded
+    assert found.home == tmp_path
+    assert found.agent.paths == (f"{tmp_path}/events/*.log",)
+    assert found.agent.state_directory == f"{tmp_path}/agent"
+    assert found.node.home == tmp_path / "node"
+    assert found.connection.url == "https://127.0.0.1:9250"
+
+
+@pytest.mark.parametrize(
+    ("euid", "expected"),
+    [
+        pytest.param(0, Path("/var/lib/indelible"), id="root's data must be reachable for a user"),
+        pytest.param(1000, platformdirs.user_data_path("indelible"), id="a user"),
+    ],
+)
+def test_the_home_when_none_is_named(
+    euid: int, expected: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: euid)
+    assert configuration.home_directory({}) == expected
+
+
+def test_all_problems_of_all_groups_are_reported_at_once(tmp_path: Path) -> None:
+    document = tmp_path / "indelible.toml"
+    document.write_text("[idnex]\nprefix = 1\n")
+    with pytest.raises(SettingsError) as caught:
+        load(
+            {
+                "INDELIBLE_CONFIG": str(document),
+                "INDELIBLE_AGENT_BATCH_EVENTS": "0",
+                "INDELIBLE_WEB_PORT": "eighty",
+                "INDELIBLE_NODE_HTTP_PROT": "9300",
+            }
+        )
+    report = "\n".join(caught.value.problems)
+    for named in ("[idnex]", "BATCH_EVENTS", "INDELIBLE_WEB_PORT", "did you mean http_port"):
+        assert named in report
+
+
+def credentials_file(home: Path) -> None:
+    """Write what the embedded node leaves in its home."""
+    (home / "node").mkdir()
+    users = {f"audit_{role}": f"{role}-password" for role in ("writer", "reader", "lifecycle")}
+    content = {
+        "users": users,
+        "ca_file": str(home / "node" / "ca.pem"),
+        "admin_cert_file": str(home / "node" / "admin.pem"),
+        "admin_key_file": str(home / "node" / "admin.key"),
+    }
+    (home / "node" / "credentials.json").write_text(json.dumps(content))
+
+
+def test_without_a_url_the_embedded_nodes_credentials_are_used(tmp_path: Path) -> None:
+    credentials_file(tmp_path)
+    found = load({"INDELIBLE_HOME": str(tmp_path), "INDELIBLE_NODE_HTTP_PORT": "9391"})
+    assert found.connection.url == "https://127.0.0.1:9391"
+    assert found.connection.ca_file == tmp_path / "node" / "ca.pem"
+    assert found.connection.writer_username == "audit_writer"
+    assert found.connection.reader_password is not None
+    assert found.connection.reader_password.reveal() == "reader-password"
+    assert found.index.replicas == 0
+
+
+def test_a_cluster_that_is_named_gets_nothing_of_the_embedded_node(tmp_path: Path) -> None:
+    credentials_file(tmp_path)
+    document = tmp_path / "indelible.toml"
+    document.write_text('[opensearch]\nurl = "https://search.example:9200"\n')
+    found = load({"INDELIBLE_HOME": str(tmp_path), "INDELIBLE_CONFIG": str(document)})
+    assert not found.embedded
+    assert found.connection.url == "https://search.example:9200"
+    assert found.connection.writer_username is None
+    assert found.index.replicas == 1
+
+
+def test_replicas_that_are_set_stay_on_the_embedded_node(tmp_path: Path) -> None:
+    found = load({"INDELIBLE_HOME": str(tmp_path), "INDELIBLE_INDEX_REPLICAS": "2"})
+    assert found.index.replicas == 2
+
+
+def test_a_role_of_the_users_own_is_kept(tmp_path: Path) -> None:
+    credentials_file(tmp_path)
+    found = load(
+        {
+            "INDELIBLE_HOME": str(tmp_path),
+            "INDELIBLE_OPENSEARCH_READER_USERNAME": "auditor",
+            "INDELIBLE_OPENSEARCH_READER_PASSWORD": "word",
+        }
+    )
+    assert found.connection.reader_username == "auditor"
+    assert found.connection.writer_username == "audit_writer"
+
+
+def test_tokens_are_signed_with_the_homes_secret_unless_a_key_is_set(tmp_path: Path) -> None:
+    secret = tmp_path / "web" / "jwt_secret"
+    secret.parent.mkdir()
+    secret.write_text("s" * 43 + "\n")
+    secret.chmod(0o600)
+    own = load({"INDELIBLE_HOME": str(tmp_path)}).web
+    assert own.jwt_secret is not None
+    assert own.jwt_secret.reveal() == "s" * 43
+    jwks = "https://id.example/jwks.json"
+    other = load({"INDELIBLE_HOME": str(tmp_path), "INDELIBLE_WEB_JWKS_URL": jwks}).web
+    assert other.jwt_secret is None
+
+
+def test_no_secret_shows_when_a_configuration_is_printed(tmp_path: Path) -> None:
+    credentials_file(tmp_path)
+    assert "-password'" not in repr(load({"INDELIBLE_HOME": str(tmp_path)}))

@@ -1,0 +1,159 @@
+"""Events as people read them: no doubt about times, nothing a terminal would obey."""
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from audit_events.event import Actor
+from indelible import event_table as table
+
+NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
+LINE = (
+    b'{"action":"member.role_changed","actor":{"email":"a@b.c","name":"Ana","type":"user"},'
+    b'"context":{"previous":{"role":"member"},"new":{"role":"admin"}},'
+    b'"hash":"' + b"A" * 43 + b'","id":"01a209c8-3fec-704d-9ea0-6979ad24323e",'
+    b'"organizationId":"org_a","result":"denied","schemaVersion":1,"source":{"host":"h",'
+    b'"id":"01a209c8-3feb-71b6-968b-507b5714df8d","seq":0,"service":"s"},'
+    b'"timestamp":"2026-03-15T11:58:00.000000Z"}'
+)
+
+
+@pytest.fixture
+def zone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Live in another time zone."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = str(request.param)
+    time.tzset()
+    yield
+    os.environ.pop("TZ")
+    if before is not None:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+def printed(lines: list[bytes], around: datetime | None = None, width: int = 160) -> str:
+    out = StringIO()
+    console = Console(file=out, width=width, force_terminal=False)
+    console.print(table.event_table(lines, now=NOON, around=around, width=width))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin"], indirect=True)
+@pytest.mark.usefixtures("zone")
+def test_a_time_is_local_and_utc() -> None:
+    assert table.when(NOON).plain == "2026-03-15 13:00:00\n           12:00:00Z"
+    night = NOON.replace(hour=23, minute=30)
+    assert table.when(night).plain == "2026-03-16 00:30:00\n2026-03-15 23:30:00Z"
+
+
+@pytest.mark.parametrize("zone", ["UTC"], indirect=True)
+@pytest.mark.usefixtures("zone")
+def test_where_local_is_utc_it_is_said_once() -> None:
+    assert table.when(NOON).plain == "2026-03-15 12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(milliseconds=250), "250ms"),
+        (timedelta(seconds=45), "45s"),
+        (timedelta(minutes=2, seconds=13), "2m 13s"),
+        (timedelta(minutes=2), "2m"),
+        (timedelta(hours=1, seconds=5), "1h"),
+        (timedelta(hours=30, minutes=5), "1d 6h"),
+        (timedelta(days=40), "40d"),
+        (timedelta(seconds=-90), "in 1m 30s"),
+    ],
+)
+def test_spans(duration: timedelta, text: str) -> None:
+    assert table.span(duration) == text
+
+
+def test_distances_from_a_moment_have_a_sign() -> None:
+    moment = NOON - timedelta(minutes=1)
+    assert table.distance(NOON, NOON, moment) == "+1m"
+    assert table.distance(NOON - timedelta(minutes=2), NOON, moment) == "−1m"  # noqa: RUF001  # minus sign
+    assert table.distance(moment, NOON, None) == "1m"
+
+
+@pytest.mark.parametrize(
+    ("context", "text"),
+    [
+        pytest.param(None, "", id="nothing"),
+        pytest.param({"other": 1}, "", id="no change"),
+        pytest.param(
+            {"previous": {"role": "member"}, "new": {"role": "admin"}},
+            "role: member → admin",
+            id="field",
+        ),
+        pytest.param(
+            {"previous": {"a": 1, "b": 2}, "new": {"a": 1, "c": [3]}},
+            "b: 2 → ∅\nc: ∅ → [3]",
+            id="only what differs",
+        ),
+        pytest.param({"previous": "x", "new": "y"}, "x → y", id="bare values"),
+        pytest.param({"new": {"plan": "pro"}}, "plan: ∅ → pro", id="only new"),
+        pytest.param({"previous": None, "new": True}, "∅ → true", id="null"),
+        pytest.param(
+            {"new": dict.fromkeys("abcdef", 1)},
+            "a: ∅ → 1\nb: ∅ → 1\nc: ∅ → 1\nd: ∅ → 1\n… 2 more",
+            id="many fields",
+        ),
+        pytest.param({"new": "x" * 99}, f"∅ → {'x' * 39}…", id="long value"),
+        pytest.param({"reason": "left"}, "reason: left", id="reason"),
+    ],
+)
+def test_changes(context: dict[str, object] | None, text: str) -> None:
+    assert table.change(context) == text
+
+
+def test_whatever_a_terminal_would_obey_is_shown_instead() -> None:
+    assert table.plain("a\x1b[2Jb\r\n\u202ec") == "a\\u001b[2Jb\\u000d\\u000a\\u202ec"
+    line = LINE.replace(b"a@b.c", b"[red]x[/red]\\u001b[31m\\u202e")
+    shown = printed([line])
+    assert "[red]x[/red]\\u001b[31m\\u202e" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("actor", "text"),
+    [
+        (Actor(type="system"), "System"),
+        (Actor(type="user", id="u", email="a@b.c", name="Ana"), "a@b.c\nAna"),
+        (Actor(type="api_key", id="key_1"), "key_1"),
+        (Actor(type="service"), "service"),
+        (Actor(type="user", id="u", on_behalf_of="boss"), "u\nfor boss"),
+    ],
+)
+def test_who_did_it(actor: Actor, text: str) -> None:
+    assert table.who(actor) == text
+
+
+def test_a_row_has_colour_title_and_a_result_that_stands_out() -> None:
+    shown = printed([LINE], around=NOON)
+    for word in ("member.role_changed", "Role changed", "denied", "−2m", "role: member → admin"):  # noqa: RUF001  # minus sign
+        assert word in shown
+    assert table.what("member.role_changed").spans or table.what("member.role_changed").style
+    assert "uncatalogued" in table.what("zebra.danced").plain
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+def test_no_terminal_is_so_narrow_that_something_is_cut_off(width: int) -> None:
+    shown = printed([LINE], width=width)
+    letters = "".join(shown.split())
+    for word in ("a@b.c", "role:", "member", "→", "admin", "denied", "11:58:00Z"):
+        assert word in letters, word
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+
+
+def test_an_event_of_another_shape_is_shown_as_far_as_it_is_sure() -> None:
+    line = LINE.replace(b'"type":"user"', b'"type":"robot"')
+    shown = printed([line])
+    assert "member.role_changed" in shown
+    assert "01a209c8-3fec-704d-9ea0-6979ad24323e" in shown

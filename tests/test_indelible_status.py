@@ -1,0 +1,192 @@
+"""`indelible status`: what is down is said and makes the exit code 1; what is up is counted."""
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from agent.status import FileStatus, Status, Totals
+from audit_events.instant import format_instant
+from indelible.configuration import Configuration, load
+from indelible.status import (
+    STALE_SECONDS,
+    command,
+    count_lines,
+    judge_agent,
+    judge_dead_letters,
+    look_at_indices,
+    web_url,
+)
+from indexer.client import request
+from indexer.names import partition_name
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+
+
+def ago(seconds: float) -> str:
+    return format_instant(NOW - timedelta(seconds=seconds))
+
+
+RUNNING = Status(
+    pid=1,
+    state="running",
+    started_at=ago(600),
+    updated_at=ago(1),
+    file_count=3,
+    lag_bytes=0,
+    oldest_unshipped="",
+    in_flight=0,
+    totals=Totals(created=12),
+    files=(
+        FileStatus(
+            path="/var/log/a.log", size=9, settled=9, lag_bytes=0, settled_until="", rotated=False
+        ),
+    ),
+    unreadable={},
+    unwatched={},
+    checkpoint_problem="",
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "ok", "summary"),
+    [
+        pytest.param(None, False, "has not run here yet", id="never started"),
+        pytest.param(RUNNING, True, "3 files, nothing waits", id="at rest"),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, lag_bytes=2_000_000, oldest_unshipped=ago(90)),
+            True,
+            "3 files, 2.0 MB and 90 s behind",
+            id="behind is not down",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, updated_at=ago(STALE_SECONDS + 5)),
+            False,
+            "silent for 35 s; 3 files, nothing waits",
+            id="killed, or hanging",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, state="stopped", updated_at=ago(3600)),
+            False,
+            f"stopped since {ago(3600)}; 3 files, nothing waits",
+            id="stopped in order",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, unreadable={"/x.log": "Permission denied"}),
+            False,
+            "cannot read /x.log: Permission denied; 3 files, nothing waits",
+            id="a file that it may not read",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, checkpoint_problem="No space left on device"),
+            False,
+            "checkpoint: No space left on device; 3 files, nothing waits",
+            id="a full disk",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, lag_bytes=5, oldest_unshipped=ago(-60)),
+            True,
+            "3 files, 5 bytes and 0 s behind",
+            id="a clock that is ahead",
+        ),
+    ],
+)
+def test_the_agent_is_judged_by_what_it_wrote_last(
+    found: Status | None,
+    ok: bool,  # noqa: FBT001  # an expectation
+    summary: str,
+) -> None:
+    part = judge_agent(found, NOW)
+    assert (part.ok, part.summary) == (ok, summary)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(None, 0, id="no file"),
+        pytest.param(b"", 0, id="empty"),
+        pytest.param(b"{}\n{}\n", 2, id="two"),
+        pytest.param(b"{}\n{", 1, id="a torn last line does not count"),
+    ],
+)
+def test_dead_letters_are_counted(content: bytes | None, expected: int, tmp_path: Path) -> None:
+    path = tmp_path / "dead-letter.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    assert count_lines(path) == expected
+    part = judge_dead_letters(path)
+    assert part.ok
+    assert (str(path) in part.summary) == (expected > 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        pytest.param("127.0.0.1", "http://127.0.0.1:8250", id="the loopback"),
+        pytest.param("0.0.0.0", "http://127.0.0.1:8250", id="every address"),  # noqa: S104
+        pytest.param("::", "http://[::1]:8250", id="every IPv6 address"),
+        pytest.param("::1", "http://[::1]:8250", id="IPv6"),
+    ],
+)
+def test_where_the_web_is_asked(host: str, expected: str) -> None:
+    assert web_url(host, 8250) == expected
+
+
+def test_nothing_running_is_said_part_by_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("INDELIBLE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("INDELIBLE_HOME", str(tmp_path))
+    # Nobody listens on these: the kernel gives out neither.
+    monkeypatch.setenv("INDELIBLE_NODE_HTTP_PORT", "1")
+    monkeypatch.setenv("INDELIBLE_WEB_PORT", "2")
+    result = CliRunner().invoke(command, ["--json"])
+    assert result.exit_code == 1
+    status = json.loads(result.output)
+    assert not status["ok"]
+    parts = {part["name"]: part for part in status["parts"]}
+    assert [name for name, part in parts.items() if part["ok"]] == ["dead letters"]
+    assert "no answer from https://127.0.0.1:1" in parts["indices"]["summary"]
+    assert "absent" in parts["node"]["summary"]
+    assert list(tmp_path.iterdir()) == []
+    text = CliRunner().invoke(command, [])
+    assert text.exit_code == 1
+    assert text.output.count("down") == 4
+
+
+@pytest.mark.opensearch
+def test_events_are_counted_with_their_span(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    configuration = configuration_of(opensearch, index, tmp_path)
+    empty = look_at_indices(configuration)
+    assert empty.ok
+    assert (empty.figures["events"], empty.figures["oldest"]) == (0, None)
+    times = ["2026-10-03T10:00:00.000000Z", "2026-11-03T10:00:00.123456Z"]
+    write(opensearch, index, times)
+    full = look_at_indices(configuration)
+    assert full.ok
+    assert full.summary.startswith("2 events in 2 partitions (")
+    assert [full.figures["oldest"], full.figures["newest"]] == times
+
+
+def write(opensearch: Cluster, index: IndexSettings, times: list[str]) -> None:
+    client = opensearch.client("writer")
+    for number, timestamp in enumerate(times):
+        event_id = f"00000000-0000-7000-8000-00000000000{number}"
+        event = {"id": event_id, "timestamp": timestamp, "organizationId": "o", "action": "a.b"}
+        path = f"/{partition_name(timestamp, index)}/_create/{event_id}"
+        request(client, "PUT", path, params={"refresh": "true"}, body=event)
+
+
+def configuration_of(opensearch: Cluster, index: IndexSettings, home: Path) -> Configuration:
+    environ = {"INDELIBLE_HOME": str(home), "INDELIBLE_OPENSEARCH_URL": opensearch.url}
+    return replace(load(environ), connection=opensearch.connection(), index=index)

@@ -1,0 +1,188 @@
+"""`indelible up` for real: what is printed works, and nothing outlives it, however it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import node
+from audit_events.chain import verify_chain
+from indelible.run_record import read_record
+from tests.node_home import own_home
+from tests.up_home import Place, Running, ask, start, wait_for
+
+pytestmark = [pytest.mark.opensearch, pytest.mark.slow, pytest.mark.timeout(400)]
+
+HOLD_PORT: Final = """
+import socket, sys, time
+listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("up", flush=True)
+time.sleep(60)
+"""
+CHILDREN: Final = {"example", "traffic", "agent", "web"}
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    with own_home() as home:
+        try:
+            yield Place(home)
+        finally:
+            node.erase(node.NodeConfig(home / "node"))
+
+
+def record_pids(place: Place) -> dict[str, int]:
+    record = read_record(place.home)
+    return {child.name: child.pid for child in record.children} if record else {}
+
+
+def test_what_up_prints_works_and_ctrl_c_leaves_nothing(place: Place) -> None:
+    with start(place) as up:
+        ready = up.ready()
+        every, changes = (ask(curl) for curl in ready["curls"])
+        assert len(every) == 5
+        times = [event["timestamp"] for event in every]
+        assert times == sorted(times, reverse=True)
+        assert {event["organizationId"] for event in every} == {"org_northwind"}
+        assert 1 <= len(changes) <= 5
+        assert {event["action"] for event in changes} == {"member.role_changed"}
+        assert not secrets_in_arguments(place, ready["token"])
+        check_search(place, ready)
+        check_status(place, ready)
+        check_second_up(place)
+        check_restart(place, up)
+        assert up.end(signal.SIGINT) == 0
+        place.wait_until_nothing_runs(5)
+    assert read_record(place.home) is None
+    lines = (place.home / "events" / "members.log").read_bytes().splitlines()
+    assert not verify_chain(lines)
+    left = json.loads((place.home / "agent" / "status.json").read_bytes())
+    assert (left["state"], left["lagBytes"]) == ("stopped", 0)
+
+
+def secrets_in_arguments(place: Place, token: str) -> list[str]:
+    secret = (place.home / "web" / "jwt_secret").read_text().strip()
+    passwords = node.credentials(node.NodeConfig(place.home / "node")).users.values()
+    said = " ".join(text for process in place.processes() for text in process.cmdline())
+    return [word for word in (secret, token, *passwords) if word in said]
+
+
+def check_search(place: Place, ready: dict[str, Any]) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{ready['search']} --json"],
+        env={**place.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "member.role_changed" in done.stdout
+
+
+def check_status(place: Place, ready: dict[str, Any]) -> None:
+    done = place.run("status", "--json")
+    status = json.loads(done.stdout)
+    parts = {part["name"]: part for part in status["parts"]}
+    assert done.returncode == 0, done.stdout
+    assert all(part["ok"] for part in parts.values())
+    assert parts["indices"]["figures"]["events"] >= 20
+    assert parts["agent"]["figures"]["created"] >= 20
+    assert parts["dead letters"]["figures"]["count"] == 0
+    assert parts["web"]["figures"]["url"] == ready["webUrl"]
+
+
+def check_second_up(place: Place) -> None:
+    second = subprocess.run(
+        place.up("--fresh", "--yes"), env=place.environ, capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 1
+    assert "another `indelible up` runs" in second.stderr
+    assert "INDELIBLE_HOME" in second.stderr
+
+
+def check_restart(place: Place, up: Running) -> None:
+    before = record_pids(place)
+    assert set(before) == CHILDREN
+    os.kill(before["agent"], signal.SIGKILL)
+    status = place.home / "agent" / "status.json"
+
+    def works_again() -> bool:
+        pid = record_pids(place).get("agent")
+        return pid != before["agent"] and json.loads(status.read_bytes())["pid"] == pid
+
+    wait_for(works_again, 20, up.errors.read_text)
+    assert "agent ended with signal 9" in up.errors.read_text()
+    assert {**record_pids(place), "agent": 0} == {**before, "agent": 0}
+
+
+def test_nothing_outlives_an_up_that_is_killed(place: Place) -> None:
+    with start(place) as up:
+        wait_for(lambda: "example" in record_pids(place), 60, up.errors.read_text)
+        up.end(signal.SIGKILL)
+        place.wait_until_nothing_runs(60)
+        assert read_record(place.home) is None
+
+
+def test_the_next_up_ends_what_an_up_and_its_guard_left(place: Place) -> None:
+    with start(place) as up:
+        wait_for(lambda: "example" in record_pids(place), 60, up.errors.read_text)
+        guards = [one for one in place.processes() if "indelible.guard" in one.cmdline()]
+        for guard in guards:
+            guard.kill()
+        up.end(signal.SIGKILL)
+        assert len(guards) == 1
+        assert place.processes()
+        (place.home / "notes.txt").write_text("somebody's own")
+        with start(place, "--fresh", "--no-example") as next_up:
+            ready = next_up.ready()
+            told = next_up.errors.read_text()
+            assert "ended what it left: example, node" in told
+            assert "--fresh deletes" in told
+            assert ready["token"] is None
+            assert set(record_pids(place)) == {"agent", "web"}
+            parts = json.loads(place.run("status", "--json").stdout)["parts"]
+            counts = {part["name"]: part["figures"].get("events") for part in parts}
+            assert counts["indices"] == 0
+            assert (place.home / "notes.txt").read_text() == "somebody's own"
+            assert next_up.end(signal.SIGTERM) == 0
+        assert read_record(place.home) is None
+
+
+def test_a_taken_port_is_told_before_anything_is_started(place: Place) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_PORT, str(place.ports[2])], stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "up\n"
+        done = subprocess.run(
+            place.up(), env=place.environ, capture_output=True, text=True, check=False
+        )
+        holder.kill()
+    assert done.returncode == 1
+    assert f"port {place.ports[2]}" in done.stderr
+    assert f"({holder.pid})" in done.stderr
+    assert "--port PORT or INDELIBLE_WEB_PORT" in done.stderr
+    assert not place.processes()
+
+
+def test_fresh_never_touches_a_cluster_of_somebody_else(place: Place) -> None:
+    marker = place.home / "events" / "kept.log"
+    marker.parent.mkdir(exist_ok=True)
+    marker.write_text("")
+    done = subprocess.run(
+        place.up("--fresh", "--yes"),
+        env={**place.environ, "INDELIBLE_OPENSEARCH_URL": "https://search.example:9200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "search.example" in done.stderr
+    assert marker.exists()

@@ -1,0 +1,152 @@
+"""What an answer means, case by case (the table of answers that shippers get wrong)."""
+
+import pytest
+
+from indexer.answer import (
+    ItemError,
+    ItemResult,
+    Outcome,
+    judge,
+    judge_request,
+    read_error,
+    read_items,
+    read_stored,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "outcome"),
+    [
+        pytest.param(201, "", Outcome.CREATED, id="stored"),
+        pytest.param(200, "", Outcome.CREATED, id="stored by an older cluster"),
+        pytest.param(
+            409, "version_conflict_engine_exception", Outcome.DUPLICATE, id="replay after a crash"
+        ),
+        pytest.param(429, "rejected_execution_exception", Outcome.RETRY, id="queue full"),
+        pytest.param(429, "circuit_breaking_exception", Outcome.RETRY, id="breaker"),
+        pytest.param(429, "cluster_block_exception", Outcome.BLOCKED, id="flood stage"),
+        pytest.param(403, "cluster_block_exception", Outcome.BLOCKED, id="blocked partition"),
+        pytest.param(403, "index_create_block_exception", Outcome.BLOCKED, id="no new indices"),
+        pytest.param(403, "security_exception", Outcome.HALTED, id="the role forbids it"),
+        pytest.param(401, "security_exception", Outcome.HALTED, id="credentials"),
+        pytest.param(404, "index_not_found_exception", Outcome.HALTED, id="no auto-create"),
+        pytest.param(500, "exception", Outcome.RETRY, id="server error"),
+        pytest.param(503, "unavailable_shards_exception", Outcome.RETRY, id="no primary"),
+        pytest.param(503, "cluster_block_exception", Outcome.BLOCKED, id="no cluster manager"),
+        pytest.param(400, "mapper_parsing_exception", Outcome.REFUSED, id="bad value"),
+        pytest.param(400, "illegal_argument_exception", Outcome.REFUSED, id="immense term"),
+        pytest.param(400, "", Outcome.REFUSED, id="400 without a type"),
+        pytest.param(400, "validation_exception", Outcome.BLOCKED, id="limit of shards"),
+        pytest.param(400, "index_closed_exception", Outcome.BLOCKED, id="closed by an operator"),
+        pytest.param(
+            400, "resource_already_exists_exception", Outcome.RETRY, id="two made it at once"
+        ),
+        pytest.param(413, "", Outcome.TOO_LARGE, id="one item too large"),
+        pytest.param(418, "", Outcome.REFUSED, id="unknown 4xx"),
+        pytest.param(302, "", Outcome.RETRY, id="no word on the document"),
+        pytest.param(0, "", Outcome.RETRY, id="no status"),
+    ],
+)
+def test_an_item_is_judged(status: int, error_type: str, outcome: Outcome) -> None:
+    assert judge(status, error_type) is outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "outcome"),
+    [
+        pytest.param(429, "", Outcome.RETRY, id="too many requests"),
+        pytest.param(408, "", Outcome.RETRY, id="timeout"),
+        pytest.param(500, "", Outcome.RETRY, id="server error"),
+        pytest.param(502, "", Outcome.RETRY, id="proxy"),
+        pytest.param(503, "", Outcome.RETRY, id="unavailable"),
+        pytest.param(204, "", Outcome.RETRY, id="an answer without content"),
+        pytest.param(413, "", Outcome.TOO_LARGE, id="too large"),
+        pytest.param(400, "", Outcome.HALTED, id="plain HTTP to a TLS port"),
+        pytest.param(400, "illegal_argument_exception", Outcome.HALTED, id="not one event's fault"),
+        pytest.param(401, "", Outcome.HALTED, id="credentials"),
+        pytest.param(403, "security_exception", Outcome.HALTED, id="role"),
+        pytest.param(403, "cluster_block_exception", Outcome.BLOCKED, id="blocked"),
+        pytest.param(404, "", Outcome.HALTED, id="another service"),
+        pytest.param(302, "", Outcome.HALTED, id="a login page"),
+    ],
+)
+def test_a_request_is_judged(status: int, error_type: str, outcome: Outcome) -> None:
+    assert judge_request(status, error_type) is outcome
+
+
+def test_a_whole_request_never_settles_an_event() -> None:
+    outcomes = {judge_request(status) for status in range(600)}
+    assert outcomes == {Outcome.RETRY, Outcome.HALTED, Outcome.TOO_LARGE}
+
+
+WHOLE = '{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":%s}}]}'
+
+
+def test_items_come_in_the_order_of_the_request() -> None:
+    assert read_items(WHOLE % '{"type":"t","reason":"r"}', 2) == [
+        ItemResult(201),
+        ItemResult(400, ItemError("t", "r")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html>",
+        "null",
+        "[]",
+        "{}",
+        '{"items":[]}',
+        '{"errors":false,"items":null}',
+        '{"errors":false,"items":[{"create":{}}]}',
+        '{"errors":false,"items":[{"index":{"status":201}}]}',
+        '{"errors":false,"items":[{"create":{"status":"201"}}]}',
+        '{"errors":false,"items":[{"create":{"status":201}},{"create":{"status":201}}]}',
+        '{"errors":false,"items":[{"create":{"status":201}}',
+        '{"errors":false,"items":[{"create":{"status":201}}]}x',
+        "\ud800",
+    ],
+)
+def test_what_is_no_whole_answer_says_nothing(text: str) -> None:
+    assert read_items(text, 1) is None
+
+
+def test_a_cut_answer_says_nothing_wherever_it_is_cut() -> None:
+    whole = WHOLE % '{"type":"t","reason":"r"}'
+    assert {read_items(whole[:end], 2) is None for end in range(len(whole))} == {True}
+
+
+@pytest.mark.parametrize(
+    ("text", "hashes"),
+    [
+        pytest.param(
+            '{"docs":[{"_id":"a","found":true,"_source":{"hash":"h"}},{"_id":"b","found":false}]}',
+            ["h", None],
+            id="one stored, one not",
+        ),
+        pytest.param('{"docs":[{"_id":"a"},{"_id":"b"}]}', [None, None], id="no such index"),
+        pytest.param('{"docs":[{"_id":"b"},{"_id":"a"}]}', None, id="another order"),
+        pytest.param('{"docs":[{"_id":"a"}]}', None, id="one too few"),
+        pytest.param("{}", None, id="no docs"),
+        pytest.param("", None, id="nothing"),
+    ],
+)
+def test_stored_hashes_are_read(text: str, hashes: list[str | None] | None) -> None:
+    assert read_stored(text, ["a", "b"]) == hashes
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        pytest.param(
+            '{"error":{"type":"t","reason":"r"},"status":400}', ItemError("t", "r"), id="OpenSearch"
+        ),
+        pytest.param('{"error":"Unauthorized"}', ItemError("", "Unauthorized"), id="a text"),
+        pytest.param("Unauthorized", ItemError(), id="no JSON"),
+        pytest.param('{"error":7}', ItemError(), id="another shape"),
+        pytest.param("", ItemError(), id="empty"),
+    ],
+)
+def test_an_error_body_is_read(text: str, error: ItemError) -> None:
+    assert read_error(text) == error

@@ -1,0 +1,175 @@
+"""The client: who it is, and that every answer and every silence comes back as it was."""
+
+import base64
+import gzip
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from indexer.client import ask, connect, request
+from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
+from indexer.settings import ConnectionSettings, Secret
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers with the status that the path asks for (`/503`), and keeps what it was sent."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        server = self.server
+        assert isinstance(server, RecordingServer)
+        server.seen.append((self.headers.get("authorization", ""), body))
+        server.connections.add(self.client_address[1])
+        self.send_response(int(self.path.strip("/").partition("?")[0]))
+        self.send_header("Retry-After", "7")
+        self.send_header("content-length", "5")
+        self.end_headers()
+        self.wfile.write(b"<htm>")
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class RecordingServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Recorder)
+        self.seen: list[tuple[str, bytes]] = []
+        self.connections: set[int] = set()
+
+
+@contextmanager
+def recorder() -> Generator[tuple[str, RecordingServer]]:
+    with RecordingServer() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 201, 302, 400, 401, 404, 413, 429, 503])
+def test_any_status_comes_back_with_its_headers(status: int) -> None:
+    with recorder() as (url, _), connect(ConnectionSettings(url=url), role="writer") as client:
+        reply = ask(client, "POST", f"/{status}", body=b"\xff\n")
+    assert (reply.status, reply.text, reply.headers["retry-after"]) == (status, "<htm>", "7")
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_the_body_arrives_as_it_is(compress: bool) -> None:  # noqa: FBT001  # a table
+    with recorder() as (url, server):
+        settings = ConnectionSettings(url=url, http_compress=compress)
+        with connect(settings, role="writer") as client:
+            ask(client, "POST", "/200", body=b"\xff\x00\n" * 100)
+    assert server.seen == [("", b"\xff\x00\n" * 100)]
+
+
+def test_the_connection_is_kept() -> None:
+    with recorder() as (url, server):
+        with connect(ConnectionSettings(url=url), role="writer") as client:
+            for _ in range(5):
+                ask(client, "POST", "/200", body=b"x")
+        assert len(server.connections) == 1
+
+
+GENERAL = {"username": "all", "password": Secret("general")}
+OWN = {"writer_username": "w", "writer_password": Secret("wörter")}
+
+
+@pytest.mark.parametrize(
+    ("settings", "pair"),
+    [
+        pytest.param({}, None, id="nobody"),
+        pytest.param(GENERAL, "all:general", id="the general user"),
+        pytest.param({**GENERAL, **OWN}, "w:wörter", id="the role's own"),
+        pytest.param(
+            {"reader_username": "r", "reader_password": Secret("r")}, None, id="only another role's"
+        ),
+    ],
+)
+def test_a_role_has_its_own_credentials(settings: dict[str, object], pair: str | None) -> None:
+    with recorder() as (url, server):
+        connection = ConnectionSettings(url=url, **settings)  # type: ignore[arg-type]  # a table
+        with connect(connection, role="writer") as client:
+            ask(client, "POST", "/200", body=b"")
+    expected = "" if pair is None else f"Basic {base64.b64encode(pair.encode()).decode()}"
+    assert server.seen[0][0] == expected
+
+
+def test_nobody_listening_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    settings = ConnectionSettings(url=f"http://127.0.0.1:{port}")
+    with connect(settings, role="writer") as client, pytest.raises(NoAnswerError) as raised:
+        ask(client, "POST", "/_bulk", body=b"secret line")
+    assert str(port) in str(raised.value)
+    assert "secret line" not in str(raised.value)
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="closed without a word"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", id="cut"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xff", id="no text"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
+    ],
+)
+def test_an_answer_that_is_none_is_no_answer(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        settings = ConnectionSettings(url=f"http://127.0.0.1:{server.getsockname()[1]}")
+        with connect(settings, role="writer") as client, pytest.raises(NoAnswerError):
+            ask(client, "POST", "/_bulk", body=b"x")
+        thread.join()
+
+
+def test_a_slow_answer_ends_at_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        settings = ConnectionSettings(url=url, timeout_seconds=0.1)
+        with connect(settings, role="writer") as client, pytest.raises(NoAnswerError):
+            ask(client, "POST", "/_bulk", body=b"x")
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_a_ca_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConnectionFileError, match=str(path)) as raised:
+        connect(ConnectionSettings(ca_file=path), role="reader")
+    assert raised.value.hint
+
+
+def test_a_refused_request_says_what_was_asked() -> None:
+    with recorder() as (url, _), connect(ConnectionSettings(url=url), role="reader") as client:
+        with pytest.raises(RefusedError, match="POST /401 was refused with 401") as raised:
+            request(client, "POST", "/401", body={})
+        assert "password" in raised.value.hint
+        with pytest.raises(RefusedError, match="no JSON"):
+            request(client, "POST", "/200")
+        assert request(client, "POST", "/404") is None

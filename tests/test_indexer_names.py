@@ -1,0 +1,67 @@
+import pytest
+
+from indexer.names import (
+    admitted_window,
+    events_pattern,
+    events_template,
+    late_pattern,
+    late_template,
+    partition_name,
+    read_indices,
+)
+from indexer.settings import IndexSettings
+
+MONTHLY = IndexSettings()
+DAILY = IndexSettings(partition="day", prefix="audit-t1")
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "settings", "name"),
+    [
+        pytest.param("2026-11-23T18:00:00.000000Z", MONTHLY, "audit-events-2026.11", id="month"),
+        pytest.param("2026-11-23T18:00:00.000000Z", DAILY, "audit-t1-events-2026.11.23", id="day"),
+        pytest.param(
+            "2026-12-31T23:59:59.999999Z", MONTHLY, "audit-events-2026.12", id="last instant"
+        ),
+        pytest.param(
+            "2027-01-01T00:00:00.000000Z", MONTHLY, "audit-events-2027.01", id="first instant"
+        ),
+    ],
+)
+def test_the_partition_follows_from_the_timestamp(
+    timestamp: str, settings: IndexSettings, name: str
+) -> None:
+    assert partition_name(timestamp, settings) == name
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "2026-13-01T00:00:00.000000Z",
+        "2026-11-23T18:00:00Z",
+        "2026-11-23T18:00:00.000000+01:00",
+        "2026-11-23",
+        "",
+        "2026-11-23T18:00:00.000000Z\n",
+        "../../../etc/x2026-11-23T18",
+        "\uff12\uff10\uff12\uff16-11-23T18:00:00.000000Z",
+    ],
+)
+def test_nonsense_makes_no_index(timestamp: str) -> None:
+    with pytest.raises(ValueError, match="not a canonical timestamp"):
+        partition_name(timestamp, MONTHLY)
+
+
+def test_names_of_one_prefix() -> None:
+    assert events_pattern(MONTHLY) == "audit-events-*"
+    assert late_pattern(MONTHLY) == "audit-late-*"
+    assert read_indices(DAILY) == "audit-t1-events-*,audit-t1-late-*"
+    assert (events_template(DAILY), late_template(DAILY)) == ("audit-t1-events", "audit-t1-late")
+
+
+def test_the_window_of_timestamps_reaches_from_retention_to_the_near_future() -> None:
+    settings = IndexSettings(retention_days=30, future_hours=1)
+    assert admitted_window("2026-11-23T18:00:00.000001Z", settings) == (
+        "2026-10-24T18:00:00.000001Z",
+        "2026-11-23T19:00:00.000001Z",
+    )

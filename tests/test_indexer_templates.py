@@ -1,0 +1,169 @@
+"""Templates: installed once, compared whatever spelling the cluster gives them."""
+
+from collections.abc import Generator
+
+import msgspec
+import pytest
+from opensearchpy import OpenSearch
+
+from indexer.client import ask
+from indexer.errors import NoAnswerError
+from indexer.partitions import list_partitions
+from indexer.settings import IndexSettings
+from indexer.templates import (
+    Change,
+    Difference,
+    compare,
+    differ,
+    differ_live,
+    flatten,
+    install,
+    render,
+    show,
+)
+from tests.cluster import Cluster
+from tests.faults import UNREACHABLE, connect_through, in_turn, refused
+from tests.lines import NOW, batch_of, event_line
+
+
+@pytest.mark.parametrize(
+    ("value", "flat"),
+    [
+        pytest.param({"a": {"b": 1}, "c.d": "x"}, {"a.b": "1", "c.d": "x"}, id="nested or dotted"),
+        pytest.param({"a": False, "b": "false"}, {"a": "false", "b": "false"}, id="switches"),
+        pytest.param({"a": ["x", "y"]}, {"a": "x, y"}, id="lists"),
+        pytest.param({"a": [], "b": {}, "c": None}, {}, id="what is empty is not there"),
+    ],
+)
+def test_values_are_compared_as_the_cluster_understands_them(
+    value: object, flat: dict[str, str]
+) -> None:
+    assert flatten(value) == flat
+
+
+def test_settings_are_rendered_into_the_templates() -> None:
+    settings = IndexSettings(prefix="audit-t1", replicas=2, refresh_interval_seconds=5)
+    templates = render(settings)
+    assert list(templates) == ["audit-t1-events", "audit-t1-late"]
+    flat = flatten(templates["audit-t1-events"])
+    assert flat["index_patterns"] == "audit-t1-events-*"
+    assert flat["template.settings.index.number_of_replicas"] == "2"
+    assert flat["template.settings.index.refresh_interval"] == "5s"
+
+
+def test_a_difference_is_shown_from_both_sides() -> None:
+    wanted: dict[str, object] = {"a": 1, "b": True}
+    differences = differ(wanted, {"a": "2", "c": "x"})
+    assert show("template t", differences) == (
+        "template t\n  - a: 2\n  + a: 1\n  + b: true\n  - c: x"
+    )
+
+
+def test_a_live_partition_differs_by_its_mapping_and_by_the_settings_that_we_set() -> None:
+    wanted: dict[str, object] = {
+        "mappings": {"dynamic": False},
+        "settings": {"index": {"codec": "best_compression"}},
+    }
+    found: dict[str, object] = {
+        "mappings": {"dynamic": "false", "properties": {"x": {"type": "text"}}},
+        "settings": {"index.codec": "default", "index.uuid": "u"},
+    }
+    assert differ_live(wanted, found) == (
+        Difference("mappings.properties.x.type", None, "text"),
+        Difference("settings.index.codec", "best_compression", "default"),
+    )
+
+
+@pytest.fixture
+def client(opensearch: Cluster) -> Generator[OpenSearch]:
+    with opensearch.client("lifecycle") as client:
+        yield client
+
+
+def write_one(opensearch: Cluster, settings: IndexSettings) -> None:
+    with opensearch.client("writer") as writer:
+        ask(writer, "POST", "/_bulk", body=batch_of(settings, [event_line()]).body([0]))
+
+
+@pytest.mark.opensearch
+def test_what_is_installed_is_right_and_not_installed_again(
+    opensearch: Cluster, index: IndexSettings, client: OpenSearch
+) -> None:
+    assert install(client, index) == []
+    write_one(opensearch, index)
+    assert compare(client, index) == []
+    assert install(client, index) == []
+
+
+@pytest.mark.opensearch
+def test_a_missing_template_is_drift_until_it_is_installed(
+    index: IndexSettings, client: OpenSearch
+) -> None:
+    bare = msgspec.structs.replace(index, prefix=f"{index.prefix}-bare")
+    names = [f"{bare.prefix}-events", f"{bare.prefix}-late"]
+    assert [(one.kind, one.name) for one in compare(client, bare)] == [
+        ("template", name) for name in names
+    ]
+    created = [Change("create", name, ()) for name in names]
+    assert install(client, bare, dry_run=True) == created
+    assert install(client, bare) == created
+    assert compare(client, bare) == []
+
+
+@pytest.mark.opensearch
+def test_other_settings_update_the_template_and_show_in_live_partitions(
+    opensearch: Cluster, index: IndexSettings, client: OpenSearch
+) -> None:
+    write_one(opensearch, index)
+    slower = msgspec.structs.replace(index, refresh_interval_seconds=7)
+    path = "template.settings.index.refresh_interval"
+    assert install(client, slower, dry_run=True) == install(client, slower)
+    (drift,) = compare(client, slower)
+    assert (drift.kind, drift.name) == (
+        "partition",
+        f"{index.prefix}-events-{NOW[:7].replace('-', '.')}",
+    )
+    assert drift.differences == (Difference("settings.index.refresh_interval", "7s", "1s"),)
+    (first, _) = install(client, index)
+    assert first == Change("update", f"{index.prefix}-events", (Difference(path, "1s", "7s"),))
+
+
+@pytest.mark.opensearch
+def test_a_partition_that_somebody_else_made_is_drift(
+    opensearch: Cluster, index: IndexSettings, client: OpenSearch
+) -> None:
+    """Made without the template: it would take changes, and must not pass for one of ours."""
+    name = f"{index.prefix}-late-2026.11"
+    ask(client, "DELETE", f"/_index_template/{index.prefix}-late")
+    with opensearch.admin() as admin:
+        ask(admin, "DELETE", f"/_index_template/{index.prefix}-late")
+        reply = ask(admin, "PUT", f"/{name}", body=b'{"mappings":{"dynamic":true}}')
+    assert reply.status == 200
+    drifts = {drift.name: drift.differences for drift in compare(client, index)}
+    assert Difference("settings.index.append_only.enabled", "true", None) in drifts[name]
+    assert Difference("mappings.dynamic", "false", "true") in drifts[name]
+
+
+@pytest.mark.opensearch
+def test_partitions_are_listed_with_their_size_and_drift(
+    opensearch: Cluster, index: IndexSettings, client: OpenSearch
+) -> None:
+    assert list_partitions(client, index, []) == []
+    write_one(opensearch, index)
+    ask(client, "POST", f"/{index.prefix}-events-*/_refresh")
+    slower = msgspec.structs.replace(index, refresh_interval_seconds=7)
+    (partition,) = list_partitions(client, index, compare(client, slower))
+    assert partition.name == f"{index.prefix}-events-{NOW[:7].replace('-', '.')}"
+    assert (partition.events, partition.open, partition.drift) == (1, True, 1)
+    assert partition.health in {"green", "yellow"}
+    assert (partition.size_bytes or 0) > 0
+
+
+def test_an_unreachable_cluster_is_an_error_with_the_next_step() -> None:
+    script = in_turn(refused, path="/_index_template/audit-events")
+    with (
+        connect_through(UNREACHABLE, script, role="lifecycle") as client,
+        pytest.raises(NoAnswerError) as raised,
+    ):
+        install(client, IndexSettings())
+    assert "INDELIBLE_OPENSEARCH_URL" in raised.value.hint

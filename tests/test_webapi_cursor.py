@@ -1,0 +1,81 @@
+"""Cursors continue one query, and cannot be made or carried elsewhere."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.settings import Secret
+from webapi.cursor import cursor_key, read_cursor, write_cursor
+from webapi.errors import ParameterError
+from webapi.query import Position, Query
+from webapi.settings import WebSettings
+
+KEY = b"k" * 32
+QUERY = Query(organization_id="org_a", actions=("a.b", "c.d"), equal={"actorId": ("x", "y")})
+PLACE = Position(1_795_460_448_236_019_000, "01a209c8-3fec-704d-9ea0-6979ad24323e")
+
+
+@given(st.integers(0, 2**63 - 1), st.uuids().map(str))
+def test_a_cursor_is_read_as_it_was_written(timestamp_ns: int, event_id: str) -> None:
+    place = Position(timestamp_ns, event_id)
+    assert read_cursor(KEY, QUERY, write_cursor(KEY, QUERY, place)) == place
+
+
+def test_what_leaves_the_following_events_the_same_keeps_the_cursor() -> None:
+    cursor = write_cursor(KEY, QUERY, PLACE)
+    same = replace(QUERY, limit=7, offset=3, actions=("c.d", "a.b"), equal={"actorId": ("y", "x")})
+    assert read_cursor(KEY, same, cursor) == PLACE
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(replace(QUERY, organization_id="org_b"), id="organisation"),
+        pytest.param(replace(QUERY, actions=("a.b",)), id="action"),
+        pytest.param(replace(QUERY, categories=("x",)), id="category"),
+        pytest.param(replace(QUERY, colours=("red",)), id="colour"),
+        pytest.param(replace(QUERY, results=("denied",)), id="result"),
+        pytest.param(replace(QUERY, equal={"actorEmail": ("x", "y")}), id="field"),
+        pytest.param(replace(QUERY, text="word"), id="text"),
+        pytest.param(replace(QUERY, newest_first=False), id="order"),
+    ],
+)
+def test_a_cursor_of_another_query_is_refused(other: Query) -> None:
+    with pytest.raises(ParameterError, match="cursor"):
+        read_cursor(KEY, other, write_cursor(KEY, QUERY, PLACE))
+
+
+def test_every_changed_character_is_noticed() -> None:
+    cursor = write_cursor(KEY, QUERY, PLACE)
+    for at, character in enumerate(cursor):
+        forged = cursor[:at] + ("A" if character != "A" else "B") + cursor[at + 1 :]
+        with pytest.raises(ParameterError):
+            read_cursor(KEY, QUERY, forged)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "=",
+        "é",
+        "AAAA" * 100,
+        base64.urlsafe_b64encode(b"[1,2]" + bytes(16)).decode(),
+        write_cursor(KEY, QUERY, PLACE) + "=",
+        write_cursor(KEY, QUERY, PLACE)[:-1] + " ",
+        write_cursor(b"other key", QUERY, PLACE),
+    ],
+)
+def test_made_up_cursors_are_refused(text: str) -> None:
+    with pytest.raises(ParameterError):
+        read_cursor(KEY, QUERY, text)
+
+
+def test_the_key_is_derived_and_the_same_in_every_worker() -> None:
+    secret = Secret("s" * 32)
+    assert cursor_key(WebSettings(jwt_secret=secret)) == cursor_key(WebSettings(jwt_secret=secret))
+    assert cursor_key(WebSettings(jwt_secret=secret)) != b"s" * 32

@@ -1,0 +1,122 @@
+"""The description says what the code does: every address, parameter, default, bound and code."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import jsonschema
+import msgspec
+import pytest
+
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.webapi_api import Api, store, write_events
+from webapi import openapi
+from webapi.audit_log import PATH, blueprint
+from webapi.errors import CODES, PARAMETER_CODES
+from webapi.health import blueprint as health
+from webapi.parameters import PARAMETERS
+from webapi.query import DEFAULT_LIMIT, MAX_LIMIT
+
+COPY = Path(__file__).parents[1] / "docs" / "openapi.json"
+DOCUMENT: dict[str, Any] = msgspec.json.decode(openapi.encode())
+LIST: dict[str, Any] = DOCUMENT["paths"][PATH]["get"]
+
+
+def test_the_copy_in_the_repository_is_up_to_date() -> None:
+    hint = "run: python -m webapi.openapi > docs/openapi.json"
+    assert COPY.read_bytes() == openapi.encode(), hint
+
+
+@pytest.mark.opensearch
+def test_every_address_is_described(opensearch: Cluster, index: IndexSettings) -> None:
+    app = Api(opensearch.client("reader"), index).app
+    served = {
+        rule.rule.replace("<", "{").replace(">", "}"): (rule.methods or set()) - {"HEAD"}
+        for rule in app.url_map.iter_rules()
+    }
+    described = {path: {verb.upper() for verb in item} for path, item in DOCUMENT["paths"].items()}
+    assert described == served
+    assert {blueprint.name, health.name, openapi.blueprint.name} == set(app.blueprints)
+
+
+def test_every_parameter_is_described_with_its_default_and_bounds() -> None:
+    described = {one["name"]: one for one in LIST["parameters"]}
+    assert list(described) == list(PARAMETERS)
+    limit = described["limit"]["schema"]
+    assert (limit["default"], limit["minimum"], limit["maximum"]) == (DEFAULT_LIMIT, 1, MAX_LIMIT)
+    assert described["action"]["schema"]["type"] == "array"
+    assert described["offset"]["schema"]["default"] == 0
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_what_the_description_shows_as_a_value_is_taken(name: str) -> None:
+    """Bounds, defaults, choices and examples of the description, read by the code."""
+    parameter = PARAMETERS[name]
+    schema = parameter.schema
+    shown = [
+        *cast("list[object]", schema.get("examples", [])),
+        *cast("list[object]", schema.get("enum", [])),
+        *[schema[bound] for bound in ("default", "minimum", "maximum") if bound in schema],
+    ]
+    for value in shown:
+        parameter.read(str(value))
+    for bound, step in (("minimum", -1), ("maximum", 1)):
+        if bound in schema and name == "limit":
+            with pytest.raises(Exception, match="1 to 200"):
+                parameter.read(str(cast("int", schema[bound]) + step))
+
+
+def test_every_code_is_described_where_it_is_answered() -> None:
+    described: set[str] = set(openapi.ROUTING_CODES)
+    for item in DOCUMENT["paths"].values():
+        for status, response in item["get"]["responses"].items():
+            if status == "200":
+                continue
+            schema = response["content"]["application/problem+json"]["schema"]
+            codes = schema["allOf"][1]["properties"]["code"]["enum"]
+            assert {CODES[code].status for code in codes} == {int(status)}
+            described |= set(codes)
+    assert described == set(CODES)
+    problem = DOCUMENT["components"]["schemas"]["ParameterProblem"]["properties"]
+    assert problem["code"]["enum"] == list(PARAMETER_CODES)
+
+
+def test_every_code_is_used_by_the_code() -> None:
+    sources = "".join(
+        path.read_text(encoding="utf-8")
+        for path in COPY.parents[1].joinpath("webapi").glob("*.py")
+        if path.name not in {"errors.py", "openapi.py"}
+    )
+    fixed = {"internal_error", "parameters_invalid"}  # said by their classes in errors.py
+    unused = [code for code in CODES if f'"{code}"' not in sources and code not in fixed]
+    assert unused == []
+    assert [code for code in PARAMETER_CODES if f'"{code}"' not in sources] == []
+
+
+@pytest.mark.opensearch
+def test_answers_are_as_described(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    events: list[dict[str, object]] = [{"action": "app.created"}, {"action": "zebra.danced"}]
+    with opensearch.client("writer") as writer:
+        store(writer, index, write_events(tmp_path / "e.log", events, "2026-03-15"))
+    api = Api(opensearch.client("reader"), index)
+    event_id = api.page()["events"][0]["id"]
+    asked = [
+        (PATH, PATH, ""),
+        (PATH, PATH, "limit=1"),
+        (PATH, PATH, "limit=0&foo=1&colour=gren"),
+        (f"{PATH}/actions", f"{PATH}/actions", ""),
+        (f"{PATH}/{{event_id}}", f"{PATH}/{event_id}", ""),
+        (f"{PATH}/{{event_id}}", f"{PATH}/x", ""),
+        ("/healthz", "/healthz", ""),
+        ("/readyz", "/readyz", ""),
+        ("/openapi.json", "/openapi.json", ""),
+    ]
+    for template, path, query in asked:
+        response = api.get(query, path=path)
+        described = DOCUMENT["paths"][template]["get"]["responses"][str(response.status_code)]
+        schema = described["content"][response.mimetype]["schema"]
+        jsonschema.Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(
+            response.get_json()
+        )

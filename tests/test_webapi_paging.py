@@ -1,0 +1,198 @@
+"""Paging by offset and by cursor against a plain Python model, over random events and filters."""
+
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit_events.catalogue import CATALOGUE
+from audit_events.event import Event, decode_event
+from audit_events.instant import format_instant, parse_instant
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.webapi_api import Api, store, token, write_events
+
+pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
+
+ACTIONS: Final = ("member.invited", "member.offboarded", "app.created", "zebra.danced")
+PEOPLE: Final = ("Ana@company.com", "bob@company.com")
+TARGET: Final = "0190a1b2-7c3d-7000-8000-00000000000a"
+MOMENTS: Final = ("2026-02-28T23:59:59.999999Z", "2026-03-01T00:00:00Z", "2026-03-01T00:00:01Z")
+"""Few, so that ids must break ties; on both sides of a partition's edge."""
+
+events: Final = st.lists(
+    st.fixed_dictionaries(
+        {
+            "action": st.sampled_from(ACTIONS),
+            "at": st.sampled_from(MOMENTS),
+            "actor": st.sampled_from(PEOPLE).map(
+                lambda email: {"type": "user", "id": email[0], "email": email}
+            ),
+        },
+        optional={
+            "result": st.sampled_from(["success", "failure", "denied"]),
+            "ip_address": st.sampled_from(["203.0.113.9", "203.0.114.9", "2001:db8::1"]),
+            "resource": st.sampled_from(
+                [{"type": "app", "id": "app_1"}, {"type": "app", "id": "2"}]
+            ),
+            "target_user": st.just({"id": TARGET}),
+            "correlation_id": st.sampled_from(["req_1", "req_2"]),
+        },
+    ),
+    max_size=25,
+)
+
+Filters = dict[str, list[str]]
+
+
+def some(*choices: str) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(choices), min_size=1, max_size=2, unique=True)
+
+
+filters: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        "action": some("member.invited", "app.created", "member.*", "app.deleted"),
+        "category": some("Member Management", "App Lifecycle", "Billing & Subscriptions"),
+        "colour": some("green", "red", "blue"),
+        "actorEmail": some("ana@company.com", "BOB@company.com", "eve@company.com"),
+        "actorId": some("A", "b"),
+        "targetUserId": st.just([TARGET]),
+        "resourceId": some("app_1", "2", "3"),
+        "ip": some("203.0.113.0/24", "2001:db8::1"),
+        "result": some("success", "failure", "denied"),
+        "correlationId": some("req_1", "req_2"),
+        "since": st.sampled_from(MOMENTS).map(lambda moment: [moment]),
+        "until": st.just(["2026-03-01T00:00:01Z"]),
+    },
+).filter(lambda asked: asked.get("since") != ["2026-03-01T00:00:01Z"] or "until" not in asked)
+
+
+def colour_of(event: Event) -> str | None:
+    entry = CATALOGUE.get(event.action)
+    return entry.colour if entry else None
+
+
+def category_of(event: Event) -> str | None:
+    entry = CATALOGUE.get(event.action)
+    return entry.category if entry else None
+
+
+def within(event: Event, network: str) -> bool:
+    return event.ip_address is not None and ip_address(event.ip_address) in ip_network(network)
+
+
+MODEL: Final[Mapping[str, Callable[[Event, str], bool]]] = {
+    "action": lambda event, value: (
+        event.action == value or (value.endswith(".*") and event.action.startswith(value[:-1]))
+    ),
+    "category": lambda event, value: category_of(event) == value,
+    "colour": lambda event, value: colour_of(event) == value,
+    "actorEmail": lambda event, value: (event.actor.email or "").lower() == value.lower(),
+    "actorId": lambda event, value: event.actor.id == value,
+    "targetUserId": lambda event, value: (
+        event.target_user is not None and event.target_user.id == value
+    ),
+    "resourceId": lambda event, value: event.resource is not None and event.resource.id == value,
+    "ip": within,
+    "result": lambda event, value: (event.result or "success") == value,
+    "correlationId": lambda event, value: event.correlation_id == value,
+    "since": lambda event, value: event.timestamp >= format_instant(parse_instant(value)),
+    "until": lambda event, value: event.timestamp < format_instant(parse_instant(value)),
+}
+
+
+def expected(lines: list[bytes], asked: Filters, *, newest_first: bool) -> list[str]:
+    """Filter and sort in plain Python."""
+    found = [
+        event
+        for event in map(decode_event, lines)
+        if all(any(MODEL[name](event, one) for one in values) for name, values in asked.items())
+    ]
+    found.sort(key=lambda event: (event.timestamp, event.id), reverse=newest_first)
+    return [event.id for event in found]
+
+
+def by_offset(api: Api, pairs: list[tuple[str, str]], limit: int, bearer: str) -> list[str]:
+    ids: list[str] = []
+    while True:
+        page = api.page([*pairs, ("limit", str(limit)), ("offset", str(len(ids)))], bearer=bearer)
+        ids += ids_of(page)
+        if len(ids) >= page["total"]:
+            assert page["nextCursor"] is None
+            assert page["totalRelation"] == "eq"
+            return ids
+        assert len(page["events"]) == limit
+
+
+def by_cursor(api: Api, pairs: list[tuple[str, str]], limit: int, bearer: str) -> list[str]:
+    ids: list[str] = []
+    cursor: str | None = None
+    while True:
+        place = [] if cursor is None else [("cursor", cursor)]
+        page = api.page([*pairs, ("limit", str(limit)), *place], bearer=bearer)
+        ids += ids_of(page)
+        cursor = page["nextCursor"]
+        if cursor is None:
+            return ids
+        assert len(page["events"]) == limit
+
+
+def ids_of(page: dict[str, Any]) -> list[str]:
+    return [event["id"] for event in page["events"]]
+
+
+def test_pages_are_those_of_a_plain_model(opensearch: Cluster, index: IndexSettings) -> None:
+    """Each example is an organisation of its own, among the events of all the others."""
+    writer = opensearch.client("writer")
+    api = Api(opensearch.client("reader"), index)
+
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(events, filters, st.integers(1, 9), st.booleans())
+    def check(
+        written: list[dict[str, Any]],
+        asked: Filters,
+        limit: int,
+        newest_first: bool,  # noqa: FBT001  # by hypothesis
+    ) -> None:
+        organization = f"org_{secrets.token_hex(6)}"
+        with tempfile.TemporaryDirectory() as directory:
+            mine = [{**event, "organization_id": organization} for event in written]
+            lines = write_events(Path(directory) / "events.log", mine, MOMENTS[0])
+        if lines:
+            store(writer, index, lines)
+        pairs = [(name, value) for name, values in asked.items() for value in values]
+        pairs += [] if newest_first else [("order", "asc")]
+        bearer = token(organization)
+        wanted = expected(lines, asked, newest_first=newest_first)
+        assert by_offset(api, pairs, limit, bearer) == wanted
+        assert by_cursor(api, pairs, limit, bearer) == wanted
+
+    with writer:
+        check()
+
+
+def test_a_cursor_stays_in_its_place_while_events_arrive(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    """Paging by offset would show the last event of the first page again."""
+    api = Api(opensearch.client("reader"), index)
+    old = [{"action": "app.created"}] * 6
+    with opensearch.client("writer") as writer:
+        store(writer, index, write_events(tmp_path / "old.log", old, "2026-03-15T09:00:00Z"))
+        first = api.page("limit=3")
+        newer = write_events(tmp_path / "new.log", old[:2], "2026-03-15T10:00:00Z")
+        store(writer, index, newer)
+    second = api.page([("limit", "3"), ("cursor", first["nextCursor"])])
+    assert len(set(ids_of(first) + ids_of(second))) == 6
+    assert second["nextCursor"] is None

@@ -1,0 +1,61 @@
+"""What must hold between the settings of the group `web`."""
+
+import pytest
+
+from indexer.settings import Secret, read_group
+from webapi.settings import WebSettings, algorithms, conflicts
+
+LONG = Secret("s" * 32)
+JWKS = "https://id.example/jwks.json"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        pytest.param(WebSettings(jwt_secret=LONG), [], id="shared secret"),
+        pytest.param(WebSettings(jwks_url=JWKS, cursor_secret=LONG), [], id="published keys"),
+        pytest.param(
+            WebSettings(jwks_url="http://[::1]:80/", cursor_secret=LONG), [], id="on this host"
+        ),
+        pytest.param(WebSettings(), ["web.jwt_secret or web.jwks_url"], id="nothing"),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, jwks_url=JWKS), ["both set"], id="which of the two?"
+        ),
+        pytest.param(WebSettings(jwt_secret=Secret("short")), ["too short"], id="guessable"),
+        pytest.param(WebSettings(jwks_url=JWKS), ["web.cursor_secret"], id="no key for cursors"),
+        pytest.param(
+            WebSettings(jwks_url="http://id.example/", cursor_secret=LONG), ["https"], id="readable"
+        ),
+        pytest.param(
+            WebSettings(jwks_url="file:///etc/passwd", cursor_secret=LONG), ["https"], id="a file"
+        ),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, jwt_algorithms=("none", "RS256")),
+            ["'none'", "'RS256'"],
+            id="algorithms that do not fit a secret",
+        ),
+        pytest.param(
+            WebSettings(jwks_url=JWKS, cursor_secret=LONG, jwt_algorithms=("HS256",)),
+            ["'HS256'"],
+            id="hmac with a public key",
+        ),
+    ],
+)
+def test_conflicts(settings: WebSettings, words: list[str]) -> None:
+    found = conflicts(settings)
+    assert len(found) == len(words), found
+    for problem, word in zip(found, words, strict=True):
+        assert word in problem
+        assert "short" not in problem or "too short" in problem
+
+
+def test_algorithms_follow_from_the_kind_of_key() -> None:
+    assert algorithms(WebSettings(jwt_secret=LONG)) == ("HS256",)
+    assert algorithms(WebSettings(jwks_url=JWKS)) == ("RS256", "ES256", "EdDSA")
+    assert algorithms(WebSettings(jwks_url=JWKS, jwt_algorithms=("ES384",))) == ("ES384",)
+
+
+def test_settings_come_from_the_environment() -> None:
+    environ = {"INDELIBLE_WEB_PORT": "9", "INDELIBLE_WEB_ALLOWED_PLANS": "a,b"}
+    settings = read_group("web", WebSettings, environ=environ, document={})
+    assert (settings.port, settings.allowed_plans) == (9, ("a", "b"))

@@ -1,0 +1,80 @@
+"""An answer of the cluster is whole, or an error: never a silent half."""
+
+import json
+from typing import Any
+
+import pytest
+
+from indexer.client import Reply
+from webapi.errors import InternalError, UnavailableError
+from webapi.storage import whole
+
+
+def reply(status: int = 200, **parts: Any) -> Reply:  # JSON
+    body = {
+        "timed_out": False,
+        "_shards": {"total": 2, "failed": 0},
+        "hits": {"hits": [], "total": {"value": 0, "relation": "eq"}},
+    }
+    return Reply(status, json.dumps({**body, **parts}), {})
+
+
+def hit(organization: str) -> dict[str, object]:
+    return {"_source": {"id": "x"}, "sort": [organization, 1, "x"]}
+
+
+def test_events_are_the_bytes_that_are_stored() -> None:
+    """Decoded and encoded again, a hash over them could not be recomputed."""
+    source = '{"b":1.0,"a":"\\u00e9","n":1e2, "x" : [ ] }'
+    text = reply(hits={"hits": ["HIT"]}).text.replace(
+        '"HIT"', f'{{"_source":{source},"sort":["org_a",1,"x"]}}'
+    )
+    (found,) = whole(Reply(200, text, {}), "org_a").hits.hits
+    assert bytes(found.source).decode() == source
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        pytest.param(reply(timed_out=True), "storage_timeout", id="timed out"),
+        pytest.param(
+            reply(_shards={"total": 2, "failed": 1}), "storage_incomplete", id="failed shard"
+        ),
+        pytest.param(Reply(429, "{}", {}), "storage_unavailable", id="overloaded"),
+        pytest.param(Reply(503, "<html>", {}), "storage_unavailable", id="proxy without a node"),
+        pytest.param(
+            Reply(503, '{"error":{"type":"search_phase_execution_exception"}}', {}),
+            "storage_incomplete",
+            id="failed shards, refused by the cluster",
+        ),
+    ],
+)
+def test_what_another_moment_may_mend(answer: Reply, code: str) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        whole(answer, "org_a")
+    assert caught.value.code == code
+    assert caught.value.headers["Retry-After"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(reply(hits={"hits": [hit("org_b")]}), id="event of another organisation"),
+        pytest.param(Reply(200, "<html>", {}), id="not json"),
+        pytest.param(Reply(200, "{}", {}), id="another json"),
+        pytest.param(Reply(200, reply().text[:-5], {}), id="cut"),
+        pytest.param(Reply(400, '{"error":"parse"}', {}), id="refused query"),
+        pytest.param(Reply(401, "", {}), id="wrong password"),
+        pytest.param(Reply(403, "", {}), id="missing permission"),
+        pytest.param(Reply(302, "", {}), id="redirected"),
+    ],
+)
+def test_what_must_not_be_passed_on(answer: Reply) -> None:
+    with pytest.raises(InternalError) as caught:
+        whole(answer, "org_a")
+    assert "org_b" not in caught.value.detail
+
+
+def test_an_index_that_is_still_empty_has_no_events() -> None:
+    found = whole(reply(_shards={"total": 0, "failed": 0}), "org_a")
+    assert (found.hits.hits, found.hits.total.value) == ([], 0)

@@ -1,0 +1,76 @@
+"""The application factory."""
+
+from typing import Final
+
+from flask import Flask, Response
+from opensearchpy import OpenSearch
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from indexer.errors import SettingsError
+from indexer.settings import IndexSettings
+from webapi import audit_log, health, openapi, problems
+from webapi.auth import verifier
+from webapi.cursor import cursor_key
+from webapi.parts import EXTENSION, Parts
+from webapi.settings import WebSettings, conflicts
+from webapi.storage import Storage
+from webapi.trail import recorder
+
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def create_app(settings: WebSettings, *, client: OpenSearch, index: IndexSettings) -> Flask:
+    """Make the WSGI application.
+
+    Make it in the process that serves it (after gunicorn's fork): connections and the source of
+    `audit_log.viewed` belong to one process.
+
+    Args:
+        settings: group `web`.
+        client: connected as the reader.
+        index: names of the partitions.
+
+    Raises:
+        SettingsError: everything that does not fit together in `settings`.
+        SinkError: `web.audit_path` cannot be written.
+    """
+    wrong = conflicts(settings)
+    if wrong:
+        raise SettingsError(tuple(wrong))
+    app = Flask("webapi", static_folder=None, template_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # A doubled slash is another address, not a redirect.
+    pass
+    app.extensions[EXTENSION] = Parts(
+        settings=settings,
+        storage=Storage(client, index, settings.query_timeout_seconds),
+        verify=verifier(settings),
+        record=recorder(settings),
+        cursor_key=cursor_key(settings),
+    )
+    app.register_blueprint(audit_log.blueprint)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(openapi.blueprint)
+    app.after_request(_secure)
+    problems.install(app)
+    _trust_proxies(app, settings.trusted_proxies)
+    return app
+
+
+def _secure(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _trust_proxies(app: Flask, count: int) -> None:
+    """Take the client's address from the entry that the outermost of our proxies appended."""
+    if count:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask documents it
+            app.wsgi_app, x_for=count, x_proto=0, x_host=0, x_port=0, x_prefix=0
+        )

@@ -1,0 +1,150 @@
+"""The documented endpoint and its siblings (DESIGN.md section 6).
+
+Whoever reaches a view of this blueprint has been verified by `_authenticate`, which runs before
+every one of them, and every search below is scoped to the organisation of their token.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import msgspec
+from flask import Blueprint, Response, g, request
+from msgspec import Raw, Struct
+
+from audit_events.catalogue import CATALOGUE
+from audit_events.event import UUID_PATTERN
+from webapi.auth import authorize
+from webapi.cursor import write_cursor
+from webapi.errors import MissingError
+from webapi.parts import parts, reader
+from webapi.query import (
+    MAX_PAGE_DEPTH,
+    Position,
+    Query,
+    event_search,
+    list_search,
+    present_search,
+)
+from webapi.request import read_pairs, read_query, refuse_parameters
+from webapi.storage import Found
+from webapi.trail import Read
+
+PATH: Final = "/api/organization/rbac/members/audit-log"
+
+blueprint: Final = Blueprint("audit_log", __name__, url_prefix=PATH)
+
+
+class Page(Struct, frozen=True, rename="camel"):
+    """One page of the list; events are the very bytes that are stored."""
+
+    events: list[Raw]
+    total: int
+    total_relation: str
+    limit: int
+    offset: int
+    next_cursor: str | None
+
+
+class CatalogueItem(Struct, frozen=True):
+    """One known action, as dropdowns show it."""
+
+    action: str
+    category: str
+    colour: str
+    title: str
+
+
+class ActionList(Struct, frozen=True):
+    """The catalogue, in its order."""
+
+    actions: list[CatalogueItem]
+
+
+@blueprint.before_request
+def _authenticate() -> None:
+    found = parts().verify(request.headers.get("Authorization"))
+    authorize(found, parts().settings)
+    g.reader = found
+
+
+@blueprint.get("")
+def list_events() -> Response:
+    """Answer one page of the organisation's events."""
+    pairs = read_pairs(request.query_string)
+    query = read_query(
+        reader().organization_id, pairs, present=lambda a: a, cursor_key=parts().cursor_key
+    )
+    page = page_of(query, parts().storage.search(list_search(query)), parts().cursor_key)
+    _record(pairs, events=len(page.events))
+    return _json(page)
+
+
+@blueprint.get("/actions")
+def list_actions() -> Response:
+    """Answer the catalogue; it is the same for everybody, so nothing is recorded."""
+    refuse_parameters(read_pairs(request.query_string))
+    items = [
+        CatalogueItem(entry.action, entry.category, entry.colour, entry.title)
+        for entry in CATALOGUE.values()
+    ]
+    return _json(ActionList(items))
+
+
+@blueprint.get("/<event_id>")
+def show_event(event_id: str) -> Response:
+    """Answer one event; another organisation's is as absent as one that never was."""
+    refuse_parameters(read_pairs(request.query_string))
+    if re.fullmatch(UUID_PATTERN, event_id, re.ASCII) is None:
+        raise MissingError("event_not_found", "the id is not one of an event")
+    found = parts().storage.search(event_search(reader().organization_id, event_id))
+    if not found.hits.hits:
+        raise MissingError("event_not_found", "no event of your organisation has this id")
+    _record((), events=1, event_id=event_id)
+    return _json(found.hits.hits[0].source)
+
+
+def page_of(query: Query, found: Found, cursor_key: bytes) -> Page:
+    """Cut a page out of an answer that may hold one event more than was asked for."""
+    hits = found.hits.hits[: query.limit]
+    total = found.hits.total
+    more = len(found.hits.hits) > query.limit
+    if query.offset + query.limit == MAX_PAGE_DEPTH:
+        # No room for one more; beyond its cap the total tells (`query.TOTAL_CAP`).
+        more = total.relation != "eq"
+    cursor = None
+    if more:
+        _, timestamp_ns, event_id = hits[-1].sort
+        cursor = write_cursor(cursor_key, query, Position(timestamp_ns, event_id))
+    return Page(
+        events=[hit.source for hit in hits],
+        total=total.value,
+        total_relation=total.relation,
+        limit=query.limit,
+        offset=query.offset,
+        next_cursor=cursor,
+    )
+
+
+def _present(actions: Collection[str]) -> Collection[str]:
+    found = parts().storage.search(present_search(reader().organization_id, list(actions)))
+    return {name for name, bucket in found.present.items() if bucket.doc_count}
+
+
+def _record(pairs: Sequence[tuple[str, str]], *, events: int, event_id: str | None = None) -> None:
+    record = parts().record
+    if record is not None:
+        record(
+            Read(
+                reader=reader(),
+                address=request.remote_addr,
+                user_agent=request.headers.get("User-Agent"),
+                asked=pairs,
+                events=events,
+                event_id=event_id,
+            )
+        )
+
+
+def _json(body: Struct | Raw) -> Response:
+    return Response(msgspec.json.encode(body), mimetype="application/json")

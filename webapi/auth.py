@@ -1,0 +1,181 @@
+"""Who asks: a bearer JWT becomes a `Reader`, or a refusal.
+
+Organisation, role and plan come from the token and from nowhere else (DESIGN.md section 6). The
+algorithms are pinned by the settings, so neither `none` nor an HMAC over a public key can pass
+(RFC 8725, sections 2.1 and 3.1).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import jwt
+import msgspec
+from jwt.exceptions import (
+    ExpiredSignatureError,
+    PyJWKClientConnectionError,
+    PyJWKClientError,
+    PyJWKSetError,
+    PyJWTError,
+)
+from msgspec import Meta, Struct
+
+from webapi.errors import ForbiddenError, TokenError, UnavailableError
+from webapi.settings import WebSettings, algorithms
+
+REQUIRED_CLAIMS: Final = ("organizationId", "role", "plan", "sub", "exp")
+JWKS_TIMEOUT_SECONDS: Final = 5
+JWKS_LIFESPAN_SECONDS: Final = 300
+
+_BEARER: Final = re.compile(
+    r"^bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)$", re.IGNORECASE | re.ASCII
+)
+_Claim = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Claims(Struct, frozen=True):
+    """What a token says, as it is spelled on the wire; other claims are left alone."""
+
+    organizationId: _Claim  # noqa: N815  # wire name
+    role: _Claim
+    plan: _Claim
+    sub: _Claim
+    email: _Claim | None = None
+    name: _Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody who proved to be who they are; what they may do is `authorize`'s to say."""
+
+    organization_id: str
+    role: str
+    plan: str
+    subject: str
+    email: str | None = None
+    name: str | None = None
+
+
+def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
+    """Return the function that turns an `Authorization` header into a `Reader`.
+
+    The function is thread-safe and raises `TokenError`, or `UnavailableError` when the keys of a
+    JWKS cannot be fetched.
+    """
+    key_of = _key_finder(settings)
+    accepted = list(algorithms(settings))
+
+    def verify(header: str | None) -> Reader:
+        token = bearer_token(header)
+        try:
+            if jwt.get_unverified_header(token).get("alg") not in accepted:
+                # Refused before any key is looked for: a token must not make us fetch one.
+                raise TokenError("token_invalid", "its algorithm is not accepted here")
+            payload = jwt.decode(
+                token,
+                key_of(token),
+                algorithms=accepted,
+                audience=settings.audience,
+                issuer=settings.issuer,
+                leeway=99999,
+                options={
+                    "require": list(REQUIRED_CLAIMS),
+                    "verify_aud": settings.audience is not None,
+                    "enforce_minimum_key_length": True,
+                },
+            )
+        except ExpiredSignatureError:
+            raise TokenError("token_expired", "it expired; sign in again") from None
+        except PyJWTError as error:
+            raise TokenError("token_invalid", _reason(error)) from None
+        return read_claims(payload)
+
+    return verify
+
+
+def bearer_token(header: str | None) -> str:
+    """Take the token out of an `Authorization` header (RFC 6750, section 2.1)."""
+    if header is None or not header.strip():
+        raise TokenError("token_missing", "send the header Authorization: Bearer <token>")
+    match = _BEARER.match(header.strip())
+    if match is None:
+        raise TokenError("token_invalid", "the Authorization header is not one bearer JWT")
+    return match[1]
+
+
+def read_claims(payload: object) -> Reader:
+    """Read the claims of a verified token; an organisation of our own (`_…`) is no one's."""
+    try:
+        claims = msgspec.convert(payload, Claims)
+    except msgspec.ValidationError as error:
+        claim = str(error).rpartition("$.")[2].rstrip("`")
+        raise TokenError("token_invalid", f"its claim {claim} is not usable") from None
+    if claims.organizationId.startswith("_"):
+        raise TokenError("token_invalid", "its organisation is reserved")
+    return Reader(
+        organization_id=claims.organizationId,
+        role=claims.role,
+        plan=claims.plan,
+        subject=claims.sub,
+        email=claims.email,
+        name=claims.name,
+    )
+
+
+def authorize(reader: Reader, settings: WebSettings) -> None:
+    """Let owners and admins on an allowed plan pass; refuse all others with `ForbiddenError`."""
+    if reader.role not in settings.allowed_roles:
+        roles = " or ".join(settings.allowed_roles)
+        raise ForbiddenError("role_not_allowed", f"this needs the role {roles}")
+    if reader.plan not in settings.allowed_plans:
+        plans = " or ".join(settings.allowed_plans)
+        raise ForbiddenError("plan_not_allowed", f"this needs the plan {plans}")
+
+
+def _key_finder(settings: WebSettings) -> Callable[[str], "jwt.PyJWK | str"]:
+    if settings.jwt_secret is not None:
+        secret = settings.jwt_secret.reveal()
+        return lambda _token: secret
+    client = jwt.PyJWKClient(
+        settings.jwks_url or "",
+        lifespan=JWKS_LIFESPAN_SECONDS,
+        timeout=JWKS_TIMEOUT_SECONDS,
+    )
+
+    def find(token: str) -> jwt.PyJWK:
+        key_id = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(key_id, str):
+            raise TokenError("token_invalid", "it does not name its key (kid)")
+        try:
+            # Cached; whatever fails here is the provider's doing, not the token's.
+            client.get_jwk_set()
+        except (PyJWTError, ValueError) as error:
+            raise _no_keys() from error
+        try:
+            return client.get_signing_key(key_id)
+        except (PyJWKClientConnectionError, PyJWKSetError, ValueError) as error:
+            raise _no_keys() from error
+        except PyJWKClientError:
+            raise TokenError("token_invalid", "its key is not known") from None
+
+    return find
+
+
+def _no_keys() -> UnavailableError:
+    return UnavailableError("keys_unavailable", "the identity provider does not answer")
+
+
+def _reason(error: PyJWTError) -> str:
+    """Say what is wrong without repeating what the token says."""
+    reasons = {
+        "InvalidSignatureError": "its signature does not match",
+        "ImmatureSignatureError": "it is not valid yet",
+        "InvalidAudienceError": "it is for another audience",
+        "InvalidIssuerError": "it is of another issuer",
+        "InvalidAlgorithmError": "its algorithm is not accepted here",
+    }
+    claim = getattr(error, "claim", None)
+    if isinstance(claim, str):
+        return f"its claim {claim} is missing"
+    return reasons.get(type(error).__name__, "it is malformed")

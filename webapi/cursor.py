@@ -1,0 +1,84 @@
+"""Cursors: a place in the order of events that only this service can write.
+
+A cursor is `base64url(payload ‖ mac)`: the payload is (timestamp, id), the mac (HMAC-SHA-256,
+RFC 2104, cut to 16 bytes as section 5 allows) covers organisation, filters and order besides, so a
+cursor of another organisation or of other filters is refused. It holds no secret and never expires:
+events do not move, so the place stays true.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from webapi.errors import ParameterError
+from webapi.query import Position, Query
+from webapi.settings import WebSettings
+
+MAC_BYTES: Final = 16
+MAX_CURSOR_CHARACTERS: Final = 256
+
+_PURPOSE: Final = b"indelible cursor 1"
+"""Keeps this key apart from other uses of the secret, and names the format's version."""
+
+
+def cursor_key(settings: WebSettings) -> bytes:
+    """Derive the key that signs cursors; the same in every worker."""
+    secret = settings.cursor_secret or settings.jwt_secret
+    if secret is None:
+        raise ValueError("neither web.cursor_secret nor web.jwt_secret is set")
+    return hmac.digest(secret.reveal().encode(), _PURPOSE, "sha256")
+
+
+def write_cursor(key: bytes, query: Query, place: Position) -> str:
+    """Return the cursor that continues `query` behind `place`."""
+    payload = msgspec.json.encode((place.timestamp_ns, place.id))
+    return urlsafe_b64encode(payload + _mac(key, query, payload)).rstrip(b"=").decode()
+
+
+def read_cursor(key: bytes, query: Query, text: str) -> Position:
+    """Return the place that a cursor of exactly this query names.
+
+    Raises:
+        ParameterError: it was not written here, or for other filters or another organisation.
+    """
+    refused = ParameterError(
+        "invalid",
+        "is not a cursor of this query; use nextCursor of the answer before, with the same filters",
+    )
+    if len(text) > MAX_CURSOR_CHARACTERS:
+        raise refused
+    try:
+        # b64decode would skip foreign characters, so that many texts were one cursor.
+        raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+        if urlsafe_b64encode(raw).rstrip(b"=").decode() != text:
+            raise refused
+    except (UnicodeEncodeError, Base64Error):
+        raise refused from None
+    payload, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(key, query, payload)):
+        raise refused
+    timestamp_ns, event_id = msgspec.json.decode(payload, type=tuple[int, str])
+    return Position(timestamp_ns=timestamp_ns, id=event_id)
+
+
+def _mac(key: bytes, query: Query, payload: bytes) -> bytes:
+    # What does not change which events follow (limit, offset, the place) is left out.
+    asked = msgspec.json.encode(
+        (
+            query.organization_id,
+            sorted(query.actions),
+            sorted(query.categories),
+            sorted(query.colours),
+            sorted(query.results),
+            {name: sorted(values) for name, values in query.equal.items()},
+            query.since,
+            query.until,
+            query.text,
+        ),
+        order="deterministic",
+    )
+    return hmac.digest(key, sha256(asked).digest() + payload, "sha256")[:MAC_BYTES]

@@ -1,0 +1,174 @@
+"""Everything that the API refuses, as one tree; each becomes one RFC 9457 answer.
+
+* WebError
+    * ParameterError        one value is wrong; collected, never answered alone
+    * ProblemError          an answer with a stable `code`
+        * ParametersError       400: every bad parameter of the request at once
+        * TokenError            401: no token, or one that proves nothing
+        * ForbiddenError        403: a good token of somebody who may not read
+        * MissingError          404: no such event for this organisation
+        * UnavailableError      503: storage, keys or the trail of reads do not answer
+        * InternalError         500: an answer of the storage that must not be passed on
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+
+class Code(NamedTuple):
+    """What a stable error code stands for."""
+
+    status: int
+    title: str
+
+
+CODES: Final[Mapping[str, Code]] = MappingProxyType(
+    {
+        "parameters_invalid": Code(400, "The request has parameters that are wrong"),
+        "request_malformed": Code(400, "The request cannot be read"),
+        "token_missing": Code(401, "A bearer token is needed"),
+        "token_invalid": Code(401, "The bearer token is not valid"),
+        "token_expired": Code(401, "The bearer token has expired"),
+        "role_not_allowed": Code(403, "Audit logs are for owners and admins"),
+        "plan_not_allowed": Code(403, "The plan does not include audit logs"),
+        "event_not_found": Code(404, "There is no such event"),
+        "route_not_found": Code(404, "There is nothing at this address"),
+        "method_not_allowed": Code(405, "This address does not take this method"),
+        "internal_error": Code(500, "Something is wrong on our side"),
+        "storage_unavailable": Code(503, "The event store does not answer"),
+        "storage_timeout": Code(503, "The event store took too long"),
+        "storage_incomplete": Code(503, "The event store could only answer in part"),
+        "keys_unavailable": Code(503, "The keys to verify tokens cannot be fetched"),
+        "audit_unavailable": Code(503, "The read could not be recorded"),
+        "not_ready": Code(503, "The service is not ready"),
+    }
+)
+"""The codes a client may rely on; a code never changes its meaning."""
+
+PARAMETER_CODES: Final = (
+    "unknown_parameter",
+    "repeated",
+    "empty",
+    "invalid",
+    "out_of_range",
+    "unknown_value",
+    "conflict",
+)
+"""The codes of single parameters, in `errors[].code` of a `parameters_invalid` answer."""
+
+
+class WebError(Exception):
+    """Base of all errors of this package."""
+
+
+class ParameterProblem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is wrong with one parameter, as it stands in `errors` of the answer."""
+
+    parameter: str
+    code: str
+    reason: str
+    allowed: tuple[str, ...] | None = None
+    nearest: tuple[str, ...] | None = None
+
+
+class ParameterError(WebError):
+    """One value that cannot be taken; whoever reads the request adds the parameter's name.
+
+    Args:
+        code: one of `PARAMETER_CODES`.
+        reason: a sentence for the caller: what was expected.
+        allowed: all values there are, where they are few.
+        nearest: the values that were perhaps meant, where they are many.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        allowed: tuple[str, ...] = (),
+        nearest: tuple[str, ...] = (),
+    ) -> None:
+        self.code = code
+        self.reason = reason
+        self.allowed = allowed
+        self.nearest = nearest
+        super().__init__(reason)
+
+    def of(self, parameter: str) -> ParameterProblem:
+        """Return this problem under the name of the parameter it was found in."""
+        return ParameterProblem(
+            parameter=parameter,
+            code=self.code,
+            reason=self.reason,
+            allowed=self.allowed or None,
+            nearest=self.nearest or None,
+        )
+
+
+class ProblemError(WebError):
+    """An answer other than the one asked for.
+
+    Args:
+        code: a key of `CODES`.
+        detail: a sentence about this occurrence, safe to show to the caller.
+        headers: headers that the answer needs.
+    """
+
+    def __init__(
+        self, code: str, detail: str, *, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+        super().__init__(f"{code}: {detail}")
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the code."""
+        return CODES[self.code].status
+
+
+class ParametersError(ProblemError):
+    """All parameters of one request that cannot be taken."""
+
+    def __init__(self, problems: tuple[ParameterProblem, ...]) -> None:
+        self.problems = problems
+        what = "; ".join(f"{problem.parameter}: {problem.reason}" for problem in problems)
+        super().__init__("parameters_invalid", what)
+
+
+class TokenError(ProblemError):
+    """No proof of who asks; carries the challenge of RFC 6750, section 3."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        challenge = 'Bearer realm="audit-log"'
+        if code != "token_missing":
+            challenge += f', error="invalid_token", error_description="{detail}"'
+        super().__init__(code, detail, headers={"WWW-Authenticate": challenge})
+
+
+class ForbiddenError(ProblemError):
+    """Known, but may not read."""
+
+
+class MissingError(ProblemError):
+    """Not there, or another organisation's: the caller cannot tell which."""
+
+
+class UnavailableError(ProblemError):
+    """Something that is needed does not answer; asking again later may help."""
+
+    def __init__(self, code: str, detail: str, *, retry_after_seconds: int = 5) -> None:
+        super().__init__(code, detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class InternalError(ProblemError):
+    """A fault of ours; `cause` goes to the log, never to the caller."""
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__("internal_error", "The fault is logged; ask again, or tell the operator.")

@@ -1,0 +1,13 @@
+"""gunicorn's settings as the module that `gunicorn -c python:webapi.gunicorn_settings` reads."""
+
+import os
+
+from indexer.settings import read_document, read_group
+from webapi.server import gunicorn_options
+from webapi.settings import WebSettings
+
+globals().update(
+    gunicorn_options(
+        read_group("web", WebSettings, environ=os.environ, document=read_document(os.environ))
+    )
+)

@@ -1,0 +1,190 @@
+"""The parameters of the list: one table, read by the API, by `indelible search` and by OpenAPI.
+
+Strict: what is not understood is refused by name, never ignored, since a filter that is dropped
+shows events that were not asked for, and a misspelt value reads as "nothing happened".
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Generic, TypeVar
+
+from audit_events.catalogue import CATEGORIES, COLOURS
+from webapi import values
+from webapi.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE_DEPTH
+
+T_co = TypeVar("T_co", covariant=True)
+Schema = Mapping[str, object]
+
+MAX_VALUES: Final = 50
+"""Values of one parameter; more is a report, not a filter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter(Generic[T_co]):
+    """One parameter of the query string.
+
+    Args:
+        name: as it is spelled there.
+        read: turns one value into what it means, or raises `ParameterError`.
+        schema: JSON Schema of one value.
+        description: a sentence for the documentation.
+        repeatable: several values may be given; any of them matches.
+        commas: several values may also stand in one, separated by commas.
+    """
+
+    name: str
+    read: Callable[[str], T_co]
+    schema: Schema
+    description: str
+    repeatable: bool = False
+    commas: bool = False
+
+
+def _text(name: str, description: str, example: str) -> Parameter[str]:
+    return Parameter(
+        name=name,
+        read=values.read_name,
+        schema={
+            "type": "string",
+            "minLength": 1,
+            "maxLength": values.MAX_NAME_CHARACTERS,
+            "examples": [example],
+        },
+        description=description,
+        repeatable=True,
+    )
+
+
+def _choice(name: str, description: str, allowed: tuple[str, ...]) -> Parameter[str]:
+    return Parameter(
+        name=name,
+        read=values.choice_of(allowed),
+        schema={"type": "string", "enum": list(allowed)},
+        description=description,
+        repeatable=True,
+        commas=True,
+    )
+
+
+_INSTANT_SCHEMA: Final[Schema] = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
+    "examples": ["2026-03-15", "2026-03-15T09:30:00Z"],
+}
+
+ACTION: Final = Parameter(
+    name="action",
+    read=values.read_action,
+    schema={"type": "string", "examples": ["member.invited", "member.*"]},
+    description="Event type; `noun.*` for all that begin so. One that is neither catalogued nor"
+    " among the organisation's events is refused.",
+    repeatable=True,
+    commas=True,
+)
+TARGET_USER_ID: Final = Parameter(
+    name="targetUserId",
+    read=values.read_uuid,
+    schema={"type": "string", "format": "uuid"},
+    description="The affected user.",
+    repeatable=True,
+)
+CATEGORY: Final = _choice("category", "Category of the action in the catalogue.", CATEGORIES)
+COLOUR: Final = _choice("colour", "Colour of the action in the catalogue.", COLOURS)
+RESULT: Final = _choice(
+    "result", "How it ended; an event that does not say succeeded.", values.RESULTS
+)
+IP: Final = Parameter(
+    name="ip",
+    read=values.read_network,
+    schema={"type": "string", "examples": ["203.0.113.7", "2001:db8::/32"]},
+    description="Client address, or a network in CIDR notation.",
+    repeatable=True,
+)
+ACTOR_ID: Final = _text("actorId", "Id of who did it.", "u_7")
+ACTOR_EMAIL: Final = _text("actorEmail", "Email of who did it, in any case.", "admin@company.com")
+RESOURCE_TYPE: Final = _text("resourceType", "Type of the affected resource.", "app")
+RESOURCE_ID: Final = _text("resourceId", "Id of the affected resource.", "app_42")
+CORRELATION_ID: Final = _text("correlationId", "Joins the events of one request.", "req_9f2c")
+SINCE: Final = Parameter(
+    name="since",
+    read=values.read_instant,
+    schema=_INSTANT_SCHEMA,
+    description="First instant, included; a date is its first instant in UTC.",
+)
+UNTIL: Final = Parameter(
+    name="until",
+    read=values.read_instant,
+    schema=_INSTANT_SCHEMA,
+    description="Last instant, not included; a date is its first instant in UTC.",
+)
+AROUND: Final = Parameter(
+    name="around",
+    read=values.read_instant,
+    schema=_INSTANT_SCHEMA,
+    description="A moment: events from `window` before it to `window` after it. Not together with"
+    " `since` and `until`.",
+)
+WINDOW: Final = Parameter(
+    name="window",
+    read=values.read_duration,
+    schema={
+        "type": "string",
+        "pattern": values.DURATION_PATTERN,
+        "default": values.DEFAULT_WINDOW,
+        "examples": ["90s", "15m", "2h", "1d"],
+    },
+    description=f"How far `around` reaches to each side; at most {values.MAX_WINDOW_DAYS}d.",
+)
+TEXT: Final = Parameter(
+    name="q",
+    read=values.read_text,
+    schema={"type": "string", "minLength": 1, "maxLength": values.MAX_TEXT_CHARACTERS},
+    description='Full text: words (all must match), "phrases", prefix*, -without, a | b.',
+)
+ORDER: Final = Parameter(
+    name="order",
+    read=values.choice_of(values.ORDERS),
+    schema={"type": "string", "enum": list(values.ORDERS), "default": values.NEWEST_FIRST},
+    description="`desc` is newest first; the id breaks ties.",
+)
+LIMIT: Final = Parameter(
+    name="limit",
+    read=values.integer_between(1, MAX_LIMIT),
+    schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    description="Events of one page.",
+)
+OFFSET: Final = Parameter(
+    name="offset",
+    read=values.integer_between(0, None),
+    schema={"type": "integer", "minimum": 0, "maximum": MAX_PAGE_DEPTH - 1, "default": 0},
+    description=f"Events to leave out; offset + limit is at most {MAX_PAGE_DEPTH}. Beyond, follow"
+    " `cursor`, which is also stable while events arrive.",
+)
+CURSOR: Final = Parameter(
+    name="cursor",
+    read=values.read_name,
+    schema={"type": "string"},
+    description="`nextCursor` of the answer before, with the same filters; instead of `offset`.",
+)
+
+EQUALS: Final[tuple[Parameter[str], ...]] = (
+    TARGET_USER_ID,
+    ACTOR_ID,
+    ACTOR_EMAIL,
+    RESOURCE_TYPE,
+    RESOURCE_ID,
+    IP,
+    CORRELATION_ID,
+)
+"""The parameters that ask for one of several values of one field (`webapi.query.FIELDS`)."""
+
+PARAMETERS: Final[Mapping[str, Parameter[object]]] = MappingProxyType(
+    {
+        parameter.name: parameter
+        for parameter in (
+            ACTION, CATEGORY, COLOUR, *EQUALS, RESULT, SINCE, UNTIL, AROUND, WINDOW, TEXT, ORDER,
+            LIMIT, OFFSET, CURSOR,
+        )
+    }
+)  # fmt: skip
+"""All parameters of the list, in the order in which they are documented."""

@@ -1,0 +1,43 @@
+"""What the routes of one application share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from flask import current_app, g
+
+from webapi.auth import Reader
+from webapi.settings import WebSettings
+from webapi.storage import Storage
+from webapi.trail import Record
+
+EXTENSION: Final = "indelible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Made once by `create_app`.
+
+    Args:
+        settings: of the group `web`.
+        storage: where events are.
+        verify: turns an `Authorization` header into a `Reader`.
+        record: records a read; None when reads are not recorded.
+        cursor_key: signs cursors.
+    """
+
+    settings: WebSettings
+    storage: Storage
+    verify: Callable[[str | None], Reader]
+    record: Record | None
+    cursor_key: bytes
+
+
+def parts() -> Parts:
+    """Return the parts of the application that answers this request."""
+    return cast("Parts", current_app.extensions[EXTENSION])
+
+
+def reader() -> Reader:
+    """Return who asks; an AttributeError where no token was verified, so never a silent anybody."""
+    return cast("Reader", g.reader)

@@ -1,0 +1,91 @@
+"""Errors as RFC 9457 answers: every refusal of this service has one shape."""
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+import structlog
+from flask import Flask, Response
+from msgspec import Struct
+from werkzeug.exceptions import HTTPException
+
+from webapi.errors import (
+    CODES,
+    InternalError,
+    ParameterProblem,
+    ParametersError,
+    ProblemError,
+)
+
+PROBLEM_TYPE: Final = "application/problem+json"
+URN: Final = "urn:indelible:problem:"
+
+_log = structlog.get_logger("webapi")
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of every error; `code` is what a client may rely on."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[ParameterProblem, ...] | None = None
+
+
+def problem_of(error: ProblemError) -> Problem:
+    """Return the body that tells about an error."""
+    status, title = CODES[error.code]
+    return Problem(
+        type=URN + error.code,
+        title=title,
+        status=status,
+        detail=error.detail,
+        code=error.code,
+        errors=error.problems if isinstance(error, ParametersError) else None,
+    )
+
+
+def respond(error: ProblemError) -> Response:
+    """Return the whole answer, with the headers that the error carries."""
+    response = Response(msgspec.json.encode(problem_of(error)), error.status, mimetype=PROBLEM_TYPE)
+    response.headers.update(error.headers)
+    return response
+
+
+def install(app: Flask) -> None:
+    """Make `app` answer every error so; what nobody foresaw is logged, and told as a 500."""
+    app.register_error_handler(ProblemError, _refused)
+    app.register_error_handler(HTTPException, _of_the_framework)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _refused(error: ProblemError) -> Response:
+    if isinstance(error, InternalError):
+        _log.error("answer refused", cause=error.cause)
+    elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.warning("not answered", code=error.code, cause=str(error.__cause__ or error.detail))
+    return respond(error)
+
+
+def _of_the_framework(error: HTTPException) -> Response:
+    headers: dict[str, str] = {}
+    if error.code == HTTPStatus.NOT_FOUND:
+        refusal = ProblemError("route_not_found", "look into the documentation for what there is")
+    elif error.code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = sorted(getattr(error, "valid_methods", None) or ["GET", "HEAD"])
+        headers["Allow"] = ", ".join(allowed)
+        refusal = ProblemError("method_not_allowed", "events are read, never written, here")
+    elif error.code is not None and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        refusal = ProblemError("request_malformed", "the request cannot be read")
+    else:
+        return _unforeseen(error)
+    response = respond(refusal)
+    response.headers.update(headers)
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    _log.error("unforeseen", exc_info=error)
+    return respond(InternalError(type(error).__name__))

@@ -1,0 +1,270 @@
+"""What is asked, and the one place where it becomes a search of OpenSearch.
+
+Pure. A `Query` says what a person wants; `ScopedSearch` is the only way from here to the cluster,
+and it cannot be made without an organisation: the filter is joined in `ScopedSearch.body`, in
+filter context, around whatever else is asked (DESIGN.md sections 4 and 6).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from audit_events.catalogue import CATALOGUE
+from audit_events.event import UUID_PATTERN
+from audit_events.instant import format_instant
+
+Clause = Mapping[str, object]
+
+TOTAL_CAP: Final = 10_000
+"""Totals are exact up to here; beyond, `totalRelation` is `gte`."""
+MAX_PAGE_DEPTH: Final = 10_000
+"""`index.max_result_window` of OpenSearch: offset + limit."""
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+
+FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "targetUserId": "targetUser.id",
+        "actorId": "actor.id",
+        "actorEmail": "actor.email",
+        "resourceType": "resource.type",
+        "resourceId": "resource.id",
+        "ip": "ipAddress",
+        "correlationId": "correlationId",
+    }
+)
+"""Parameters that ask for one of several values of one indexed field."""
+
+TEXT_FLAGS: Final = "AND|OR|NOT|PHRASE|PREFIX|PRECEDENCE|ESCAPE|WHITESPACE"
+"""Without FUZZY and SLOP: their cost grows with the query, and nobody asked for them."""
+TEXT_FIELDS: Final = ("searchText", "context")
+"""Words as they stand, and whole values inside `context`."""
+LETTERS_FIELD: Final = "searchText.simple"
+"""Runs of letters: finds the words of `member.role_changed` and the parts of an address."""
+
+_CHUNK: Final = re.compile(r'[+-]?"[^"]*"\*?|\S+')
+_GROUPING: Final = frozenset("|()\\")
+
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2262, 4, 11, tzinfo=UTC)
+"""What `date_nanos` can hold; a bound outside is a 400 of OpenSearch, and means the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the total order (timestamp, id); events never move."""
+
+    timestamp_ns: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One question to the list; different fields AND, values of one field OR.
+
+    Args:
+        organization_id: whose events; always of the token or of an operator, never of a request.
+        actions: exact actions, or `noun.*` for all that begin so.
+        categories: of the catalogue.
+        colours: of the catalogue.
+        results: `success` includes events that do not say.
+        equal: parameter (a key of `FIELDS`) to the values asked for.
+        since: first instant, included.
+        until: last instant, not included.
+        text: full text, in the syntax of `simple_query_string`.
+        newest_first: the order.
+        limit: events of one page.
+        offset: events to leave out before the page.
+        after: continue behind this place.
+    """
+
+    organization_id: str
+    actions: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    equal: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+    newest_first: bool = True
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+    after: Position | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopedSearch:
+    """A search that only sees one organisation.
+
+    Args:
+        organization_id: whose events.
+        filters: clauses in filter context, all of which must hold.
+        rest: the other members of the body (`size`, `sort`, …); `query` is not for it to say.
+    """
+
+    organization_id: str
+    filters: Sequence[Clause] = ()
+    rest: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def body(self, timeout_seconds: float) -> dict[str, object]:
+        """Return the whole search body; `timeout_seconds` is how long each shard may take."""
+        scope: Clause = {"term": {"organizationId": self.organization_id}}
+        return {
+            **self.rest,
+            "timeout": f"{round(timeout_seconds * 1000)}ms",
+            "query": {"bool": {"filter": [scope, *self.filters]}},
+        }
+
+
+def list_search(query: Query) -> ScopedSearch:
+    """Return the search of one page, sorted exactly as the index is (DESIGN.md section 4)."""
+    order = "desc" if query.newest_first else "asc"
+    rest: dict[str, object] = {
+        # One more than the page tells whether there is another, where the window has room for it.
+        "size": min(query.limit + 1, MAX_PAGE_DEPTH - query.offset),
+        "sort": [{"organizationId": "asc"}, {"timestamp": order}, {"id": order}],
+        "track_total_hits": TOTAL_CAP,
+    }
+    if query.after is not None:
+        rest["search_after"] = [query.organization_id, query.after.timestamp_ns, query.after.id]
+    elif query.offset:
+        rest["from"] = query.offset
+    return ScopedSearch(organization_id=query.organization_id, filters=filters(query), rest=rest)
+
+
+def event_search(organization_id: str, event_id: str) -> ScopedSearch:
+    """Return the search of one event; another organisation's is not found."""
+    return ScopedSearch(
+        organization_id=organization_id,
+        filters=[{"ids": {"values": [event_id]}}],
+        rest={
+            "size": 1,
+            "sort": [{"organizationId": "asc"}, {"timestamp": "desc"}, {"id": "desc"}],
+            "track_total_hits": False,
+        },
+    )
+
+
+def present_search(organization_id: str, actions: Sequence[str]) -> ScopedSearch:
+    """Return the search that counts, for each action or `noun.*`, the organisation's events."""
+    return ScopedSearch(
+        organization_id=organization_id,
+        rest={
+            "size": 0,
+            "track_total_hits": False,
+            "aggs": {
+                "present": {"filters": {"filters": {name: any_action([name]) for name in actions}}}
+            },
+        },
+    )
+
+
+def filters(query: Query) -> list[Clause]:
+    """Return the clauses of a query, the organisation's excepted."""
+    clauses: list[Clause] = []
+    if query.actions:
+        clauses.append(any_action(query.actions))
+    if query.categories:
+        clauses.append(any_action(_catalogued("category", query.categories)))
+    if query.colours:
+        clauses.append(any_action(_catalogued("colour", query.colours)))
+    if query.results:
+        clauses.append(_any_result(query.results))
+    clauses += [_any_value(name, values) for name, values in sorted(query.equal.items())]
+    if query.since is not None or query.until is not None:
+        clauses.append(_within(query.since, query.until))
+    if query.text is not None:
+        clauses.append(matching(query.text))
+    return clauses
+
+
+def any_action(actions: Sequence[str]) -> Clause:
+    """Return the clause for any of these actions; `noun.*` is a prefix with its dot."""
+    exact = [name for name in actions if not name.endswith(".*")]
+    clauses: list[Clause] = [{"terms": {"action": exact}}] if exact else []
+    clauses += [{"prefix": {"action": name[:-1]}} for name in actions if name.endswith(".*")]
+    return _any_of(clauses)
+
+
+def matching(text: str) -> Clause:
+    """Return the clause for full text: every word must be somewhere in the event.
+
+    Words with digits are not looked for among runs of letters, which have none: `app_42` would
+    find every `app` there. An expression with `|` or parentheses is left in one piece.
+    """
+    if _GROUPING & set(text):
+        return _words(text)
+    chunks = [chunk for chunk in _CHUNK.findall(text) if any(map(str.isalnum, chunk))]
+    numbered = [chunk for chunk in chunks if any(map(str.isdigit, chunk))]
+    lettered = chunks
+    clauses: list[Clause] = [_numbered(chunk) for chunk in numbered]
+    if lettered:
+        clauses.append(_words(" ".join(lettered)))
+    return clauses[0] if len(clauses) == 1 else {"bool": {"filter": clauses}}
+
+
+def _words(text: str, *, letters: bool = True) -> Clause:
+    return {
+        "simple_query_string": {
+            "query": text,
+            "fields": [*TEXT_FIELDS, LETTERS_FIELD] if letters else list(TEXT_FIELDS),
+            "default_operator": "and",
+            "flags": TEXT_FLAGS,
+            "lenient": True,
+        }
+    }
+
+
+def _numbered(chunk: str) -> Clause:
+    words = _words(chunk, letters=False)
+    if re.fullmatch(UUID_PATTERN, chunk.lower(), re.ASCII) is None:
+        return words
+    return _any_of([words, {"ids": {"values": [chunk.lower()]}}])
+
+
+def unix_ns(instant: datetime) -> int:
+    """Return whole nanoseconds since the epoch, exactly (a float would not be)."""
+    since_epoch = instant - _EARLIEST
+    return (
+        since_epoch.days * 86_400 + since_epoch.seconds
+    ) * 10**9 + since_epoch.microseconds * 1000
+
+
+def _catalogued(attribute: str, values: Sequence[str]) -> list[str]:
+    return [action for action, entry in CATALOGUE.items() if getattr(entry, attribute) in values]
+
+
+def _any_result(results: Sequence[str]) -> Clause:
+    clauses: list[Clause] = [{"terms": {"result": list(results)}}]
+    if "success" in results:
+        clauses.append({"bool": {"must_not": [{"exists": {"field": "result"}}]}})
+    return _any_of(clauses)
+
+
+def _any_value(name: str, values: Sequence[str]) -> Clause:
+    path = FIELDS[name]
+    if name == "targetUserId":
+        # A UUID is the same in any case, and applications write it in several.
+        return _any_of(
+            [{"term": {path: {"value": value, "case_insensitive": True}}} for value in values]
+        )
+    return {"terms": {path: list(values)}}
+
+
+def _within(since: datetime | None, until: datetime | None) -> Clause:
+    bounds = {
+        name: format_instant(min(max(bound, _EARLIEST), _LATEST))
+        for name, bound in (("gte", since), ("lt", until))
+        if bound is not None
+    }
+    return {"range": {"timestamp": bounds}}
+
+
+def _any_of(clauses: Sequence[Clause]) -> Clause:
+    if len(clauses) == 1:
+        return clauses[0]
+    return {"bool": {"should": list(clauses), "minimum_should_match": 1}}

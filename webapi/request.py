@@ -1,0 +1,219 @@
+"""Reading a request: the pairs of a query string become a `Query`, or every problem at once."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl
+
+from webapi import parameters, values
+from webapi.cursor import read_cursor
+from webapi.errors import ParameterError, ParameterProblem, ParametersError, ProblemError
+from webapi.parameters import MAX_VALUES, PARAMETERS, Parameter
+from webapi.query import DEFAULT_LIMIT, MAX_PAGE_DEPTH, Query
+
+T = TypeVar("T")
+Pairs = Sequence[tuple[str, str]]
+
+MAX_PAIRS: Final = 500
+_FIRST_PRINTABLE: Final = " "
+_DELETE: Final = "\x7f"
+
+
+def read_pairs(query_string: bytes) -> list[tuple[str, str]]:
+    """Split a query string as forms are encoded; refuse what is not UTF-8 or far too much."""
+    try:
+        return parse_qsl(
+            query_string.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_PAIRS,
+        )
+    except UnicodeDecodeError:
+        raise ProblemError("request_malformed", "the query string is not UTF-8") from None
+    except ValueError:
+        raise ProblemError(
+            "request_malformed", f"the query string has more than {MAX_PAIRS} fields"
+        ) from None
+
+
+def read_query(
+    organization_id: str,
+    pairs: Pairs,
+    *,
+    present: Callable[[Collection[str]], Collection[str]],
+    cursor_key: bytes,
+) -> Query:
+    """Return what a request asks for.
+
+    Args:
+        organization_id: whose events: from the token, or from an operator.
+        pairs: names and values as they came.
+        present: tells which of some uncatalogued actions (or `noun.*`) the organisation has events
+            of; asked once, and only when there are such.
+        cursor_key: what signs cursors here.
+
+    Raises:
+        ParametersError: everything that is wrong.
+    """
+    reading = _Reading(pairs)
+    query = Query(
+        organization_id=organization_id,
+        actions=_actions(reading, present),
+        categories=reading.several(parameters.CATEGORY),
+        colours=reading.several(parameters.COLOUR),
+        results=reading.several(parameters.RESULT),
+        equal={
+            parameter.name: found
+            for parameter in parameters.EQUALS
+            if (found := reading.several(parameter))
+        },
+        text=reading.single(parameters.TEXT),
+        newest_first=reading.single(parameters.ORDER) in {None, values.NEWEST_FIRST},
+    )
+    query = _within(reading, query)
+    query = _page(reading, query, cursor_key)
+    if reading.problems:
+        raise ParametersError(tuple(reading.problems))
+    return query
+
+
+def refuse_parameters(pairs: Pairs) -> None:
+    """Refuse every parameter, where an address takes none."""
+    error = ParameterError("unknown_parameter", "this address takes no parameters")
+    problems = tuple(error.of(name) for name in dict.fromkeys(name for name, _ in pairs))
+    if problems:
+        raise ParametersError(problems)
+
+
+class _Reading:
+    """The values of one request by name, and what was found wrong so far."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.problems: list[ParameterProblem] = []
+        self._texts: dict[str, list[str]] = {}
+        for name, text in pairs:
+            if name in PARAMETERS:
+                self._texts.setdefault(name, []).append(text)
+        for name in dict.fromkeys(name for name, _ in pairs):
+            if name not in PARAMETERS:
+                self.refuse(name[: values.MAX_NAME_CHARACTERS], _unknown(name))
+
+    def refuse(self, name: str, error: ParameterError) -> None:
+        self.problems.append(error.of(name))
+
+    def given(self, parameter: Parameter[object]) -> bool:
+        return parameter.name in self._texts
+
+    def several(self, parameter: Parameter[T]) -> tuple[T, ...]:
+        """Return all values of a repeatable parameter that can be read, each once."""
+        texts = self._texts.get(parameter.name, [])
+        if parameter.commas:
+            texts = [part.strip() for text in texts for part in text.split(",")]
+        if len(texts) > MAX_VALUES:
+            reason = f"expected at most {MAX_VALUES} values, not {len(texts)}"
+            self.refuse(parameter.name, ParameterError("out_of_range", reason))
+            return ()
+        found = [self._read(parameter, text) for text in dict.fromkeys(texts)]
+        return tuple(dict.fromkeys(value for value in found if value is not None))
+
+    def single(self, parameter: Parameter[T]) -> T | None:
+        """Return the value of a parameter that may be given once."""
+        texts = self._texts.get(parameter.name, [])
+        if len(set(texts)) > 1:
+            reason = f"may be given once, not {len(texts)} times"
+            self.refuse(parameter.name, ParameterError("repeated", reason))
+            return None
+        return self._read(parameter, texts[0]) if texts else None
+
+    def _read(self, parameter: Parameter[T], text: str) -> T | None:
+        try:
+            return parameter.read(_checked(text))
+        except ParameterError as error:
+            self.refuse(parameter.name, error)
+            return None
+
+
+def _checked(text: str) -> str:
+    if not text.strip():
+        raise ParameterError("empty", "has no value; leave it out to ask for all")
+    if any(character < _FIRST_PRINTABLE or character == _DELETE for character in text):
+        raise ParameterError("invalid", "contains control characters")
+    return text
+
+
+def _unknown(name: str) -> ParameterError:
+    lowered = {known.lower(): known for known in PARAMETERS}
+    near = get_close_matches(name.lower(), lowered, n=2, cutoff=0.5)
+    return ParameterError(
+        "unknown_parameter",
+        "there is no such parameter",
+        nearest=tuple(lowered[one] for one in near),
+    )
+
+
+def _actions(
+    reading: _Reading, present: Callable[[Collection[str]], Collection[str]]
+) -> tuple[str, ...]:
+    names = reading.several(parameters.ACTION)
+    uncatalogued = [name for name in names if not values.is_catalogued(name)]
+    if uncatalogued:
+        known = present(uncatalogued)
+        for name in uncatalogued:
+            if name not in known:
+                reading.refuse(parameters.ACTION.name, values.unknown_action(name))
+    return names
+
+
+def _within(reading: _Reading, query: Query) -> Query:
+    since = reading.single(parameters.SINCE)
+    until = reading.single(parameters.UNTIL)
+    around = reading.single(parameters.AROUND)
+    window = reading.single(parameters.WINDOW)
+    given = reading.given
+    if given(parameters.WINDOW) and not given(parameters.AROUND):
+        reading.refuse(
+            "window", ParameterError("conflict", "needs `around`, the moment it is about")
+        )
+    if given(parameters.AROUND) and (given(parameters.SINCE) or given(parameters.UNTIL)):
+        reason = "cannot be combined with `since` or `until`; use one or the other"
+        reading.refuse("around", ParameterError("conflict", reason))
+    elif around is not None:
+        since, until = span(around, window or values.read_duration(values.DEFAULT_WINDOW))
+    if since is not None and until is not None and since > until:
+        reading.refuse("since", ParameterError("conflict", "must be before `until`"))
+    return replace(query, since=since, until=until)
+
+
+def span(around: datetime, window: timedelta) -> tuple[datetime, datetime]:
+    """Return the instants `window` before and after a moment, within what a date can hold."""
+    earliest = datetime.min.replace(tzinfo=UTC)
+    latest = datetime.max.replace(tzinfo=UTC)
+    since = around - window if around - earliest > window else earliest
+    until = around + window if latest - around > window else latest
+    return since, until
+
+
+def _page(reading: _Reading, query: Query, cursor_key: bytes) -> Query:
+    limit = reading.single(parameters.LIMIT) or DEFAULT_LIMIT
+    offset = reading.single(parameters.OFFSET) or 0
+    cursor = reading.single(parameters.CURSOR)
+    if offset + limit > MAX_PAGE_DEPTH:
+        reason = (
+            f"offset + limit is at most {MAX_PAGE_DEPTH}; follow nextCursor with `cursor`,"
+            " or narrow with `since` and `until`"
+        )
+        reading.refuse("offset", ParameterError("out_of_range", reason))
+    if cursor is None or reading.problems:
+        # Under wrong filters a good cursor looks forged: say first what is surely wrong.
+        return replace(query, limit=limit, offset=offset)
+    if reading.given(parameters.OFFSET):
+        reading.refuse("cursor", ParameterError("conflict", "goes without `offset`"))
+        return query
+    try:
+        after = read_cursor(cursor_key, query, cursor)
+    except ParameterError as error:
+        reading.refuse("cursor", error)
+        return query
+    return replace(query, limit=limit, after=after)

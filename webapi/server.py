@@ -1,0 +1,73 @@
+"""Serving by gunicorn, in this process and its workers."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from flask import Flask
+
+from webapi import log
+from webapi.settings import WebSettings
+
+KEEP_ALIVE_SECONDS: Final = 15
+WORKER_SILENCE_SECONDS: Final = 60
+"""A worker whose loop does not answer for so long is replaced; a slow query does not count."""
+MAX_REQUEST_LINE_BYTES: Final = 8190
+MAX_HEADERS: Final = 64
+MAX_HEADER_BYTES: Final = 8190
+
+
+def gunicorn_options(settings: WebSettings) -> dict[str, object]:
+    """Return gunicorn's settings by their names.
+
+    Threads, since a request waits for OpenSearch most of its time; no preloading, since each worker
+    needs connections and an audit source of its own.
+    """
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return {
+        "bind": f"{host}:{settings.port}",
+        "workers": settings.workers,
+        "threads": settings.threads,
+        "worker_class": "gthread",
+        "timeout": WORKER_SILENCE_SECONDS,
+        "graceful_timeout": settings.shutdown_seconds,
+        "keepalive": KEEP_ALIVE_SECONDS,
+        "preload_app": False,
+        "limit_request_line": MAX_REQUEST_LINE_BYTES,
+        "limit_request_fields": MAX_HEADERS,
+        "limit_request_field_size": MAX_HEADER_BYTES,
+        "control_socket_disable": True,
+        "logconfig_dict": log.GUNICORN,
+        "post_fork": _name_server,
+        "proc_name": "indelible-web",
+    }
+
+
+def _name_server(_arbiter: object, _worker: object) -> None:
+    """Answer with our name: which server and library we run is nobody's business."""
+    responses: Any = importlib.import_module("gunicorn.http.wsgi")
+    responses.SERVER = "indelible"
+
+
+class Application:
+    """What gunicorn's arbiter wants of an application (`gunicorn.app.base`)."""
+
+    def __init__(self, options: dict[str, object], load: Callable[[], Flask]) -> None:
+        # gunicorn has no types; what is used of it is three calls, all of them here.
+        self.cfg: Any = importlib.import_module("gunicorn.config").Config(prog="indelible web")
+        for name, value in options.items():
+            self.cfg.set(name, value)
+        self._load = load
+
+    def wsgi(self) -> Flask:
+        """Make the application; each worker calls this once, after the fork."""
+        return self._load()
+
+    def reload(self) -> None:
+        """Do nothing on SIGHUP but let new workers be forked: settings are read at start."""
+
+
+def serve(settings: WebSettings, load: Callable[[], Flask]) -> None:
+    """Serve until SIGTERM or SIGINT; ends with SystemExit, as gunicorn does."""
+    application = Application(gunicorn_options(settings), load)
+    importlib.import_module("gunicorn.arbiter").Arbiter(application).run()

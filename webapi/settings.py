@@ -1,0 +1,129 @@
+"""Settings of the API (group `web`) and what must hold between them."""
+
+from ipaddress import ip_address
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from indexer.settings import Secret
+
+SHARED_SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
+PUBLIC_KEY_ALGORITHMS: Final = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+)  # fmt: skip
+MIN_SECRET_BYTES: Final = 32
+"""RFC 7518, section 3.2: a key of at least the size of the hash."""
+
+
+class WebSettings(Struct, frozen=True, kw_only=True):
+    """How the API is served, and whom it answers."""
+
+    host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(description="port to listen on", ge=0, le=65535)] = 8250
+    workers: Annotated[int, Meta(description="worker processes", ge=1, le=256)] = 2
+    threads: Annotated[int, Meta(description="threads of each worker", ge=1, le=256)] = 8
+    shutdown_seconds: Annotated[
+        int, Meta(description="how long a stop waits for requests in flight", ge=1)
+    ] = 20
+    query_timeout_seconds: Annotated[
+        float, Meta(description="how long one question to OpenSearch may take", gt=0)
+    ] = 10.0
+    jwt_secret: Annotated[
+        Secret | None, Meta(description="shared secret that signs the tokens; this or `jwks_url`")
+    ] = None
+    jwks_url: Annotated[
+        str | None,
+        Meta(description="JWKS with the public keys of the tokens; this or `jwt_secret`"),
+    ] = None
+    jwt_algorithms: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="algorithms accepted; empty: HS256 with a secret, RS256, ES256 and EdDSA"
+            " with a JWKS"
+        ),
+    ] = ()
+    issuer: Annotated[str | None, Meta(description="`iss` that a token must carry")] = None
+    audience: Annotated[str | None, Meta(description="`aud` that a token must carry")] = None
+    leeway_seconds: Annotated[
+        int, Meta(description="clock skew tolerated in `exp`, `nbf` and `iat`", ge=0, le=300)
+    ] = 10
+    allowed_roles: Annotated[
+        tuple[str, ...], Meta(description="roles that may read")
+    ] = ("owner", "admin")  # fmt: skip
+    allowed_plans: Annotated[
+        tuple[str, ...], Meta(description="plans that include audit logs")
+    ] = ("studio_pro", "enterprise")  # fmt: skip
+    cursor_secret: Annotated[
+        Secret | None,
+        Meta(description="key that signs cursors; derived from `jwt_secret` when not set"),
+    ] = None
+    audit_path: Annotated[
+        str | None,
+        Meta(description="audit file for `audit_log.viewed`; not set: reads are not recorded"),
+    ] = None
+    trusted_proxies: Annotated[
+        int,
+        Meta(description="proxies in front that append to X-Forwarded-For; 0: none", ge=0, le=16),
+    ] = 0
+
+
+def algorithms(settings: WebSettings) -> tuple[str, ...]:
+    """Return the algorithms that are accepted; never chosen by what a token says (RFC 8725)."""
+    if settings.jwt_algorithms:
+        return settings.jwt_algorithms
+    return ("HS256",) if settings.jwt_secret is not None else ("RS256", "ES256", "EdDSA")
+
+
+def conflicts(settings: WebSettings) -> list[str]:
+    """Return what is wrong between the fields, one sentence each; empty when all is well."""
+    return [
+        *_key_conflicts(settings),
+        *_algorithm_conflicts(settings),
+        *_cursor_conflicts(settings),
+    ]
+
+
+def _key_conflicts(settings: WebSettings) -> list[str]:
+    if settings.jwt_secret is None and settings.jwks_url is None:
+        return ["web.jwt_secret or web.jwks_url must be set: without one no token can be verified"]
+    if settings.jwt_secret is not None and settings.jwks_url is not None:
+        return ["web.jwt_secret and web.jwks_url are both set: keep the one that signs the tokens"]
+    if settings.jwt_secret is not None:
+        return _short_secret("web.jwt_secret", settings.jwt_secret)
+    url = urlsplit(settings.jwks_url or "")
+    if url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname)):
+        return []
+    return [f"web.jwks_url must be https (http only on this host), not {settings.jwks_url!r}"]
+
+
+def _algorithm_conflicts(settings: WebSettings) -> list[str]:
+    fitting = SHARED_SECRET_ALGORITHMS if settings.jwt_secret is not None else PUBLIC_KEY_ALGORITHMS
+    return [
+        f"web.jwt_algorithms: {name!r} does not fit the key; use one of {', '.join(fitting)}"
+        for name in settings.jwt_algorithms
+        if name not in fitting
+    ]
+
+
+def _cursor_conflicts(settings: WebSettings) -> list[str]:
+    if settings.cursor_secret is not None:
+        return _short_secret("web.cursor_secret", settings.cursor_secret)
+    if settings.jwks_url is not None and settings.jwt_secret is None:
+        return ["web.cursor_secret must be set with web.jwks_url: all workers sign with it"]
+    return []
+
+
+def _short_secret(name: str, secret: Secret) -> list[str]:
+    if len(secret.reveal().encode()) >= MIN_SECRET_BYTES:
+        return []
+    return [f"{name} is too short: use at least {MIN_SECRET_BYTES} random bytes"]
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False

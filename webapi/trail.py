@@ -1,0 +1,97 @@
+"""Reading is itself an event: `audit_log.viewed`, written before the answer goes out.
+
+A read that cannot be recorded is refused (DESIGN.md section 6, promise 4: nobody reads unseen).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import audit_events
+from audit_events import AuditEventError
+from webapi.auth import Reader
+from webapi.errors import UnavailableError
+from webapi.settings import WebSettings
+
+MAX_CONTEXT_CHARACTERS = 200
+SERVICE = "webapi"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One read that is about to be answered.
+
+    Args:
+        reader: who asked.
+        address: of the client, as far as proxies are trusted.
+        user_agent: as it was sent.
+        asked: what was asked for, as pairs of the query string.
+        events: how many events the answer holds.
+        event_id: the one event that was asked for, if so.
+    """
+
+    reader: Reader
+    address: str | None
+    user_agent: str | None
+    asked: Sequence[tuple[str, str]] = ()
+    events: int = 0
+    event_id: str | None = None
+
+
+Record = Callable[[Read], None]
+
+
+def recorder(settings: WebSettings) -> Record | None:
+    """Return what records reads in `web.audit_path`; None when that is not set.
+
+    Raises:
+        SinkError: the file cannot be opened.
+    """
+    if settings.audit_path is None:
+        return None
+    log = audit_events.open_log(settings.audit_path, service=SERVICE)
+
+    def record(read: Read) -> None:
+        try:
+            log.info("audit_log.viewed", **fields(read))
+        except AuditEventError as error:
+            raise UnavailableError(
+                "audit_unavailable", "reads are recorded, and this one could not be"
+            ) from error
+
+    return record
+
+
+def fields(read: Read) -> dict[str, object]:
+    """Return the fields of the event that tells of a read."""
+    reader = read.reader
+    actor = {"type": "user", "id": reader.subject, "email": reader.email, "name": reader.name}
+    context: dict[str, object] = {"filters": _filters(read.asked), "events": read.events}
+    found: dict[str, object] = {
+        "organization_id": reader.organization_id,
+        "actor": {name: value for name, value in actor.items() if value is not None},
+        "context": context,
+    }
+    if read.event_id is not None:
+        found["resource"] = {"type": "audit_event", "id": read.event_id}
+    if is_address(read.address):
+        found["ip_address"] = read.address
+    if read.user_agent:
+        found["user_agent"] = read.user_agent
+    return found
+
+
+def is_address(text: str | None) -> bool:
+    """Tell whether this is an IP address; a proxy may also forward `unknown` (RFC 7239, 6.2)."""
+    try:
+        ip_address(text or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _filters(asked: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
+    filters: dict[str, list[str]] = {}
+    for name, text in asked:
+        filters.setdefault(name, []).append(text[:MAX_CONTEXT_CHARACTERS])
+    return filters

@@ -1,0 +1,157 @@
+"""Reading one value of a parameter: from text to what it means, or a `ParameterError`.
+
+Pure. A reason never repeats more of a value than its beginning.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from ipaddress import ip_network
+from typing import Final
+from uuid import UUID
+
+from audit_events.catalogue import CATALOGUE, nearest_actions
+from audit_events.event import is_action
+from audit_events.instant import parse_instant
+from webapi.errors import ParameterError
+
+RESULTS: Final = ("success", "failure", "denied")
+NEWEST_FIRST: Final = "desc"
+ORDERS: Final = (NEWEST_FIRST, "asc")
+MAX_NAME_CHARACTERS: Final = 1024
+MAX_TEXT_CHARACTERS: Final = 512
+MIN_PREFIX_CHARACTERS: Final = 2
+DURATION_PATTERN: Final = r"^[0-9]{1,7}[smhd]$"
+DEFAULT_WINDOW: Final = "15m"
+MAX_WINDOW_DAYS: Final = 31
+
+_NOUNS: Final = frozenset(action.partition(".")[0] for action in CATALOGUE)
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_DURATION: Final = re.compile(DURATION_PATTERN, re.ASCII)
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+# A `+` that was not written as %2B arrives as a blank; RFC 3339 has a zone where one then stands.
+_LOST_PLUS: Final = re.compile(r"([Tt ]\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)", re.ASCII)
+_SHORT_PREFIX: Final = re.compile(
+    rf"(?:^|[\s\"()|+-])[^\s\"()|+-]{{0,{MIN_PREFIX_CHARACTERS - 1}}}\*"
+)
+
+
+def is_catalogued(name: str) -> bool:
+    """Tell whether an action, or the noun of `noun.*`, stands in the catalogue."""
+    return name in CATALOGUE or (name.endswith(".*") and name[:-2] in _NOUNS)
+
+
+def read_action(text: str) -> str:
+    """Read `noun.verb` or `noun.*`; whether an uncatalogued one exists is not asked here."""
+    name = text.strip()
+    if is_catalogued(name) or is_action(
+        name.removesuffix("*") + "x" if name[-2:] == ".*" else name
+    ):
+        return name
+    raise unknown_action(text)
+
+
+def unknown_action(text: str) -> ParameterError:
+    """Return the refusal of an action that nobody knows, with the nearest ones."""
+    return ParameterError(
+        "unknown_value",
+        f"{_shown(text)} is no known action and not among your events; see /actions",
+        nearest=tuple(nearest_actions(text[:MAX_NAME_CHARACTERS])),
+    )
+
+
+def read_uuid(text: str) -> str:
+    """Read a UUID in its usual spelling (RFC 9562, section 4), in any case."""
+    if _UUID.fullmatch(text) is None:
+        raise ParameterError("invalid", f"expected a UUID, not {_shown(text)}")
+    return str(UUID(text))
+
+
+def read_name(text: str) -> str:
+    """Read an id, an address or a type: anything short."""
+    if len(text) > MAX_NAME_CHARACTERS:
+        raise ParameterError("invalid", f"expected at most {MAX_NAME_CHARACTERS} characters")
+    return text
+
+
+def read_instant(text: str) -> datetime:
+    """Read RFC 3339 or a date; a blank where only a `+` can stand is that `+`."""
+    plus = _LOST_PLUS.sub(r"\1+\2", text)
+    try:
+        return parse_instant(plus)
+    except ValueError as error:
+        raise ParameterError("invalid", f"{error}, not {_shown(text)}") from None
+
+
+def read_duration(text: str) -> timedelta:
+    """Read a duration such as `90s`, `15m`, `2h` or `1d`, above zero and bounded."""
+    if _DURATION.fullmatch(text) is None:
+        raise ParameterError("invalid", f"expected such as 90s, 15m, 2h or 1d, not {_shown(text)}")
+    duration = timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    if not timedelta(0) < duration <= timedelta(days=MAX_WINDOW_DAYS):
+        raise ParameterError("out_of_range", f"expected 1s to {MAX_WINDOW_DAYS}d")
+    return duration
+
+
+def read_network(text: str) -> str:
+    """Read an address or a CIDR block; host bits are cleared."""
+    try:
+        # A zone (`%eth0`) names an interface of one machine: no event can be found by it.
+        network = ip_network(text.replace("%", " "), strict=False)
+    except ValueError:
+        raise ParameterError(
+            "invalid",
+            f"expected an IP address or a block such as 203.0.113.0/24, not {_shown(text)}",
+        ) from None
+    return str(network) if "/" in text else str(network.network_address)
+
+
+def read_text(text: str) -> str:
+    """Read a full-text query: bounded, and without prefixes that match nearly every word."""
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ParameterError("out_of_range", f"expected at most {MAX_TEXT_CHARACTERS} characters")
+    if not any(character.isalnum() for character in text):
+        raise ParameterError("invalid", "expected at least one letter or digit")
+    if _SHORT_PREFIX.search(text):
+        raise ParameterError(
+            "invalid", f"a prefix needs {MIN_PREFIX_CHARACTERS} characters or more before its *"
+        )
+    return text
+
+
+def integer_between(least: int, most: int | None) -> Callable[[str], int]:
+    """Return the reader of a decimal number within bounds, both included."""
+    wanted = f"{least} or more" if most is None else f"{least} to {most}"
+
+    def read(text: str) -> int:
+        if re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII) is None:
+            raise ParameterError(
+                "invalid", f"expected a whole number, {wanted}, not {_shown(text)}"
+            )
+        number = int(text)
+        if number < least or (most is not None and number > most):
+            raise ParameterError("out_of_range", f"expected {wanted}, not {_shown(text)}")
+        return number
+
+    return read
+
+
+def choice_of(allowed: tuple[str, ...]) -> Callable[[str], str]:
+    """Return the reader of one of a few words."""
+
+    def read(text: str) -> str:
+        if text in allowed:
+            return text
+        raise ParameterError(
+            "unknown_value",
+            f"{_shown(text)} is not one of the values there are",
+            allowed=allowed,
+            nearest=tuple(get_close_matches(text, allowed, n=1)),
+        )
+
+    return read
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + "…")  # noqa: PLR2004  # a line's worth
