@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import requests
-from jgo.maven import MavenContext, PythonResolver
-
 from node.artifact import Artifact
 from node.errors import ChecksumError, DownloadError
 
@@ -127,8 +124,9 @@ def _fetch(artifact: Artifact, scratch: Path, cache: Path, tally: _Tally) -> Pat
         try:
             # A directory for each attempt: jgo takes a file that is there for whole.
             return _request(artifact, scratch / str(attempt), tally)
-        # RuntimeError is jgo's "not found" and "checksum of the repository differs".
-        except (requests.RequestException, RuntimeError, OSError) as error:
+        # RuntimeError is jgo's "not found" and "checksum of the repository differs"; everything of
+        # the network is an OSError.
+        except (RuntimeError, OSError) as error:
             if attempt == DOWNLOAD_ATTEMPTS or tally.cancelled:
                 raise DownloadError(
                     f"{artifact.coordinates} is not in the cache {cache} and cannot be "
@@ -140,6 +138,9 @@ def _fetch(artifact: Artifact, scratch: Path, cache: Path, tally: _Tally) -> Pat
 
 
 def _request(artifact: Artifact, repository: Path, tally: _Tally) -> Path:
+    # A quarter of a second to import, and only a first start downloads.
+    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415
+
     context = MavenContext(
         repo_cache=repository,
         resolver=PythonResolver(progress_callback=tally.follow),

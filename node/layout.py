@@ -17,6 +17,7 @@ from node.config import NodeConfig
 from node.errors import HomeError, NodeError
 
 SHARED_STATE = Path("/var/lib/indelible")
+PLACE_RECORD = "place"
 STEP_DOWN_USERS = ("indelible", "opensearch", "nobody")
 _MAY_PASS = 0o111
 _OWNER_ENTERS, _GROUP_ENTERS, _OTHERS_ENTER = 0o100, 0o010, 0o001
@@ -170,12 +171,30 @@ def _name(uid: int) -> str:
 def find_layout(config: NodeConfig) -> Layout:
     """Return the paths of `config`, deciding about the place where that is not yet decided."""
     home = config.home.absolute()
-    record = home / "place"
-    if record.exists():
-        place = Path(record.read_text("utf-8").strip())
-    else:
-        place = choose_place(home, step_down_user())
+    place = read_place(home) or choose_place(home, step_down_user())
     return Layout(home, place, config.cache or home / "cache", config.node_name)
+
+
+def read_place(home: Path) -> Path | None:
+    """Return the place that the home has recorded, None before it has.
+
+    Only the one directory that `choose_place` can have chosen is believed: what is below a place
+    gets removed, and a torn or edited record (`Path("")` is the current directory) could name any.
+
+    Raises:
+        HomeError: the record names anything else.
+    """
+    record = home / PLACE_RECORD
+    try:
+        text = record.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return None
+    if text != str(_shared_place(home)):
+        raise HomeError(
+            f"{record} does not name the place of {home}: {text!r}",
+            hint=f"it must read {_shared_place(home)}; mend the file, or choose another home",
+        )
+    return _shared_place(home)
 
 
 def make_place(place: Path) -> None:
@@ -189,4 +208,8 @@ def choose_place(home: Path, user: User | None) -> Path:
     """Return where the server's own files lie for `home`."""
     if user is None or reachable(home, user):
         return home
+    return _shared_place(home)
+
+
+def _shared_place(home: Path) -> Path:
     return SHARED_STATE / hashlib.sha256(os.fsencode(home)).hexdigest()[:16]

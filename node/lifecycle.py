@@ -17,7 +17,9 @@ from node.cache import Progress, Report, fill
 from node.config import NodeConfig
 from node.credentials import Credentials, read_credentials
 from node.errors import NodeDiedError, NodeRunningError
+from node.file import write_file
 from node.layout import (
+    PLACE_RECORD,
     Layout,
     User,
     check_home,
@@ -73,7 +75,8 @@ def _have_place(config: NodeConfig) -> Layout:
     layout = find_layout(config)
     if layout.place != layout.home:
         make_place(layout.place)
-        (layout.home / "place").write_text(f"{layout.place}\n", "utf-8")
+        # Whole or not there: a second start may be reading it.
+        write_file(layout.home / PLACE_RECORD, f"{layout.place}\n".encode(), mode=0o644)
     return layout
 
 
@@ -157,14 +160,18 @@ def erase(config: NodeConfig) -> None:
         layout.initialised.unlink(missing_ok=True)
         layout.credentials.unlink(missing_ok=True)
         shutil.rmtree(layout.authority, ignore_errors=True)
-        made = [layout.place] if layout.place != layout.home else _made_in(layout.home)
-        for directory in made:
+        # By name, never the place as a whole: what `node` did not make is not its to remove.
+        for directory in (layout.nodes, *_twins(layout.place)):
             shutil.rmtree(directory, ignore_errors=True)
-        (layout.home / "place").unlink(missing_ok=True)
+        if layout.place != layout.home:
+            with contextlib.suppress(OSError):
+                layout.place.rmdir()
+        (layout.home / PLACE_RECORD).unlink(missing_ok=True)
 
 
-def _made_in(home: Path) -> list[Path]:
-    return [home / "nodes", *home.glob("server-*"), *home.glob("java-*")]
+def _twins(place: Path) -> list[Path]:
+    """What `assemble_server` and `copy_tree` have put into a place."""
+    return [*place.glob("server-*"), *place.glob("java-*")]
 
 
 def credentials(config: NodeConfig) -> Credentials:

@@ -12,7 +12,8 @@ import msgspec
 from node.credentials import Credentials
 from node.render import LOOPBACK
 
-TIMEOUT_SECONDS = 5.0
+# A busy machine may take this long to answer; a silent port never does.
+TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,12 @@ class Probe:
     port: int
     context: ssl.SSLContext
     headers: Mapping[str, str]
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def ask(self, method: str, path: str, body: object = None) -> Answer | None:
         """Return the answer, or None when nothing answers that proves to be a node of the home."""
         connection = http.client.HTTPSConnection(
-            LOOPBACK, self.port, timeout=TIMEOUT_SECONDS, context=self.context
+            LOOPBACK, self.port, timeout=self.timeout_seconds, context=self.context
         )
         content = None if body is None else msgspec.json.encode(body)
         try:

@@ -1,7 +1,7 @@
 """Wait until a node serves its users, and say what it said when it never does."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from node import process
@@ -13,8 +13,10 @@ from node.layout import Layout
 from node.log import complaint
 from node.probe import as_user, decode_health
 
-START_TIMEOUT_SECONDS = 180.0
+START_TIMEOUT_SECONDS = 240.0
 _PAUSE_SECONDS = 0.1
+# Short, as the caller is told of the progress between two requests.
+_ASK_SECONDS = 5.0
 # The node knows its users at once when it knows them at all; this is patience with a busy machine.
 _REFUSALS_IN_A_ROW = 10
 _LOG_LINES = 20
@@ -38,7 +40,9 @@ def await_users(
         NodeDiedError: the process ended, or did not get there within `START_TIMEOUT_SECONDS`.
         CredentialsError: it runs with other passwords than the home has.
     """
-    probe = as_user(credentials, "audit_lifecycle", config.http_port)
+    probe = replace(
+        as_user(credentials, "audit_lifecycle", config.http_port), timeout_seconds=_ASK_SECONDS
+    )
     started, refusals = time.monotonic(), 0
     while True:
         answer = probe.ask("GET", "/_cluster/health")

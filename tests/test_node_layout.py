@@ -16,6 +16,7 @@ from node.layout import (
     reachable,
     step_down_user,
 )
+from tests.node_home import open_up
 
 STRANGER = User("stranger", 54_321, 54_321)
 ROOT = os.geteuid() == 0
@@ -25,9 +26,7 @@ as_root = pytest.mark.skipif(not ROOT, reason="needs root, to be somebody else")
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
     """A directory that everybody can enter, as pytest's own cannot be."""
-    for one in (tmp_path, *tmp_path.parents):
-        if one.owner() == tmp_path.owner():
-            one.chmod(one.stat().st_mode | 0o055)
+    open_up(tmp_path)
     return tmp_path
 
 
@@ -67,11 +66,34 @@ def test_the_place_is_shared_state_where_it_cannot(open_path: Path) -> None:
 
 
 def test_the_home_remembers_its_place(tmp_path: Path) -> None:
-    (tmp_path / "place").write_text("/somewhere/else\n")
-    layout = find_layout(NodeConfig(tmp_path))
-    assert layout.data == Path("/somewhere/else/nodes/node-1/data")
-    assert layout.credentials == tmp_path / "credentials.json"
-    assert layout.cache == tmp_path / "cache"
+    (tmp_path / "closed").mkdir(mode=0o700)
+    place = choose_place(tmp_path / "closed", STRANGER)
+    (tmp_path / "closed" / "place").write_text(f"{place}\n")
+    layout = find_layout(NodeConfig(tmp_path / "closed"))
+    assert layout.data == place / "nodes/node-1/data"
+    assert layout.credentials == tmp_path / "closed/credentials.json"
+    assert layout.cache == tmp_path / "closed/cache"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty, as a torn write leaves it"),
+        pytest.param("\n", id="blank"),
+        pytest.param(".", id="the current directory"),
+        pytest.param("/", id="the root"),
+        pytest.param("/var/lib/indelible", id="the parent of all places"),
+        pytest.param("/var/lib/indelible/0123456789abcdef", id="the place of another home"),
+        pytest.param("/var/lib/indelible/../../../etc", id="a way out"),
+    ],
+)
+def test_a_record_that_names_anything_but_the_homes_own_place_is_refused(
+    tmp_path: Path, text: str
+) -> None:
+    """What is below a place gets removed: once, an empty record removed the current directory."""
+    (tmp_path / "place").write_text(text)
+    with pytest.raises(HomeError, match="does not name the place"):
+        find_layout(NodeConfig(tmp_path))
 
 
 @as_root

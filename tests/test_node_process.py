@@ -11,6 +11,7 @@ import pytest
 
 from node import process
 from node.layout import step_down_user
+from tests.node_home import open_up
 
 PATIENT = "while :; do sleep 0.05; done"
 STUBBORN = f"trap '' TERM; : > {{mark}}; {PATIENT}"
@@ -56,10 +57,8 @@ def test_a_process_that_outlived_its_starter_is_found(tmp_path: Path, argument: 
 
 
 def test_one_that_does_not_listen_is_ended_by_force(tmp_path: Path, argument: str) -> None:
+    open_up(tmp_path)
     tmp_path.chmod(0o777)
-    for one in tmp_path.parents:
-        if one.owner() == tmp_path.owner() and one != Path("/"):
-            one.chmod(one.stat().st_mode | 0o011)
     mark = tmp_path / "ready"
     _spawn(STUBBORN.format(mark=mark), argument, tmp_path)
     deadline = time.monotonic() + 10
