@@ -50,17 +50,19 @@ def test_before_the_first_start_status_says_so(tmp_path: Path) -> None:
 
 
 def test_without_network_and_cache_it_says_what_to_do(tmp_path: Path) -> None:
-    operator = Operator(tmp_path)
-    operator.environ |= {
-        "INDELIBLE_CACHE": str(tmp_path / "cache"),
-        "HTTPS_PROXY": "http://127.0.0.1:1",
-        "https_proxy": "http://127.0.0.1:1",
-    }
-    said = operator.run("start", code=1)
-    assert "error: " in said
-    assert any(artifact.coordinates in said for artifact in read_lock())
-    assert "next: connect to the network" in said
-    assert "Traceback" not in said
+    # Not tmp_path as the home: root's node would leave its place behind.
+    with own_home() as home:
+        operator = Operator(home)
+        operator.environ |= {
+            "INDELIBLE_CACHE": str(tmp_path / "cache"),
+            "HTTPS_PROXY": "http://127.0.0.1:1",
+            "https_proxy": "http://127.0.0.1:1",
+        }
+        said = operator.run("start", code=1)
+        assert "error: " in said
+        assert any(artifact.coordinates in said for artifact in read_lock())
+        assert "next: connect to the network" in said
+        assert "Traceback" not in said
 
 
 @pytest.mark.opensearch
