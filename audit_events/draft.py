@@ -3,7 +3,7 @@
 Pure: whatever is wrong is found here, before the log is locked and before anything is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -39,6 +39,8 @@ FIELDS: Final = {
 }
 """What a log call may say, and the key that it becomes."""
 
+MAX_LEAF_BYTES: Final = 32_766
+"""Lucene's longest term; a `flat_object` indexes each value of the context as `path=value`."""
 _RESULTS: Final = get_args(Result)
 _MAX_NAME_CHARACTERS: Final = 1024
 
@@ -87,8 +89,11 @@ def draft_event(action: object, fields: Mapping[str, object], *, system: bool = 
         middle["ipAddress"] = _check_address(present["ip_address"])
     if "resource" in present:
         middle["resource"] = _check_struct("resource", Resource, present["resource"])
+    encoded_head = _encode_inside(head)
+    if len(encoded_head) > MAX_LEAF_BYTES:
+        _refuse_long_leaf(head.get("context"), "context")
     return Draft(
-        _encode_inside(head),
+        encoded_head,
         _encode_inside(middle),
         _encode_target(present.get("target_user")),
         _encode_agent(present.get("user_agent")),
@@ -171,6 +176,19 @@ def _check_context(value: object) -> object:
     if not isinstance(value, Mapping):
         raise _wrong_type("context", value, "a mapping")
     return cast("Mapping[object, object]", value)
+
+
+def _refuse_long_leaf(value: object, path: str) -> None:
+    """Refuse a value of the context that the index would refuse, and the whole event with it."""
+    if isinstance(value, Mapping):
+        for key, item in cast("Mapping[str, object]", value).items():
+            _refuse_long_leaf(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for item in cast("Sequence[object]", value):
+            _refuse_long_leaf(item, path)
+    elif len(f"{path}={value}".encode()) > MAX_LEAF_BYTES:
+        hint = f"at most {MAX_LEAF_BYTES} bytes with its path: cut it, or split it"
+        raise EventError(path[:200], "is a value too long to be indexed", hint)
 
 
 def _check_address(value: object) -> str:

@@ -63,7 +63,8 @@ class SinkError(AuditEventError):
         self.operation = operation
         self.cause = cause
         self.hint = hint
-        super().__init__(f"cannot {operation} {path}: {cause.strerror or cause}; {hint}")
+        reason = f"cannot {operation} {path}: {cause.strerror or cause}"
+        super().__init__(f"{reason}; {hint}" if hint else reason)
 
 
 class NotConfiguredError(AuditEventError):

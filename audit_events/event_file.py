@@ -25,6 +25,7 @@ _HINTS: Final = {
     errno.EDQUOT: "raise the quota of this user",
     errno.EACCES: "let this user write there",
     errno.EROFS: "remount it writable, or configure another path",
+    errno.EISDIR: "name a file in that directory",
     errno.ENOENT: "create the directory, or configure another path",
 }
 
@@ -40,6 +41,18 @@ class EventFile:
         self._descriptor = -1
         self._identity = (-1, -1)
         self._end = 0
+
+    def open(self) -> None:
+        """Open the file, making it if it is missing, so that a wrong path shows at start.
+
+        Raises:
+            SinkError: it cannot be opened for appending.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._open_current()
+        except OSError as error:
+            raise SinkError(self.path, "open", error, _HINTS.get(error.errno or 0, "")) from error
 
     def append(self, line: bytes) -> None:
         """Append one line, which ends in a newline.
@@ -57,7 +70,7 @@ class EventFile:
             finally:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         except OSError as error:
-            hint = _HINTS.get(error.errno or 0, "see the cause")
+            hint = _HINTS.get(error.errno or 0, "")
             raise SinkError(self.path, "append to", error, hint) from error
 
     def close(self) -> None:

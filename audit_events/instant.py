@@ -13,6 +13,9 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 
+# `date.fromisoformat` takes the days of ISO weeks too, which nobody means here.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
 
 def format_instant(instant: datetime) -> str:
     """Write an aware datetime in canonical form; a naive one is a ValueError."""
@@ -28,7 +31,7 @@ def parse_instant(text: str) -> datetime:
     Digits beyond microseconds are dropped. Raises ValueError, whose text says what is accepted.
     """
     try:
-        if len(text) == len("2026-03-15"):
+        if _DATE.fullmatch(text):
             return datetime.combine(date.fromisoformat(text), time(), UTC)
         match = _RFC3339.fullmatch(text)
         if match is not None:

@@ -23,7 +23,7 @@ from structlog.typing import FilteringBoundLogger
 from audit_events.canonical import canonical
 from audit_events.chain import encode_hash, genesis
 from audit_events.draft import FIELDS, Draft, draft_event
-from audit_events.errors import EventError, EventTooLargeError, NotConfiguredError, SinkError
+from audit_events.errors import EventError, EventTooLargeError, NotConfiguredError
 from audit_events.event import MAX_LINE_BYTES, Source
 from audit_events.event_file import EventFile
 from audit_events.identifier import new_uuid7
@@ -167,15 +167,9 @@ def open_log(
     file_path = Path(path).absolute()
     host = host or socket.gethostname()
     _check_source(service, host)
-    try:
-        file_path.parent.mkdir(parents=True, exist_ok=True)
-        with file_path.open("ab"):
-            pass
-    except OSError as error:
-        raise SinkError(file_path, "open", error, "let this user write there") from error
-    logger = ChainedLogger(
-        EventFile(file_path), service=service, host=host, clock_unix_ns=clock_unix_ns
-    )
+    event_file = EventFile(file_path)
+    event_file.open()
+    logger = ChainedLogger(event_file, service=service, host=host, clock_unix_ns=clock_unix_ns)
     bound: FilteringBoundLogger = structlog.wrap_logger(
         logger,
         processors=[AuditProcessor(system=system)],

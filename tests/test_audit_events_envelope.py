@@ -1,15 +1,19 @@
 """What a shipper reads of a line is safe to splice, and every other line has a reason."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit_events import open_log
-from audit_events.envelope import decode_envelope
+from audit_events.envelope import Envelope, EnvelopeSource, _is_sound, decode_envelope
 from audit_events.errors import LineError
-from audit_events.event import decode_event
+from audit_events.event import HASH_PATTERN, UUID_PATTERN, decode_event, is_action
+from audit_events.instant import CANONICAL_INSTANT
 
 
 @pytest.fixture
@@ -41,6 +45,15 @@ def _changed(line: bytes, **members: object) -> bytes:
         pytest.param({"id": None}, id="no id"),
         pytest.param({"id": 'x"}}\n{"delete":{}}'}, id="id that would break out of the bulk body"),
         pytest.param({"id": "01A209B8-87EB-79ED-ABE4-5B7130BF85CC"}, id="id in upper case"),
+        pytest.param({"id": "01a209b887eb79edabe45b7130bf85cc----"}, id="dashes elsewhere"),
+        pytest.param({"id": "01a209b8-87eb-79ed-abe4-5b71-0bf85cc"}, id="a dash too many"),
+        pytest.param({"id": "\u06601a209b8-87eb-79ed-abe4-5b7130bf85c"}, id="other digits"),
+        pytest.param({"timestamp": "2026-11-01T00:00:00.00000\u0660Z"}, id="other digits in time"),
+        pytest.param({"timestamp": "2026-11-01T00:00:00,000000Z"}, id="comma"),
+        pytest.param({"timestamp": "2026-11-01T00:00:00.000000z"}, id="lower case z"),
+        pytest.param({"timestamp": "2026-11-01T24:00:00.000000Z"}, id="hour 24"),
+        pytest.param({"hash": "A" * 42 + '"'}, id="quote in hash"),
+        pytest.param({"action": "a.b\n"}, id="line break after action"),
         pytest.param({"timestamp": "2026-13-01T00:00:00.000000Z"}, id="month 13"),
         pytest.param({"timestamp": "2026-11-01"}, id="a date"),
         pytest.param({"timestamp": "2026-11-01T00:00:00.000000Z\n"}, id="trailing line break"),
@@ -69,6 +82,10 @@ def test_a_negative_seq_is_refused(line: bytes) -> None:
         pytest.param(lambda line: line[:-5], id="cut"),
         pytest.param(lambda line: b"\xef\xbb\xbf" + line, id="byte order mark"),
         pytest.param(lambda line: line.replace(b"org_acme", b"org\xff"), id="not UTF-8"),
+        pytest.param(
+            lambda line: line.replace(b'"system"', b'"\xff"'),
+            id="not UTF-8 in a field that is skipped",
+        ),
         pytest.param(lambda line: line.replace(b"org_acme", b"org\x00"), id="NUL byte"),
         pytest.param(lambda line: line + b"\r", id="CRLF"),
         pytest.param(lambda line: line + line, id="two events on a line"),
@@ -80,3 +97,39 @@ def test_a_negative_seq_is_refused(line: bytes) -> None:
 def test_a_line_that_is_no_event_is_refused_by_reason(line: bytes, harm: Any) -> None:
     with pytest.raises(LineError, match="not an event"):
         decode_envelope(harm(line))
+
+
+_near = st.characters(codec="ascii") | st.sampled_from("\u0660\u00e9")
+
+
+def _spoil(text: str, position: int, character: str) -> str:
+    position %= len(text) + 1
+    return text[:position] + character + text[position + 1 :]
+
+
+@given(
+    st.tuples(
+        st.from_regex(UUID_PATTERN, fullmatch=True),
+        st.from_regex(CANONICAL_INSTANT, fullmatch=True),
+        st.from_regex(HASH_PATTERN, fullmatch=True),
+        st.from_regex(UUID_PATTERN, fullmatch=True),
+    ),
+    st.integers(0, 4),
+    st.integers(0, 50),
+    _near,
+)
+def test_the_quick_check_says_what_the_patterns_say(
+    texts: tuple[str, str, str, str], which: int, position: int, character: str
+) -> None:
+    patterns = (UUID_PATTERN, CANONICAL_INSTANT, HASH_PATTERN, UUID_PATTERN)
+    spoiled = [
+        _spoil(text, position, character) if number == which else text
+        for number, text in enumerate(texts)
+    ]
+    identity, timestamp, digest, source_id = spoiled
+    envelope = Envelope(identity, timestamp, "o", "a.b", digest, EnvelopeSource(source_id, 0))
+    assert is_action(envelope.action)
+    assert _is_sound(envelope) == all(
+        re.fullmatch(pattern, text) is not None and "\n" not in text
+        for pattern, text in zip(patterns, spoiled, strict=True)
+    )

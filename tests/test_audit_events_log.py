@@ -57,6 +57,7 @@ def test_the_example_of_the_product_page(path: Path) -> None:
         context={"previous": {"role": "member"}, "new": {"role": "admin"}},
     )
     (event,) = _events(path)
+    assert path.stat().st_mode & 0o777 == 0o640, "others may not read it"
     assert event.id == event_id
     assert event.timestamp == "2026-03-15T09:30:00.123456Z"
     assert event.action == "member.role_changed"
@@ -193,7 +194,7 @@ def test_a_service_without_a_proper_name_is_refused(path: Path, service: str) ->
 
 
 def test_a_path_that_cannot_be_opened_is_an_error_at_start(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match="cannot open"):
+    with pytest.raises(SinkError, match=r"cannot open .* name a file"):
         open_log(tmp_path, service="members")
 
 
