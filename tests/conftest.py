@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import node
 from indexer.settings import IndexSettings
@@ -27,6 +28,12 @@ __all__ = ["artifact_cache", "free_ports"]
 URL_VARIABLE: Final = "INDELIBLE_TEST_OPENSEARCH_URL"
 CREDENTIALS_VARIABLE: Final = "INDELIBLE_TEST_OPENSEARCH_CREDENTIALS"
 SLOWEST_FILES: Final = 20
+
+# Two cores that everything shares: how long an example takes says nothing here.
+settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
