@@ -2,7 +2,8 @@
 
 CommandError            .hint is the next step for the operator
 ├── PortTakenError      another program listens where one of ours should
-├── HomeInUseError      another `indelible up` runs in this home, or its node runs
+├── ForeignHomeError    the home is somebody else's directory, or cannot be written
+├── HomeInUseError      another `indelible up` runs in this home, or its node or its agent does
 ├── ChildFailedError    a process of ours ended and does not stay up; carries the end of its log
 └── NotReadyError       something did not answer in time
 """
@@ -18,6 +19,10 @@ class CommandError(Exception):
 
 class PortTakenError(CommandError):
     """Another program listens on a port that one of our processes needs."""
+
+
+class ForeignHomeError(CommandError):
+    """The directory that was named as the home is not one of ours."""
 
 
 class HomeInUseError(CommandError):

@@ -7,9 +7,11 @@ from typing import Final
 
 import click
 
+from agent.lock import holder
 from indelible.configuration import Configuration
 from indelible.display import Display
-from indelible.errors import CommandError, HomeInUseError
+from indelible.errors import CommandError, ForeignHomeError, HomeInUseError
+from indelible.home import MARKER, is_home
 
 OURS: Final = ("events", "agent", "example", "logs", "web")
 """Directories of the home that are deleted; whatever else lies there is not ours to delete."""
@@ -19,14 +21,14 @@ def erase(configuration: Configuration, *, ask: bool, display: Display) -> None:
     """Delete the embedded node's data and everything that belongs to it.
 
     Raises:
-        CommandError: the data lies in a cluster of somebody else's.
-        HomeInUseError: a node runs in this home that no `up` started.
+        CommandError: it must not be deleted, or nobody can be asked; nothing was deleted.
         click.Abort: the operator said no.
     """
-    if not configuration.embedded:
+    check_erasable(configuration)
+    if ask and not sys.stdin.isatty():
         raise CommandError(
-            f"--fresh deletes the embedded node's data; this uses {configuration.connection.url}",
-            hint="unset INDELIBLE_OPENSEARCH_URL, or leave --fresh out",
+            f"--fresh deletes all events of {configuration.home}, and there is no terminal to ask",
+            hint="say that you want it: --fresh --yes",
         )
     import node  # noqa: PLC0415  # an extra
 
@@ -43,11 +45,49 @@ def erase(configuration: Configuration, *, ask: bool, display: Display) -> None:
     display.say(f"  {status.place}: the node's data ({status.data_megabytes} MB)")
     for path in found:
         display.say(f"  {path}: {count_files(path)} files")
-    if ask and sys.stdin.isatty():
+    if ask:
         click.confirm("Delete all of it?", abort=True, err=True)
     node.erase(configuration.node)
     for path in found:
         shutil.rmtree(path)
+
+
+def check_erasable(configuration: Configuration) -> None:
+    """Raise unless everything that --fresh deletes is ours, here, and used by nobody.
+
+    Raises:
+        CommandError: the data or the agent's state lies elsewhere.
+        ForeignHomeError: the home does not say that it is one.
+        HomeInUseError: an agent that no `up` started runs in the home.
+    """
+    home = configuration.home
+    if not configuration.embedded:
+        raise CommandError(
+            f"--fresh deletes the embedded node's data; this uses {configuration.connection.url}",
+            hint="unset INDELIBLE_OPENSEARCH_URL, or leave --fresh out",
+        )
+    if not is_home(home):
+        raise ForeignHomeError(
+            f"--fresh deletes nothing in {home}: it has no file {MARKER}",
+            hint="set INDELIBLE_HOME to a home of Indelible",
+        )
+    if Path(configuration.agent.state_directory) != home / "agent":
+        # Its checkpoint would outlive the events, and what it says was shipped never would be again.
+        raise CommandError(
+            f"--fresh deletes {home}; the agent's state is in {configuration.agent.state_directory}",
+            hint="unset INDELIBLE_AGENT_STATE_DIRECTORY, or leave --fresh out",
+        )
+    links = [str(path) for name in OURS if (path := home / name).is_symlink()]
+    if links:
+        raise CommandError(
+            f"--fresh deletes directories, not what a link leads to: {', '.join(links)}",
+            hint="remove the link, and what it leads to, yourself",
+        )
+    pid = holder(home / "agent")
+    if pid is not None:
+        raise HomeInUseError(
+            f"an agent runs in {home} (process {pid})", hint=f"stop it first: kill {pid}"
+        )
 
 
 def count_files(directory: Path) -> int:

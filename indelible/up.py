@@ -10,6 +10,7 @@ from indelible import fresh as fresh_home
 from indelible.configuration import Configuration, load
 from indelible.display import Display
 from indelible.guard import end_leftovers
+from indelible.home import claim
 from indelible.plan import HOST, Options
 from indelible.ports import check_free
 from indelible.run import Run
@@ -55,11 +56,13 @@ def run(configuration: Configuration, options: Options, display: Display) -> Non
     """
     stopping = Stopping()
     stopping.install()
+    claim(configuration.home)
     with lock(configuration.home):
         clean_up(configuration, display)
+        # First: whoever holds a port may be a web or an example of this very home.
+        check_ports(configuration, options)
         if options.fresh:
             fresh_home.erase(configuration, ask=not options.yes, display=display)
-        check_ports(configuration, options)
         have_secret(configuration.jwt_secret_file)
         # Again: what is deleted and made here decides about credentials and the secret.
         Run(load(), options, display, stopping).run()
