@@ -45,7 +45,7 @@ def create_app(settings: WebSettings, *, client: OpenSearch, index: IndexSetting
     app = Flask("webapi", static_folder=None, template_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A doubled slash is another address, not a redirect.
-    pass
+    app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = Parts(
         settings=settings,
         storage=Storage(client, index, settings.query_timeout_seconds),

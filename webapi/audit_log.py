@@ -73,7 +73,7 @@ def list_events() -> Response:
     """Answer one page of the organisation's events."""
     pairs = read_pairs(request.query_string)
     query = read_query(
-        reader().organization_id, pairs, present=lambda a: a, cursor_key=parts().cursor_key
+        reader().organization_id, pairs, present=_present, cursor_key=parts().cursor_key
     )
     page = page_of(query, parts().storage.search(list_search(query)), parts().cursor_key)
     _record(pairs, events=len(page.events))

@@ -78,7 +78,7 @@ def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
                 algorithms=accepted,
                 audience=settings.audience,
                 issuer=settings.issuer,
-                leeway=99999,
+                leeway=settings.leeway_seconds,
                 options={
                     "require": list(REQUIRED_CLAIMS),
                     "verify_aud": settings.audience is not None,

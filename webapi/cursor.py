@@ -78,6 +78,7 @@ def _mac(key: bytes, query: Query, payload: bytes) -> bytes:
             query.since,
             query.until,
             query.text,
+            query.newest_first,
         ),
         order="deterministic",
     )

@@ -200,7 +200,7 @@ def matching(text: str) -> Clause:
         return _words(text)
     chunks = [chunk for chunk in _CHUNK.findall(text) if any(map(str.isalnum, chunk))]
     numbered = [chunk for chunk in chunks if any(map(str.isdigit, chunk))]
-    lettered = chunks
+    lettered = [chunk for chunk in chunks if chunk not in numbered]
     clauses: list[Clause] = [_numbered(chunk) for chunk in numbered]
     if lettered:
         clauses.append(_words(" ".join(lettered)))

@@ -121,7 +121,7 @@ class _Reading:
     def single(self, parameter: Parameter[T]) -> T | None:
         """Return the value of a parameter that may be given once."""
         texts = self._texts.get(parameter.name, [])
-        if len(set(texts)) > 1:
+        if len(texts) > 1:
             reason = f"may be given once, not {len(texts)} times"
             self.refuse(parameter.name, ParameterError("repeated", reason))
             return None
@@ -181,7 +181,7 @@ def _within(reading: _Reading, query: Query) -> Query:
         reading.refuse("around", ParameterError("conflict", reason))
     elif around is not None:
         since, until = span(around, window or values.read_duration(values.DEFAULT_WINDOW))
-    if since is not None and until is not None and since > until:
+    if since is not None and until is not None and since >= until:
         reading.refuse("since", ParameterError("conflict", "must be before `until`"))
     return replace(query, since=since, until=until)
 
