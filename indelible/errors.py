@@ -3,7 +3,7 @@
 CommandError            .hint is the next step for the operator
 ├── PortTakenError      another program listens where one of ours should
 ├── ForeignHomeError    the home is somebody else's directory, or cannot be written
-├── HomeInUseError      another `indelible up` runs in this home, or its node or its agent does
+├── HomeInUseError      another `indelible up` runs in this home, or its node runs
 ├── ChildFailedError    a process of ours ended and does not stay up; carries the end of its log
 └── NotReadyError       something did not answer in time
 """

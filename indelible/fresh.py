@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from agent.lock import holder
+from agent.lock import hold
 from indelible.configuration import Configuration
 from indelible.display import Display
 from indelible.errors import CommandError, ForeignHomeError, HomeInUseError
@@ -22,14 +22,23 @@ def erase(configuration: Configuration, *, ask: bool, display: Display) -> None:
 
     Raises:
         CommandError: it must not be deleted, or nobody can be asked; nothing was deleted.
+        LockedError: an agent that no `up` started runs in the home.
         click.Abort: the operator said no.
     """
     check_erasable(configuration)
+    if not any((configuration.home / name).exists() for name in (*OURS, "node")):
+        return
     if ask and not sys.stdin.isatty():
         raise CommandError(
             f"--fresh deletes all events of {configuration.home}, and there is no terminal to ask",
             hint="say that you want it: --fresh --yes",
         )
+    # Not even an agent that no `up` started may write while its files go.
+    with hold(configuration.home / "agent"):
+        _erase(configuration, ask=ask, display=display)
+
+
+def _erase(configuration: Configuration, *, ask: bool, display: Display) -> None:
     import node  # noqa: PLC0415  # an extra
 
     status = node.status(configuration.node)
@@ -39,8 +48,6 @@ def erase(configuration: Configuration, *, ask: bool, display: Display) -> None:
             hint="stop it first: indelible node stop",
         )
     found = [path for name in OURS if (path := configuration.home / name).is_dir()]
-    if status.state == "absent" and not found:
-        return
     display.say("--fresh deletes all events and settings of earlier runs:")
     display.say(f"  {status.place}: the node's data ({status.data_megabytes} MB)")
     for path in found:
@@ -53,12 +60,11 @@ def erase(configuration: Configuration, *, ask: bool, display: Display) -> None:
 
 
 def check_erasable(configuration: Configuration) -> None:
-    """Raise unless everything that --fresh deletes is ours, here, and used by nobody.
+    """Raise unless everything that --fresh deletes is ours, and here.
 
     Raises:
         CommandError: the data or the agent's state lies elsewhere.
         ForeignHomeError: the home does not say that it is one.
-        HomeInUseError: an agent that no `up` started runs in the home.
     """
     home = configuration.home
     if not configuration.embedded:
@@ -71,10 +77,11 @@ def check_erasable(configuration: Configuration) -> None:
             f"--fresh deletes nothing in {home}: it has no file {MARKER}",
             hint="set INDELIBLE_HOME to a home of Indelible",
         )
-    if Path(configuration.agent.state_directory) != home / "agent":
-        # Its checkpoint would outlive the events, and what it says was shipped never would be again.
+    state = Path(configuration.agent.state_directory)
+    if state != home / "agent":
+        # Its checkpoint would outlive the events that it says were shipped.
         raise CommandError(
-            f"--fresh deletes {home}; the agent's state is in {configuration.agent.state_directory}",
+            f"--fresh deletes the data in {home}, but the agent's state is in {state}",
             hint="unset INDELIBLE_AGENT_STATE_DIRECTORY, or leave --fresh out",
         )
     links = [str(path) for name in OURS if (path := home / name).is_symlink()]
@@ -82,11 +89,6 @@ def check_erasable(configuration: Configuration) -> None:
         raise CommandError(
             f"--fresh deletes directories, not what a link leads to: {', '.join(links)}",
             hint="remove the link, and what it leads to, yourself",
-        )
-    pid = holder(home / "agent")
-    if pid is not None:
-        raise HomeInUseError(
-            f"an agent runs in {home} (process {pid})", hint=f"stop it first: kill {pid}"
         )
 
 

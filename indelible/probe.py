@@ -1,6 +1,5 @@
 """One HTTP question to a process of ours on this machine."""
 
-import urllib.error
 import urllib.request
 from http.client import HTTPException
 from typing import Final

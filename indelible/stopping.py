@@ -1,5 +1,11 @@
-"""Being asked to stop: once politely, a second time at once."""
+"""Being asked to stop: once politely, a second time at once.
 
+A closed terminal asks too, but not by a signal that can be relied on: SIGHUP goes to the session's
+leader and the jobs it knows, so under `make up` it may end `make` alone. So the terminal itself is
+looked at, which says of every descriptor that it is no terminal any more.
+"""
+
+import os
 import signal
 import time
 from types import FrameType
@@ -19,30 +25,43 @@ class StopAtOnce(Exception):  # noqa: N818  # as above
     """The operator asked again: end everything now."""
 
 
+def find_terminals() -> tuple[int, ...]:
+    """Return the standard descriptors that are a terminal."""
+    return tuple(number for number in (0, 1, 2) if os.isatty(number))
+
+
 class Stopping:
     """Whether this process was asked to stop.
 
     The first signal only sets a flag, which `check` and `wait` turn into `StopAsked`: an exception
-    in the middle of starting a child would lose that child. The second raises at once.
+    in the middle of starting a child would lose that child. The second raises at once, unless it is
+    SIGHUP: a shell and the system may both tell of one closed terminal.
     """
 
     def __init__(self) -> None:
         self._asked_at: float | None = None
+        self._terminals: tuple[int, ...] = ()
 
     def install(self) -> None:
-        """Take SIGINT, SIGTERM and SIGHUP from now on."""
+        """Take SIGINT, SIGTERM and, unless `nohup` has it ignored, SIGHUP from now on."""
+        hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         for number in SIGNALS:
-            signal.signal(number, self._handle)
+            if number is not signal.SIGHUP or hangs_up:
+                signal.signal(number, self._handle)
+        self._terminals = find_terminals() if hangs_up else ()
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._asked_at is None:
             self._asked_at = now
-        elif now - self._asked_at > REPEAT_SECONDS:
+        elif now - self._asked_at > REPEAT_SECONDS and number != signal.SIGHUP:
             raise StopAtOnce
 
     def check(self) -> None:
-        """Raise `StopAsked` when a signal came."""
+        """Raise `StopAsked` when a signal came, or the terminal went away."""
+        if self._terminals and not any(os.isatty(one) for one in self._terminals):
+            self._terminals = ()
+            self._asked_at = self._asked_at or time.monotonic()
         if self._asked_at is not None:
             raise StopAsked
 

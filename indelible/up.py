@@ -54,8 +54,6 @@ def run(configuration: Configuration, options: Options, display: Display) -> Non
         CommandError, NodeError, IndexerError: something could not be started, or does not stay up;
             everything else has ended by then.
     """
-    stopping = Stopping()
-    stopping.install()
     claim(configuration.home)
     with lock(configuration.home):
         clean_up(configuration, display)
@@ -65,7 +63,11 @@ def run(configuration: Configuration, options: Options, display: Display) -> Non
             fresh_home.erase(configuration, ask=not options.yes, display=display)
         have_secret(configuration.jwt_secret_file)
         # Again: what is deleted and made here decides about credentials and the secret.
-        Run(load(), options, display, stopping).run()
+        again = load()
+        # Only now: a question that waits for an answer ends with Ctrl-C as always.
+        stopping = Stopping()
+        stopping.install()
+        Run(again, options, display, stopping).run()
 
 
 def clean_up(configuration: Configuration, display: Display) -> None:

@@ -1,10 +1,12 @@
 """What `up` decides before it acts, and what it says: programs, environment, texts, signals."""
 
 import io
+import os
 import shlex
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from indelible.display import Display
 from indelible.plan import STOP_ORDER, Options, environ_of, programs
 from indelible.ready import Ready, Sample, as_json, as_text, sample_curls, search_line
 from indelible.up import have_secret
+from tests.up_home import Terminal
 
 OPTIONS = Options(example=True, fresh=False, yes=False, example_port=8351, as_json=False)
 TOKEN = "aaa.bbb.ccc"  # noqa: S105  # nobody's
@@ -193,3 +196,32 @@ def test_a_first_signal_asks_and_a_second_insists(first: str) -> None:
         "a repeat at once is none",
         "at once",
     ]
+
+
+HUNG_UP = """
+from indelible.stopping import StopAsked, Stopping
+stopping = Stopping()
+stopping.install()
+stopping.check()
+print("waits", flush=True)
+try:
+    stopping.wait(30)
+except StopAsked:
+    raise SystemExit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [
+        pytest.param("", 7, id="noticed without a signal"),
+        pytest.param("import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)", 0, id="nohup"),
+    ],
+)
+def test_a_terminal_that_goes_away_asks_to_stop(before: str, code: int) -> None:
+    script = f"{before}\n{HUNG_UP.replace('30', '1') if before else HUNG_UP}"
+    environ = {"PATH": os.defpath}
+    with closing(Terminal([sys.executable, "-c", script], environ, leads=False)) as terminal:
+        terminal.read_until(b"waits")
+        terminal.hang_up()
+        assert terminal.process.wait(10) == code

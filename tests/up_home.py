@@ -3,11 +3,12 @@
 import itertools
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,3 +128,47 @@ def ask(curl: str) -> list[dict[str, Any]]:
     done = subprocess.run(["/bin/sh", "-c", curl], capture_output=True, text=True, check=True)
     events: list[dict[str, Any]] = json.loads(done.stdout)["events"]
     return events
+
+
+class Terminal:
+    """A program whose standard descriptors are a terminal, its controlling one if `leads`."""
+
+    def __init__(
+        self, command: Sequence[str], environ: Mapping[str, str], *, leads: bool = True
+    ) -> None:
+        self._master, slave = os.openpty()
+        adopt = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", adopt, *command] if leads else command,
+            env=environ,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+        )
+        os.close(slave)
+        self.said = b""
+
+    def read_until(self, text: bytes, seconds: float = 30) -> None:
+        """Read until the program says `text`."""
+        deadline = time.monotonic() + seconds
+        while text not in self.said:
+            left = deadline - time.monotonic()
+            assert left > 0, self.said.decode()
+            if select.select([self._master], [], [], left)[0]:
+                self.said += os.read(self._master, 65536)
+
+    def write(self, typed: bytes) -> None:
+        """Type something."""
+        os.write(self._master, typed)
+
+    def hang_up(self) -> None:
+        """Close the terminal."""
+        if self._master >= 0:
+            os.close(self._master)
+        self._master = -1
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        self.hang_up()
