@@ -5,21 +5,18 @@ killed hard three times and the node once.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import pytest
-from conftest import artifact_cache, free_ports
 from msgspec import Raw, Struct
 from opensearchpy import OpenSearch, OpenSearchException
 
@@ -29,6 +26,7 @@ from audit_events.envelope import decode_envelope
 from indexer.client import ask, connect
 from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from indexer.templates import install
+from tests.node_home import node_config, own_home
 
 EVENTS: Final = 100_000
 PROCESSES: Final = 4
@@ -107,10 +105,15 @@ class Rig:
                 [sys.executable, "-m", "indelible", "agent"], env=environment, stderr=log
             )
 
+    def said(self) -> str:
+        """Return what the agent said of itself last."""
+        status = self.directory / "state" / "status.json"
+        log = (self.directory / "agent.log").read_text()[-3000:]
+        return f"{log}\n{status.read_text() if status.exists() else 'no status'}"
+
     def kill_agent(self) -> None:
         """Kill the agent in the middle of whatever it does."""
         assert self.agent is not None
-        assert self.agent.poll() is None, (self.directory / "agent.log").read_text()[-3000:]
         self.agent.kill()
         self.agent.wait()
 
@@ -121,25 +124,16 @@ class Rig:
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    directory = Path(tempfile.mkdtemp(prefix="indelible-chaos-"))
-    directory.chmod(0o755)
-    http_port, transport_port = free_ports(2)
-    config = node.NodeConfig(
-        directory / "node",
-        http_port=http_port,
-        transport_port=transport_port,
-        cache=artifact_cache(),
-    )
-    rig = Rig(config, directory, node.start(config))
-    try:
-        yield rig
-    finally:
-        if rig.agent is not None:
-            rig.agent.kill()
-            rig.agent.wait()
-        node.stop(config)
-        shutil.rmtree(directory)
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with own_home() as home:
+        config = node_config(home)
+        rig = Rig(config, tmp_path, node.start(config))
+        try:
+            yield rig
+        finally:
+            if rig.agent is not None:
+                rig.agent.kill()
+                rig.agent.wait()
 
 
 def _count(client: OpenSearch) -> int:
@@ -150,10 +144,12 @@ def _count(client: OpenSearch) -> int:
     return count
 
 
-def _await(what: str, condition: Callable[[], bool], timeout_seconds: float) -> None:
+def _await_count(rig: Rig, client: OpenSearch, count: int, timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_seconds} s for {what}"
+    while (found := _count(client)) < count:
+        assert rig.agent is not None
+        assert rig.agent.poll() is None, f"the agent ended:\n{rig.said()}"
+        assert time.monotonic() < deadline, f"{found} of {count} events:\n{rig.said()}"
         time.sleep(0.2)
 
 
@@ -213,13 +209,13 @@ def test_what_was_logged_is_stored_once_and_unaltered_whatever_is_killed(rig: Ri
         (EVENTS // 2, rig.kill_agent),
     ]
     for threshold, kill in kills:
-        _await(f"{threshold} events", lambda n=threshold: _count(client) >= n, 180)  # type: ignore[misc]
+        _await_count(rig, client, threshold, 180)
         _rotate(events)
         kill()
         if rig.agent is not None and rig.agent.poll() is not None:
             rig.start_agent()
     assert [emitter.wait(timeout=180) for emitter in emitters] == [0] * PROCESSES
-    _await(f"all {EVENTS} events", lambda: _count(client) >= EVENTS, 240)
+    _await_count(rig, client, EVENTS, 120)
 
     assert rig.agent is not None
     rig.agent.send_signal(signal.SIGTERM)
