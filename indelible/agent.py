@@ -7,10 +7,10 @@ from types import FrameType
 import click
 import msgspec
 
-from agent import log
 from agent.settings import AgentSettings
 from agent.start import Outcome, run
 from indelible.configuration import load
+from indexer import log
 from indexer.client import connect
 
 
@@ -35,11 +35,11 @@ def command(
     What is in flight then is settled within `shutdown_seconds`; the rest is shipped by the next
     start. Its own log is JSON lines on stderr.
     """
+    log.configure()
     configuration = load()
     settings = override(
         configuration.agent, paths=paths, state_directory=state_directory, check_chain=check_chain
     )
-    log.configure()
     stop = threading.Event()
     _stop_on_signals(stop)
     with connect(configuration.connection, role="writer") as client:

@@ -15,14 +15,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import platformdirs
 
 from agent.settings import AgentSettings
-from indexer.errors import SettingsError
-from indexer.settings import ConnectionSettings, IndexSettings, Secret, read_document, read_group
+from indexer.settings import ConnectionSettings, IndexSettings, Secret, SettingsReading
 from webapi.settings import WebSettings
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ SYSTEM_HOME: Final = Path("/var/lib/indelible")
 
 ROLES: Final = ("writer", "reader", "lifecycle")
 
-T = TypeVar("T", bound=msgspec.Struct)
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -81,27 +79,14 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
         NodeError: the embedded node's credentials cannot be read.
     """
     environ = os.environ if environ is None else environ
-    document: Mapping[str, object] = {}
-    problems: list[str] = []
-    try:
-        document = read_document(environ)
-    except SettingsError as error:
-        problems.extend(error.problems)
-
-    def read(group: str, shape: type[T]) -> T | None:
-        try:
-            return read_group(group, shape, environ=environ, document=document)
-        except SettingsError as error:
-            problems.extend(error.problems)
-            return None
-
-    connection = read("opensearch", ConnectionSettings)
-    index = read("index", IndexSettings)
-    agent = read("agent", AgentSettings)
-    web = read("web", WebSettings)
-    node = read("node", NodeSettings)
-    if not (connection and index and agent and web and node) or problems:
-        raise SettingsError(tuple(problems))
+    reading = SettingsReading(environ)
+    connection = reading.group("opensearch", ConnectionSettings)
+    index = reading.group("index", IndexSettings)
+    agent = reading.group("agent", AgentSettings)
+    web = reading.group("web", WebSettings)
+    node = reading.group("node", NodeSettings)
+    if not (connection and index and agent and web and node) or reading.problems:
+        raise reading.error()
     home = home_directory(environ)
     configuration = Configuration(
         home=home,
@@ -111,13 +96,13 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
         agent=_under_home(agent, home),
         web=web,
         node_settings=node,
-        embedded=not _sets(environ, document, "opensearch", "url"),
+        embedded=not _sets(environ, reading.document, "opensearch", "url"),
     )
     configuration = _sign_with_own_secret(configuration)
     if not configuration.embedded:
         return configuration
     return _reach_embedded(
-        configuration, replicas_set=_sets(environ, document, "index", "replicas")
+        configuration, replicas_set=_sets(environ, reading.document, "index", "replicas")
     )
 
 

@@ -4,7 +4,8 @@ import click
 
 from indelible.configuration import load
 from indelible.ports import check_free
-from webapi import log
+from indexer import log
+from webapi.log import announce
 from webapi.server import serve
 from webapi.wsgi import assemble
 
@@ -15,12 +16,12 @@ def command() -> None:
 
     Where it listens and whom it answers are settings of the group `web`.
     """
-    configuration = load()
     log.configure()
+    configuration = load()
     # Once before anything is forked: what is wrong is told here, in one line, and not by workers.
     assemble(configuration.web, configuration.connection, configuration.index)
     check_free(configuration.web.host, configuration.web.port, hint="INDELIBLE_WEB_PORT")
-    log.announce(configuration.web)
+    announce(configuration.web)
     serve(
         configuration.web,
         lambda: assemble(configuration.web, configuration.connection, configuration.index),

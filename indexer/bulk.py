@@ -74,7 +74,9 @@ class BulkWriter:
         client: of the role `writer`.
         settings: how events are laid into indices.
         dead_letter: takes what will never be stored.
-        stop: when set, a wait ends at once and the write raises `Interrupted`.
+        stop: when set, a wait ends at once and the write raises `Interrupted`; a request under way
+            is not cut, as what it stored would be unknown, and lasts `timeout_seconds` of the
+            client's settings at most (for which reason these are less than the agent's shutdown).
         backoff: the pace of attempts.
     """
 

@@ -9,6 +9,7 @@ IndexerError              .hint is the next step for the operator
 └── Interrupted           stopped while waiting; nothing of the batch may be checkpointed
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -26,9 +27,14 @@ class SettingsError(IndexerError):
 
     hint = "correct them in the environment or in the file that INDELIBLE_CONFIG names"
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    def __init__(
+        self, problems: tuple[str, ...], document: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+        self.document: Mapping[str, object] = document or {}
+        """What could be read of the file all the same: its groups may have problems of their own,
+        and all are to be reported at once."""
 
 
 class ConnectionFileError(IndexerError):

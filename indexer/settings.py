@@ -89,8 +89,14 @@ class ConnectionSettings(Struct, frozen=True, kw_only=True):
         Path | None, Meta(description="Key of the client certificate, if not in the same file")
     ] = None
     timeout_seconds: Annotated[
-        float, Meta(gt=0, le=3600, description="How long one request may take")
-    ] = 30
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long one request may take; less than `agent.shutdown_seconds`, as a"
+            " request under way is not cut when the agent stops",
+        ),
+    ] = 15
     http_compress: Annotated[bool, Meta(description="Compress what is sent (gzip)")] = False
 
     def __post_init__(self) -> None:
@@ -146,7 +152,8 @@ def read_document(environ: Mapping[str, str]) -> Mapping[str, object]:
     Also checks what no single group can: groups that nobody reads, in the file or the environment.
 
     Raises:
-        SettingsError: an unreadable file, and every unknown group with the nearest known one.
+        SettingsError: an unreadable file, and every unknown group with the nearest known one; its
+            `document` is what was read, so that the groups can be checked as well.
     """
     problems = [
         f"{name}: no such setting{_nearest_variable(name)}"
@@ -166,8 +173,38 @@ def read_document(environ: Mapping[str, str]) -> Mapping[str, object]:
         if group not in GROUPS
     ]
     if problems:
-        raise SettingsError(tuple(problems))
+        raise SettingsError(tuple(problems), document)
     return document
+
+
+class SettingsReading:
+    """Several groups read one after the other, and everything that is wrong with any of them.
+
+    Args:
+        environ: variables of the process.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+        self.document: Mapping[str, object] = {}
+        try:
+            self.document = read_document(environ)
+        except SettingsError as error:
+            self.problems.extend(error.problems)
+            self.document = error.document
+
+    def group(self, group: str, shape: type[T]) -> T | None:
+        """One group (see `read_group`); None where something is wrong with it."""
+        try:
+            return read_group(group, shape, environ=self.environ, document=self.document)
+        except SettingsError as error:
+            self.problems.extend(error.problems)
+            return None
+
+    def error(self) -> SettingsError:
+        """The error that tells of all of it."""
+        return SettingsError(tuple(self.problems), self.document)
 
 
 def read_group(

@@ -4,6 +4,7 @@ No node here: hostile answers come in every order, which a real one cannot be ma
 """
 
 import itertools
+import socket
 import tempfile
 import threading
 import time
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from typing_extensions import override
 
+from agent.settings import AgentSettings
 from indexer.backoff import Backoff
 from indexer.bulk import BulkWriter, Settlement
+from indexer.client import connect
 from indexer.dead_letter import DeadLetter
 from indexer.errors import Interrupted
-from indexer.settings import IndexSettings
+from indexer.settings import ConnectionSettings, IndexSettings
 from tests import faults
 from tests.faults import UNREACHABLE, Answer, Faults, Send, connect_through
 from tests.lines import batch_of, event_line, instant
@@ -178,6 +181,36 @@ def test_stop_ends_a_wait_at_once_and_buries_nothing(tmp_path: Path, fault: faul
     script = Faults(lambda _method, _path, _body: fault)
     assert ended_by_stop(script, PATIENT, tmp_path) < 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_stop_waits_for_a_request_under_way_until_its_timeout_and_no_longer(
+    tmp_path: Path,
+) -> None:
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def accept_and_stop() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                stop.set()
+                connection.recv(65536)
+
+        thread = threading.Thread(target=accept_and_stop)
+        thread.start()
+        with connect(ConnectionSettings(url=url, timeout_seconds=0.3), role="writer") as client:
+            writer = BulkWriter(client, SETTINGS, DeadLetter(tmp_path), stop=stop, backoff=PATIENT)
+            began = time.monotonic()
+            with pytest.raises(Interrupted), capture_logs():
+                writer.write(batch_of(SETTINGS, LINES))
+            assert time.monotonic() - began < 3
+    thread.join(10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_request_under_way_ends_before_the_agent_has_to() -> None:
+    assert ConnectionSettings().timeout_seconds < AgentSettings().shutdown_seconds
 
 
 def test_retry_after_is_waited_for(tmp_path: Path) -> None:

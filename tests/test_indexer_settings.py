@@ -8,11 +8,13 @@ import pytest
 from msgspec import Meta, Struct
 from structlog.testing import capture_logs
 
+from agent.settings import AgentSettings
 from indexer.errors import SettingsError
 from indexer.settings import (
     ConnectionSettings,
     IndexSettings,
     Secret,
+    SettingsReading,
     read_document,
     read_group,
 )
@@ -242,6 +244,32 @@ def test_what_nobody_reads_is_a_problem(
         path.write_text(content)
     with pytest.raises(SettingsError, match=expected):
         read_document({**environ, "INDELIBLE_CONFIG": str(path)})
+
+
+def test_an_unknown_group_does_not_hide_what_is_wrong_with_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "indelible.toml"
+    path.write_text("[indx]\nreplicas = 0\n[index]\nreplicas = 99\n")
+    environ = {"INDELIBLE_CONFIG": str(path), "INDELIBLE_OPENSEARCH_URL": "ftp://x"}
+    reading = SettingsReading(environ)
+    assert reading.group("index", IndexSettings) is None
+    assert reading.group("opensearch", ConnectionSettings) is None
+    assert reading.group("agent", AgentSettings) is not None
+    found = reading.error().problems
+    assert [problem.partition(":")[0] for problem in found] == [
+        "[indx]",
+        "[index] replicas",
+        "INDELIBLE_OPENSEARCH_URL",
+    ]
+
+
+def test_groups_beside_an_unknown_variable_are_read_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "indelible.toml"
+    path.write_text("[index]\nreplicas = 3\n")
+    reading = SettingsReading({"INDELIBLE_CONFIG": str(path), "INDELIBLE_HOM": "/x"})
+    index = reading.group("index", IndexSettings)
+    assert index is not None
+    assert index.replicas == 3
+    assert len(reading.problems) == 1
 
 
 @pytest.mark.parametrize("shape", [ConnectionSettings, IndexSettings])

@@ -1,23 +1,16 @@
-"""The service's own log: JSON lines to stderr, gunicorn's among them.
+"""What gunicorn says, in the same JSON lines as the service itself (`indexer.log`).
 
 No request is logged with its query string here: filters hold names and addresses of people, and
 who read what is told by `audit_log.viewed`.
 """
 
-import sys
 from collections.abc import Mapping
 from typing import Final
 
 import structlog
-from structlog.typing import Processor
 
+from indexer.log import PROCESSORS
 from webapi.settings import WebSettings
-
-_SHARED: Final[list[Processor]] = [
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.dict_tracebacks,
-]
 
 GUNICORN: Final[Mapping[str, object]] = {
     "version": 1,
@@ -25,7 +18,7 @@ GUNICORN: Final[Mapping[str, object]] = {
     "formatters": {
         "json": {
             "()": "structlog.stdlib.ProcessorFormatter",
-            "foreign_pre_chain": _SHARED,
+            "foreign_pre_chain": PROCESSORS,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
@@ -46,17 +39,6 @@ GUNICORN: Final[Mapping[str, object]] = {
     },
 }
 """gunicorn's `logconfig_dict`."""
-
-
-def configure() -> None:
-    """Write JSON lines to stderr, unless the process has said already how it logs."""
-    if structlog.is_configured():
-        return
-    structlog.configure(
-        processors=[*_SHARED, structlog.processors.JSONRenderer()],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def announce(settings: WebSettings) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 import msgspec
 from flask import Flask
 
+from indexer import log
 from indexer.client import connect
-from indexer.settings import ConnectionSettings, IndexSettings, read_document, read_group
-from webapi import log
+from indexer.settings import ConnectionSettings, IndexSettings, SettingsReading
 from webapi.app import create_app
+from webapi.log import announce
 from webapi.settings import WebSettings
 
 ANSWER_MARGIN_SECONDS = 2.0
@@ -24,18 +25,18 @@ def create(environ: Mapping[str, str] | None = None) -> Flask:
     """Make the application of the environment's settings.
 
     Raises:
-        SettingsError: what is wrong with them.
+        SettingsError: everything that is wrong with them.
     """
     log.configure()
     environ = os.environ if environ is None else environ
-    document = read_document(environ)
-    web = read_group("web", WebSettings, environ=environ, document=document)
-    log.announce(web)
-    return assemble(
-        web,
-        read_group("opensearch", ConnectionSettings, environ=environ, document=document),
-        read_group("index", IndexSettings, environ=environ, document=document),
-    )
+    reading = SettingsReading(environ)
+    web = reading.group("web", WebSettings)
+    connection = reading.group("opensearch", ConnectionSettings)
+    index = reading.group("index", IndexSettings)
+    if web is None or connection is None or index is None or reading.problems:
+        raise reading.error()
+    announce(web)
+    return assemble(web, connection, index)
 
 
 def assemble(web: WebSettings, connection: ConnectionSettings, index: IndexSettings) -> Flask:

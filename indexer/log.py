@@ -1,0 +1,39 @@
+"""What our processes say of themselves: JSON lines on stderr, never mixed with audit events.
+
+Stdout belongs to what a command was asked for (`--json`): structlog's default would print there, so
+whatever runs one of our packages calls `configure` before it reads its settings.
+"""
+
+import logging
+import sys
+from typing import Final
+
+import structlog
+from structlog.typing import Processor
+
+PROCESSORS: Final[list[Processor]] = [
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.dict_tracebacks,
+]
+"""What every line has, before it is rendered."""
+
+
+def configure(*, level: int = logging.INFO) -> None:
+    """Write JSON lines to stderr, unless the process has said already how it logs.
+
+    Args:
+        level: of the standard library; what is below it is not written.
+    """
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[*PROCESSORS, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_stderr_logger,
+    )
+
+
+def _stderr_logger(*_names: object) -> structlog.WriteLogger:
+    # Asked for at each line: stderr may be another by then (a daemon, a test).
+    return structlog.WriteLogger(sys.stderr)

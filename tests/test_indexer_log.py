@@ -1,0 +1,104 @@
+"""The processes' own log: JSON lines on stderr, and nothing of it where results are printed."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import structlog
+
+from indexer import log
+
+ROOT = Path(__file__).parents[1]
+SECRET = "s" * 48
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    """Whatever a test says of logging ends with it."""
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+    if before is not None:
+        structlog.configure(**before)
+
+
+def test_a_line_is_json_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure()
+    structlog.get_logger("here").warning("said", path="/a\nb", count=2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    line = msgspec.json.decode(err, type=dict[str, object])
+    stamp = line.pop("timestamp")
+    assert isinstance(stamp, str)
+    assert stamp.endswith("Z")
+    assert line == {"event": "said", "level": "warning", "path": "/a\nb", "count": 2}
+
+
+def test_a_traceback_is_part_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure()
+    structlog.get_logger("here").error("failed", exc_info=ValueError("broken"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "broken" in str(msgspec.json.decode(line)["exception"])
+
+
+def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(level=logging.WARNING)
+    structlog.get_logger("here").info("chatter")
+    structlog.get_logger("here").warning("worth it")
+    assert [msgspec.json.decode(one)["event"] for one in capsys.readouterr().err.splitlines()] == [
+        "worth it"
+    ]
+
+
+def test_an_embedding_process_keeps_its_own_way() -> None:
+    structlog.configure(processors=[])
+    log.configure()
+    assert structlog.get_config()["processors"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("token", "--organization", "org_1"), id="token"),
+        pytest.param(("search", "--json", "--organization", "org_1"), id="search"),
+        pytest.param(("indices", "status", "--json"), id="indices status"),
+        pytest.param(("indices", "apply", "--json"), id="indices apply"),
+        pytest.param(("web",), id="web"),
+        pytest.param(("agent", "--once"), id="agent"),
+    ],
+)
+def test_a_warning_of_the_settings_never_mixes_with_what_a_command_prints(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o644)
+    done = subprocess.run(
+        [sys.executable, "-m", "indelible", *arguments],
+        cwd=ROOT,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "INDELIBLE_HOME": str(tmp_path),
+            "INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:9",
+            "INDELIBLE_OPENSEARCH_USERNAME": "u",
+            "INDELIBLE_OPENSEARCH_PASSWORD_FILE": str(secret),
+            "INDELIBLE_WEB_JWT_SECRET_FILE": str(secret),
+            # No port that could be bound: what is under test is said before it is tried.
+            "INDELIBLE_WEB_HOST": "203.0.113.1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "secret_file_readable_by_others" in done.stderr
+    assert "secret_file_readable_by_others" not in done.stdout
+    assert SECRET not in done.stdout + done.stderr
+    if arguments[0] == "token":
+        assert done.stdout.count(".") == 2
+        assert done.stdout.count("\n") == 1
