@@ -36,7 +36,7 @@ from agent.turns import Turns
 SEEN_STEP_SECONDS: Final = 3600
 """How coarsely the checkpoint says when a file was last seen; it would change all the time."""
 TICK_SECONDS: Final = 0.1
-"""A file may change twice in one tick of the file system's clock; so young, it is read anyway."""
+"""A file may change twice in one tick of its clock: after a look so early it is read once more."""
 
 _log = structlog.get_logger("agent")
 
@@ -157,14 +157,15 @@ class Follower:
             self._note_unreadable(tail.path, error)
             tail.looked = None
             return None
-        got = tail.position - start
-        if got:
+        if tail.position != start:
             self.unreadable.pop(tail.path, None)
             tail.size = max(tail.size, tail.position)
             tail.grown = now
-        if got == self._read_bytes:
+        if chunk is None:
+            return None
+        if tail.has_more:
             self._turns.add(tail)
-        return chunk if chunk and chunk.pieces else None
+        return chunk if chunk.pieces else None
 
     def _begin_anew(self, tail: Tail, now: float) -> None:
         """The file was truncated: its old content is a former one, a new one begins at 0."""
@@ -215,9 +216,10 @@ class Follower:
 
     def _look_at(self, tail: Tail, status: os.stat_result, now: float) -> bool:
         look = (status.st_size, status.st_mtime_ns)
+        was_early = tail.looked_early
+        tail.looked_early = abs(time.time() - status.st_mtime) < TICK_SECONDS
         if look == tail.looked:
-            is_young = abs(time.time() - status.st_mtime) < TICK_SECONDS
-            if is_young and not self._is_over(tail, now):
+            if was_early and not self._is_over(tail, now):
                 self._turns.add(tail)
             return False
         tail.looked = look

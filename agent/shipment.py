@@ -150,8 +150,6 @@ class Loader:
         for line in run.lines:
             if line:
                 try:
-                    if not line.isascii():
-                        _check_encoding(line)
                     envelope = decode_envelope(line)
                 except LineError as error:
                     self._refuse(line, error.reason, path, offset, shipment)
@@ -220,11 +218,3 @@ class Loader:
             )
         )
         _log.warning("line_too_long", path=path, offset=piece.offset, length=piece.length)
-
-
-def _check_encoding(line: bytes) -> None:
-    """Refuse what is not UTF-8; strings that the decoder skips are not looked at by it."""
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise LineError(f"not UTF-8 at byte {error.start} of the line") from None

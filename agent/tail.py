@@ -3,7 +3,11 @@
 A tail reads by its descriptor and never by its name, so a file that is renamed or deleted is read
 to its end. Each read also takes the `ANCHOR_BYTES` before it and compares them with what was read
 there, so a file that was truncated and has grown past the old offset since is noticed, whatever
-it begins with. A half line stays in memory (at most `max_line_bytes` of it) and never leaves.
+it begins with.
+
+A half line is read again from its start each time, until it is whole: a writer whose disk is full
+cuts off again what it wrote of a line, and another line stands there next. What is remembered of
+one (at most `max_line_bytes`) is only handed out when its file was truncated or left alone.
 """
 
 import os
@@ -24,18 +28,20 @@ class TruncatedError(Exception):
 
 
 class _Skipped:
-    """A line beyond the limit whose newline has not been found yet."""
+    """A line beyond the limit whose newline has not been found yet; `before` is its end so far."""
 
-    __slots__ = ("digest", "length", "offset")
+    __slots__ = ("before", "digest", "length", "offset")
 
     def __init__(self, offset: int, data: bytes) -> None:
         self.offset = offset
         self.length = len(data)
         self.digest = sha256(data)
+        self.before = data[-ANCHOR_BYTES:]
 
     def take(self, data: bytes) -> None:
         self.length += len(data)
         self.digest.update(data)
+        self.before = (self.before + data)[-ANCHOR_BYTES:]
 
     def finish(self) -> OverLong:
         return OverLong(self.offset, self.length, self.digest.hexdigest())
@@ -52,10 +58,11 @@ class Tail:
         max_line_bytes: longest line that is handed out.
     """
 
+    _skipped: _Skipped | None
     __slots__ = (
         "_before",
         "_boundary",
-        "_carry",
+        "_half",
         "_head",
         "_max_line_bytes",
         "_place",
@@ -66,8 +73,10 @@ class Tail:
         "finished",
         "gone",
         "grown",
+        "has_more",
         "inode",
         "looked",
+        "looked_early",
         "parts",
         "path",
         "position",
@@ -88,27 +97,28 @@ class Tail:
         place: Place | None = None,
         max_line_bytes: int,
     ) -> None:
-        self.descriptor = descriptor
-        self.path = path
+        self.descriptor, self.path = descriptor, path
         self.device, self.inode = device, inode
         self._max_line_bytes = max_line_bytes
         start = place.offset if place else 0
         self.position = self.settled = self._boundary = start
-        self._carry = b""
-        self._skipped: _Skipped | None = None
+        self._half, self._skipped = b"", None
         self._head = _pread(descriptor, min(HEAD_BYTES, start), 0)
         first = max(0, start - ANCHOR_BYTES)
+        # What stands just before `pending`.
         self._before = _pread(descriptor, start - first, first)
         self.anchor = self._before
         """Bytes just before the last end of line that is settled."""
         self.finished = place.finished if place else 0
         """Where the file ended when its half line was handed out as it was; 0 if it never was."""
         self.parts: deque[Part] = deque()
-        self.rotated = place.rotated if place else False
+        self.rotated, self.has_more = place.rotated if place else False, False
+        """Whether the last read stopped before the end of the file."""
         # What the owner last saw of it.
-        self.size = start
+        self.size, self.grown = start, 0.0
         self.looked: tuple[int, int] | None = None
-        self.grown = 0.0
+        self.looked_early = False
+        """Whether that was so soon after a change that another one may look the same."""
         self.gone, self.seen = False, 0
         """Unix second, coarse, in which it was last found."""
         self.settled_since = ""
@@ -120,7 +130,7 @@ class Tail:
         """Offset of the first byte of the line that is not complete yet."""
         if self._skipped:
             return self._skipped.offset
-        return self.position - len(self._carry)
+        return self.position - len(self._half)
 
     @property
     def has_half_line(self) -> bool:
@@ -138,37 +148,37 @@ class Tail:
         A chunk without a line is possible: then the read brought only a piece of one.
 
         Raises:
-            TruncatedError: the content up to the position is no longer there.
+            TruncatedError: the content up to the last end of line is no longer there.
             OSError: it cannot be read.
         """
-        before = self._before
-        reach = len(before)
-        found = os.pread(self.descriptor, reach + read_bytes, self.position - reach)
-        if not found.startswith(before) or not self._has_head():
+        skipped = self._skipped
+        if skipped:
+            more = self._read_after(skipped.before, self.position, read_bytes)
+            if more is not None:
+                return self._skip(skipped, more) if more else None
+        base, before = self.pending, self._before
+        known = 0 if skipped else len(self._half)
+        data = self._read_after(before, base, known + read_bytes)
+        if data is None or not self._has_head():
             raise TruncatedError
-        if len(found) == reach:
+        if skipped:
+            # It was cut off again before it ever ended.
+            self._skipped, self.position = None, base
+        elif data == self._half:
             return None
-        data = found[reach:]
-        base = self.position
-        self.position += len(data)
-        if len(self._head) < HEAD_BYTES and base <= HEAD_BYTES:
-            self._head = (self._head + data)[:HEAD_BYTES]
-        self._before = found[-ANCHOR_BYTES:]
-        del found
-        pieces = self._split(data, base)
-        return Chunk(self, pieces, end=self.pending, data=data, base=base, before=before)
+        return self._take([], data, base, before)
 
     def finish(self) -> Chunk | None:
-        """Hand out the half line at the end as it is: nobody is going to complete it."""
-        offset = self.pending
-        if offset == self.position:
+        """Hand out the half line at the end as it is: nobody is going to complete it.
+
+        If somebody does, it is read again, as a whole.
+        """
+        if not self.has_half_line:
             return None
         if self._skipped:
             pieces: list[Piece] = [self._skipped.finish()]
         else:
-            pieces = [Run(offset, [self._carry])]
-        self._skipped = None
-        self._carry = b""
+            pieces = [Run(self.pending, [self._half])]
         self.finished = self.position
         return Chunk(
             self, pieces, end=self.position, data=b"", base=self.position, before=self._before
@@ -203,7 +213,6 @@ class Tail:
         return (
             place.offset == self._boundary
             and place.finished == self.finished
-            and place.head.length == len(self._head)
             and place.path == self.path
             and place.seen == self.seen
             and place.rotated == self.rotated
@@ -228,32 +237,56 @@ class Tail:
             os.close(self.descriptor)
             self.descriptor = -1
 
+    def _read_after(self, before: bytes, offset: int, length: int) -> bytes | None:
+        """The bytes from `offset` on, None if those before it are not `before`."""
+        reach = len(before)
+        found = os.pread(self.descriptor, reach + length, offset - reach)
+        if not found.startswith(before):
+            return None
+        self.has_more = len(found) == reach + length
+        return found[reach:]
+
     def _has_head(self) -> bool:
-        """Whether the file still begins as it did; the bytes before the position may not tell."""
-        if self.position <= ANCHOR_BYTES:
+        """Whether the file still begins as it did; the bytes before the line may not tell."""
+        if self.pending <= ANCHOR_BYTES:
             return True
         return os.pread(self.descriptor, len(self._head), 0) == self._head
 
-    def _split(self, data: bytes, base: int) -> list[Piece]:
-        pieces: list[Piece] = []
-        start = 0
-        if self._skipped:
-            start = data.find(b"\n") + 1
-            if not start:
-                self._skipped.take(data)
-                return pieces
-            self._skipped.take(data[: start - 1])
-            pieces.append(self._skipped.finish())
-            self._skipped = None
+    def _skip(self, skipped: _Skipped, data: bytes) -> Chunk:
+        """Look for the end of a line that is too long; what follows it is read as usual."""
+        base, before = self.position, skipped.before
+        ending = data.find(b"\n") + 1
+        self._keep_head(data, base)
+        if not ending:
+            skipped.take(data)
+            self.position += len(data)
+            return Chunk(self, [], end=self.pending, data=data, base=base, before=before)
+        skipped.take(data[: ending - 1])
+        self._skipped = None
+        return self._take([skipped.finish()], data, base, before, start=ending)
+
+    def _take(
+        self, pieces: list[Piece], data: bytes, base: int, before: bytes, start: int = 0
+    ) -> Chunk:
+        """Cut `data`, which stands at `base`, into lines; its first `start` bytes are done with."""
         last = data.rfind(b"\n") + 1
+        self._keep_head(data, base)
         if last > start:
-            offset = base + start - len(self._carry)
-            whole = data[start : last - 1] if start or last < len(data) else data[:-1]
-            lines = (self._carry + whole if self._carry else whole).split(b"\n")
-            self._carry = b""
-            self._append(pieces, offset, lines)
-        self._keep(data[max(last, start) :], base + len(data))
-        return pieces
+            self._append(pieces, base + start, data[start : last - 1].split(b"\n"))
+        if last:
+            self._before = (before + data[max(0, last - ANCHOR_BYTES) : last])[-ANCHOR_BYTES:]
+        self.position = base + len(data)
+        self._half = data[last:]
+        if len(self._half) > self._max_line_bytes:
+            self._skipped = _Skipped(base + last, self._half)
+            self._half = b""
+        return Chunk(self, pieces, end=self.pending, data=data, base=base, before=before)
+
+    def _keep_head(self, data: bytes, base: int) -> None:
+        """Remember how the content begins, half lines too: a young file may have nothing else."""
+        if base < HEAD_BYTES and base <= len(self._head):
+            self._head = (self._head[:base] + data[:HEAD_BYTES])[:HEAD_BYTES]
+            self._place = None
 
     def _append(self, pieces: list[Piece], offset: int, lines: Lines) -> None:
         limit = self._max_line_bytes
@@ -272,13 +305,6 @@ class Tail:
             offset += len(line) + 1
         if run.lines:
             pieces.append(run)
-
-    def _keep(self, rest: bytes, end: int) -> None:
-        carry = self._carry + rest if self._carry else rest
-        if len(carry) > self._max_line_bytes:
-            self._skipped = _Skipped(end - len(carry), carry)
-            carry = b""
-        self._carry = carry
 
 
 def _pread(descriptor: int, length: int, offset: int) -> bytes:

@@ -4,12 +4,15 @@ import gzip
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agent import checkpoint
 from agent.discover import base_directory, is_compressed, may_match, scan
+from agent.follow import TICK_SECONDS
 from tests.agent_world import Bench, bench, event_id, event_line
 
 
@@ -205,6 +208,99 @@ def test_half_a_line_is_never_torn(tmp_path: Path) -> None:
     agent.drain()
     assert agent.settled_ids == ids(0)
     assert agent.refusals == []
+
+
+def test_a_half_line_that_its_writer_takes_back_is_in_no_dead_letter(tmp_path: Path) -> None:
+    """And nothing before it is read again."""
+    agent = bench(tmp_path)
+    path = tmp_path / "a.log"
+    write(path, 0)
+    size = path.stat().st_size
+    for number in range(1, 4):
+        with path.open("ab") as file:
+            file.write(event_line(90 + number)[:120])
+        agent.drain()
+        os.truncate(path, size)
+        agent.look()
+        write(path, number)
+        size = path.stat().st_size
+        agent.drain()
+    assert agent.settled_ids == ids(*range(4))
+    assert agent.refusals == []
+    assert read_twice(agent) == []
+    assert agent.follower.truncations == 0
+
+
+def test_more_than_one_read_behind_a_half_line_that_was_taken_back(tmp_path: Path) -> None:
+    """One look is enough for all of it, however far a read reaches."""
+    agent = bench(tmp_path, read_bytes=1500)
+    path = tmp_path / "a.log"
+    path.write_bytes(event_line(90)[:200])
+    agent.drain()
+    os.truncate(path, 0)
+    write(path, *range(40))
+    agent.drain()
+    assert agent.settled_ids == ids(*range(40))
+
+
+def test_two_changes_in_one_tick_of_the_clock_of_its_file_are_both_seen(tmp_path: Path) -> None:
+    """Same size, same time of change: a look that early is followed by another read."""
+    agent = bench(tmp_path)
+    path = tmp_path / "a.log"
+    write(path, 0)
+    agent.drain()
+    status = path.stat()
+    path.write_bytes(event_line(1) + b"\n")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    time.sleep(TICK_SECONDS)
+    agent.drain()
+    assert agent.settled_ids == ids(0, 1)
+
+
+def test_a_quiet_file_is_not_read_at_each_look(tmp_path: Path) -> None:
+    agent = bench(tmp_path)
+    path = tmp_path / "a.log"
+    write(path, 0)
+    os.utime(path, (1, 1))
+    agent.drain()
+    agent.follower.rescan(agent.now)
+    assert not agent.follower.has_more
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_copy_is_remembered_as_itself_and_not_as_its_original(
+    tmp_path: Path, *, settled: bool
+) -> None:
+    agent = bench(tmp_path, "*.log*")
+    write(tmp_path / "a.log", *range(8))
+    agent.drain()
+    shutil.copyfile(tmp_path / "a.log", tmp_path / "a.log.1")
+    write(tmp_path / "a.log", 8)
+    agent.look()
+    if settled:
+        agent.settle_all()
+    agent.save()
+    places = checkpoint.load(tmp_path / "state").files
+    assert {place.path: place.inode for place in places} == {
+        str(path): path.stat().st_ino for path in (tmp_path / "a.log", tmp_path / "a.log.1")
+    }
+
+
+def test_truncated_and_rewritten_with_the_bytes_that_stood_before_its_offset(
+    tmp_path: Path,
+) -> None:
+    """The bytes before the offset agree, how the file begins does not."""
+    agent = bench(tmp_path)
+    path = tmp_path / "a.log"
+    write(path, 0, 1, pad=2000)
+    agent.drain()
+    content = path.read_bytes()
+    first = event_line(2) + b"\n"
+    path.write_bytes(first + content[len(first) :])
+    write(path, 3)
+    agent.drain()
+    assert {event_id(2), event_id(3)} <= agent.settled_ids
+    assert agent.follower.truncations == 1
 
 
 def test_the_half_line_of_a_rotated_file_goes_to_the_dead_letter_once(tmp_path: Path) -> None:

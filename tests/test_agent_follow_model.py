@@ -39,8 +39,9 @@ class FollowedFiles(RuleBasedStateMachine):
         self.rotations = 0
         self.complete: set[int] = set()
         self.torn: set[int] = set()
-        self.halves: dict[int, tuple[int, bytes]] = {}
-        """By inode: which event, and its missing rest."""
+        self.halves: dict[int, tuple[int, bytes, int]] = {}
+        """By inode: which event, its missing rest, and where it begins."""
+        self.recut: set[int] = set()
         self.over_long = 0
         self.fragile = False
         self.may_repeat = False
@@ -71,7 +72,7 @@ class FollowedFiles(RuleBasedStateMachine):
         assert missing == {number for number in self.unfinished() if number < highest}
 
     def unfinished(self) -> set[int]:
-        return self.torn | {number for number, _ in self.halves.values()}
+        return self.torn | {number for number, _, _ in self.halves.values()}
 
     # What applications and rotation do.
 
@@ -82,7 +83,7 @@ class FollowedFiles(RuleBasedStateMachine):
     def end_half(self, path: Path) -> None:
         """Nothing else can follow half a line but its rest."""
         if path.exists() and (half := self.halves.pop(path.stat().st_ino, None)):
-            number, rest = half
+            number, rest, _ = half
             self.append(path, rest)
             self.complete.add(number)
 
@@ -105,12 +106,24 @@ class FollowedFiles(RuleBasedStateMachine):
         path = self.directory / name
         self.end_half(path)
         number, line = self.next_line(pad)
+        start = path.stat().st_size if path.exists() else 0
         self.append(path, line[:cut])
-        self.halves[path.stat().st_ino] = (number, line[cut:])
+        self.halves[path.stat().st_ino] = (number, line[cut:], start)
 
     @rule(name=NAMES)
     def complete_half(self, name: str) -> None:
         self.end_half(self.directory / name)
+
+    @rule(name=NAMES, count=st.integers(0, 2))
+    def take_half_back(self, name: str, count: int) -> None:
+        """As a writer does whose disk is full."""
+        path = self.directory / name
+        if path.exists() and (half := self.halves.pop(path.stat().st_ino, None)):
+            number, _, start = half
+            os.truncate(path, start)
+            self.torn.add(number)
+            self.recut.add(path.stat().st_ino)
+            self.write(name, 0, count)
 
     @rule(name=NAMES, length=st.sampled_from([4097, 5000, 20_000]))
     def write_over_long(self, name: str, length: int) -> None:
@@ -131,8 +144,12 @@ class FollowedFiles(RuleBasedStateMachine):
         path = self.directory / name
         if not path.exists():
             return
-        if not inside and path.stat().st_ino not in {key[1] for key in self.agent.follower.tails}:
+        inode = path.stat().st_ino
+        if not inside and (
+            inode not in {key[1] for key in self.agent.follower.tails} or inode in self.recut
+        ):
             # A file that comes and goes between two looks was never there; its `seq` would tell.
+            # And one that began with a half line which was taken back is not known beside its name.
             self.agent.drain()
         self.rotations += 1
         infix = "log" if inside else "old"

@@ -215,3 +215,71 @@ def test_the_checkpoint_never_stands_in_the_middle_of_a_line(tmp_path: Path) -> 
         assert tail.place().offset == 4
         assert tail.place().finished == 6
         assert not tail.has_half_line
+
+
+@pytest.mark.parametrize(
+    ("half", "after"),
+    [
+        pytest.param(b"ha", b"two\n", id="another line, longer"),
+        pytest.param(b"half", b"tw\n", id="another line, shorter"),
+        pytest.param(b"half", b"two\n", id="another line, as long"),
+        pytest.param(b"half", b"two\n" * 30, id="many lines"),
+        pytest.param(b"x" * (LIMIT + 5), b"two\n", id="of a line beyond the limit"),
+        pytest.param(b"x" * (LIMIT + 5), b"two\n" * 30, id="of a line beyond the limit, many"),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", b"one\n", b"one\n" * 700], ids=["0", "4", "2800"])
+def test_a_half_line_that_was_cut_off_again_leaves_nothing_behind(
+    tmp_path: Path, half: bytes, after: bytes, before: bytes
+) -> None:
+    """A writer takes back what a full disk let it write of a line; the next line stands there."""
+    path = tmp_path / "x.log"
+    path.write_bytes(before + half)
+    with tail_of(path) as tail:
+        read_all(tail)
+        os.truncate(path, len(before))
+        with path.open("ab") as file:
+            file.write(after)
+        assert read_all(tail) == expected_of(before + after)[before.count(b"\n") :]
+        assert not tail.has_half_line
+
+
+def test_a_half_line_that_was_replaced_by_another_half_is_read_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.write_bytes(b"one\nha")
+    with tail_of(path) as tail:
+        read_all(tail)
+        os.truncate(path, 4)
+        read_all(tail)
+        assert (tail.position, tail.has_half_line) == (4, False)
+        with path.open("ab") as file:
+            file.write(b"tw")
+        read_all(tail)
+        with path.open("ab") as file:
+            file.write(b"o\n")
+        assert read_all(tail) == [(4, b"two")]
+
+
+def test_a_half_line_that_was_given_up_is_read_whole_when_it_is_completed(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.write_bytes(b"one\nha")
+    with tail_of(path) as tail:
+        read_all(tail)
+        assert lines_of(tail.finish()) == [(4, b"ha")]
+        with path.open("ab") as file:
+            file.write(b"lf\n")
+        assert read_all(tail) == [(4, b"half")]
+
+
+def test_it_says_whether_there_is_more_to_read(tmp_path: Path) -> None:
+    """Also where a half line was replaced: how far the position moved would not tell."""
+    path = tmp_path / "x.log"
+    path.write_bytes(b"one\nha")
+    with tail_of(path) as tail:
+        read_all(tail)
+        assert not tail.has_more
+        os.truncate(path, 4)
+        with path.open("ab") as file:
+            file.write(b"two\nthree\nfour\n")
+        assert lines_of(tail.read(6)) == [(4, b"two")]
+        assert tail.has_more
