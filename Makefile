@@ -11,6 +11,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.1
 	done)
 BIN := $(VENV)/bin
 SOURCES := audit_events indexer agent webapi node indelible examples tests bench
+BENCH_ARGS ?= --quick
 PROJECTS := pyproject.toml packaging/indelible-events/pyproject.toml
 
 # Whoever only wants to see it running needs no linters.
@@ -32,9 +33,9 @@ endef
 
 # Prints how long a part took, and ends where it failed.
 define timed
-@begun=$$SECONDS; echo "== $(1)"; \
+{ begun=$$SECONDS; echo "== $(1)"; \
 	if $(2); then echo "== $(1): $$((SECONDS - begun)) s"; \
-	else code=$$?; echo "== $(1): FAILED after $$((SECONDS - begun)) s"; exit $$code; fi
+	else code=$$?; echo "== $(1): FAILED after $$((SECONDS - begun)) s"; (exit $$code); fi; }
 endef
 
 .PHONY: help up test test-fast lint bench build clean
@@ -46,21 +47,24 @@ up: $(VENV)/.up ## Run all of it in this terminal; ARGS="--no-example" and the l
 	@exec $(BIN)/indelible up $(ARGS)
 
 lint: $(VENV)/.dev ## Lint, format, types, imports
-	$(call timed,ruff check,$(BIN)/ruff check .)
-	$(call timed,ruff format,$(BIN)/ruff format --check .)
-	$(call timed,mypy,$(BIN)/mypy)
-	$(call timed,pyright,$(BIN)/pyright --pythonpath $(BIN)/python)
-	$(call timed,lint-imports,$(BIN)/lint-imports)
+	@$(call timed,ruff check,$(BIN)/ruff check .)
+	@$(call timed,ruff format,$(BIN)/ruff format --check .)
+	@$(call timed,mypy,$(BIN)/mypy)
+	@$(call timed,pyright,$(BIN)/pyright --pythonpath $(BIN)/python)
+	@$(call timed,lint-imports,$(BIN)/lint-imports)
 
 test-fast: $(VENV)/.dev ## The tests that need no OpenSearch
-	$(call timed,fast tests,$(BIN)/pytest -q -m 'not slow and not opensearch')
+	@$(call timed,fast tests,$(BIN)/pytest -q -m 'not slow and not opensearch')
 
 test: lint ## Everything: lint, all tests, and the wheels in an empty environment
-	$(call timed,tests,$(BIN)/pytest -q --ignore=tests/test_distributions.py)
-	$(call timed,wheels,$(BIN)/pytest -q tests/test_distributions.py)
+	@$(call timed,tests,$(BIN)/pytest -q --ignore=tests/test_distributions.py)
+	@$(call timed,wheels,$(BIN)/pytest -q tests/test_distributions.py)
 
-bench: $(VENV)/.dev ## The measurements
-	$(call timed,bench,$(BIN)/python -m bench)
+# -P: a script called as what it measures must not shadow that package.
+bench: $(VENV)/.dev ## Every measurement of bench/, the quick way; BENCH_ARGS= for the long one
+	@failed=; for script in $$(grep -l '__main__' bench/*.py); do \
+		$(call timed,$$script,$(BIN)/python -P $$script $(BENCH_ARGS)) || failed="$$failed $$script"; \
+	done; test -z "$$failed" || { echo "error: failed:$$failed" >&2; exit 1; }
 
 build: $(VENV)/.dev ## Both wheels, into dist/
 	@rm -rf dist
@@ -68,5 +72,7 @@ build: $(VENV)/.dev ## Both wheels, into dist/
 	@$(BIN)/python -m build --wheel --outdir dist .
 
 clean: ## Remove what was made here; data of `up` stays
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@# VENV may be anything: what is no virtual environment stays.
+	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)
+	rm -rf dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

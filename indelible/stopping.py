@@ -30,6 +30,14 @@ def find_terminals() -> tuple[int, ...]:
     return tuple(number for number in (0, 1, 2) if os.isatty(number))
 
 
+def silence(descriptors: tuple[int, ...]) -> None:
+    """Lead descriptors of a terminal that went away to nowhere: writing there is an error."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
 class Stopping:
     """Whether this process was asked to stop.
 
@@ -60,6 +68,7 @@ class Stopping:
     def check(self) -> None:
         """Raise `StopAsked` when a signal came, or the terminal went away."""
         if self._terminals and not any(os.isatty(one) for one in self._terminals):
+            silence(self._terminals)
             self._terminals = ()
             self._asked_at = self._asked_at or time.monotonic()
         if self._asked_at is not None:

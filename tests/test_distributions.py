@@ -20,6 +20,7 @@ from tests.up_home import Place, ask, start
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parent.parent
+SUFFIXES = (".py", ".json", ".lock", ".typed")
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,19 @@ def test_the_services_wheel_has_everything_else_and_no_tests(wheels: dict[str, P
     assert folders == {*services, "index_templates", "examples"}
     assert {"node/artifacts.lock", "index_templates/audit-events.json"} <= names
     sources = {str(path.relative_to(ROOT)) for folder in folders for path in _sources(folder)}
-    assert sources == {name for name in names if name.endswith((".py", ".json", ".lock"))}
+    assert sources == {name for name in names if name.endswith(SUFFIXES)}
+    assert {f"{package}/py.typed" for package in (*services, "examples")} <= names
 
 
 def _sources(folder: str) -> list[Path]:
-    found = (ROOT / folder).rglob("*")
-    return [path for path in found if path.suffix in {".py", ".json", ".lock"}]
+    return [path for path in (ROOT / folder).rglob("*") if path.name.endswith(SUFFIXES)]
+
+
+def test_each_wheel_has_the_licence(wheels: dict[str, Path]) -> None:
+    licence = (ROOT / "LICENSE").read_bytes()
+    for name, wheel in wheels.items():
+        with zipfile.ZipFile(wheel) as archive:
+            assert archive.read(f"{name}-0.1.0.dist-info/licenses/LICENSE") == licence
 
 
 def test_applications_get_two_packages_and_can_log(wheels: dict[str, Path], tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ GROUPS: dict[str, type[msgspec.Struct]] = {
 
 def _spell_default(value: object) -> str:
     if value is None or value in ("", ()):
-        return "–"
+        return "not set"
     if isinstance(value, tuple):
         return f"`{','.join(map(str, value))}`"
     if isinstance(value, bool):

@@ -207,6 +207,7 @@ print("waits", flush=True)
 try:
     stopping.wait(30)
 except StopAsked:
+    print("told to nobody", flush=True)
     raise SystemExit(7)
 """
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import node
 from audit_events.chain import verify_chain
 from indelible.run_record import read_record
 from tests.node_home import own_home
-from tests.up_home import Place, Running, ask, start, wait_for
+from tests.up_home import Place, Running, Terminal, ask, start, wait_for
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -139,7 +140,7 @@ def test_the_next_up_ends_what_an_up_and_its_guard_left(place: Place) -> None:
         assert len(guards) == 1
         assert place.processes()
         (place.home / "notes.txt").write_text("somebody's own")
-        with start(place, "--fresh", "--no-example") as next_up:
+        with start(place, "--fresh", "--yes", "--no-example") as next_up:
             ready = next_up.ready()
             told = next_up.errors.read_text()
             assert "ended what it left: example, node" in told
@@ -152,6 +153,16 @@ def test_the_next_up_ends_what_an_up_and_its_guard_left(place: Place) -> None:
             assert (place.home / "notes.txt").read_text() == "somebody's own"
             assert next_up.end(signal.SIGTERM) == 0
         assert read_record(place.home) is None
+
+
+def test_a_closed_terminal_ends_all_of_it(place: Place) -> None:
+    # Not its controlling one: no SIGHUP comes, as when `make` is in between.
+    with closing(Terminal(place.up("--no-example"), place.environ, leads=False)) as terminal:
+        terminal.read_until(b"Indelible is ready", 120)
+        terminal.hang_up()
+        assert terminal.process.wait(30) == 0
+        place.wait_until_nothing_runs(5)
+    assert read_record(place.home) is None
 
 
 def test_a_taken_port_is_told_before_anything_is_started(place: Place) -> None:

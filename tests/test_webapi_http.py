@@ -15,11 +15,16 @@ from indexer.errors import SettingsError
 from indexer.settings import ConnectionSettings, IndexSettings
 from tests.webapi_api import SETTINGS, Api, problem, token
 from webapi import create_app
-from webapi.app import SECURITY_HEADERS
 from webapi.audit_log import PATH
 from webapi.settings import WebSettings
 
 INDEX = IndexSettings(prefix="audit-tnone")
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 @pytest.fixture
@@ -73,10 +78,31 @@ def test_every_refusal_has_one_shape(
     if method != "HEAD":
         problem(response, status, code)
     assert response.status_code == status
-    assert {name: response.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
     assert "Server" not in response.headers
-    if status == 405:
-        assert "GET" in response.headers["Allow"]
+    assert response.headers.get("Allow") == ("GET, HEAD" if status == 405 else None)
+    challenge = response.headers.get("WWW-Authenticate", "")
+    assert challenge.startswith("Bearer") == (status == 401)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/openapi.json", f"{PATH}/actions"])
+def test_what_is_answered_is_protected_as_well(api: Api, path: str) -> None:
+    response = api.get(path=path)
+    assert response.status_code == 200
+    assert response.mimetype == "application/json"
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
+
+
+def test_a_head_request_is_answered_without_a_body(api: Api) -> None:
+    response = api.client.head("/healthz")
+    assert (response.status_code, response.data) == (200, b"")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "CONNECT", "PROPFIND", "QUERY"])
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/actions", "/healthz", "/readyz"])
+def test_a_good_token_does_not_make_anything_writable(api: Api, method: str, path: str) -> None:
+    headers = {"Authorization": f"Bearer {token()}", "X-HTTP-Method-Override": "GET"}
+    problem(api.client.open(path, method=method, headers=headers), 405, "method_not_allowed")
 
 
 def test_a_query_string_that_is_not_utf8_is_refused(api: Api) -> None:
