@@ -41,13 +41,34 @@ def canonical(value: object) -> bytes:
         CanonicalError: naming the path of what cannot be carried exactly.
     """
     try:
-        return _encoder.encode(_prepare(value, 0))
-    except _Refusal as refusal:
-        path = _join_path(refusal.steps)
-        raise CanonicalError(path, refusal.problem, refusal.hint) from None
+        return encode_prepared(prepare(value))
     except UnicodeEncodeError:
-        path = _join_path(_find_surrogate(value) or [])
+        path = find_surrogate(value) or "value"
         raise CanonicalError(path, "holds half of a surrogate pair") from None
+
+
+def prepare(value: object, field: str = "") -> object:
+    """Return `value` as `encode_prepared` writes it in RFC 8785 form, unchanged where it can be.
+
+    Args:
+        value: what `canonical` takes.
+        field: what the value is called where its path is told.
+
+    Raises:
+        CanonicalError: naming the path of what cannot be carried exactly.
+    """
+    try:
+        return _prepare(value, 0)
+    except _Refusal as refusal:
+        path = _join_path([*refusal.steps, *([field] if field else [])])
+        raise CanonicalError(path, refusal.problem, refusal.hint) from None
+
+
+encode_prepared: Final = _encoder.encode
+"""Write what `prepare` returned, or structs whose texts are all that they hold.
+
+Raises UnicodeEncodeError for half of a surrogate pair, which `find_surrogate` names.
+"""
 
 
 def read_back(line: bytes) -> object:
@@ -191,6 +212,12 @@ def _prepare_scalar(value: object, depth: int) -> object:
     if value.tzinfo is None:
         raise _Refusal("is a datetime without a time zone", "pass an aware datetime")
     return format_instant(value)
+
+
+def find_surrogate(value: object) -> str | None:
+    """Return the path of the first text that UTF-8 cannot carry."""
+    steps = _find_surrogate(value)
+    return None if steps is None else _join_path(steps)
 
 
 def _find_surrogate(value: object) -> list[str | int] | None:

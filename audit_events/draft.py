@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Final, NamedTuple, cast, get_args
+from typing import Final, NamedTuple, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Struct
 
-from audit_events.canonical import canonical
-from audit_events.errors import EventError
+from audit_events.canonical import encode_prepared, find_surrogate, prepare
+from audit_events.errors import CanonicalError, EventError
 from audit_events.event import (
     ACTION_PATTERN,
     MAX_USER_AGENT_CHARACTERS,
+    SCHEMA_VERSION,
     SYSTEM_ORGANIZATION,
     Actor,
     ActorType,
@@ -71,43 +72,60 @@ def draft_event(action: object, fields: Mapping[str, object], *, system: bool = 
         EventError: naming the argument (and the path inside it) that is missing or wrong.
     """
     present = {name: value for name, value in fields.items() if value is not None}
-    _refuse_unknown(present)
-    head: dict[str, object] = {
-        "action": _check_action(action),
-        "actor": _check_struct("actor", Actor, _require(present, "actor")),
-    }
-    if "context" in present:
-        head["context"] = _check_context(present["context"])
-    if "correlation_id" in present:
-        head["correlationId"] = _check_name("correlation_id", present["correlation_id"])
-    middle: dict[str, object] = {
-        "organizationId": _check_organization(_require(present, "organization_id"), system=system),
-        "result": _check_result(present.get("result", "success")),
-        "schemaVersion": 1,
-    }
-    if "ip_address" in present:
-        middle["ipAddress"] = _check_address(present["ip_address"])
-    if "resource" in present:
-        middle["resource"] = _check_struct("resource", Resource, present["resource"])
-    encoded_head = _encode_inside(head)
-    if len(encoded_head) > MAX_LEAF_BYTES:
-        _refuse_long_leaf(head.get("context"), "context")
-    return Draft(
-        encoded_head,
-        _encode_inside(middle),
-        _encode_target(present.get("target_user")),
-        _encode_agent(present.get("user_agent")),
+    if not FIELDS.keys() >= present.keys():
+        raise _unknown_field(present)
+    context = present.get("context")
+    try:
+        head = encode_prepared(
+            _Head(
+                action=_check_action(action),
+                actor=_check_struct("actor", Actor, _require(present, "actor")),
+                context=None if context is None else _check_context(context),
+                correlation_id=_check_optional_name(present, "correlation_id"),
+            )
+        )
+        if len(head) > MAX_LEAF_BYTES:
+            _refuse_long_leaf(context, "context")
+        return Draft(
+            head[1:-1],
+            encode_prepared(_check_middle(present, system=system))[1:-1],
+            _encode_target(present.get("target_user")),
+            _encode_agent(present.get("user_agent")),
+        )
+    except UnicodeEncodeError:
+        raise _name_surrogate(present) from None
+
+
+class _Head(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    action: str
+    actor: Actor
+    context: object = None
+    correlation_id: str | None = None
+
+
+class _Middle(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    organization_id: str
+    result: str
+    schema_version: int
+    ip_address: str | None = None
+    resource: Resource | None = None
+
+
+def _check_middle(present: Mapping[str, object], *, system: bool) -> _Middle:
+    address, resource = present.get("ip_address"), present.get("resource")
+    return _Middle(
+        organization_id=_check_organization(_require(present, "organization_id"), system=system),
+        result=_check_result(present.get("result", "success")),
+        schema_version=SCHEMA_VERSION,
+        ip_address=None if address is None else _check_address(address),
+        resource=None if resource is None else _check_struct("resource", Resource, resource),
     )
-
-
-def _encode_inside(members: dict[str, object]) -> bytes:
-    return canonical(members)[1:-1]
 
 
 def _encode_target(value: object) -> bytes:
     if value is None:
         return b""
-    return _encode_inside({"targetUser": _check_struct("target_user", TargetUser, value)})
+    return b'"targetUser":' + encode_prepared(_check_struct("target_user", TargetUser, value))
 
 
 def _encode_agent(value: object) -> bytes:
@@ -116,7 +134,16 @@ def _encode_agent(value: object) -> bytes:
     if not isinstance(value, str):
         raise _wrong_type("user_agent", value, "a string")
     # Whoever is being recorded chooses this text: too long must not make the action fail.
-    return _encode_inside({"userAgent": value[:MAX_USER_AGENT_CHARACTERS]})
+    return b'"userAgent":' + encode_prepared(value[:MAX_USER_AGENT_CHARACTERS])
+
+
+def _name_surrogate(present: Mapping[str, object]) -> CanonicalError:
+    for name, value in present.items():
+        plain = msgspec.to_builtins(value) if isinstance(value, Struct) else value
+        path = find_surrogate({name: plain})
+        if path is not None:
+            return CanonicalError(path, "holds half of a surrogate pair")
+    return CanonicalError("event", "holds half of a surrogate pair")
 
 
 def _require(present: Mapping[str, object], name: str) -> object:
@@ -126,16 +153,13 @@ def _require(present: Mapping[str, object], name: str) -> object:
     raise EventError(name, "is missing", hint)
 
 
-def _refuse_unknown(present: Mapping[str, object]) -> None:
-    for name in present:
-        if name not in FIELDS:
-            near = get_close_matches(name, FIELDS, n=1)
-            hint = (
-                f"did you mean {near[0]}?"
-                if near
-                else "what is particular to an action goes into context"
-            )
-            raise EventError(name, "is not a field of an event", hint)
+def _unknown_field(present: Mapping[str, object]) -> EventError:
+    name = next(name for name in present if name not in FIELDS)
+    near = get_close_matches(name, FIELDS, n=1)
+    hint = (
+        f"did you mean {near[0]}?" if near else "what is particular to an action goes into context"
+    )
+    return EventError(name, "is not a field of an event", hint)
 
 
 def _check_action(action: object) -> str:
@@ -166,16 +190,16 @@ def _check_name(name: str, value: object) -> str:
     return text
 
 
-def _check_result(value: object) -> object:
+def _check_result(value: object) -> str:
     if value not in _RESULTS:
         raise EventError("result", "is not a known result", f"one of {', '.join(_RESULTS)}")
-    return value
+    return str(value)
 
 
 def _check_context(value: object) -> object:
     if not isinstance(value, Mapping):
         raise _wrong_type("context", value, "a mapping")
-    return cast("Mapping[object, object]", value)
+    return prepare(cast("object", value), "context")
 
 
 def _refuse_long_leaf(value: object, path: str) -> None:
@@ -189,6 +213,10 @@ def _refuse_long_leaf(value: object, path: str) -> None:
     elif len(f"{path}={value}".encode()) > MAX_LEAF_BYTES:
         hint = f"at most {MAX_LEAF_BYTES} bytes with its path: cut it, or split it"
         raise EventError(path[:200], "is a value too long to be indexed", hint)
+
+
+def _check_optional_name(present: Mapping[str, object], name: str) -> str | None:
+    return _check_name(name, present[name]) if name in present else None
 
 
 def _check_address(value: object) -> str:
@@ -212,20 +240,26 @@ def _normalize_address(text: str) -> str:
 _WIRE_NAMES: Final = {"on_behalf_of": "onBehalfOf"}
 
 
-def _check_struct(name: str, shape: type[Struct], value: object) -> dict[str, object]:
-    """Check an actor, target or resource given as mapping or struct; return its wire form."""
-    if isinstance(value, Mapping | shape):
-        members = _to_wire(cast("Mapping[object, object] | Struct", value))
-    else:
+_PLAIN: Final = frozenset({dict})
+_Part = TypeVar("_Part", Actor, TargetUser, Resource)
+
+
+def _check_struct(name: str, shape: type[_Part], value: object) -> _Part:
+    """Check an actor, target or resource given as mapping or struct."""
+    if type(value) in _PLAIN:
+        try:
+            return msgspec.convert(value, shape)
+        except msgspec.ValidationError:
+            pass  # snake_case keys and UUIDs are allowed too; and what is wrong is named below
+    if not isinstance(value, Mapping | shape):
         raise _wrong_type(name, value, f"a mapping or {shape.__name__}")
     try:
-        msgspec.convert(members, shape)
+        return msgspec.convert(_to_wire(cast("Mapping[object, object] | Struct", value)), shape)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         field = name + path.rstrip("`")
         hint = f"one of {', '.join(get_args(ActorType))}" if field == "actor.type" else ""
         raise EventError(field, _uncapitalize(problem), hint) from None
-    return members
 
 
 def _to_wire(value: Mapping[object, object] | Struct) -> dict[str, object]:
