@@ -18,8 +18,8 @@ from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.event_table import event_table, summary
 from indexer import log
-from indexer.client import ask, connect
-from indexer.errors import NoAnswerError, RefusedError
+from indexer.client import connect, request_shape
+from indexer.errors import NoAnswerError
 from indexer.names import read_indices
 from indexer.settings import IndexSettings
 from webapi.errors import InternalError, ParametersError, UnavailableError
@@ -173,16 +173,12 @@ def organizations(client: OpenSearch, index: IndexSettings) -> list[str]:
     """Return the organisations with most events, without the log's own."""
     terms = {"field": "organizationId", "size": MAX_ORGANIZATIONS, "exclude": "_.*"}
     body = {"size": 0, "aggs": {"organizations": {"terms": terms}}}
-    reply = ask(
-        client,
-        "POST",
-        f"/{read_indices(index)}/_search",
-        params=SEARCH_PARAMS,
-        body=msgspec.json.encode(body),
+    path = f"/{read_indices(index)}/_search"
+    answer = request_shape(
+        client, "POST", path, OrganizationsAnswer, params=SEARCH_PARAMS, body=body
     )
-    if reply.status != 200:  # noqa: PLR2004  # OK
-        raise RefusedError("the list of organisations", reply.status, "", reply.text[:200])
-    answer = msgspec.json.decode(reply.text, type=OrganizationsAnswer)
+    if answer is None:
+        return []
     return [bucket.key for bucket in answer.aggregations.organizations.buckets]
 
 

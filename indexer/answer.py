@@ -29,6 +29,9 @@ class Outcome(Enum):
     REFUSED = "refused"
 
 
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What decoding raises for a text that is no answer: another shape, letters that are none (the
+library decodes with `surrogatepass`), brackets nested without end."""
 BULK_FILTER: Final = "errors,items.*.status,items.*.error.type,items.*.error.reason"
 """`filter_path` of a bulk request: about 30 bytes for an item, none is left out, order stays."""
 STORED_FILTER: Final = "docs._id,docs.found,docs._source.hash"
@@ -145,7 +148,7 @@ def read_items(text: str, expected: int) -> list[ItemResult] | None:
     """
     try:
         answer = _decode_answer(text)
-    except (msgspec.MsgspecError, UnicodeError):
+    except UNREADABLE:
         return None
     if len(answer.items) != expected:
         return None
@@ -159,7 +162,7 @@ def read_stored(text: str, ids: Sequence[str]) -> list[str | None] | None:
     """
     try:
         docs = _decode_stored(text).docs
-    except (msgspec.MsgspecError, UnicodeError):
+    except UNREADABLE:
         return None
     if [doc.id for doc in docs] != list(ids):
         return None
@@ -170,6 +173,6 @@ def read_error(text: str) -> ItemError:
     """The type and reason of an error body; what is not OpenSearch's own has no type."""
     try:
         error = _decode_error(text).error
-    except (msgspec.MsgspecError, UnicodeError):
+    except UNREADABLE:
         return ItemError()
     return ItemError(reason=error) if isinstance(error, str) else error

@@ -61,7 +61,7 @@ def retry_after_seconds(header: str | None, *, now: datetime | None = None) -> f
         return float(text[:9])
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         return None

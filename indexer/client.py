@@ -11,7 +11,7 @@ import gzip
 import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,10 +19,11 @@ from opensearchpy import OpenSearch, Urllib3HttpConnection
 from opensearchpy.exceptions import TransportError
 from typing_extensions import override
 
-from indexer.answer import ItemError, read_error
+from indexer.answer import UNREADABLE, ItemError, read_error
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
 from indexer.settings import ConnectionSettings, Secret
 
+T = TypeVar("T")
 Role = Literal["writer", "reader", "lifecycle"]
 
 POOL_CONNECTIONS: Final = 8
@@ -124,15 +125,33 @@ def request(
         RefusedError: another status than 200, 201 and 404, or an answer that is no JSON.
         NoAnswerError: see `ask`.
     """
+    return request_shape(client, method, path, object, params=params, body=body)
+
+
+def request_shape(
+    client: OpenSearch,
+    method: str,
+    path: str,
+    shape: type[T],
+    *,
+    params: Mapping[str, str] | None = None,
+    body: object = None,
+) -> T | None:
+    """Ask as `request` does, for an answer of one shape (a type that msgspec decodes).
+
+    Raises:
+        RefusedError: as `request`, and an answer of another shape: something else answers there.
+        NoAnswerError: see `ask`.
+    """
     encoded = None if body is None else msgspec.json.encode(body)
     reply = ask(client, method, path, params=params, body=encoded)
     if reply.status == HTTPStatus.NOT_FOUND:
         return None
     if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
         try:
-            return msgspec.json.decode(reply.text)
-        except (msgspec.MsgspecError, UnicodeError):
-            error = ItemError("not_an_answer", "the answer is no JSON")
+            return msgspec.json.decode(reply.text, type=shape)
+        except UNREADABLE:
+            error = ItemError("not_an_answer", "the answer is no JSON, or not what was asked for")
     else:
         error = read_error(reply.text)
     raise RefusedError(f"{method} {path}", reply.status, error.type, error.reason)

@@ -9,12 +9,16 @@ import sys
 from typing import Final
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 PROCESSORS: Final[list[Processor]] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.dict_tracebacks,
+    # Without the values of local variables (structlog's default): a key, a token and somebody's
+    # events are among them.
+    ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
 ]
 """What every line has, before it is rendered."""
 

@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 from opensearchpy import OpenSearch
 
-from indexer.client import request
+from indexer.client import request_shape
 from indexer.names import read_indices
 from indexer.settings import IndexSettings
 from indexer.templates import Drift
@@ -45,8 +44,8 @@ def list_partitions(
         drifts: what `templates.compare` found.
     """
     params = {"format": "json", "bytes": "b", "h": COLUMNS, "expand_wildcards": "open,closed"}
-    answer = request(client, "GET", f"/_cat/indices/{read_indices(settings)}", params=params)
-    rows = msgspec.convert(answer or [], list[_Row])
+    path = f"/_cat/indices/{read_indices(settings)}"
+    rows = request_shape(client, "GET", path, list[_Row], params=params) or []
     counts = {drift.name: len(drift.differences) for drift in drifts if drift.kind == "partition"}
     return [
         Partition(

@@ -6,13 +6,13 @@ indices that are made after it, so the live partitions are compared as well.
 """
 
 from importlib.resources import files
-from typing import Final, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from opensearchpy import OpenSearch
 
-from indexer.client import request
+from indexer.client import request, request_shape
 from indexer.names import (
     events_pattern,
     events_template,
@@ -104,9 +104,10 @@ def compare(client: OpenSearch, settings: IndexSettings) -> list[Drift]:
         elif differences := differ(body, installed):
             drifts.append(Drift("template", name, differences))
     params = {"flat_settings": "true", "expand_wildcards": "open,closed"}
-    live = request(client, "GET", f"/{read_indices(settings)}", params=params)
+    path = f"/{read_indices(settings)}"
+    live = request_shape(client, "GET", path, dict[str, Body], params=params) or {}
     wanted = render(settings)
-    for name, index in sorted(cast("dict[str, Body]", live or {}).items()):
+    for name, index in sorted(live.items()):
         late = name.startswith(late_pattern(settings).removesuffix("*"))
         template = wanted[late_template(settings) if late else events_template(settings)]
         differences = differ_live(cast("Body", template["template"]), index)
@@ -174,10 +175,8 @@ def _text(value: object) -> str:
 
 
 def _installed(client: OpenSearch, name: str) -> Body | None:
-    answer = request(client, "GET", f"/_index_template/{name}")
-    if answer is None:
-        return None
-    return msgspec.convert(answer, _Templates).index_templates[0].index_template
+    answer = request_shape(client, "GET", f"/_index_template/{name}", _Templates)
+    return None if answer is None else answer.index_templates[0].index_template
 
 
 class _Template(Struct):
@@ -185,7 +184,7 @@ class _Template(Struct):
 
 
 class _Templates(Struct):
-    index_templates: list[_Template]
+    index_templates: Annotated[list[_Template], Meta(min_length=1)]
 
 
 class _File(Struct):

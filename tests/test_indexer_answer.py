@@ -112,6 +112,15 @@ def test_what_is_no_whole_answer_says_nothing(text: str) -> None:
     assert read_items(text, 1) is None
 
 
+@pytest.mark.parametrize("levels", [1000, 1_000_000])
+def test_an_answer_nested_without_end_says_nothing(levels: int) -> None:
+    """It must not end the process: deeper than the decoder's stack, not a fault of the format."""
+    nested = '{"x":' + "[" * levels
+    assert read_items(nested, 1) is None
+    assert read_stored(nested, ["a"]) is None
+    assert read_error(nested) == ItemError()
+
+
 def test_a_cut_answer_says_nothing_wherever_it_is_cut() -> None:
     whole = WHOLE % '{"type":"t","reason":"r"}'
     assert {read_items(whole[:end], 2) is None for end in range(len(whole))} == {True}

@@ -46,6 +46,21 @@ def test_a_traceback_is_part_of_its_line(capsys: pytest.CaptureFixture[str]) -> 
     assert "broken" in str(msgspec.json.decode(line)["exception"])
 
 
+def test_a_traceback_tells_no_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """A key, a token and somebody's events are local variables somewhere."""
+    log.configure()
+
+    def fail(password: str) -> None:
+        raise ValueError(len(password))
+
+    with pytest.raises(ValueError, match="7") as caught:
+        fail("hunter2")
+    structlog.get_logger("here").error("failed", exc_info=caught.value)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "fail" in line
+    assert "hunter2" not in line
+
+
 def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(level=logging.WARNING)
     structlog.get_logger("here").info("chatter")

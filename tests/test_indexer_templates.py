@@ -7,7 +7,7 @@ import pytest
 from opensearchpy import OpenSearch
 
 from indexer.client import ask
-from indexer.errors import NoAnswerError
+from indexer.errors import NoAnswerError, RefusedError
 from indexer.partitions import list_partitions
 from indexer.settings import IndexSettings
 from indexer.templates import (
@@ -22,7 +22,7 @@ from indexer.templates import (
     show,
 )
 from tests.cluster import Cluster
-from tests.faults import UNREACHABLE, connect_through, in_turn, refused
+from tests.faults import UNREACHABLE, Faults, connect_through, in_turn, refused
 from tests.lines import NOW, batch_of, event_line
 
 
@@ -167,3 +167,31 @@ def test_an_unreachable_cluster_is_an_error_with_the_next_step() -> None:
     ):
         install(client, IndexSettings())
     assert "INDELIBLE_OPENSEARCH_URL" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        pytest.param("<html>", id="a page"),
+        pytest.param("[]", id="another JSON"),
+        pytest.param('{"index_templates":[]}', id="none of ours"),
+        pytest.param('{"x":' + "[" * 10_000, id="nested without end"),
+    ],
+)
+def test_something_else_that_answers_is_an_error_with_the_next_step(garbage: str) -> None:
+    script = Faults(lambda *_: lambda _send, _body: (200, {}, garbage))
+    with connect_through(UNREACHABLE, script, role="lifecycle") as client:
+        with pytest.raises(RefusedError, match="not_an_answer"):
+            compare(client, IndexSettings())
+        with pytest.raises(RefusedError, match="not_an_answer") as raised:
+            install(client, IndexSettings())
+    assert raised.value.hint
+
+
+def test_partitions_that_something_else_lists_are_an_error() -> None:
+    script = Faults(lambda *_: lambda _send, _body: (200, {}, '{"index":1}'))
+    with (
+        connect_through(UNREACHABLE, script, role="lifecycle") as client,
+        pytest.raises(RefusedError, match="not_an_answer"),
+    ):
+        list_partitions(client, IndexSettings(), [])

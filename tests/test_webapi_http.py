@@ -13,6 +13,7 @@ from audit_events import EventError
 from indexer.client import connect
 from indexer.errors import SettingsError
 from indexer.settings import ConnectionSettings, IndexSettings
+from tests.faults import UNREACHABLE, Faults, connect_through
 from tests.webapi_api import SETTINGS, Api, problem, token
 from webapi import create_app
 from webapi.audit_log import PATH
@@ -121,6 +122,14 @@ def test_a_cluster_that_does_not_answer_in_time_is_told_so(silent: OpenSearch) -
     response = Api(silent, INDEX).get()
     problem(response, 503, "storage_timeout")
     assert response.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 404])
+def test_whatever_answers_in_the_stores_place_is_not_ready(status: int) -> None:
+    script = Faults(lambda *_: lambda _send, _body: (status, {}, "<html>"))
+    with connect_through(UNREACHABLE, script) as client:
+        code = "not_ready" if status == 404 else "storage_unavailable"
+        problem(Api(client, INDEX).get(path="/readyz"), 503, code)
 
 
 def test_the_process_lives_without_a_cluster(api: Api) -> None:

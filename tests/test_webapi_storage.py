@@ -63,6 +63,8 @@ def test_what_another_moment_may_mend(answer: Reply, code: str) -> None:
         pytest.param(Reply(200, "<html>", {}), id="not json"),
         pytest.param(Reply(200, "{}", {}), id="another json"),
         pytest.param(Reply(200, reply().text[:-5], {}), id="cut"),
+        pytest.param(Reply(200, '{"x":' + "[" * 100_000, {}), id="nested without end"),
+        pytest.param(Reply(200, '{"x":"\ud800"}', {}), id="half a character"),
         pytest.param(Reply(400, '{"error":"parse"}', {}), id="refused query"),
         pytest.param(Reply(401, "", {}), id="wrong password"),
         pytest.param(Reply(403, "", {}), id="missing permission"),

@@ -169,14 +169,39 @@ def test_limits(text: str, code: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["role changed", '"left the company"', "ro*", "-zebra", "a | b", "josé", "42", "ab*cd"]
+    "text",
+    [
+        "role changed",
+        '"left the company"',
+        "ro*",
+        "-zebra",
+        "a | b",
+        "josé",
+        "42",
+        "ab*cd",
+        r"abc\*",
+        r"a\bc*",
+    ],
 )
 def test_texts(text: str) -> None:
     assert values.read_text(text) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["*", "a*", "foo *", "foo a* bar", "(*) x", "?!", "x" * 513, '"*" x']
+    "text",
+    [
+        "*",
+        "a*",
+        "foo *",
+        "foo a* bar",
+        "(*) x",
+        "?!",
+        "x" * 513,
+        '"*" x',
+        r"\a*",
+        r"foo \a*",
+        r"a\\*",
+    ],
 )
 def test_texts_that_would_match_nearly_everything_are_refused(text: str) -> None:
     with pytest.raises(ParameterError):

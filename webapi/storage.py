@@ -11,6 +11,7 @@ from msgspec import Raw, Struct, field
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout
 
+from indexer.answer import UNREADABLE
 from indexer.client import Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import events_template, read_indices
@@ -21,6 +22,7 @@ from webapi.query import ScopedSearch
 T = TypeVar("T")
 
 OK: Final = 200
+NOT_FOUND: Final = 404
 TOO_MANY_REQUESTS: Final = 429
 SERVER_ERROR: Final = 500
 ERROR_CHARACTERS: Final = 2000
@@ -128,7 +130,10 @@ class Storage:
         if reply.status in {401, 403}:
             return "unknown"
         refuse_unavailable(reply)
-        return "missing"
+        if reply.status == NOT_FOUND:
+            return "missing"
+        # A proxy's page, a redirect: whatever answers there, it is not the store.
+        raise UnavailableError("storage_unavailable", "ask again in a moment")
 
     def _ask(
         self,
@@ -155,7 +160,7 @@ def whole(reply: Reply, organization_id: str) -> Found:
         raise InternalError(f"search refused with {reply.status}: {reply.text[:1000]}")
     try:
         found = msgspec.json.decode(reply.text, type=Found)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise InternalError(f"search answered with something else: {error}") from None
     if found.timed_out:
         raise UnavailableError("storage_timeout", "ask again later, or for a shorter time")

@@ -33,7 +33,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # A `+` that was not written as %2B arrives as a blank; RFC 3339 has a zone where one then stands.
 _LOST_PLUS: Final = re.compile(r"([Tt ]\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)", re.ASCII)
 _SHORT_PREFIX: Final = re.compile(
-    rf"(?:^|[\s\"()|+-])[^\s\"()|+-]{{0,{MIN_PREFIX_CHARACTERS - 1}}}\*"
+    rf"(?:^|[\s\"()|+-]|\\(?!\*))[^\s\"()|+-]{{0,{MIN_PREFIX_CHARACTERS - 1}}}\*"
 )
 
 
