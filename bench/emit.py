@@ -2,9 +2,9 @@
 
 Usage: python bench/emit.py [--quick]
 
-Baseline: structlog with JSONRenderer, orjson and BytesLogger writing the same dictionary to a file, which neither
-checks, stamps, chains nor flushes. Ours is in the kernel when the call returns.
-The two run in turn, many short rounds; each figure is the median of its rounds, the ratio the median of pairs.
+Baseline: structlog with JSONRenderer, orjson and BytesLogger writing the same dictionary to a file,
+which neither checks, stamps, chains nor locks. Ours is in the kernel when the call returns. The two
+run in turn, many short rounds; a figure is the median of its rounds, the ratio the median of pairs.
 """
 
 import argparse
