@@ -155,7 +155,8 @@ class Horizon:
         """Whether every file is settled up to where it ended then, or is gone."""
         for tail, target in list(self._targets.items()):
             # The bytes of a half line at the end stay unsettled for as long as it is half.
-            is_read = tail.position >= target or tail.descriptor < 0
+            # If their writer takes them back, the file ends before it.
+            is_read = tail.position >= min(target, tail.size) or tail.descriptor < 0
             if tail.settled >= target or (is_read and tail.is_settled):
                 del self._targets[tail]
         return not self._targets

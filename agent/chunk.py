@@ -95,12 +95,15 @@ class Part:
         if not envelopes:
             return
         self.since = self.since or envelopes[0].timestamp
-        span = self.spans[-1] if self.spans else None
+        # By source: where many processes write one file, each line has another one than the last.
+        spans = {span.source_id: span for span in self.spans}
         for envelope in envelopes:
             source = envelope.source
-            if span is None or source.seq != span.last + 1 or source.id != span.source_id:
-                span = Span(source.id, source.seq, envelope.hash)
+            source_id, seq = source.id, source.seq
+            span = spans.get(source_id)
+            if span is None or seq != span.last + 1:
+                spans[source_id] = span = Span(source_id, seq, envelope.hash)
                 self.spans.append(span)
             else:
-                span.last = source.seq
+                span.last = seq
                 span.hash = envelope.hash

@@ -140,3 +140,35 @@ def test_an_event_whose_predecessor_was_not_read_is_not_accused(tmp_path: Path) 
     lines = (tmp_path / "x.log").read_bytes().splitlines()
     links = Links(Sources({}, 0.0))
     assert links.holds(decode_envelope(lines[2]), lines[2])
+
+
+def test_processes_that_take_turns_in_one_file_give_one_span_each(tmp_path: Path) -> None:
+    """What is kept of a batch does not grow with how finely they interleave."""
+    logs = [open_log(tmp_path / "x.log", service=f"s{number}") for number in range(3)]
+    for number in range(30):
+        logs[number % 3].info("member.invited", organization_id="o1", actor={"type": "system"})
+    part = Part(tail_at(tmp_path / "y", 0))
+    lines = (tmp_path / "x.log").read_bytes().splitlines()
+    envelopes = [decode_envelope(line) for line in lines]
+    part.note(envelopes[:20])
+    part.note(envelopes[20:])
+    assert [(one.first, one.last) for one in part.spans] == [(0, 9)] * 3
+    assert [one.hash for one in part.spans] == [one.hash for one in envelopes[-3:]]
+    sources = settled(*part.spans)
+    assert sources.take_gaps(1e9) == []
+
+
+def test_the_horizon_is_passed_when_a_half_line_was_taken_back(tmp_path: Path) -> None:
+    """Else a gap would never be told, if nothing is written to that file any more."""
+    tail = tail_at(tmp_path / "a", 10)
+    tail.read()
+    horizon = Horizon([tail], 1.0)
+    tail.parts.append(part := Part(tail))
+    os.truncate(tmp_path / "a", 0)
+    tail.size = 0
+    tail.read()
+    assert tail.position == 0
+    assert not horizon.is_passed()
+    part.settled = True
+    tail.advance()
+    assert horizon.is_passed()
