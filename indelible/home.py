@@ -21,8 +21,9 @@ folders agent, events, example, logs, node and web. Without this file it deletes
 """
 NODE_NAMES: Final = (
     *("authority", "cache", "credentials.json", "initialised", "lock", "nodes", "place"),
-    *("java-*", "server-*"),
+    *("java-*", "server-*", ".server-*", ".credentials.json.*", ".place.*"),
 )
+"""What `node` makes in its home, and what of it a kill leaves half done."""
 SHOWN_NAMES: Final = 5
 PLACE_NAME: Final = re.compile(r"[0-9a-f]{16}")
 """Where a node that runs as another user lies: below root's default home (`node.layout`)."""

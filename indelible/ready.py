@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Struct
 
 AUDIT_LOG_PATH: Final = "/api/organization/rbac/members/audit-log"
+SAMPLE_EVENTS: Final = 5
+SAMPLE_ACTION: Final = "member.role_changed"
 
 
 class Ready(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -52,8 +54,8 @@ def sample_curls(web_url: str, token: str) -> tuple[str, ...]:
     """Return the two questions to begin with."""
     url = audit_log_url(web_url)
     return (
-        curl(f"{url}?limit=5", token),
-        curl(f"{url}?action=member.role_changed&limit=5", token),
+        curl(f"{url}?limit={SAMPLE_EVENTS}", token),
+        curl(f"{url}?action={SAMPLE_ACTION}&limit={SAMPLE_EVENTS}", token),
     )
 
 

@@ -32,6 +32,8 @@ from indelible.plan import HOST, STOP_ORDER, Options, environ_of, programs
 from indelible.probe import ask
 from indelible.processes import Identity, started
 from indelible.ready import (
+    SAMPLE_ACTION,
+    SAMPLE_EVENTS,
     Ready,
     Sample,
     as_json,
@@ -150,7 +152,7 @@ class Run:
             self.children.start(self.programs["traffic"])
 
     def await_ready(self) -> None:
-        """Wait until the API answers, and with the example, until there is an event to find.
+        """Wait until the API answers, and with the example, until there are events to find.
 
         The reader counts, not the API: what is asked there is recorded as somebody's reading.
         """
@@ -160,17 +162,25 @@ class Run:
                 self.await_(lambda: self.has_events(client), "agent")
 
     def has_events(self, client: "OpenSearch") -> bool:
-        """Tell whether an event of the example can be found."""
+        """Tell whether the questions that get printed have answers."""
+        organization = {"term": {"organizationId": ORGANIZATIONS[0].id}}
+        changes = {"term": {"action": SAMPLE_ACTION}}
+        return (
+            self.count(client, [organization]) >= SAMPLE_EVENTS
+            and self.count(client, [organization, changes]) > 0
+        )
+
+    def count(self, client: "OpenSearch", terms: list[dict[str, dict[str, str]]]) -> int:
+        """Count the events that can be found."""
         path = f"/{read_indices(self.configuration.index)}/_count"
-        query = {"query": {"term": {"organizationId": ORGANIZATIONS[0].id}}}
         try:
-            answer = request(client, "POST", path, body=query)
+            answer = request(client, "POST", path, body={"query": {"bool": {"filter": terms}}})
         except RefusedError as error:
             if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 raise
             # A partition that was made just now has no copy that answers yet.
-            return False
-        return answer is not None and msgspec.convert(answer, Count).count > 0
+            return 0
+        return 0 if answer is None else msgspec.convert(answer, Count).count
 
     def await_(self, condition: Callable[[], bool], name: str) -> None:
         """Wait for a condition that depends on the child `name`.

@@ -71,6 +71,7 @@ def test_up_leaves_a_source_checkout_as_it_is(options: list[str], tmp_path: Path
         pytest.param({}, id="empty"),
         pytest.param({"node/lock": "", "node/authority/ca.pem": ""}, id="indelible node start"),
         pytest.param({"node/server-0a1b/lib/x.jar": ""}, id="node start, interrupted"),
+        pytest.param({"node/.server-x1/server-0a1b/lib/x.jar": ""}, id="node start, killed"),
         pytest.param({"agent/agent.lock": "1", "agent/status.json": ""}, id="indelible agent"),
         pytest.param({"events/shop.log": "", "events/shop.log.1": ""}, id="an application"),
         pytest.param({"0123456789abcdef/nodes/node-1/node.json": ""}, id="root's default home"),

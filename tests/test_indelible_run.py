@@ -59,17 +59,33 @@ def run(tmp_path: Path) -> Iterator[Run]:
     server.server_close()
 
 
-def has_events(run: Run, *answers: tuple[int, bytes]) -> list[bool]:
+def count(found: int) -> tuple[int, bytes]:
+    return 200, f'{{"count":{found}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param([count(5), count(1)], True, id="both printed questions have answers"),
+        pytest.param([count(4)], False, id="too few events"),
+        pytest.param([count(5), count(0)], False, id="no change of a role yet"),
+        pytest.param([(503, NO_SHARD)], False, id="a partition that was just made"),
+        pytest.param([(404, b"{}")], False, id="no partition yet"),
+    ],
+)
+def test_up_is_ready_when_what_it_prints_has_answers(
+    answers: list[tuple[int, bytes]], run: Run, *, expected: bool
+) -> None:
     Answers.laid_out[:] = answers
     with connect(run.configuration.connection, role="reader") as client:
-        return [run.has_events(client) for _ in answers]
-
-
-def test_a_partition_that_was_just_made_is_asked_again(run: Run) -> None:
-    counts = ((503, NO_SHARD), (200, b'{"count":0}'), (200, b'{"count":3}'))
-    assert has_events(run, *counts) == [False, False, True]
+        assert run.has_events(client) == expected
+    assert Answers.laid_out == []
 
 
 def test_a_refusal_that_waiting_does_not_mend_is_an_error(run: Run) -> None:
-    with pytest.raises(RefusedError, match="no permissions"):
-        has_events(run, (403, DENIED))
+    Answers.laid_out[:] = [(403, DENIED)]
+    with (
+        connect(run.configuration.connection, role="reader") as client,
+        pytest.raises(RefusedError, match="no permissions"),
+    ):
+        run.has_events(client)

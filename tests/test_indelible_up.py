@@ -14,6 +14,7 @@ import pytest
 
 import node
 from audit_events.chain import verify_chain
+from indelible.home import MARKER, find_foreign
 from indelible.run_record import read_record
 from tests.node_home import own_home
 from tests.up_home import Place, Running, Terminal, ask, start, wait_for
@@ -65,6 +66,8 @@ def test_what_up_prints_works_and_ctrl_c_leaves_nothing(place: Place) -> None:
     assert not verify_chain(lines)
     left = json.loads((place.home / "agent" / "status.json").read_bytes())
     assert (left["state"], left["lagBytes"]) == ("stopped", 0)
+    # What node, agent and applications leave is known as ours without the marker.
+    assert find_foreign(place.home) == [MARKER, "example", "logs", "run", "web"]
 
 
 def secrets_in_arguments(place: Place, token: str) -> list[str]:
@@ -88,6 +91,7 @@ def check_search(place: Place, ready: dict[str, Any]) -> None:
 
 def check_status(place: Place, ready: dict[str, Any]) -> None:
     done = place.run("status", "--json")
+    assert done.stdout, done.stderr
     status = json.loads(done.stdout)
     parts = {part["name"]: part for part in status["parts"]}
     assert done.returncode == 0, done.stdout
