@@ -41,7 +41,8 @@ class FollowedFiles(RuleBasedStateMachine):
         self.torn: set[int] = set()
         self.halves: dict[int, tuple[int, bytes, int]] = {}
         """By inode: which event, its missing rest, and where it begins."""
-        self.recut: set[int] = set()
+        self.seen: set[int] = set()
+        """Inodes whose present content the agent has looked at."""
         self.over_long = 0
         self.fragile = False
         self.may_repeat = False
@@ -122,7 +123,7 @@ class FollowedFiles(RuleBasedStateMachine):
             number, _, start = half
             os.truncate(path, start)
             self.torn.add(number)
-            self.recut.add(path.stat().st_ino)
+            self.seen.discard(path.stat().st_ino)
             self.write(name, 0, count)
 
     @rule(name=NAMES, length=st.sampled_from([4097, 5000, 20_000]))
@@ -144,12 +145,8 @@ class FollowedFiles(RuleBasedStateMachine):
         path = self.directory / name
         if not path.exists():
             return
-        inode = path.stat().st_ino
-        if not inside and (
-            inode not in {key[1] for key in self.agent.follower.tails} or inode in self.recut
-        ):
-            # A file that comes and goes between two looks was never there; its `seq` would tell.
-            # And one that began with a half line which was taken back is not known beside its name.
+        if not inside and path.stat().st_ino not in self.seen:
+            # Content that comes and goes between two looks was never there; its `seq` would tell.
             self.agent.drain()
         self.rotations += 1
         infix = "log" if inside else "old"
@@ -191,6 +188,8 @@ class FollowedFiles(RuleBasedStateMachine):
             self.write(name, 0, 3)
 
     def cut_half(self, path: Path) -> None:
+        """Before its content goes."""
+        self.seen.discard(path.stat().st_ino)
         if half := self.halves.pop(path.stat().st_ino, None):
             self.torn.add(half[0])
 
@@ -199,6 +198,7 @@ class FollowedFiles(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         self.agent.look()
+        self.seen |= {path.stat().st_ino for path in self.directory.glob("*.log")}
 
     @rule(which=st.integers(0, 5))
     def settle_one(self, which: int) -> None:
