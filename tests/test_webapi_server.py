@@ -1,7 +1,9 @@
 """The API behind real gunicorn."""
 
 import http.client
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -12,6 +14,7 @@ from tests.cluster import Cluster
 from tests.conftest import free_ports
 from tests.webapi_api import SETTINGS, store, token, write_events
 from tests.webapi_process import ask, environment, log_lines, serving
+from webapi import server
 from webapi.audit_log import PATH
 from webapi.server import gunicorn_options
 
@@ -79,6 +82,34 @@ def refuse_smuggling(port: int) -> None:
         connection.close()
         assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 414")), answer[:200]
         assert b"Traceback" not in answer
+    believe_no_path_of_a_proxy(port)
+
+
+def believe_no_path_of_a_proxy(port: int) -> None:
+    """A header that gunicorn takes from 127.0.0.1 must not lead past what a proxy checked."""
+    for name, path in (("PATH_INFO", "/nothing"), ("SCRIPT_NAME", "/x/healthz")):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers={name: "/healthz" if path == "/nothing" else "/x"})
+        assert connection.getresponse().status == 404, name
+        connection.close()
+
+
+def test_a_client_that_falls_silent_holds_no_thread_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "CLIENT_SILENCE_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        arbiter = SimpleNamespace(LISTENERS=[SimpleNamespace(sock=listener)])
+        gunicorn_options(SETTINGS)["when_ready"](arbiter)
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            with accepted:
+                # As gunicorn has it: without a limit of Python's own.
+                accepted.settimeout(None)
+                with pytest.raises(BlockingIOError):
+                    accepted.recv(1)
+                with pytest.raises(BlockingIOError):
+                    accepted.sendall(b"x" * (64 << 20))
 
 
 def test_an_address_of_version_six_is_bound_in_brackets() -> None:

@@ -1,6 +1,8 @@
 """Serving by gunicorn, in this process and its workers."""
 
 import importlib
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,12 +14,13 @@ from webapi.settings import WebSettings
 KEEP_ALIVE_SECONDS: Final = 15
 WORKER_SILENCE_SECONDS: Final = 60
 """A worker whose loop does not answer for so long is replaced; a slow query does not count."""
+CLIENT_SILENCE_SECONDS: Final = 10
 MAX_REQUEST_LINE_BYTES: Final = 8190
 MAX_HEADERS: Final = 64
 MAX_HEADER_BYTES: Final = 8190
 
 
-def gunicorn_options(settings: WebSettings) -> dict[str, object]:
+def gunicorn_options(settings: WebSettings) -> dict[str, Any]:
     """Return gunicorn's settings by their names.
 
     Threads, since a request waits for OpenSearch most of its time; no preloading, since each worker
@@ -38,9 +41,27 @@ def gunicorn_options(settings: WebSettings) -> dict[str, object]:
         "limit_request_field_size": MAX_HEADER_BYTES,
         "control_socket_disable": True,
         "logconfig_dict": log.GUNICORN,
+        # None of its headers (SCRIPT_NAME, PATH_INFO, schemes) is believed, of nobody: a proxy on
+        # this host that passes on whatever it gets would let a client choose the path behind it.
+        "forwarded_allow_ips": "",
+        "forwarder_headers": "",
+        "secure_scheme_headers": {},
+        "when_ready": _bound_silence,
         "post_fork": _name_server,
         "proc_name": "indelible-web",
     }
+
+
+def _bound_silence(arbiter: Any) -> None:  # noqa: ANN401  # gunicorn has no types
+    """Let no client hold a thread by sending, or taking, nothing.
+
+    Connections inherit it from the listening socket (socket(7)); gunicorn itself waits forever for
+    the rest of a request that has begun.
+    """
+    limit = struct.pack("@ll", CLIENT_SILENCE_SECONDS, 0)
+    for listener in arbiter.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
 def _name_server(_arbiter: object, _worker: object) -> None:
