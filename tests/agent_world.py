@@ -126,3 +126,17 @@ def bench(directory: Path, *patterns: str, read_bytes: int = 1 << 20, **changes:
         rotated_grace_seconds=changes.get("rotated_grace_seconds", 120.0),
     )
     return Bench(settings, read_bytes)
+
+
+def write(path: Path, *numbers: int, pad: int = 0) -> None:
+    with path.open("ab") as file:
+        for number in numbers:
+            file.write(event_line(number, pad=pad) + b"\n")
+
+
+def ids(*numbers: int) -> set[str]:
+    return {event_id(number) for number in numbers}
+
+
+def read_twice(agent: Bench) -> list[str]:
+    return [one for one, count in agent.read_ids.items() if count > 1]

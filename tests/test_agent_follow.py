@@ -10,24 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import checkpoint
-from agent.discover import base_directory, is_compressed, may_match, scan
-from agent.follow import TICK_SECONDS
-from tests.agent_world import Bench, bench, event_id, event_line
-
-
-def write(path: Path, *numbers: int, pad: int = 0) -> None:
-    with path.open("ab") as file:
-        for number in numbers:
-            file.write(event_line(number, pad=pad) + b"\n")
-
-
-def ids(*numbers: int) -> set[str]:
-    return {event_id(number) for number in numbers}
-
-
-def read_twice(agent: Bench) -> list[str]:
-    return [one for one, count in agent.read_ids.items() if count > 1]
+from tests.agent_world import bench, event_id, event_line, ids, read_twice, write
 
 
 def test_renamed_inside_the_glob_it_is_read_on_and_nothing_again(tmp_path: Path) -> None:
@@ -82,86 +65,6 @@ def test_renamed_while_stopped_its_tail_is_found_beside_its_old_name(tmp_path: P
     assert [gap.first for gap in agent.sources.take_gaps(1e9)] == [7], "and it is told"
 
 
-@pytest.mark.parametrize("pad", [0, 2000], ids=["short lines", "with the same first kilobytes"])
-def test_copied_and_truncated_the_copy_is_recognised(tmp_path: Path, pad: int) -> None:
-    """Scenario 11, while it runs and while it is stopped."""
-    agent = bench(tmp_path, "*.log*")
-    write(tmp_path / "a.log", *range(5), pad=pad)
-    agent.drain()
-    for generation in range(1, 5):
-        if generation == 3:
-            agent.follower.close()
-        shutil.copyfile(tmp_path / "a.log", tmp_path / f"a.log.{generation}")
-        os.truncate(tmp_path / "a.log", 0)
-        write(tmp_path / "a.log", *range(generation * 5, generation * 5 + 5), pad=pad)
-        if generation == 3:
-            agent.crash()
-        agent.drain()
-    assert agent.settled_ids == ids(*range(25))
-    assert read_twice(agent) == []
-    assert agent.sources.take_gaps(1e9) == []
-
-
-def test_what_was_written_before_copy_and_truncate_is_read_from_the_copy(tmp_path: Path) -> None:
-    agent = bench(tmp_path, "*.log*")
-    write(tmp_path / "a.log", *range(5))
-    agent.drain()
-    write(tmp_path / "a.log", 5, 6)
-    shutil.copyfile(tmp_path / "a.log", tmp_path / "a.log.1")
-    os.truncate(tmp_path / "a.log", 0)
-    write(tmp_path / "a.log", 7)
-    agent.drain()
-    assert agent.settled_ids == ids(*range(8))
-    assert read_twice(agent) == []
-
-
-def test_a_copy_that_is_still_being_made_is_left_alone_for_a_while(tmp_path: Path) -> None:
-    agent = bench(tmp_path, "*.log*")
-    write(tmp_path / "a.log", *range(20))
-    agent.drain()
-    whole = (tmp_path / "a.log").read_bytes()
-    (tmp_path / "a.log.1").write_bytes(whole[: len(whole) // 2])
-    agent.look()
-    assert agent.follower.is_copy_awaited
-    (tmp_path / "a.log.1").write_bytes(whole)
-    agent.look()
-    assert not agent.follower.is_copy_awaited
-    assert read_twice(agent) == []
-
-
-def test_what_truncation_took_before_it_was_read_is_a_gap_and_no_silence(tmp_path: Path) -> None:
-    """Scenario 12."""
-    agent = bench(tmp_path)
-    write(tmp_path / "a.log", 0, 1)
-    agent.drain()
-    write(tmp_path / "a.log", 2, 3)
-    os.truncate(tmp_path / "a.log", 0)
-    write(tmp_path / "a.log", 4)
-    agent.drain()
-    assert agent.settled_ids == ids(0, 1, 4)
-    assert [(gap.first, gap.last) for gap in agent.sources.take_gaps(1e9)] == [(2, 3)]
-    assert agent.follower.truncations == 1
-
-
-@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
-@pytest.mark.parametrize("pad", [0, 5000], ids=["other head", "same first 4 KB"])
-def test_truncated_and_grown_past_the_old_offset(
-    tmp_path: Path, pad: int, *, stopped: bool
-) -> None:
-    """Scenario 13."""
-    agent = bench(tmp_path)
-    write(tmp_path / "a.log", 0, pad=pad)
-    write(tmp_path / "a.log", 1, 2)
-    agent.drain()
-    os.truncate(tmp_path / "a.log", 0)
-    write(tmp_path / "a.log", 3, pad=pad)
-    write(tmp_path / "a.log", *range(4, 12))
-    if stopped:
-        agent.crash()
-    agent.drain()
-    assert agent.settled_ids == ids(*range(12))
-
-
 def test_deleted_and_recreated_the_deleted_tail_is_read_too(tmp_path: Path) -> None:
     """Scenario 14."""
     agent = bench(tmp_path)
@@ -190,73 +93,6 @@ def test_an_inode_reused_while_stopped_is_another_file(tmp_path: Path) -> None:
     assert agent.settled_ids == ids(*range(30))
 
 
-def test_half_a_line_is_never_torn(tmp_path: Path) -> None:
-    """Scenario 17: completed after any time; a restart in between changes nothing."""
-    agent = bench(tmp_path, rotated_grace_seconds=10)
-    whole = event_line(0).replace(b'"pad":""', '"pad":"é"'.encode()) + b"\n"
-    middle = whole.index("é".encode()) + 1
-    path = tmp_path / "a.log"
-    path.write_bytes(whole[:middle])
-    agent.look(later=1000)
-    agent.look(later=1000)
-    agent.drain()
-    agent.crash()
-    agent.look(later=1000)
-    assert not agent.read_ids
-    with path.open("ab") as file:
-        file.write(whole[middle:])
-    agent.drain()
-    assert agent.settled_ids == ids(0)
-    assert agent.refusals == []
-
-
-def test_a_half_line_that_its_writer_takes_back_is_in_no_dead_letter(tmp_path: Path) -> None:
-    """And nothing before it is read again."""
-    agent = bench(tmp_path)
-    path = tmp_path / "a.log"
-    write(path, 0)
-    size = path.stat().st_size
-    for number in range(1, 4):
-        with path.open("ab") as file:
-            file.write(event_line(90 + number)[:120])
-        agent.drain()
-        os.truncate(path, size)
-        agent.look()
-        write(path, number)
-        size = path.stat().st_size
-        agent.drain()
-    assert agent.settled_ids == ids(*range(4))
-    assert agent.refusals == []
-    assert read_twice(agent) == []
-    assert agent.follower.truncations == 0
-
-
-def test_more_than_one_read_behind_a_half_line_that_was_taken_back(tmp_path: Path) -> None:
-    """One look is enough for all of it, however far a read reaches."""
-    agent = bench(tmp_path, read_bytes=1500)
-    path = tmp_path / "a.log"
-    path.write_bytes(event_line(90)[:200])
-    agent.drain()
-    os.truncate(path, 0)
-    write(path, *range(40))
-    agent.drain()
-    assert agent.settled_ids == ids(*range(40))
-
-
-def test_two_changes_in_one_tick_of_the_clock_of_its_file_are_both_seen(tmp_path: Path) -> None:
-    """Same size, same time of change: a look that early is followed by another read."""
-    agent = bench(tmp_path)
-    path = tmp_path / "a.log"
-    write(path, 0)
-    agent.drain()
-    status = path.stat()
-    path.write_bytes(event_line(1) + b"\n")
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    time.sleep(TICK_SECONDS)
-    agent.drain()
-    assert agent.settled_ids == ids(0, 1)
-
-
 def test_a_quiet_file_is_not_read_at_each_look(tmp_path: Path) -> None:
     agent = bench(tmp_path)
     path = tmp_path / "a.log"
@@ -265,77 +101,6 @@ def test_a_quiet_file_is_not_read_at_each_look(tmp_path: Path) -> None:
     agent.drain()
     agent.follower.rescan(agent.now)
     assert not agent.follower.has_more
-
-
-@pytest.mark.parametrize("settled", [False, True])
-def test_a_copy_is_remembered_as_itself_and_not_as_its_original(
-    tmp_path: Path, *, settled: bool
-) -> None:
-    agent = bench(tmp_path, "*.log*")
-    write(tmp_path / "a.log", *range(8))
-    agent.drain()
-    shutil.copyfile(tmp_path / "a.log", tmp_path / "a.log.1")
-    write(tmp_path / "a.log", 8)
-    agent.look()
-    if settled:
-        agent.settle_all()
-    agent.save()
-    places = checkpoint.load(tmp_path / "state").files
-    assert {place.path: place.inode for place in places} == {
-        str(path): path.stat().st_ino for path in (tmp_path / "a.log", tmp_path / "a.log.1")
-    }
-
-
-def test_truncated_and_rewritten_with_the_bytes_that_stood_before_its_offset(
-    tmp_path: Path,
-) -> None:
-    """The bytes before the offset agree, how the file begins does not."""
-    agent = bench(tmp_path)
-    path = tmp_path / "a.log"
-    write(path, 0, 1, pad=2000)
-    agent.drain()
-    content = path.read_bytes()
-    first = event_line(2) + b"\n"
-    path.write_bytes(first + content[len(first) :])
-    write(path, 3)
-    agent.drain()
-    assert {event_id(2), event_id(3)} <= agent.settled_ids
-    assert agent.follower.truncations == 1
-
-
-def test_the_half_line_of_a_rotated_file_goes_to_the_dead_letter_once(tmp_path: Path) -> None:
-    agent = bench(tmp_path, "*.log*", rotated_grace_seconds=10)
-    path = tmp_path / "a.log"
-    path.write_bytes(event_line(0) + b"\n" + event_line(1)[:50])
-    agent.look()
-    path.rename(tmp_path / "a.log.1")
-    write(path, 2)
-    for _ in range(3):
-        agent.look(later=20)
-        agent.settle_all()
-    agent.save()
-    agent.crash()
-    for _ in range(3):
-        agent.look(later=20)
-        agent.settle_all()
-    assert agent.settled_ids == ids(0, 2)
-    assert [(one.offset, one.line) for one in agent.refusals] == [
-        (len(event_line(0)) + 1, event_line(1)[:50])
-    ]
-
-
-def test_the_last_line_of_a_rotated_file_needs_no_newline(tmp_path: Path) -> None:
-    agent = bench(tmp_path, rotated_grace_seconds=10)
-    path = tmp_path / "a.log"
-    path.write_bytes(event_line(0) + b"\n" + event_line(1))
-    agent.look()
-    path.unlink()
-    agent.look(later=20)
-    agent.look(later=20)
-    agent.settle_all()
-    agent.look(later=20)
-    assert agent.settled_ids == ids(0, 1)
-    assert agent.follower.tails == {}
 
 
 def test_thousands_of_files_with_the_same_first_line_are_all_read_at_once(tmp_path: Path) -> None:
@@ -482,35 +247,26 @@ def test_a_fresh_line_waits_for_one_read_of_a_backlog_and_not_for_all(tmp_path: 
     assert set(order[2:10]) == {f"{name}.log" for name in "abcdefgh"}, "each in turn"
 
 
-def test_globs(tmp_path: Path) -> None:
-    for name in ("a.log", "x/b.log", "x/y/c.log", "x/y/d.txt", "state/e.log"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    found = scan([f"{tmp_path}/**/*.log", f"{tmp_path}/a.*"], f"{tmp_path}/state")
-    assert sorted(Path(path).name for path in found) == ["a.log", "b.log", "c.log"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        ("/var/log/app/*.log", ("/var/log/app", False)),
-        ("/var/log/app/x.log", ("/var/log/app", False)),
-        ("/srv/*/log/*.log", ("/srv", True)),
-        ("/srv/**/*.log", ("/srv", True)),
-        ("/*.log", ("/", False)),
-        ("/*/x.log", ("/", True)),
-    ],
-)
-def test_the_directory_to_watch(pattern: str, expected: tuple[str, bool]) -> None:
-    assert base_directory(pattern) == expected
-
-
-def test_names_that_may_match() -> None:
-    assert may_match("/x/y/a.log", ["/x/**/*.log"])
-    assert not may_match("/x/y/a.txt", ["/x/**/*.log"])
-    assert may_match("/x/y/anything", ["/x/**"])
-
-
-def test_archives_are_known_by_their_first_bytes() -> None:
-    assert is_compressed(gzip.compress(b"x"))
-    assert not is_compressed(event_line(0))
+@pytest.mark.parametrize("days", [400, -400])
+def test_a_clock_that_jumps_makes_nothing_lost_or_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """Scenario 25: while it runs, and while it is stopped."""
+    agent = bench(tmp_path, "*.log*")
+    write(tmp_path / "a.log", *range(10))
+    agent.drain()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)
+    write(tmp_path / "a.log", 10)
+    (tmp_path / "a.log").rename(tmp_path / "a.log.1")
+    write(tmp_path / "a.log", 11)
+    agent.drain()
+    agent.crash()
+    write(tmp_path / "a.log", 12)
+    agent.drain()
+    monkeypatch.setattr(time, "time", real)
+    agent.crash()
+    write(tmp_path / "a.log.1", 13)
+    agent.drain()
+    assert agent.settled_ids == ids(*range(14))
+    assert read_twice(agent) == []

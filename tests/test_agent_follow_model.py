@@ -219,6 +219,7 @@ class FollowedFiles(RuleBasedStateMachine):
             self.agent.drain()
             self.fragile = False
         self.agent.crash()
+        self.seen.clear()
         self.may_repeat = True
 
     @invariant()
