@@ -38,6 +38,10 @@ define timed
 	else code=$$?; echo "== $(1): FAILED after $$((SECONDS - begun)) s"; (exit $$code); fi; }
 endef
 
+define none_failed
+test -z "$(1)" || { echo "error: failed:$(1)" >&2; exit 1; }
+endef
+
 .PHONY: help up test test-fast lint bench build clean
 
 help: ## What there is to make
@@ -46,12 +50,15 @@ help: ## What there is to make
 up: $(VENV)/.up ## Run all of it in this terminal; ARGS="--no-example" and the like
 	@exec $(BIN)/indelible up $(ARGS)
 
+# All of them, whatever fails: who mends wants to know everything.
 lint: $(VENV)/.dev ## Lint, format, types, imports
-	@$(call timed,ruff check,$(BIN)/ruff check .)
-	@$(call timed,ruff format,$(BIN)/ruff format --check .)
-	@$(call timed,mypy,$(BIN)/mypy)
-	@$(call timed,pyright,$(BIN)/pyright --pythonpath $(BIN)/python)
-	@$(call timed,lint-imports,$(BIN)/lint-imports)
+	@failed=; \
+	$(call timed,ruff check,$(BIN)/ruff check .) || failed="$$failed ruff-check"; \
+	$(call timed,ruff format,$(BIN)/ruff format --check .) || failed="$$failed ruff-format"; \
+	$(call timed,mypy,$(BIN)/mypy) || failed="$$failed mypy"; \
+	$(call timed,pyright,$(BIN)/pyright --pythonpath $(BIN)/python) || failed="$$failed pyright"; \
+	$(call timed,lint-imports,$(BIN)/lint-imports) || failed="$$failed lint-imports"; \
+	$(call none_failed,$$failed)
 
 test-fast: $(VENV)/.dev ## The tests that need no OpenSearch
 	@$(call timed,fast tests,$(BIN)/pytest -q -m 'not slow and not opensearch')
@@ -60,11 +67,10 @@ test: lint ## Everything: lint, all tests, and the wheels in an empty environmen
 	@$(call timed,tests,$(BIN)/pytest -q --ignore=tests/test_distributions.py)
 	@$(call timed,wheels,$(BIN)/pytest -q tests/test_distributions.py)
 
-# -P: a script called as what it measures must not shadow that package.
 bench: $(VENV)/.dev ## Every measurement of bench/, the quick way; BENCH_ARGS= for the long one
 	@failed=; for script in $$(grep -l '__main__' bench/*.py); do \
-		$(call timed,$$script,$(BIN)/python -P $$script $(BENCH_ARGS)) || failed="$$failed $$script"; \
-	done; test -z "$$failed" || { echo "error: failed:$$failed" >&2; exit 1; }
+		$(call timed,$$script,$(BIN)/python $$script $(BENCH_ARGS)) || failed="$$failed $$script"; \
+	done; $(call none_failed,$$failed)
 
 build: $(VENV)/.dev ## Both wheels, into dist/
 	@rm -rf dist
