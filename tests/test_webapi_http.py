@@ -60,6 +60,8 @@ def api(nowhere: OpenSearch) -> Api:
         ("GET", "/", 404, "route_not_found"),
         ("GET", f"{PATH}/", 404, "route_not_found"),
         ("GET", f"/{PATH}", 404, "route_not_found"),
+        ("GET", PATH.replace("/rbac", "//rbac"), 404, "route_not_found"),
+        ("GET", f"{PATH}//actions", 404, "route_not_found"),
         ("GET", f"{PATH}/a/b", 404, "route_not_found"),
         ("GET", "/static/x", 404, "route_not_found"),
         ("POST", PATH, 405, "method_not_allowed"),
