@@ -18,7 +18,8 @@ from typing import Final
 from agent.chunk import Chunk, OverLong, Part, Piece, Run
 from agent.identity import ANCHOR_BYTES, HEAD_BYTES, NOTHING, Place, fingerprint
 
-READ_BYTES: Final = 1 << 20
+READ_BYTES: Final = 1 << 18
+"""Measured: 64 to 512 KiB cost the same a line, 1 MiB a quarter more."""
 
 Lines = list[bytes]
 
