@@ -314,7 +314,7 @@ def main() -> None:
     if arguments.child:
         _run_child(arguments.child)
         return
-    rounds, events = (3, 50_000) if arguments.quick else (9, 300_000)
+    rounds, events = (2, 50_000) if arguments.quick else (9, 300_000)
     with tempfile.TemporaryDirectory() as name, _null_sink() as port:
         directory = Path(name)
         line_bytes = _write_events(directory / "audit.log", events) / events
