@@ -52,7 +52,7 @@ from indexer.templates import install
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 120.0
 POLL_SECONDS: Final = 0.2
 TOKEN_HOURS: Final = 8
 NODE_LOG_LINES: Final = 20
