@@ -10,7 +10,6 @@ import msgspec
 from agent.settings import AgentSettings
 from agent.start import Outcome, run
 from indelible.configuration import load
-from indexer import log
 from indexer.client import connect
 
 
@@ -35,7 +34,6 @@ def command(
     What is in flight then is settled within `shutdown_seconds`; the rest is shipped by the next
     start. Its own log is JSON lines on stderr.
     """
-    log.configure()
     configuration = load()
     settings = override(
         configuration.agent, paths=paths, state_directory=state_directory, check_chain=check_chain

@@ -105,6 +105,10 @@ def _command_of(module: ModuleType) -> click.Command:
 @click.version_option(version("indelible"), prog_name="indelible", message="%(prog)s %(version)s")
 def command() -> None:
     """Indelible: an audit log that an organisation can trust."""
+    # Before anything reads settings: what is logged must not mix with what a command prints.
+    from indexer import log  # noqa: PLC0415  # `--help` needs none of it
+
+    log.configure()
 
 
 def main() -> None:

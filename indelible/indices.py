@@ -7,7 +7,6 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from indelible.configuration import load
-from indexer import log
 from indexer.client import connect
 from indexer.partitions import Partition, list_partitions
 from indexer.templates import Change, Drift, compare, install, show
@@ -16,7 +15,6 @@ from indexer.templates import Change, Drift, compare, install, show
 @click.group("indices")
 def command() -> None:
     """Install the index templates, and compare them with the cluster."""
-    log.configure()
 
 
 @command.command("apply")

@@ -17,7 +17,6 @@ from rich.console import Console
 from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.event_table import event_table, summary
-from indexer import log
 from indexer.client import connect, request_shape
 from indexer.errors import NoAnswerError
 from indexer.names import read_indices
@@ -92,7 +91,6 @@ def command(
     as_json: bool,
 ) -> None:
     """Find events by TEXT (words, "phrases", prefix*, -without), newest first."""
-    log.configure()
     single = {
         "q": text, "since": since, "until": until, "around": around, "window": window,
         "limit": limit,

@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from indelible.configuration import load
 from indelible.errors import CommandError
-from indexer import log
 from webapi.errors import ParameterError
 from webapi.settings import WebSettings, algorithms
 from webapi.values import read_duration
@@ -46,7 +45,6 @@ def command(
     *, organization: str, role: str, plan: str, email: str | None, expires: timedelta
 ) -> None:
     """Print a bearer token for the API."""
-    log.configure()
     claims: dict[str, object] = {
         "organizationId": organization,
         "role": role,

@@ -4,7 +4,6 @@ import click
 
 from indelible.configuration import load
 from indelible.ports import check_free
-from indexer import log
 from webapi.log import announce
 from webapi.server import serve
 from webapi.wsgi import assemble
@@ -16,7 +15,6 @@ def command() -> None:
 
     Where it listens and whom it answers are settings of the group `web`.
     """
-    log.configure()
     configuration = load()
     # Once before anything is forked: what is wrong is told here, in one line, and not by workers.
     assemble(configuration.web, configuration.connection, configuration.index)
