@@ -8,6 +8,7 @@ from rich.table import Table
 import node
 from indelible.configuration import load
 from indelible.display import Display
+from indelible.home import claim
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 
@@ -24,7 +25,9 @@ def start(*, as_json: bool) -> None:
 
     What is missing is downloaded first (about 110 MB, once) and verified.
     """
-    config = load().node
+    configuration = load()
+    claim(configuration.home)
+    config = configuration.node
     display = Display()
     try:
         running = node.start(config, display.show_node)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,6 @@ _MARCH_15_NS = 1_773_567_000_123_456_789
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "audit.jsonl"
-
-
-@pytest.fixture(autouse=True)
-def _no_request_bound() -> Iterator[None]:
-    structlog.contextvars.clear_contextvars()
-    yield
-    structlog.contextvars.clear_contextvars()
 
 
 def _events(path: Path) -> list[Event]:

@@ -80,3 +80,14 @@ def test_start_status_logs_stop() -> None:
         finally:
             assert operator.run("stop") == "node-1 stopped\n"
         assert "stopped" in operator.run("status", code=1)
+
+
+def test_a_node_is_not_started_in_a_directory_of_somebody_else(tmp_path: Path) -> None:
+    """A source checkout has folders called like ours; what is not a home is left alone."""
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "tail.py").write_text("source")
+    before = sorted(tmp_path.rglob("*"))
+    said = Operator(tmp_path).run("start", code=1)
+    assert str(tmp_path) in said
+    assert "next: " in said
+    assert sorted(tmp_path.rglob("*")) == before

@@ -38,7 +38,8 @@ def token(organization: str = "org_a", claims: Claims = NO_CLAIMS, **more: objec
         "plan": "studio_pro",
         "sub": "u_reader",
         "email": "reader@company.com",
-        "exp": int(time.time()) + 600,
+        # Longer than any run of the suite: some tokens are made when a file is imported.
+        "exp": int(time.time()) + 86_400,
     }
     payload.update({**claims, **more})
     present = {name: value for name, value in payload.items() if value is not None}

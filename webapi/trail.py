@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 import audit_events
 from audit_events import AuditEventError
+from audit_events.draft import FIELDS
 from webapi.auth import Reader
 from webapi.errors import UnavailableError
 from webapi.settings import WebSettings
@@ -67,18 +68,17 @@ def fields(read: Read) -> dict[str, object]:
     reader = read.reader
     actor = {"type": "user", "id": reader.subject, "email": reader.email, "name": reader.name}
     context: dict[str, object] = {"filters": _filters(read.asked), "events": read.events}
-    found: dict[str, object] = {
+    # Every field is said, None where there is none: whatever else is bound to this context (an
+    # application that embeds this one) must not appear as the reader's.
+    return {
+        **dict.fromkeys(FIELDS),
         "organization_id": reader.organization_id,
         "actor": {name: value for name, value in actor.items() if value is not None},
         "context": context,
+        "resource": read.event_id and {"type": "audit_event", "id": read.event_id},
+        "ip_address": read.address if is_address(read.address) else None,
+        "user_agent": read.user_agent or None,
     }
-    if read.event_id is not None:
-        found["resource"] = {"type": "audit_event", "id": read.event_id}
-    if is_address(read.address):
-        found["ip_address"] = read.address
-    if read.user_agent:
-        found["user_agent"] = read.user_agent
-    return found
 
 
 def is_address(text: str | None) -> bool:
