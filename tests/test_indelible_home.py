@@ -232,5 +232,5 @@ def test_fresh_asks_at_a_terminal(typed: bytes, code: int, home: Path) -> None:
         assert f"{home}/events: 1 files".encode() in terminal.said
         assert kept(home)
         terminal.write(typed)
-        assert terminal.process.wait(20) == code
+        assert terminal.process.wait(90) == code
     assert kept(home) == (code != 7)

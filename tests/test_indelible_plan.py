@@ -153,7 +153,7 @@ def test_a_reader_of_the_messages_that_went_away_is_no_reason_to_fail() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=90,
     )
     assert done.stdout == "goes on\n"
 
@@ -167,7 +167,7 @@ stopping.check()
 try:
     os.kill(os.getpid(), signal.{first})
     print("still here")
-    stopping.wait(30)
+    stopping.wait(80)
 except of.StopAsked:
     print("asked")
 os.kill(os.getpid(), signal.SIGTERM)
@@ -188,7 +188,7 @@ def test_a_first_signal_asks_and_a_second_insists(first: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=90,
     )
     assert done.stdout.splitlines() == [
         "still here",
@@ -205,7 +205,7 @@ stopping.install()
 stopping.check()
 print("waits", flush=True)
 try:
-    stopping.wait(30)
+    stopping.wait(80)
 except StopAsked:
     print("told to nobody", flush=True)
     raise SystemExit(7)
@@ -225,4 +225,4 @@ def test_a_terminal_that_goes_away_asks_to_stop(before: str, code: int) -> None:
     with closing(Terminal([sys.executable, "-c", script], environ, leads=False)) as terminal:
         terminal.read_until(b"waits")
         terminal.hang_up()
-        assert terminal.process.wait(10) == code
+        assert terminal.process.wait(90) == code

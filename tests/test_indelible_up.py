@@ -121,7 +121,7 @@ def check_restart(place: Place, up: Running) -> None:
         pid = record_pids(place).get("agent")
         return pid != before["agent"] and json.loads(status.read_bytes())["pid"] == pid
 
-    wait_for(works_again, 20, up.errors.read_text)
+    wait_for(works_again, 90, up.errors.read_text)
     assert "agent ended with signal 9" in up.errors.read_text()
     assert {**record_pids(place), "agent": 0} == {**before, "agent": 0}
 
@@ -164,7 +164,7 @@ def test_a_closed_terminal_ends_all_of_it(place: Place) -> None:
     with closing(Terminal(place.up("--no-example"), place.environ, leads=False)) as terminal:
         terminal.read_until(b"Indelible is ready", 120)
         terminal.hang_up()
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(90) == 0
         place.wait_until_nothing_runs(5)
     assert read_record(place.home) is None
 

@@ -148,7 +148,7 @@ class Terminal:
         os.close(slave)
         self.said = b""
 
-    def read_until(self, text: bytes, seconds: float = 30) -> None:
+    def read_until(self, text: bytes, seconds: float = 120) -> None:
         """Read until the program says `text`."""
         deadline = time.monotonic() + seconds
         while text not in self.said:
