@@ -7,6 +7,7 @@ say which. The end also says how long each file took.
 """
 
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -101,3 +102,7 @@ class Durations:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Durations())
+    # What `nohup` or a shell without job control ignores, every process that a test starts would
+    # ignore as well, and some tests are about just these signals.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -220,7 +220,7 @@ except StopAsked:
     ],
 )
 def test_a_terminal_that_goes_away_asks_to_stop(before: str, code: int) -> None:
-    script = f"{before}\n{HUNG_UP.replace('30', '1') if before else HUNG_UP}"
+    script = f"{before}\n{HUNG_UP.replace('80', '1') if before else HUNG_UP}"
     environ = {"PATH": os.defpath}
     with closing(Terminal([sys.executable, "-c", script], environ, leads=False)) as terminal:
         terminal.read_until(b"waits")
