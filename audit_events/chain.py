@@ -18,9 +18,9 @@ import msgspec
 from audit_events.canonical import canonical, read_back
 from audit_events.envelope import decode_envelope
 from audit_events.errors import AuditEventError, LineError
+from audit_events.event import HASH_CHARACTERS
 
 _HASH_KEY: Final = b',"hash":"'
-_HASH_CHARACTERS: Final = 43
 _INGESTED_KEY: Final = b',"ingestedAt":"'
 
 
@@ -73,7 +73,7 @@ def split_hash(line: bytes) -> tuple[bytes, str]:
         LineError: the line is not a JSON object with a `hash`.
     """
     start = line.rfind(_HASH_KEY)
-    end = start + len(_HASH_KEY) + _HASH_CHARACTERS + 1
+    end = start + len(_HASH_KEY) + HASH_CHARACTERS + 1
     cut = line.rfind(_INGESTED_KEY)
     body = line[:cut] + b"}" if cut > end else line
     if start > 0 and body[end - 1 : end + 6] == b'","id":':

@@ -16,6 +16,7 @@ from audit_events.canonical import encode_prepared, find_surrogate, prepare
 from audit_events.errors import CanonicalError, EventError
 from audit_events.event import (
     ACTION_PATTERN,
+    MAX_NAME_CHARACTERS,
     MAX_USER_AGENT_CHARACTERS,
     SCHEMA_VERSION,
     SYSTEM_ORGANIZATION,
@@ -43,7 +44,6 @@ FIELDS: Final = {
 MAX_LEAF_BYTES: Final = 32_766
 """Lucene's longest term; a `flat_object` indexes each value of the context as `path=value`."""
 _RESULTS: Final = get_args(Result)
-_MAX_NAME_CHARACTERS: Final = 1024
 
 
 class Draft(NamedTuple):
@@ -183,9 +183,9 @@ def _check_name(name: str, value: object) -> str:
     text = str(value) if type(value).__name__ == "UUID" else value
     if not isinstance(text, str):
         raise _wrong_type(name, value, "a string")
-    if not 0 < len(text) <= _MAX_NAME_CHARACTERS:
+    if not 0 < len(text) <= MAX_NAME_CHARACTERS:
         raise EventError(
-            name, f"has {len(text)} characters", f"between 1 and {_MAX_NAME_CHARACTERS}"
+            name, f"has {len(text)} characters", f"between 1 and {MAX_NAME_CHARACTERS}"
         )
     return text
 

@@ -13,12 +13,19 @@ import msgspec
 from msgspec import Meta, Struct
 
 from audit_events.errors import LineError
-from audit_events.event import HASH_PATTERN, UUID_PATTERN, Name, is_action
+from audit_events.event import (
+    HASH_CHARACTERS,
+    HASH_PATTERN,
+    INSTANT_CHARACTERS,
+    UUID_CHARACTERS,
+    UUID_PATTERN,
+    Name,
+    is_action,
+)
 from audit_events.instant import CANONICAL_INSTANT
 
 _HEXADECIMAL_AND_DASH: Final = "0123456789abcdef-"
 _BASE64URL: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_ID_CHARACTERS, _HASH_CHARACTERS, _INSTANT_CHARACTERS = 36, 43, 27
 _SECOND_CHARACTERS: Final = len("2026-03-15T09:30:00")
 _matches_uuid: Final = re.compile(UUID_PATTERN).fullmatch
 _matches_instant: Final = re.compile(CANONICAL_INSTANT).fullmatch
@@ -74,13 +81,13 @@ def _is_sound(envelope: Envelope) -> bool:
     """Tell the same as the patterns do, several times faster."""
     identity = envelope.id
     return (
-        len(identity) == _ID_CHARACTERS
+        len(identity) == UUID_CHARACTERS
         # What is left when these are stripped from both ends holds something else.
         and not identity.strip(_HEXADECIMAL_AND_DASH)
         and identity[8] == identity[13] == identity[18] == identity[23] == "-"
         and identity.count("-") == 4  # noqa: PLR2004  # the four just seen and no other
         and _is_instant(envelope.timestamp)
-        and len(envelope.hash) == _HASH_CHARACTERS
+        and len(envelope.hash) == HASH_CHARACTERS
         and not envelope.hash.strip(_BASE64URL)
         and _is_known_action(envelope.action)
         and _is_source_id(envelope.source.id)
@@ -90,7 +97,7 @@ def _is_sound(envelope: Envelope) -> bool:
 def _is_instant(text: str) -> bool:
     fraction = text[_SECOND_CHARACTERS + 1 : -1]
     return (
-        len(text) == _INSTANT_CHARACTERS
+        len(text) == INSTANT_CHARACTERS
         and text.isascii()
         and fraction.isdecimal()
         and _is_second(text[:_SECOND_CHARACTERS])

@@ -20,14 +20,18 @@ ACTION_PATTERN: Final = r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$"
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 HASH_PATTERN: Final = r"^[A-Za-z0-9_-]{43}$"
 MAX_USER_AGENT_CHARACTERS: Final = 2048
+MAX_NAME_CHARACTERS: Final = 1024
+UUID_CHARACTERS: Final = 36
+INSTANT_CHARACTERS: Final = 27
+HASH_CHARACTERS: Final = 43
 
-EventId = Annotated[str, Meta(pattern=UUID_PATTERN, max_length=36)]
+EventId = Annotated[str, Meta(pattern=UUID_PATTERN, max_length=UUID_CHARACTERS)]
 """Python's `$` lets a line break pass; the length does not."""
-Instant = Annotated[str, Meta(pattern=CANONICAL_INSTANT, max_length=27)]
-Hash = Annotated[str, Meta(pattern=HASH_PATTERN, max_length=43)]
+Instant = Annotated[str, Meta(pattern=CANONICAL_INSTANT, max_length=INSTANT_CHARACTERS)]
+Hash = Annotated[str, Meta(pattern=HASH_PATTERN, max_length=HASH_CHARACTERS)]
 ActorType = Literal["user", "system", "api_key", "service"]
 Result = Literal["success", "failure", "denied"]
-Name = Annotated[str, Meta(min_length=1, max_length=1024)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 """Ids, addresses and names: short enough that the index keeps each whole and findable."""
 
 
