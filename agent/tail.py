@@ -21,8 +21,6 @@ from agent.identity import ANCHOR_BYTES, HEAD_BYTES, NOTHING, Place, fingerprint
 READ_BYTES: Final = 1 << 18
 """Measured: 64 to 512 KiB cost the same a line, 1 MiB a quarter more."""
 
-Lines = list[bytes]
-
 
 class TruncatedError(Exception):
     """The bytes before the position are not those that were read: another content is there now."""
@@ -273,7 +271,7 @@ class Tail:
         last = data.rfind(b"\n") + 1
         self._keep_head(data, base)
         if last > start:
-            self._append(pieces, base + start, data[start : last - 1].split(b"\n"))
+            self._append(pieces, base + start, data[start:last])
         if last:
             self._before = (before + data[max(0, last - ANCHOR_BYTES) : last])[-ANCHOR_BYTES:]
         self.position = base + len(data)
@@ -289,10 +287,14 @@ class Tail:
             self._head = (self._head[:base] + data[:HEAD_BYTES])[:HEAD_BYTES]
             self._place = None
 
-    def _append(self, pieces: list[Piece], offset: int, lines: Lines) -> None:
+    def _append(self, pieces: list[Piece], offset: int, data: bytes) -> None:
+        """Add the whole lines that `data` is."""
+        lines = data.split(b"\n")
+        # Behind the last newline stands nothing.
+        lines.pop()
         limit = self._max_line_bytes
         if max(map(len, lines)) <= limit:
-            pieces.append(Run(offset, lines))
+            pieces.append(Run(offset, lines, data))
             return
         run = Run(offset, [])
         for line in lines:
