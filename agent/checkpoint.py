@@ -12,13 +12,17 @@ the rest), the rest one JSON document. What a crash leaves behind, step by step:
     after that                          generation n, and n-1 in the other file
 
 So the newest generation that is whole counts; at most what was settled since is sent again, and
-409 makes that harmless. A file that is torn, zeroed, or of a newer version (after a downgrade) is
-set aside as `checkpoint.refused.json` with a loud log entry, and the other one is used; with none
-left, everything is read again from the start: never skipped, and never a reason not to start.
+409 makes that harmless. A save that fails is no different from a crash at that step: the next one
+writes all of it again, so pages that an fsync reported as lost are never taken for written.
+
+A file that is torn, zeroed, unreadable for its disk, or of a newer version (after a downgrade) is
+set aside under `.refused` with a loud log entry, and the other one is used; with none left,
+everything is read again from the start: never skipped, and never a reason not to start.
 """
 
+import errno
 import os
-import time
+from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -28,13 +32,14 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from agent.findings import Finding
 from agent.identity import Place
 
 FORMAT: Final = "indelible-checkpoint"
 VERSION: Final = 1
 SLOTS: Final = ("checkpoint.0.json", "checkpoint.1.json")
 _NEW: Final = "checkpoint.new"
-_REFUSED: Final = "checkpoint.refused.json"
+_REFUSED: Final = ".refused"
 
 _log = structlog.get_logger("agent")
 
@@ -43,21 +48,42 @@ class SourceState(Struct, frozen=True, rename="camel", omit_defaults=True):
     """How far one emitting process is settled.
 
     `hash` is the one that event `seq` carries. `missing`: ranges [first, last] below `seq` that
-    were not seen yet and are not told as a gap yet. `touched`: Unix second of the last event.
+    were not seen yet and are not told as a gap yet; `path` and `offset` say where the first of
+    them was noticed. `told`: ranges that were told. `touched`: Unix second of the last event.
     """
 
     seq: int
     hash: str
     touched: int
     missing: tuple[tuple[int, int], ...] = ()
+    told: tuple[tuple[int, int], ...] = ()
+    path: str = ""
+    offset: int = 0
 
 
 class Checkpoint(Struct, frozen=True, rename="camel"):
-    """All that outlives the process: one place a file, one state a source."""
+    """All that outlives the process: one place a file, one state a source.
+
+    `forgotten`: the newest id of a source that is no longer here (`agent.sources`). `findings`:
+    what the trail does not tell yet.
+    """
 
     generation: int = 0
     files: tuple[Place, ...] = ()
     sources: dict[str, SourceState] = {}
+    forgotten: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+class Slot(Struct, frozen=True):
+    """One of the two files as it is: `checkpoint` is None where `problem` says why."""
+
+    path: Path
+    saved: float
+    """Unix seconds."""
+    bytes: int
+    checkpoint: Checkpoint | None
+    problem: str = ""
 
 
 class _Header(Struct, frozen=True):
@@ -95,42 +121,62 @@ def load(directory: Path) -> Checkpoint:
     """The newest generation that is whole, an empty one (generation 0) if there is none.
 
     Raises:
-        OSError: the files are there and cannot be read; starting anew would hide that.
+        OSError: the files are there and this user may not read them; starting anew would hide that.
     """
-    found: list[Checkpoint] = []
-    for name in SLOTS:
-        path = directory / name
-        try:
-            found.append(_decode(path.read_bytes()))
-        except FileNotFoundError:
-            continue
-        except _RefusedError as refused:
+    slots = look(directory)
+    for slot in slots:
+        if slot.checkpoint is None:
             _log.error(
                 "checkpoint_refused",
-                path=str(path),
-                reason=str(refused),
+                path=str(slot.path),
+                reason=slot.problem,
                 hint="the other generation is used; lines sent since are sent again, harmlessly",
             )
             with suppress(OSError):
-                path.replace(directory / _REFUSED)
-    return max(found, key=lambda one: one.generation, default=Checkpoint())
+                slot.path.replace(slot.path.with_name(slot.path.name + _REFUSED))
+    return newest(slots)
 
 
-def describe_age(directory: Path) -> float | None:
-    """Seconds since the newest generation was saved, None without one."""
-    times: list[float] = []
+def look(directory: Path) -> list[Slot]:
+    """Both files, as far as they are there; nothing is changed.
+
+    Raises:
+        OSError: this user may not read them.
+    """
+    slots: list[Slot] = []
     for name in SLOTS:
-        with suppress(OSError):
-            times.append((directory / name).stat().st_mtime)
-    return time.time() - max(times) if times else None
+        with suppress(FileNotFoundError):
+            slots.append(_look_at(directory / name))
+    return slots
+
+
+def newest(slots: Iterable[Slot]) -> Checkpoint:
+    """The generation that counts."""
+    whole = [slot.checkpoint for slot in slots if slot.checkpoint is not None]
+    return max(whole, key=lambda one: one.generation, default=Checkpoint())
+
+
+def _look_at(path: Path) -> Slot:
+    saved = path.stat().st_mtime
+    data = b""
+    try:
+        data = path.read_bytes()
+        return Slot(path, saved, len(data), _decode(data))
+    except _RefusedError as refused:
+        return Slot(path, saved, len(data), None, str(refused))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # A bad sector is as good as torn.
+        return Slot(path, saved, 0, None, f"cannot be read: {error.strerror}")
 
 
 def _decode(data: bytes) -> Checkpoint:
     first, _, body = data.partition(b"\n")
     try:
         header = msgspec.json.decode(first, type=_Header)
-    except msgspec.MsgspecError:
-        raise _RefusedError("torn, or no checkpoint at all") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise _RefusedError(_describe_garbage(data)) from None
     if header.format != FORMAT:
         raise _RefusedError(f"its format is {header.format!r}")
     if header.version != VERSION:
@@ -141,8 +187,16 @@ def _decode(data: bytes) -> Checkpoint:
         raise _RefusedError("torn: its content does not have the digest that it states")
     try:
         return msgspec.json.decode(body, type=Checkpoint)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _RefusedError(f"not a checkpoint: {error}") from None
+
+
+def _describe_garbage(data: bytes) -> str:
+    if not data:
+        return "torn: it is empty"
+    if not data.strip(b"\0"):
+        return "torn: it holds nothing but zeros"
+    return "torn, or no checkpoint at all"
 
 
 def _write(descriptor: int, data: bytes) -> None:

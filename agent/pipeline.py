@@ -20,13 +20,14 @@ import msgspec
 import structlog
 
 from agent import checkpoint, status
-from agent.chain import Horizon, Links, Sources
+from agent.chain import Links
 from agent.checkpoint import Checkpoint
 from agent.errors import SenderError
 from agent.follow import Follower
 from agent.send import Senders, Settled, Writer
 from agent.settings import AgentSettings
 from agent.shipment import Loader
+from agent.sources import Horizon, Sources, Spot
 from agent.status import Totals
 from agent.tail import READ_BYTES
 from agent.watch import Watch
@@ -79,7 +80,7 @@ class Pipeline:
         now = time.monotonic()
         loaded = checkpoint.load(self._directory)
         self._generation = loaded.generation
-        self.sources = Sources(loaded.sources, now)
+        self.sources = Sources(loaded.sources, now, loaded.forgotten)
         links = Links(self.sources) if settings.check_chain else None
         read_bytes = min(READ_BYTES, settings.batch_bytes)
         self.follower = Follower(settings, loaded.files, read_bytes)
@@ -175,9 +176,12 @@ class Pipeline:
             part.settled = True
         now, unix_seconds = time.monotonic(), int(time.time())
         for tail in {part.tail for part in parts}:
+            start = tail.settled
             for part in tail.advance():
+                spot = Spot(tail.path, start)
                 for span in part.spans:
-                    self.sources.settle(span, now, unix_seconds)
+                    self.sources.settle(span, now, unix_seconds, spot)
+                start = part.end
         self._unsaved = True
 
     def _remember(self, now: float) -> None:
@@ -236,6 +240,7 @@ class Pipeline:
                     generation=self._generation + 1,
                     files=tuple(self.follower.places()),
                     sources=self.sources.states(),
+                    forgotten=self.sources.forgotten,
                 ),
             )
         except OSError as error:

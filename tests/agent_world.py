@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import checkpoint
-from agent.chain import Sources
 from agent.checkpoint import Checkpoint
 from agent.follow import Follower
 from agent.settings import AgentSettings
 from agent.shipment import Loader, Shipment
+from agent.sources import Sources
 from indexer.settings import IndexSettings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Bench:
         loaded = checkpoint.load(directory)
         self.generation = loaded.generation
         self.follower = Follower(self.settings, loaded.files, self.read_bytes)
-        self.sources = Sources(loaded.sources, self.now)
+        self.sources = Sources(loaded.sources, self.now, loaded.forgotten)
         self.loader = Loader(self.settings, self.index, instant=lambda: INSTANT)
         self.in_flight = []
 
@@ -106,7 +106,12 @@ class Bench:
         self.generation += 1
         checkpoint.save(
             Path(self.settings.state_directory),
-            Checkpoint(self.generation, tuple(self.follower.places()), self.sources.states()),
+            Checkpoint(
+                self.generation,
+                tuple(self.follower.places()),
+                self.sources.states(),
+                self.sources.forgotten,
+            ),
         )
 
     def drain(self) -> None:

@@ -1,14 +1,23 @@
 """The checkpoint on the disk: what a crash at any step leaves behind, and what is made of it."""
 
+import errno
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typing_extensions import override
 
-from agent.checkpoint import SLOTS, Checkpoint, SourceState, load, save
+from agent.checkpoint import SLOTS, Checkpoint, SourceState, load, look, newest, save
+from agent.findings import find
 from agent.identity import Place, fingerprint
+from tests.power_cut import Disk, PowerCutError, put
 
 PLACE = Place(
     path="/var/log/app.log",
@@ -26,7 +35,9 @@ def numbered(generation: int) -> Checkpoint:
     return Checkpoint(
         generation,
         (msgspec.structs.replace(PLACE, offset=generation),),
-        {"s": SourceState(seq=generation, hash="h", touched=1, missing=((0, 1),))},
+        {"s": SourceState(seq=generation, hash="h", touched=1, missing=((0, 1),), path="/a")},
+        forgotten="r",
+        findings=(find("gap", "q", (3, generation + 3), "/a", 5),),
     )
 
 
@@ -45,68 +56,126 @@ def test_what_was_saved_last_is_loaded(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(SLOTS)
 
 
-class CrashError(Exception):
-    """The machine stops here."""
-
-
-STEPS = ("open", "write", "fsync", "close", "replace", "open", "fsync", "close")
-
-
-def crash_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let the system call number `step` of the checkpoint, and all after it, not happen."""
-    done: list[str] = []
-
-    def guard(name: str) -> None:
-        real = getattr(os, name)
-
-        def call(*arguments: object, **options: object) -> object:
-            if len(done) >= step:
-                raise CrashError(name)
-            done.append(name)
-            return real(*arguments, **options)
-
-        monkeypatch.setattr(os, name, call)
-
-    for name in set(STEPS):
-        guard(name)
-    return done
-
-
-@pytest.mark.parametrize("step", range(len(STEPS) + 1))
-@pytest.mark.parametrize("torn", [None, 0, 10, 200], ids=lambda torn: f"torn at {torn}")
-def test_a_crash_at_any_step_leaves_a_whole_generation(
-    step: int, torn: int | None, tmp_path: Path
-) -> None:
-    """What was not fsynced is there, cut, or empty; the rename happened or not."""
-    save(tmp_path, numbered(1))
-    save(tmp_path, numbered(2))
+@contextmanager
+def on(disk: Disk) -> Generator[None]:
+    """Let the checkpoint's system calls go to a disk that loses power."""
     with pytest.MonkeyPatch.context() as patched:
-        done = crash_at(step, patched)
+        patched.setattr("agent.checkpoint.os", disk)
+        yield
+
+
+def cut_at(number: int) -> Callable[[int, str], None]:
+    """The power goes just before that call."""
+
+    def fault(call: int, name: str) -> None:
+        if call == number:
+            raise PowerCutError(name)
+
+    return fault
+
+
+SAVE = ("open", "write", "fsync", "close", "replace", "open", "fsync", "close")
+
+
+def test_a_save_is_these_calls_and_no_other() -> None:
+    """What follows cuts the power before each of them."""
+    disk = Disk()
+    with on(disk):
+        save(Path("/state"), numbered(1))
+    assert tuple(disk.calls) == SAVE
+
+
+@pytest.mark.parametrize("saved", [0, 1, 2, 3])
+@pytest.mark.parametrize("step", range(len(SAVE) + 1))
+def test_whatever_a_power_cut_at_any_step_leaves_a_whole_generation_is_there(
+    step: int, saved: int, tmp_path: Path
+) -> None:
+    """Un-synced content lost, torn or zeroed, un-synced renames done or not: every combination."""
+    disk = Disk(cut_at(len(SAVE) * saved + step))
+    with on(disk), suppress(PowerCutError):
+        for generation in range(1, saved + 2):
+            save(Path("/state"), numbered(generation))
+    found: set[int] = set()
+    for survivor in disk.survivors():
+        put(tmp_path, survivor)
+        loaded = load(tmp_path)
+        found.add(loaded.generation)
+        assert loaded == (numbered(loaded.generation) if loaded.generation else Checkpoint())
+        # And the next save starts from whatever was left.
+        save(tmp_path, numbered(loaded.generation + 1))
+        assert load(tmp_path) == numbered(loaded.generation + 1)
+    renamed, synced = step > SAVE.index("replace"), step > len(SAVE) - 2
+    new = {saved + 1} if synced else {saved, saved + 1} if renamed else {saved}
+    assert found == new, "what was saved is there, and nothing that was not"
+
+
+def test_without_its_fsyncs_the_model_finds_a_torn_generation(tmp_path: Path) -> None:
+    """The model can fail: this is what it is for."""
+
+    class Careless(Disk):
+        @override
+        def fsync(self, descriptor: int) -> None:
+            del descriptor
+
+    disk = Careless()
+    with on(disk):
+        for generation in (1, 2, 3):
+            save(Path("/state"), numbered(generation))
+    found: set[int] = set()
+    for survivor in islice(disk.survivors(), 500):
+        put(tmp_path, survivor)
+        found.add(load(tmp_path).generation)
+    assert 0 in found
+
+
+KINDS = ["none"] * 12 + ["short"] * 3 + ["full", "failing", "cut"]
+
+
+def draw_fault(data: st.DataObject, name: str) -> int | None:
+    """What happens at a call: mostly nothing."""
+    kind = data.draw(st.sampled_from(KINDS))
+    if kind == "cut":
+        raise PowerCutError
+    if kind == "full" and name in {"open", "write", "fsync"}:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if kind == "failing":
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    return data.draw(st.integers(1, 200)) if kind == "short" and name == "write" else None
+
+
+@given(data=st.data())
+def test_full_disks_failing_disks_short_writes_and_power_cuts_in_any_order(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What a save confirmed is never lost, and what is loaded was saved, whole."""
+    directory = tmp_path_factory.mktemp("state")
+    disk = Disk(lambda _number, name: draw_fault(data, name))
+    generation = 0
+    for _ in range(data.draw(st.integers(1, 12))):
         try:
-            save(tmp_path, numbered(3))
-        except CrashError:
-            pass
+            with on(disk):
+                save(Path("/state"), numbered(generation + 1))
+        except OSError:
+            continue
+        except PowerCutError:
+            survivors = list(islice(disk.survivors(), 300))
+            put(directory, data.draw(st.sampled_from(survivors)))
+            loaded = load(directory)
+            assert generation <= loaded.generation <= generation + 1
+            assert loaded == (numbered(loaded.generation) if loaded.generation else Checkpoint())
+            disk.restart(directory)
+            generation = loaded.generation
         else:
-            assert tuple(done) == STEPS
-    new = tmp_path / "checkpoint.new"
-    if torn is not None and "fsync" not in done and new.exists():
-        os.truncate(new, min(torn, new.stat().st_size))
-    renamed = "replace" in done
-    assert load(tmp_path) == numbered(3 if renamed else 2)
-    # And the next save starts from whatever was left.
-    save(tmp_path, numbered(4))
-    assert load(tmp_path) == numbered(4)
+            generation += 1
 
 
-@pytest.mark.parametrize("step", range(len(STEPS)))
-def test_a_crash_in_the_very_first_save_leaves_nothing_or_all_of_it(
-    step: int, tmp_path: Path
-) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        done = crash_at(step, patched)
-        with pytest.raises(CrashError):
-            save(tmp_path, numbered(1))
-    assert load(tmp_path) == (numbered(1) if "replace" in done else Checkpoint())
+def test_a_write_that_takes_less_than_it_was_given_is_continued(tmp_path: Path) -> None:
+    disk = Disk(lambda _number, name: 7 if name == "write" else None)
+    with on(disk):
+        save(Path("/state"), numbered(1))
+    assert disk.calls.count("write") > 10
+    put(tmp_path, {name: inode.data for name, inode in disk.names.items()})
+    assert load(tmp_path) == numbered(1)
 
 
 def newer_version(data: bytes) -> bytes:
@@ -123,6 +192,7 @@ def newer_version(data: bytes) -> bytes:
         pytest.param(newer_version, id="newer version"),
         pytest.param(lambda data: data.replace(b'"offset":2', b'"offset":9'), id="a bit flipped"),
         pytest.param(lambda data: b"[]\n" + data, id="another format"),
+        pytest.param(lambda data: data.replace(b"checkpoint", b"checkp\xffint"), id="no UTF-8"),
         pytest.param(lambda data: data.partition(b"\n")[0], id="header only"),
     ],
 )
@@ -134,7 +204,7 @@ def test_a_damaged_generation_gives_way_to_the_one_before(
     damaged = damage(slot(tmp_path, 2).read_bytes())
     slot(tmp_path, 2).write_bytes(damaged)
     assert load(tmp_path) == numbered(1)
-    assert (tmp_path / "checkpoint.refused.json").read_bytes() == damaged
+    assert slot(tmp_path, 2).with_name("checkpoint.0.json.refused").read_bytes() == damaged
     save(tmp_path, numbered(2))
     assert load(tmp_path) == numbered(2)
 
@@ -144,6 +214,47 @@ def test_a_deleted_generation_gives_way_to_the_one_before(tmp_path: Path) -> Non
     save(tmp_path, numbered(2))
     slot(tmp_path, 2).unlink()
     assert load(tmp_path) == numbered(1)
+
+
+def test_a_bad_sector_gives_way_to_the_generation_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, numbered(1))
+    save(tmp_path, numbered(2))
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path == slot(tmp_path, 2):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert load(tmp_path) == numbered(1)
+
+
+def test_both_of_a_newer_version_are_kept_for_the_way_back(tmp_path: Path) -> None:
+    """A downgrade begins anew, and the upgrade after it may be told where to go on."""
+    for generation in (1, 2):
+        save(tmp_path, numbered(generation))
+        newer = newer_version(slot(tmp_path, generation).read_bytes())
+        slot(tmp_path, generation).write_bytes(newer)
+    assert load(tmp_path) == Checkpoint()
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == [f"{name}.refused" for name in SLOTS]
+
+
+def test_looking_changes_nothing_and_says_why_a_generation_does_not_count(tmp_path: Path) -> None:
+    save(tmp_path, numbered(1))
+    save(tmp_path, numbered(2))
+    slot(tmp_path, 2).write_bytes(b"\0" * 100)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    torn, whole = look(tmp_path)
+    assert (torn.checkpoint, torn.problem) == (None, "torn: it holds nothing but zeros")
+    assert (whole.checkpoint, whole.problem) == (numbered(1), "")
+    assert whole.bytes == len(before[SLOTS[1]])
+    assert abs(time.time() - whole.saved) < 60
+    assert newest([torn, whole]) == numbered(1)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_both_damaged_means_reading_again_and_no_crash_loop(tmp_path: Path) -> None:
