@@ -1,10 +1,12 @@
 """What can stop the agent; each error says what, where, why and the next step.
 
-AgentError               .hint is the next step for the operator
-├── NothingToFollowError the settings name no file at all
-├── StateDirectoryError  the state directory cannot be written: nothing could be remembered
-├── LockedError          another agent (.pid) works on the same state directory
-└── SenderError          a sender failed in a way that no retry mends; nothing of it is checkpointed
+AgentError                    .hint is the next step for the operator
+├── NothingToFollowError      the settings name no file at all
+├── StateDirectoryError       the state directory cannot be written: nothing could be remembered
+├── CheckpointMissingError    no agent has run on that state directory
+├── CheckpointUnreadableError this user may not read the checkpoint
+├── LockedError               another agent (.pid) works on the same state directory
+└── SenderError               a sender failed in a way that no retry mends; nothing of it counts
 """
 
 from pathlib import Path
@@ -36,6 +38,24 @@ class StateDirectoryError(AgentError):
         self.hint = (
             f"let this user write to {directory}, or set INDELIBLE_AGENT_STATE_DIRECTORY to another"
         )
+
+
+class CheckpointMissingError(AgentError):
+    """There is no checkpoint to look at."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(f"there is no checkpoint in {directory}: no agent has run there")
+        self.directory = directory
+        self.hint = "name the agent's directory: --state-directory, or the setting of that name"
+
+
+class CheckpointUnreadableError(AgentError):
+    """The checkpoint is there, and this user may not read it."""
+
+    def __init__(self, directory: Path, cause: OSError) -> None:
+        super().__init__(f"cannot read the checkpoint in {directory}: {cause.strerror or cause}")
+        self.directory = directory
+        self.hint = "run this as the agent's user, or let this one read that directory"
 
 
 class LockedError(AgentError):

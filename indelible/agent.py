@@ -9,11 +9,12 @@ import msgspec
 
 from agent.settings import AgentSettings
 from agent.start import Outcome, run
+from indelible.agent_checkpoints import command as checkpoints
 from indelible.configuration import load
 from indexer.client import connect
 
 
-@click.command("agent")
+@click.group("agent", invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @click.option("--once", is_flag=True, help="Ship what is there now, then exit.")
 @click.option(
     "--path", "paths", multiple=True, help="Glob to follow instead of the configured; repeatable."
@@ -32,8 +33,11 @@ def command(
     """Follow log files and ship their events until SIGTERM or Ctrl-C.
 
     What is in flight then is settled within `shutdown_seconds`; the rest is shipped by the next
-    start. Its own log is JSON lines on stderr.
+    start. Its own log is JSON lines on stderr. `indelible agent checkpoints` only looks.
     """
+    if ctx.invoked_subcommand is not None:
+        ctx.obj = state_directory
+        return
     configuration = load()
     settings = override(
         configuration.agent, paths=paths, state_directory=state_directory, check_chain=check_chain
@@ -45,6 +49,9 @@ def command(
     if once:
         click.echo(describe(outcome))
         ctx.exit(1 if outcome.unreadable else 0)
+
+
+command.add_command(checkpoints)
 
 
 def override(
