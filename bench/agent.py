@@ -1,332 +1,283 @@
 """What it costs to ship a line: read it, check it, send it, settle it, remember it.
 
-Usage: python bench/agent.py [--quick]
+Usage: python bench/agent.py [--quick] [--events N] [--rounds N] [--shippers DIRECTORY]
 
-All ship the same file to the same null sink, a process of its own that reads bulk requests and
-answers 201 for each item, so that the cluster is no part of the figure. Rows:
+All ship the same realistic lines (`bench/events.py`) to the same null sink (`bench/null_sink.py`),
+each as the process that an operator starts, one after the other:
 
-  null sink alone     prepared bodies of 5,000 lines: the most that this machine could show
-  plain Python loop   the baseline: json.loads and http.client; checks and remembers nothing
-  agent               `agent.start.run(once=True)`, with checkpoints, as it is installed
-  agent, chain        the same, verifying the hash of each line
-  agent, idle         200 quiet files: share of one core, and resident memory
+  agent              `indelible agent` as it is, following one file
+  agent, 200 files   the same lines, each writing process's in a file of its own
+  agent, chain       verifying the hash of each line too
+  agent, gzip        `INDELIBLE_OPENSEARCH_HTTP_COMPRESS`
+  plain loop         the floor (`bench/plain_loop.py`), with and without gzip
+  syslog-ng, rsyslog others, as a careful user configures them (`bench/shippers.py`, which says how
+                     to install them); one that is not there is left out, and said so
+  agent, idle        200 quiet files: share of one core, and resident memory
 
-Each in a process of its own, in turn; figures are the medians of the rounds, ratios the medians of
-pairs. CPU is that of the shipping process alone.
+A process is started on an empty directory. When it is quiet, the files appear there by hard links;
+when the sink has all lines it gets SIGTERM and saves its state. Events a second are those between
+the end of the first request and the end of the last, by the sink. CPU is user and system time of
+the process tree from the appearance of the files to its exit, what starting took apart. Memory is
+the peak, started and all. After its exit the sink must have exactly what was in the files, and
+before the first round, on fewer lines, every single one by its hash. Figures are medians of the
+rounds, ratios medians of pairs.
+
+On two cores the sink has one and who ships has the other: its own CPU is printed beside.
 """
 
 import argparse
-import http.client
 import json
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
-from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Final
 
-import msgspec
-import structlog
-from typing_extensions import override
+import platformdirs
 
 if not __package__:
     # Run as a script, the directory of this file comes first, and `agent` would be this file.
-    sys.path.remove(str(Path(__file__).resolve().parent))
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from agent.settings import AgentSettings
-from agent.start import run
-from audit_events import open_log
-from indexer.client import connect
-from indexer.settings import ConnectionSettings, IndexSettings
+from bench.events import Corpus, write_corpus
+from bench.null_sink import flood, null_sink
+from bench.processes import Command, ProcessError
+from bench.shippers import RSYSLOG, SHIPPERS, SYSLOG_NG, SYSLOG_NG_MEMORY, Shipper
+from bench.shipping import Cost, Idle, Row, agent_command, check, idle, ship
 
 BATCH_EVENTS: Final = 5000
-QUIET_FILES: Final = 200
-RECEIVE_BYTES: Final = 1 << 18
+QUICK_SECONDS: Final = 20
+"""`--quick` begins no further round after this."""
+
+AGENT: Final = "agent"
+SPREAD: Final = "agent, 200 files"
+CHAIN: Final = "agent, chain"
+GZIP: Final = "agent, gzip"
+LOOP: Final = "plain loop"
+LOOP_GZIP: Final = "plain loop, gzip"
 
 
-class Cost(msgspec.Struct, frozen=True):
-    """What a child process took; `lines` is 0 where nothing was shipped."""
-
-    lines: int
-    seconds: float
-    cpu_seconds: float
-    resident_megabytes: float
-
-    @property
-    def rate(self) -> float:
-        """Lines a second."""
-        return self.lines / self.seconds
+def _agent_row(name: str, settings: Mapping[str, str], *, spread: bool = False) -> Row:
+    return Row(name, lambda work, port: agent_command(work, port, settings), spread)
 
 
-class _Sink(StreamRequestHandler):
-    """Answers bulk requests by their number of lines, and looks at nothing else in them."""
+def _loop_row(name: str, coding: str) -> Row:
+    def command(work: Path, port: int) -> Command:
+        code = "from bench.plain_loop import main; main()"
+        return Command([sys.executable, "-c", code, str(work / "logs"), str(port), coding])
 
-    request: socket
-
-    @override
-    def handle(self) -> None:
-        while True:
-            length = 0
-            line = self.rfile.readline()
-            if not line:
-                return
-            while line.strip():
-                name, _, value = line.partition(b":")
-                if name.lower() == b"content-length":
-                    length = int(value)
-                line = self.rfile.readline()
-            self._answer(self._count(length) // 2)
-
-    def _count(self, length: int) -> int:
-        newlines = 0
-        while length:
-            data = self.rfile.read(min(length, RECEIVE_BYTES))
-            if not data:
-                return newlines
-            length -= len(data)
-            newlines += data.count(b"\n")
-        return newlines
-
-    def _answer(self, items: int) -> None:
-        results = ",".join(['{"create":{"status":201}}'] * items)
-        body = f'{{"errors":false,"items":[{results}]}}'.encode()
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        self.request.sendall(head.encode() + b"\r\n\r\n" + body)
+    return Row(name, command)
 
 
-class _Server(ThreadingTCPServer):
-    daemon_threads = True
-    allow_reuse_address = True
+def _shipper_row(shipper: Shipper, unpacked: Path) -> Row | None:
+    def command(work: Path, port: int) -> Command:
+        found = shipper.command(work, port, unpacked)
+        if found is None:
+            raise ProcessError(f"{shipper.name} is gone")
+        return found
+
+    with tempfile.TemporaryDirectory() as name:
+        is_there = shipper.command(Path(name), 0, unpacked) is not None
+    return Row(shipper.name, command) if is_there else None
 
 
-def _serve() -> None:
-    with _Server(("127.0.0.1", 0), _Sink) as server:
-        print(server.server_address[1], flush=True)
-        server.serve_forever()
-
-
-def _post(connection: http.client.HTTPConnection, body: bytes, items: int) -> None:
-    connection.request("POST", "/_bulk", body, {"content-type": "application/x-ndjson"})
-    answer = json.loads(connection.getresponse().read())
-    if len(answer["items"]) != items:
-        raise RuntimeError("the null sink did not take all of it")
-
-
-def _flood(directory: Path, port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    lines = next(directory.glob("*.log")).read_bytes().splitlines()
-    bodies = [
-        b"".join(b'{"create":{}}\n' + line + b"\n" for line in lines[at : at + BATCH_EVENTS])
-        for at in range(0, len(lines), BATCH_EVENTS)
+def rows(unpacked: Path) -> list[Row]:
+    """All that are there; what is not is said."""
+    found = [
+        _agent_row(AGENT, {}),
+        _agent_row(SPREAD, {}, spread=True),
+        _agent_row(CHAIN, {"INDELIBLE_AGENT_CHECK_CHAIN": "true"}),
+        _agent_row(GZIP, {"INDELIBLE_OPENSEARCH_HTTP_COMPRESS": "true"}),
+        _loop_row(LOOP, "plain"),
+        _loop_row(LOOP_GZIP, "gzip"),
     ]
-    _clock.start()
-    for body in bodies:
-        _post(connection, body, body.count(b"\n") // 2)
-    return len(lines)
+    for shipper in SHIPPERS:
+        row = _shipper_row(shipper, unpacked)
+        if row is None:
+            print(f"{shipper.name}: not installed; {shipper.install}, or see bench/shippers.py")
+        else:
+            found.append(row)
+    return found
 
 
-def _loop(directory: Path, port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    _clock.start()
-    parts: list[bytes] = []
-    lines = 0
-    with next(directory.glob("*.log")).open("rb") as file:
-        for line in file:
-            event = json.loads(line)
-            month = event["timestamp"][:7].replace("-", ".")
-            action = {"create": {"_index": f"audit-events-{month}", "_id": event["id"]}}
-            parts += [json.dumps(action).encode(), b"\n", line]
-            lines += 1
-            if lines % BATCH_EVENTS == 0:
-                _post(connection, b"".join(parts), len(parts) // 3)
-                parts.clear()
-    if parts:
-        _post(connection, b"".join(parts), len(parts) // 3)
-    return lines
+def measure_sink(corpus: Corpus, *, compress: bool) -> float:
+    """Events a second that a sink takes from prepared bodies."""
+    with null_sink() as sink:
+        flood(corpus.merged, sink.port, batch_events=BATCH_EVENTS, compress=compress)
+        return sink.tally().rate
 
 
-def _agent(directory: Path, port: int, *, check_chain: bool = False) -> int:
-    with tempfile.TemporaryDirectory() as state:
-        settings = AgentSettings(
-            paths=(f"{directory}/*.log",), state_directory=state, check_chain=check_chain
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that was measured."""
+
+    costs: Mapping[str, Sequence[Cost]]
+    idle: Idle
+    sink_rate: float
+    sink_rate_gzip: float
+    line_bytes: float
+
+    def median(self, row: str, of: Callable[[Cost], float]) -> float:
+        """The median of the rounds."""
+        return statistics.median(of(cost) for cost in self.costs[row])
+
+    def ratio(self, row: str, other: str, of: Callable[[Cost], float]) -> float:
+        """The median of pairs."""
+        pairs = zip(self.costs[row], self.costs[other], strict=True)
+        return statistics.median(of(one) / of(two) for one, two in pairs)
+
+
+def _rate(cost: Cost) -> float:
+    return cost.rate
+
+
+def _cpu_us(cost: Cost) -> float:
+    return cost.cpu_us
+
+
+def _peak(cost: Cost) -> float:
+    return cost.usage.peak_megabytes
+
+
+def _start(cost: Cost) -> float:
+    return cost.usage.start_cpu_seconds
+
+
+def _sink_us(cost: Cost) -> float:
+    return cost.sink_cpu_seconds / cost.events * 1e6
+
+
+def print_table(results: Results) -> None:
+    """Print a line for each row."""
+    columns = ("events/s", "µs CPU an event", "peak MB", "s CPU to start", "µs CPU of the sink")
+    print(f"{'':32}" + "".join(f"{column:>20}" for column in columns))
+    for row in results.costs:
+        print(
+            f"{row:32}{results.median(row, _rate):20,.0f}{results.median(row, _cpu_us):20.2f}"
+            f"{results.median(row, _peak):20.0f}{results.median(row, _start):20.2f}"
+            f"{results.median(row, _sink_us):20.2f}"
         )
-        connection = ConnectionSettings(url=f"http://127.0.0.1:{port}")
-        with connect(connection, role="writer") as client:
-            _clock.start()
-            outcome = run(settings, IndexSettings(), client, stop=threading.Event(), once=True)
-    return outcome.totals.created
+    print(f"{'null sink alone':32}{results.sink_rate:20,.0f}")
+    print(f"{'null sink alone, gzip':32}{results.sink_rate_gzip:20,.0f}")
+    share, resident = results.idle.core_percent, results.idle.resident_megabytes
+    print(f"{'agent, idle on 200 files':32}{share:19.2f}%{'of a core':>20}{resident:20.0f}")
 
 
-def _idle(directory: Path, port: int, seconds: float) -> int:
-    for number in range(QUIET_FILES):
-        (directory / f"{number}.quiet").write_bytes(b"\n")
-    stop = threading.Event()
-    with tempfile.TemporaryDirectory() as state:
-        settings = AgentSettings(paths=(f"{directory}/*.quiet",), state_directory=state)
-        with connect(ConnectionSettings(url=f"http://127.0.0.1:{port}"), role="writer") as client:
-            arguments = (settings, IndexSettings(), client)
-            thread = threading.Thread(target=run, args=arguments, kwargs={"stop": stop})
-            thread.start()
-            time.sleep(2)
-            _clock.start()
-            time.sleep(seconds)
-            _clock.end()
-            stop.set()
-            thread.join()
-    return 0
-
-
-class _Clock:
-    """From `start`, which leaves out imports and preparations, to `end`."""
-
-    def __init__(self) -> None:
-        self._first = self._last = (0.0, 0.0)
-
-    def start(self) -> None:
-        self._first, self._last = (time.perf_counter(), time.process_time()), (0.0, 0.0)
-
-    def end(self) -> None:
-        if not self._last[0]:
-            self._last = (time.perf_counter(), time.process_time())
-
-    def cost(self, lines: int) -> Cost:
-        self.end()
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        seconds, cpu_seconds = (b - a for a, b in zip(self._first, self._last, strict=True))
-        return Cost(lines, seconds, cpu_seconds, resident)
-
-
-_clock: Final = _Clock()
-_ROWS: Final[dict[str, Callable[[Path, int], int]]] = {
-    "null sink alone": _flood,
-    "plain Python loop": _loop,
-    "agent": _agent,
-    "agent, chain": lambda directory, port: _agent(directory, port, check_chain=True),
-    "agent, idle": lambda directory, port: _idle(directory, port, seconds=5),
+_KEYS: Final = {
+    AGENT: "",
+    SPREAD: "_200_files",
+    CHAIN: "_chain_checked",
+    GZIP: "_gzip",
+    LOOP: "plain_loop",
+    LOOP_GZIP: "plain_loop_gzip",
+    SYSLOG_NG.name: "syslog_ng",
+    SYSLOG_NG_MEMORY.name: "syslog_ng_memory",
+    RSYSLOG.name: "rsyslog",
 }
 
 
-def _measure(row: str, directory: Path, port: int) -> Cost:
-    child = subprocess.run(
-        [sys.executable, __file__, "--child", row, str(directory), str(port)],
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=300,
-    )
-    return msgspec.json.decode(child.stdout.splitlines()[-1], type=Cost)
+def _figures(results: Results) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for row in (AGENT, SPREAD, CHAIN, GZIP):
+        figures[f"events_per_second{_KEYS[row]}"] = round(results.median(row, _rate))
+        figures[f"cpu_us_per_event{_KEYS[row]}"] = round(results.median(row, _cpu_us), 2)
+        figures[f"peak_rss_mb{_KEYS[row]}"] = round(results.median(row, _peak))
+    figures["start_cpu_seconds"] = round(results.median(AGENT, _start), 2)
+    figures["idle_core_percent"] = round(results.idle.core_percent, 2)
+    figures["idle_rss_mb"] = round(results.idle.resident_megabytes)
+    figures["line_bytes"] = round(results.line_bytes)
+    return figures
 
 
-@contextmanager
-def _null_sink() -> Generator[int]:
-    child = subprocess.Popen(
-        [sys.executable, __file__, "--child", "sink"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield int(child.stdout.readline() if child.stdout else 0)
-    finally:
-        child.kill()
-        child.communicate()
-
-
-def _write_events(path: Path, count: int) -> int:
-    log = open_log(path, service="bench")
-    for number in range(count):
-        log.info(
-            "member.role_changed",
-            organization_id=f"org_{number % 50}",
-            actor={"type": "user", "id": f"u_{number % 900}", "email": "admin@company.com"},
-            target_user={"id": "7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10", "email": "j@company.com"},
-            ip_address="203.0.113.7",
-            context={"previous": {"role": "member"}, "new": {"role": "admin"}},
-        )
-    return path.stat().st_size
-
-
-def _report(costs: dict[str, list[Cost]], idle: Cost, line_bytes: float) -> None:
-    rates = {row: statistics.median(one.rate for one in found) for row, found in costs.items()}
-    micros = {
-        row: statistics.median(one.cpu_seconds / one.lines * 1e6 for one in found)
-        for row, found in costs.items()
+def _baseline(results: Results) -> dict[str, float]:
+    baseline: dict[str, float] = {
+        "null_sink_events_per_second": round(results.sink_rate),
+        "null_sink_events_per_second_gzip": round(results.sink_rate_gzip),
     }
-    cpu_pairs = zip(costs["agent"], costs["plain Python loop"], strict=True)
-    resident = {row: max(one.resident_megabytes for one in found) for row, found in costs.items()}
+    for row in results.costs:
+        if not row.startswith(AGENT):
+            baseline[f"{_KEYS[row]}_events_per_second"] = round(results.median(row, _rate))
+            baseline[f"{_KEYS[row]}_cpu_us_per_event"] = round(results.median(row, _cpu_us), 2)
+            baseline[f"{_KEYS[row]}_peak_rss_mb"] = round(results.median(row, _peak))
+    return baseline
 
-    def against(row: str, other: str) -> float:
-        pairs = zip(costs[row], costs[other], strict=True)
-        return round(statistics.median(one.rate / two.rate for one, two in pairs), 2)
 
-    print(f"{'':20}{'lines/s':>12}{'µs CPU a line':>16}{'MB resident':>14}")
-    for row, rate in rates.items():
-        print(f"{row:20}{rate:12,.0f}{micros[row]:16.2f}{resident[row]:14.0f}")
-    share = idle.cpu_seconds / idle.seconds * 100
-    print(f"{'agent, idle':20}{share:11.2f}%{'of a core':>16}{idle.resident_megabytes:14.0f}")
-    loop = "plain Python loop"
-    figures = {
-        "lines_per_second": round(rates["agent"]),
-        "lines_per_second_chain_checked": round(rates["agent, chain"]),
-        "cpu_us_per_line": round(micros["agent"], 2),
-        "resident_megabytes": round(resident["agent"]),
-        "idle_core_percent": round(share, 2),
-        "idle_resident_megabytes": round(idle.resident_megabytes),
-        "line_bytes": round(line_bytes),
+def _ratios(results: Results) -> dict[str, float]:
+    ratios: dict[str, float] = {}
+    for other in results.costs:
+        if not other.startswith(AGENT):
+            row = GZIP if other == LOOP_GZIP else AGENT
+            ratios[f"events_per_second_vs_{_KEYS[other]}"] = round(
+                results.ratio(row, other, _rate), 2
+            )
+            ratios[f"cpu_vs_{_KEYS[other]}"] = round(results.ratio(row, other, _cpu_us), 3)
+    for row in (SPREAD, CHAIN, GZIP):
+        ratios[f"cpu{_KEYS[row]}_vs_plain"] = round(results.ratio(row, AGENT, _cpu_us), 2)
+    return ratios
+
+
+def report(results: Results) -> None:
+    """Print a table, and the figures as JSON on the last line."""
+    print_table(results)
+    result = {
+        "name": "agent",
+        "figures": _figures(results),
+        "baseline": _baseline(results),
+        "ratios": _ratios(results),
     }
-    baseline = {
-        "plain_loop_lines_per_second": round(rates[loop]),
-        "plain_loop_cpu_us_per_line": round(micros[loop], 2),
-        "null_sink_lines_per_second": round(rates["null sink alone"]),
-    }
-    ratios = {
-        "vs_plain_loop": against("agent", loop),
-        "chain_checked_vs_plain_loop": against("agent, chain", loop),
-        "vs_null_sink": against("agent", "null sink alone"),
-        "cpu_vs_plain_loop": round(
-            statistics.median(one.cpu_seconds / two.cpu_seconds for one, two in cpu_pairs), 2
-        ),
-    }
-    result = {"name": "agent", "figures": figures, "baseline": baseline, "ratios": ratios}
     print(json.dumps(result))
 
 
-def _run_child(arguments: list[str]) -> None:
-    if arguments == ["sink"]:
-        _serve()
-        return
-    row, directory, port = arguments
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    lines = _ROWS[row](Path(directory), int(port))
-    print(msgspec.json.encode(_clock.cost(lines)).decode())
+def measure(events: int, rounds: int, unpacked: Path, *, quick: bool) -> Results:
+    """Measure every row that is there, `rounds` times in turn."""
+    begun = time.monotonic()
+    costs: defaultdict[str, list[Cost]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        found = rows(unpacked)
+        check(found, directory / "check")
+        corpus = write_corpus(directory / "corpus", events)
+        sink_rate = measure_sink(corpus, compress=False)
+        sink_rate_gzip = measure_sink(corpus, compress=True)
+        with null_sink() as sink:
+            for number in range(rounds):
+                if number and quick and time.monotonic() - begun > QUICK_SECONDS:
+                    break
+                for row in found:
+                    costs[row.name].append(ship(row, corpus, sink))
+            at_rest = idle(sink, seconds=3 if quick else 15)
+        return Results(costs, at_rest, sink_rate, sink_rate_gzip, corpus.size_bytes / events)
 
 
 def main() -> None:
     """Print a table, and the figures as JSON on the last line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, the same thing")
-    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer lines, the same thing")
+    parser.add_argument("--events", type=int, help="lines to ship; default 500,000")
+    parser.add_argument("--rounds", type=int, help="how often; default 5")
+    parser.add_argument(
+        "--shippers",
+        type=Path,
+        default=platformdirs.user_cache_path("indelible") / "shippers",
+        help="unpacked packages of other shippers (default: %(default)s)",
+    )
     arguments = parser.parse_args()
-    if arguments.child:
-        _run_child(arguments.child)
-        return
-    rounds, events = (2, 50_000) if arguments.quick else (9, 300_000)
-    with tempfile.TemporaryDirectory() as name, _null_sink() as port:
-        directory = Path(name)
-        line_bytes = _write_events(directory / "audit.log", events) / events
-        costs: dict[str, list[Cost]] = {row: [] for row in _ROWS if row != "agent, idle"}
-        for _ in range(rounds):
-            for row, found in costs.items():
-                cost = _measure(row, directory, port)
-                if cost.lines != events:
-                    raise RuntimeError(f"{row}: {cost.lines} lines of {events}")
-                found.append(cost)
-        idle = _measure("agent, idle", directory, port)
-    _report(costs, idle, line_bytes)
+    quick = arguments.quick
+    with suppress(KeyboardInterrupt):
+        results = measure(
+            arguments.events or (50_000 if quick else 500_000),
+            arguments.rounds or (2 if quick else 5),
+            arguments.shippers,
+            quick=quick,
+        )
+        report(results)
 
 
 if __name__ == "__main__":
