@@ -1,0 +1,202 @@
+"""What the agent tells of the log itself, in the log: gaps, and chains that were broken.
+
+Each finding becomes an event of organisation `_system`, appended with `audit_events` to a file of
+its own below the state directory. The agent follows that file like any other, so the event is
+chained, shipped once and stored like any other; no token of a tenant can see it.
+
+The order of writes that loses no finding: it waits in the checkpoint (`agent.findings`) until the
+event is fsynced here, and only a checkpoint after that is without it. A crash in between tells it
+twice, as two events; a full disk leaves it waiting. The other way round a finding could be lost.
+
+The file is bounded: at `FILE_BYTES` it is renamed to `agent.log.1` (over the one before, whose end
+must be settled by then), and what cannot be written waits, aggregated.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from agent.findings import Finding, Findings, Kind, Range
+from audit_events.errors import SinkError
+from audit_events.event import MAX_NAME_CHARACTERS, SYSTEM_ORGANIZATION
+from audit_events.log import open_log
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+SERVICE: Final = "indelible-agent"
+FILE_NAME: Final = "agent.log"
+FILE_BYTES: Final = 4 << 20
+ACTIONS: Final[dict[Kind, str]] = {
+    "gap": "audit_log.gap_detected",
+    "closed": "audit_log.gap_closed",
+    "break": "audit_log.chain_broken",
+}
+_HINTS: Final[dict[Kind, str]] = {
+    "gap": "they were written and never became readable here; docs/operations.md says what to do",
+    "closed": "what had been reported as missing has arrived, and is stored",
+    "break": "the events are stored all the same; find out who changed the file",
+}
+_LARGEST_EXACT: Final = 2**53 - 1
+
+_log = structlog.get_logger("agent")
+
+IsSettled = Callable[[os.stat_result], bool]
+
+
+def directory_of(state_directory: str) -> str:
+    """Where the trail lies."""
+    return f"{state_directory.rstrip('/')}/events"
+
+
+def pattern(state_directory: str) -> str:
+    """The glob of its files, which the agent follows besides those of the settings."""
+    return f"{directory_of(state_directory)}/{FILE_NAME}*"
+
+
+class Trail:
+    """The agent's own audit log; nothing is made on the disk before there is something to tell.
+
+    Args:
+        state_directory: of the agent.
+        is_settled: whether all that stands in a file is stored.
+        host: defaults to the host's name.
+    """
+
+    def __init__(
+        self, state_directory: Path, is_settled: IsSettled, *, host: str | None = None
+    ) -> None:
+        self.path = Path(directory_of(str(state_directory))) / FILE_NAME
+        self.problem = ""
+        """Why nothing can be recorded at the moment."""
+        self._is_settled = is_settled
+        self._host = host or socket.gethostname()
+        self._events: FilteringBoundLogger | None = None
+
+    def record(self, findings: Findings) -> bool:
+        """Make events of all that waits; True when there are new ones.
+
+        What is durable waits no more. What could not be written waits for the next call, and
+        `problem` says why.
+        """
+        if not findings:
+            return False
+        written: list[Finding] = []
+        try:
+            if self._make_room():
+                self._append(findings, written)
+                self._note_problem("")
+        except (SinkError, OSError) as error:
+            self._note_problem(str(error))
+        findings.drop(written)
+        for finding in written:
+            _tell(finding)
+        return bool(written)
+
+    def _append(self, findings: Iterable[Finding], written: list[Finding]) -> None:
+        if self._events is None:
+            self.path.parent.mkdir(mode=0o750, exist_ok=True)
+            self._events = open_log(self.path, service=SERVICE, host=self._host, system=True)
+        appended: list[Finding] = []
+        try:
+            for finding in findings:
+                self._events.info(ACTIONS[finding.kind], **describe(finding, self._host))
+                appended.append(finding)
+        finally:
+            # What is only in the kernel's memory could be lost with the machine.
+            if appended:
+                _sync(self.path)
+                _sync(self.path.parent)
+                written += appended
+
+    def _make_room(self) -> bool:
+        """Whether something may be appended; a file that is full is renamed first."""
+        try:
+            if self.path.stat().st_size < FILE_BYTES:
+                return True
+        except FileNotFoundError:
+            return True
+        former = self.path.with_name(f"{FILE_NAME}.1")
+        if former.exists() and not self._is_settled(former.stat()):
+            self._note_problem(f"{former} is not settled yet, and {self.path} is full")
+            return False
+        self.path.replace(former)
+        return True
+
+    def _note_problem(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            _log.error(
+                "findings_not_recorded",
+                reason=problem,
+                hint="they are kept and recorded as soon as that is possible",
+            )
+        self.problem = problem
+
+
+def describe(finding: Finding, host: str) -> dict[str, object]:
+    """The fields of the event that tells of a finding."""
+    path = _spell_path(finding.path)
+    context: dict[str, object] = {"host": host, "events": _exact(finding.events)}
+    if path:
+        context |= {"file": path, "offset": _exact(finding.offset)}
+    if finding.source_id:
+        resource = {"type": "source", "id": finding.source_id}
+        context |= {
+            "firstSeq": _exact(finding.first),
+            "lastSeq": _exact(finding.last),
+            "ranges": [_spell_range(one) for one in finding.ranges],
+            "unlistedRanges": finding.unlisted,
+        }
+    else:
+        # So many sources at once that each of them is not told.
+        context["sources"] = finding.sources
+        resource = {"type": "file", "id": path[-MAX_NAME_CHARACTERS:]}
+        if not path:
+            resource = {"type": "host", "id": host}
+    return {
+        "organization_id": SYSTEM_ORGANIZATION,
+        "actor": {"type": "system", "name": SERVICE},
+        "resource": resource,
+        "context": context,
+    }
+
+
+def _tell(finding: Finding) -> None:
+    report = _log.info if finding.kind == "closed" else _log.error
+    report(
+        ACTIONS[finding.kind].partition(".")[2],
+        source_id=finding.source_id,
+        path=finding.path,
+        offset=finding.offset,
+        first_seq=finding.first,
+        last_seq=finding.last,
+        events=finding.events,
+        hint=_HINTS[finding.kind],
+    )
+
+
+def _spell_range(ends: Range) -> str:
+    first, last = _exact(ends[0]), _exact(ends[1])
+    return f"{first}" if first == last else f"{first}-{last}"
+
+
+def _exact(number: int) -> int | str:
+    """A foreign line may carry any `seq`, of thousands of digits; RFC 8785 has no such numbers."""
+    return number if number <= _LARGEST_EXACT else f"more than {_LARGEST_EXACT}"
+
+
+def _spell_path(path: str) -> str:
+    """As text that every reader can take: a file's name need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
