@@ -80,3 +80,12 @@ def beside(path: str) -> dict[int, str]:
             return {entry.inode(): entry.path for entry in entries if entry.is_file()}
     except OSError:
         return {}
+
+
+def is_still(path: str, key: tuple[int, int]) -> bool:
+    """Whether the file of this device and inode is there under this name."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  # as above
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == key

@@ -26,7 +26,7 @@ from typing import Final
 import structlog
 
 from agent.chunk import Chunk
-from agent.discover import Found, beside, is_compressed, may_match, scan
+from agent.discover import Found, beside, is_compressed, is_still, may_match, scan
 from agent.identity import Place
 from agent.places import Key, Opened, Places
 from agent.settings import AgentSettings
@@ -60,6 +60,7 @@ class Follower:
         """Files that match and cannot be opened or read, with the reason."""
         self._places = Places(places, self._live_places)
         self._former: list[Tail] = []
+        self._let_go: list[Tail] = []
         self._names: dict[str, Key] = {}
         self._archives: set[Key] = set()
         self._turns = Turns(read_bytes)
@@ -106,6 +107,25 @@ class Follower:
                 is_new = True
         return is_new
 
+    def renew(self, settings: AgentSettings, read_bytes: int) -> None:
+        """Go by other settings from now on.
+
+        A file that no glob matches any more is read no further, and its place is kept. One that was
+        deleted or renamed is read to its end as always.
+        """
+        self._settings, self._read_bytes = settings, read_bytes
+        found = scan(settings.paths, settings.state_directory)
+        kept = {(status.st_dev, status.st_ino) for status in found.values()}
+        for path, key in self._names.items():
+            tail = self.tails.get(key)
+            if tail is not None and key not in kept and is_still(path, key):
+                _log.info("file_let_go", path=path, offset=tail.settled)
+                tail.close()
+                del self.tails[key]
+                self._let_go.append(tail)
+        for tail in self.tails.values():
+            tail.max_line_bytes = settings.max_line_bytes
+
     # What is read.
 
     def read(self, now: float) -> Chunk | None:
@@ -127,7 +147,7 @@ class Follower:
 
     def contents(self) -> list[Tail]:
         """Every content that is read or was read and is not settled."""
-        return [*self.tails.values(), *self._former]
+        return [*self.tails.values(), *self._former, *self._let_go]
 
     def lag_bytes(self) -> int:
         """Bytes that are not settled yet, over all files."""
@@ -327,4 +347,7 @@ class Follower:
         self._former = [
             tail for tail in self._former if not (tail.is_settled and self._is_over(tail, now))
         ]
+        settled = [tail for tail in self._let_go if tail.is_settled]
+        self._let_go = [tail for tail in self._let_go if not tail.is_settled]
+        self._places.keep(tail.place() for tail in settled)
         self._places.forget(time.time())

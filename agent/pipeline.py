@@ -7,45 +7,46 @@ and one more, whatever the backlog.
 
 The whole guarantee is one order of writes: the checkpoint moves only over the longest prefix of a
 file's lines that are stored or durable in the dead letter.
+
+Other settings take over while it runs (`renew`): nothing new is sent, requests under way end, what
+only waits for its next attempt comes back and is sent again under the new settings. Files stay
+open, so nothing is read twice, and nothing of a deleted file is lost.
 """
 
-import os
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
 import structlog
 
 from agent import checkpoint, status
+from agent.board import Board
 from agent.chain import Links
 from agent.checkpoint import Checkpoint
 from agent.errors import SenderError
 from agent.follow import Follower
+from agent.keeper import SHARE, Keeper
+from agent.renewal import Renewal, Reread
+from agent.report import Reporter, State
 from agent.send import Senders, Settled, Writer
 from agent.settings import AgentSettings
-from agent.shipment import Loader
+from agent.shipment import Loader, Shipment
 from agent.sources import Horizon, Sources, Spot
 from agent.status import Totals
 from agent.tail import READ_BYTES
 from agent.watch import Watch
-from audit_events.instant import format_instant
 from indexer.dead_letter import DeadLetter
+from indexer.figures import Figures
 from indexer.settings import IndexSettings
 
 READS_A_ROUND: Final = 4
 """Reads between two looks at everything else."""
 STATUS_SECONDS: Final = 1.0
-SAVE_SECONDS: Final = 0.1
-"""Least time between two checkpoints; what was settled since the last is sent again by a crash."""
 RESCAN_SECONDS: Final = 0.1
 """Least time between two looks at all globs, however often files appear."""
 IDLE_SECONDS: Final = 0.25
 """Longest wait, so that `stop` is seen."""
-_SHARE: Final = 20
-"""Looks and saves that take long are made rarer: at most one part in so many of the time."""
 
 _log = structlog.get_logger("agent")
 
@@ -60,6 +61,9 @@ class Pipeline:
         dead_letter: takes the lines that are no events.
         stop: set to end; what is in flight is settled first.
         abandon: set by the pipeline when `shutdown_seconds` are over; ends the writer's waits.
+        figures: what the writer counts.
+        board: what other threads see of it, and where they ask for other settings.
+        reread: called in the loop when they did; what it returns takes over.
     """
 
     def __init__(
@@ -71,34 +75,34 @@ class Pipeline:
         *,
         stop: threading.Event,
         abandon: threading.Event,
+        figures: Figures | None = None,
+        board: Board | None = None,
+        reread: Reread | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings: AgentSettings = settings
         self._directory = Path(settings.state_directory)
+        self._dead_letter = dead_letter
         self._stop = stop
         self._abandon = abandon
+        self._figures = figures or Figures()
+        self._board = board or Board()
+        self._reread = reread
         self._wake = threading.Event()
         now = time.monotonic()
         loaded = checkpoint.load(self._directory)
-        self._generation = loaded.generation
+        self.keeper = Keeper(self._directory, loaded.generation, now)
         self.sources = Sources(loaded.sources, now, loaded.forgotten)
-        links = Links(self.sources) if settings.check_chain else None
-        read_bytes = min(READ_BYTES, settings.batch_bytes)
-        self.follower = Follower(settings, loaded.files, read_bytes)
-        self.loader = Loader(settings, index, links)
-        self._senders = Senders(
-            writer,
-            dead_letter,
-            count=settings.requests_in_flight,
-            abandon=abandon,
-            wake=self._wake.set,
-        )
+        self.follower = Follower(settings, loaded.files, min(READ_BYTES, settings.batch_bytes))
+        self.loader = self._make_loader(settings, index)
+        self._senders = self._make_senders(settings, writer, abandon)
         self._watch = Watch(settings.paths, self._wake.set)
         self.totals = Totals()
+        self._reporter = Reporter(self.totals, self._figures)
         self._horizon: Horizon | None = None
-        self._next_look = self._next_save = self._next_status = now
-        self._unsaved = False
-        self.checkpoint_problem = ""
-        self._started = format_instant(datetime.now(UTC))
+        self._next_look = self._next_status = now
+        self._once = False
+        self._renewal: Renewal | None = None
+        self._came_back: list[Shipment] = []
 
     def run(self, *, once: bool = False) -> None:
         """Ship until `stop` is set, or with `once` until everything that is there is settled.
@@ -106,14 +110,17 @@ class Pipeline:
         Raises:
             SenderError: a sender ended by something that is no answer of the cluster.
         """
+        self._once = once
         if not once:
             self._watch.start()
         try:
             while not self._stop.is_set():
                 now = time.monotonic()
+                self._board.turn(now)
+                self._renew(now)
                 self._look(now)
                 self._read(now)
-                self._send(now, at_once=once)
+                self._send(now)
                 self._collect()
                 self._remember(now)
                 if once and self._is_done():
@@ -132,9 +139,9 @@ class Pipeline:
         self._watch.renew(now)
         known = len(self.follower.tails)
         self.follower.rescan(now)
-        self._unsaved = self._unsaved or known != len(self.follower.tails)
+        self.keeper.unsaved = self.keeper.unsaved or known != len(self.follower.tails)
         took = time.monotonic() - now
-        self._next_look = now + max(self._settings.poll_interval_seconds, took * _SHARE)
+        self._next_look = now + max(self._settings.poll_interval_seconds, took * SHARE)
 
     def _read(self, now: float) -> None:
         for _ in range(READS_A_ROUND):
@@ -147,12 +154,15 @@ class Pipeline:
 
     def _may_read(self) -> bool:
         # Without a checkpoint that can be saved, more would be shipped than a restart knows of.
-        return not self.loader.ready and not self.checkpoint_problem and self.follower.has_more
+        is_ready = not self.loader.ready and self._renewal is None
+        return is_ready and not self.keeper.problem and self.follower.has_more
 
-    def _send(self, now: float, *, at_once: bool) -> None:
+    def _send(self, now: float) -> None:
+        if self._renewal is not None:
+            return
         opened = self.loader.opened
         is_due = opened is not None and now - opened >= self._settings.flush_interval_seconds
-        if is_due or (at_once and not self.follower.has_more):
+        if is_due or (self._once and not self.follower.has_more):
             self.loader.close()
         while self.loader.ready and self._senders.is_free:
             self._senders.submit(self.loader.ready.popleft())
@@ -163,6 +173,8 @@ class Pipeline:
                 raise SenderError(back.error) from back.error
             if back.settlement is not None:
                 self._settle(back)
+            else:
+                self._came_back.append(back.shipment)
 
     def _settle(self, back: Settled) -> None:
         settlement, parts = back.settlement, back.shipment.parts
@@ -170,7 +182,11 @@ class Pipeline:
             self.totals.batches += 1
             self.totals.created += settlement.created
             self.totals.duplicates += settlement.duplicates
-            self.totals.dead_letters += settlement.dead + len(back.shipment.refusals)
+            refusals = back.shipment.refusals
+            self.totals.dead_letters += settlement.dead + len(refusals)
+            self._figures.note_dead(
+                "malformed" if one.length_bytes is None else "over_long" for one in refusals
+            )
             self.totals.retries += settlement.retries
         for part in parts:
             part.settled = True
@@ -182,23 +198,24 @@ class Pipeline:
                 for span in part.spans:
                     self.sources.settle(span, now, unix_seconds, spot)
                 start = part.end
-        self._unsaved = True
+        self.keeper.unsaved = True
 
     def _remember(self, now: float) -> None:
-        if self._unsaved and now >= self._next_save:
+        if self.keeper.unsaved and now >= self.keeper.next_save:
             self._save()
         if now >= self._next_status:
             self._tell_gaps(now)
-            self._write_status("running")
+            self._report("running")
             self._next_status = now + STATUS_SECONDS
 
     def _wait(self, now: float) -> None:
-        if self._may_read() or (self.loader.ready and self._senders.is_free):
+        may_send = self.loader.ready and self._senders.is_free and self._renewal is None
+        if self._may_read() or may_send:
             return
         due = min(self._next_look, self._next_status, now + IDLE_SECONDS)
-        if self._unsaved:
-            due = min(due, self._next_save)
-        if self.loader.opened is not None:
+        if self.keeper.unsaved:
+            due = min(due, self.keeper.next_save)
+        if self.loader.opened is not None and self._renewal is None:
             due = min(due, self.loader.opened + self._settings.flush_interval_seconds)
         if self._wake.wait(max(0.0, due - time.monotonic())):
             self._wake.clear()
@@ -210,13 +227,14 @@ class Pipeline:
             and not self.loader.ready
             and self.loader.opened is None
             and self._senders.in_flight == 0
+            and self._renewal is None
         )
 
     def _end(self) -> None:
         """Settle what is in flight, in the time that is given; the rest stays at its offset."""
         self._watch.stop()
         deadline = time.monotonic() + self._settings.shutdown_seconds
-        self._write_status("stopping")
+        self._report("stopping")
         self._senders.close()
         while self._senders.in_flight and time.monotonic() < deadline:
             self._collect()
@@ -225,44 +243,72 @@ class Pipeline:
         self._abandon.set()
         self._collect()
         self._save()
-        self._write_status("stopped")
+        self._report("stopped")
         self.follower.close()
         _log.info("agent_stopped", unsettled_batches=self._senders.in_flight)
+
+    # Other settings.
+
+    def _renew(self, now: float) -> None:
+        if self._renewal is None and self._reread is not None and self._board.reload.is_set():
+            self._board.begin_reload()
+            self._renewal, self._reporter.config_problems = self._reread()
+            if self._renewal is None:
+                self._board.end_reload()
+                return
+            # Who waits for another attempt need not make it with the old settings.
+            self._abandon.set()
+            self._senders.close()
+        if self._renewal is not None and self._senders.in_flight == 0:
+            self._take_over(self._renewal, now)
+            self._board.end_reload()
+
+    def _take_over(self, renewal: Renewal, now: float) -> None:
+        settings = renewal.settings
+        self.loader.close()
+        loader = self._make_loader(settings, renewal.index)
+        loader.counters = self.loader.counters
+        loader.ready.extend((*self._came_back, *self.loader.ready))
+        self._came_back = []
+        self.loader, self._abandon = loader, renewal.abandon
+        self._senders = self._make_senders(settings, renewal.writer, renewal.abandon)
+        if settings.paths != self._settings.paths:
+            self._watch.stop()
+            overflows = self._watch.overflows
+            self._watch = Watch(settings.paths, self._wake.set)
+            self._watch.overflows = overflows
+            if not self._once:
+                self._watch.start()
+        self.follower.renew(settings, min(READ_BYTES, settings.batch_bytes))
+        self._settings, self._renewal = settings, None
+        self._next_look = now
+        self.totals.reloads += 1
+        renewal.settled()
+
+    def _make_loader(self, settings: AgentSettings, index: IndexSettings) -> Loader:
+        return Loader(settings, index, Links(self.sources) if settings.check_chain else None)
+
+    def _make_senders(
+        self, settings: AgentSettings, writer: Writer, abandon: threading.Event
+    ) -> Senders:
+        return Senders(
+            writer,
+            self._dead_letter,
+            count=settings.requests_in_flight,
+            abandon=abandon,
+            wake=self._wake.set,
+        )
 
     # What outlives the process, and what people see.
 
     def _save(self) -> None:
-        start = time.monotonic()
-        try:
-            checkpoint.save(
-                self._directory,
-                Checkpoint(
-                    generation=self._generation + 1,
-                    files=tuple(self.follower.places()),
-                    sources=self.sources.states(),
-                    forgotten=self.sources.forgotten,
-                ),
+        self.keeper.save(
+            Checkpoint(
+                files=tuple(self.follower.places()),
+                sources=self.sources.states(),
+                forgotten=self.sources.forgotten,
             )
-        except OSError as error:
-            self._note_checkpoint_problem(error)
-            self._next_save = start + STATUS_SECONDS
-            return
-        self._generation += 1
-        self._unsaved = False
-        self.checkpoint_problem = ""
-        took = time.monotonic() - start
-        self._next_save = start + max(SAVE_SECONDS, took * _SHARE)
-
-    def _note_checkpoint_problem(self, error: OSError) -> None:
-        problem = error.strerror or str(error)
-        if problem != self.checkpoint_problem:
-            _log.error(
-                "checkpoint_not_saved",
-                directory=str(self._directory),
-                reason=problem,
-                hint="nothing more is read until it can be; free space there, or let it be written",
-            )
-        self.checkpoint_problem = problem
+        )
 
     def _tell_gaps(self, now: float) -> None:
         """Tell what is missing still when all that could be read when it was noticed is settled."""
@@ -284,29 +330,18 @@ class Pipeline:
                 hint="they were written and never became readable here; see the dead letter",
             )
         self._horizon = None
-        self._unsaved = True
+        self.keeper.unsaved = True
 
-    def _write_status(self, state: Literal["running", "stopping", "stopped"]) -> None:
-        tails, counters, totals = self.follower.tails.values(), self.loader.counters, self.totals
-        for name in counters.__struct_fields__:
-            setattr(totals, name, getattr(counters, name))
-        totals.truncations = self.follower.truncations
-        totals.watch_overflows = self._watch.overflows
-        report = status.Status(
-            pid=os.getpid(),
-            state=state,
-            started_at=self._started,
-            updated_at=format_instant(datetime.now(UTC)),
-            file_count=len(tails),
-            lag_bytes=self.follower.lag_bytes(),
-            oldest_unshipped=status.oldest_unshipped(tails),
+    def _report(self, state: State) -> None:
+        report = self._reporter.report(
+            state,
+            follower=self.follower,
+            counters=self.loader.counters,
             in_flight=self._senders.in_flight,
-            totals=msgspec.structs.replace(totals),
-            files=status.list_files(tails),
-            unreadable=dict(self.follower.unreadable),
-            unwatched=dict(self._watch.failures),
-            checkpoint_problem=self.checkpoint_problem,
+            watch=self._watch,
+            keeper=self.keeper,
         )
+        self._board.show(report)
         try:
             status.write(self._directory, report)
         except OSError as error:

@@ -107,6 +107,10 @@ class Places:
                 return True
         return False
 
+    def keep(self, places: Iterable[Place]) -> None:
+        """Remember places that no tail stands for any more."""
+        self._put(places)
+
     def forget(self, unix_seconds: float) -> None:
         """Let go of the places whose files have been nowhere for long, or are too many."""
         if not self._unclaimed:

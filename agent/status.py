@@ -5,7 +5,7 @@ crash must keep.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,6 +28,8 @@ class FileStatus(Struct, frozen=True, rename="camel"):
     lag_bytes: int
     settled_until: str
     rotated: bool
+    oldest_unshipped: str = ""
+    """Timestamp of its oldest unshipped line, empty when nothing waits or it is not known."""
 
 
 class Totals(Struct, rename="camel"):
@@ -48,10 +50,23 @@ class Totals(Struct, rename="camel"):
     missing_events: int = 0
     chain_breaks: int = 0
     watch_overflows: int = 0
+    reloads: int = 0
+    dead_letters_by_reason: dict[str, int] = {}
+    """By one of `indexer.figures.DEAD_REASONS`."""
+    requests: dict[str, int] = {}
+    """By how they ended, one of `indexer.figures.ANSWERS`."""
+
+
+class Waiting(Struct, frozen=True, rename="camel"):
+    """Why batches are not settled: `halted`, `blocked` or `retry`, and the cluster's word."""
+
+    outcome: str
+    error_type: str
+    since: str
 
 
 class Status(Struct, frozen=True, rename="camel"):
-    """All of it; instants are canonical, `oldest_unshipped` is empty when nothing waits."""
+    """All of it; instants are canonical, and empty where it never happened or nothing waits."""
 
     pid: int
     state: Literal["running", "stopping", "stopped"]
@@ -66,6 +81,13 @@ class Status(Struct, frozen=True, rename="camel"):
     unreadable: dict[str, str]
     unwatched: dict[str, str]
     checkpoint_problem: str
+    checkpoint_saved_at: str = ""
+    waiting: Waiting | None = None
+    last_answer: str = ""
+    """How the last request ended; empty before the first."""
+    last_success_at: str = ""
+    config_problems: tuple[str, ...] = ()
+    """What was wrong with the configuration when it was read again last; the old one goes on."""
 
 
 def write(directory: Path, status: Status) -> None:
@@ -87,32 +109,45 @@ def read(directory: Path) -> Status | None:
         return None
 
 
-def list_files(tails: Iterable[Tail]) -> tuple[FileStatus, ...]:
-    """The files that lag most, then the others."""
-    by_lag = sorted(tails, key=lambda tail: tail.settled - tail.size)
+def list_files(tails: Collection[Tail], since: Mapping[Tail, str]) -> tuple[FileStatus, ...]:
+    """The files that lag most, then the others.
+
+    Args:
+        tails: all of them.
+        since: the timestamp of the oldest unshipped line of those that lag.
+    """
+    # The one whose line waits longest first; an empty timestamp sorts behind all others.
+    order = sorted(tails, key=lambda tail: (since.get(tail) or "~", tail.settled - tail.size))
     return tuple(
         FileStatus(
-            path=tail.path,
+            path=printable(tail.path),
             size=tail.size,
             settled=tail.settled,
             lag_bytes=max(0, tail.size - tail.settled),
             settled_until=tail.settled_since,
             rotated=tail.rotated,
+            oldest_unshipped=since.get(tail, ""),
         )
-        for tail in by_lag[:FILES_LIMIT]
+        for tail in order[:FILES_LIMIT]
     )
 
 
-def oldest_unshipped(tails: Iterable[Tail]) -> str:
-    """Timestamp of the oldest event that waits, as far as it is known.
+def printable(path: str) -> str:
+    """The path as text: the name of a file need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
-    Of lines that were not read yet only what came before them in their file is known; the last
-    event settled there stands for them.
-    """
-    waiting: list[str] = []
-    for tail in tails:
-        if tail.parts and tail.parts[0].since:
-            waiting.append(tail.parts[0].since)
-        elif tail.size > tail.settled and tail.settled_since:
-            waiting.append(tail.settled_since)
-    return min(waiting, default="")
+
+def describe(status: Status) -> str:
+    """One line for people; of what is no number only what is wrong."""
+    parts: list[str] = [status.state] if status.state != "running" else []
+    parts.append(f"{status.file_count} files")
+    parts.append(f"{status.lag_bytes:,} bytes behind" if status.lag_bytes else "nothing waits")
+    if status.waiting is not None:
+        parts.append(f"{status.waiting.outcome} since {status.waiting.since[:19]}Z")
+    if status.checkpoint_problem:
+        parts.append(f"checkpoint: {status.checkpoint_problem}")
+    if status.unreadable:
+        parts.append(f"{len(status.unreadable)} unreadable")
+    if status.config_problems:
+        parts.append("configuration refused")
+    return ", ".join(parts)

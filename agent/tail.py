@@ -63,7 +63,6 @@ class Tail:
         "_boundary",
         "_half",
         "_head",
-        "_max_line_bytes",
         "_place",
         "_skipped",
         "anchor",
@@ -76,6 +75,7 @@ class Tail:
         "inode",
         "looked",
         "looked_early",
+        "max_line_bytes",
         "parts",
         "path",
         "position",
@@ -98,7 +98,7 @@ class Tail:
     ) -> None:
         self.descriptor, self.path = descriptor, path
         self.device, self.inode = device, inode
-        self._max_line_bytes = max_line_bytes
+        self.max_line_bytes = max_line_bytes
         start = place.offset if place else 0
         self.position = self.settled = self._boundary = start
         self._half, self._skipped = b"", None
@@ -276,7 +276,7 @@ class Tail:
             self._before = (before + data[max(0, last - ANCHOR_BYTES) : last])[-ANCHOR_BYTES:]
         self.position = base + len(data)
         self._half = data[last:]
-        if len(self._half) > self._max_line_bytes:
+        if len(self._half) > self.max_line_bytes:
             self._skipped = _Skipped(base + last, self._half)
             self._half = b""
         return Chunk(self, pieces, end=self.pending, data=data, base=base, before=before)
@@ -292,7 +292,7 @@ class Tail:
         lines = data.split(b"\n")
         # Behind the last newline stands nothing.
         lines.pop()
-        limit = self._max_line_bytes
+        limit = self.max_line_bytes
         if max(map(len, lines)) <= limit:
             pieces.append(Run(offset, lines, data))
             return

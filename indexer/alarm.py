@@ -1,8 +1,11 @@
 """Trouble that lasts is logged when it begins and when it ends, and not at every attempt."""
 
 import threading
+import time
+from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from indexer.answer import ItemError, Outcome
 
@@ -19,6 +22,17 @@ HINTS = {
     Outcome.HALTED: "the data is kept; check credentials and roles, and `indelible indices apply`",
 }
 
+SEVERITY: Final = (Outcome.HALTED, Outcome.BLOCKED, Outcome.RETRY)
+"""The worst first: what only a person mends, what somebody has to make room for, what passes."""
+
+
+class Trouble(Struct, frozen=True):
+    """What holds batches up; `since` is monotonic seconds."""
+
+    outcome: Outcome
+    error_type: str
+    since: float
+
 
 class Alarms:
     """Which trouble is going on, and which batches it holds up. Thread-safe.
@@ -29,6 +43,7 @@ class Alarms:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[tuple[Outcome, str], set[int]] = {}
+        self._since: dict[tuple[Outcome, str], float] = {}
 
     def begin(self, batch: int, outcome: Outcome, error: ItemError) -> None:
         """Note that `batch` (any number of its own) waits because of this."""
@@ -36,6 +51,7 @@ class Alarms:
         with self._lock:
             new = key not in self._held
             self._held.setdefault(key, set()).add(batch)
+            self._since.setdefault(key, time.monotonic())
         if not new:
             return
         # The reason of the cluster speaks of users and indices here, never of an event's content.
@@ -49,7 +65,17 @@ class Alarms:
             for key, batches in list(self._held.items()):
                 batches.discard(batch)
                 if not batches:
-                    del self._held[key]
+                    del self._held[key], self._since[key]
                     ended.append(key)
         for outcome, error_type in ended:
             _log.info("bulk_resumed", after=MESSAGES[outcome], error_type=error_type)
+
+    def worst(self) -> Trouble | None:
+        """What is worst of the trouble that goes on, and since when; None while all is well."""
+        with self._lock:
+            going_on = sorted(
+                self._since.items(), key=lambda one: (SEVERITY.index(one[0][0]), one[1])
+            )
+        for (outcome, error_type), since in going_on:
+            return Trouble(outcome, error_type, since)
+        return None

@@ -21,7 +21,6 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from audit_events.instant import format_instant
-from indexer.alarm import Alarms
 from indexer.answer import (
     BULK_FILTER,
     STORED_FILTER,
@@ -37,6 +36,7 @@ from indexer.batch import Batch
 from indexer.client import ask
 from indexer.dead_letter import DeadLetter, Refusal
 from indexer.errors import DeadLetterError, Interrupted, NoAnswerError
+from indexer.figures import Figures, dead_reason
 from indexer.names import partition_name
 from indexer.progress import Progress, RefusedRow, Round
 from indexer.request import RequestLimit, split
@@ -78,6 +78,7 @@ class BulkWriter:
             is not cut, as what it stored would be unknown, and lasts `timeout_seconds` of the
             client's settings at most (for which reason these are less than the agent's shutdown).
         backoff: the pace of attempts.
+        figures: where requests, dead letters and lasting trouble are counted.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class BulkWriter:
         *,
         stop: threading.Event,
         backoff: Backoff | None = None,
+        figures: Figures | None = None,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -95,7 +97,8 @@ class BulkWriter:
         self._stop = stop
         self._backoff = backoff or Backoff()
         self._limit = RequestLimit()
-        self._alarms = Alarms()
+        self._figures = figures or Figures()
+        self._alarms = self._figures.alarms
 
     def write(self, batch: Batch) -> Settlement:
         """Settle every line of the batch, however long it takes.
@@ -142,6 +145,7 @@ class BulkWriter:
         if text is None:
             return False
         items = read_items(text, len(rows))
+        self._figures.note_request("none" if items is None else "ok")
         if items is None:
             this_round.put_back(rows, Outcome.RETRY, NOT_AN_ANSWER)
             return False
@@ -165,6 +169,7 @@ class BulkWriter:
         if text is None:
             return
         stored = read_stored(text, [batch.ids[row] for row in rows])
+        self._figures.note_request("none" if stored is None else "ok")
         if stored is None:
             this_round.put_back(rows, Outcome.RETRY, NOT_AN_ANSWER)
             return
@@ -177,6 +182,7 @@ class BulkWriter:
         try:
             reply = ask(self._client, "POST", path, params=params, body=body)
         except NoAnswerError as error:
+            self._figures.note_request("none")
             this_round.put_back(rows, Outcome.RETRY, ItemError("no_answer", str(error)))
             return None
         this_round.note_retry_after(retry_after_seconds(reply.headers.get("retry-after")))
@@ -184,6 +190,7 @@ class BulkWriter:
             return reply.text
         why = read_error(reply.text)
         outcome = judge_request(reply.status, why.type)
+        self._figures.note_request(outcome.name.lower())
         named = ItemError(why.type or f"status_{reply.status}", why.reason)
         if outcome is not Outcome.TOO_LARGE:
             this_round.put_back(rows, outcome, named)
@@ -235,6 +242,7 @@ class BulkWriter:
                 self._wait(delay_seconds(failures, self._backoff))
             else:
                 break
+        self._figures.note_dead(dead_reason(refusal.status) for refusal in refusals)
         for refusal in refusals:
             # Without the reason: the cluster quotes the value that it could not read.
             _log.warning(
