@@ -66,7 +66,9 @@ def run(
     with hold(directory):
         _prove_writable(directory)
         _allow_many_files()
-        writer = BulkWriter(client, index, dead_letter, stop=abandon)
+        writer = BulkWriter(
+            client, index, dead_letter, stop=abandon, at_once=settings.requests_in_flight
+        )
         pipeline = Pipeline(settings, index, writer, dead_letter, stop=stop, abandon=abandon)
         _log.info("agent_started", paths=settings.paths, state_directory=settings.state_directory)
         pipeline.run(once=once)

@@ -29,12 +29,21 @@ class Outcome(Enum):
     REFUSED = "refused"
 
 
+class Missing(Enum):
+    """Why no hash was found under an id."""
+
+    ABSENT = "absent"
+    """Nothing is stored under it."""
+    UNKNOWN = "unknown"
+    """Nobody could look: the copy that was asked is down, the index is closed or blocked."""
+
+
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What decoding raises for a text that is no answer: another shape, letters that are none (the
 library decodes with `surrogatepass`), brackets nested without end."""
 BULK_FILTER: Final = "errors,items.*.status,items.*.error.type,items.*.error.reason"
 """`filter_path` of a bulk request: about 30 bytes for an item, none is left out, order stays."""
-STORED_FILTER: Final = "docs._id,docs.found,docs._source.hash"
+STORED_FILTER: Final = "docs._id,docs.found,docs._source.hash,docs.error.type"
 """`filter_path` of the `_mget` that looks at what is stored under an id."""
 
 JUDGED_STATUS: Final = {
@@ -48,6 +57,7 @@ JUDGED_STATUS: Final = {
     429: Outcome.RETRY,
 }
 CLIENT_ERROR: Final = 4
+NO_INDEX: Final = "index_not_found_exception"
 OPERATOR_CLASSES: Final = (3, CLIENT_ERROR)
 TRANSIENT_STATUS: Final = frozenset({408, 425, 429})
 BLOCK_TYPES: Final = frozenset({"cluster_block_exception", "index_create_block_exception"})
@@ -95,7 +105,15 @@ class _Source(Struct, frozen=True):
 class _Stored(Struct, frozen=True, rename={"id": "_id", "source": "_source"}):
     id: str
     source: _Source = _Source()
-    found: bool = False
+    found: bool | None = None
+    error: ItemError | None = None
+
+    def content(self) -> str | Missing:
+        if self.found:
+            return self.source.hash
+        if self.found is False or (self.error is not None and self.error.type == NO_INDEX):
+            return Missing.ABSENT
+        return Missing.UNKNOWN
 
 
 class _StoredAnswer(Struct, frozen=True):
@@ -155,8 +173,8 @@ def read_items(text: str, expected: int) -> list[ItemResult] | None:
     return [item.create for item in answer.items]
 
 
-def read_stored(text: str, ids: Sequence[str]) -> list[str | None] | None:
-    """The stored `hash` of each id in an answer to `_mget`, None where nothing is stored.
+def read_stored(text: str, ids: Sequence[str]) -> list[str | Missing] | None:
+    """What an answer to `_mget` says of each id: the `hash` that is stored, or why there is none.
 
     None in all when it is not a whole answer to these ids.
     """
@@ -166,7 +184,7 @@ def read_stored(text: str, ids: Sequence[str]) -> list[str | None] | None:
         return None
     if [doc.id for doc in docs] != list(ids):
         return None
-    return [doc.source.hash if doc.found else None for doc in docs]
+    return [doc.content() for doc in docs]
 
 
 def read_error(text: str) -> ItemError:

@@ -7,7 +7,7 @@ the action line (`create` and nothing else, DESIGN.md section 4) is put in front
 
 from collections.abc import Sequence
 
-from indexer.names import admitted_window, partition_characters, partition_name
+from indexer.names import admitted_window, late_name, partition_characters, partition_name
 from indexer.nesting import MAX_LEVELS, nesting_levels
 from indexer.settings import IndexSettings
 
@@ -83,8 +83,21 @@ class Batch:
         self.offsets.append(offset)
         self.bytes += len(line)
 
-    def body(self, rows: Sequence[int]) -> Body:
-        """The body of a bulk request (NDJSON) with these rows, in this order."""
+    def body(self, rows: Sequence[int], *, late: bool = False) -> Body:
+        """The body of a bulk request (NDJSON) with these rows, in this order.
+
+        Args:
+            rows: which.
+            late: into the indices of late events, and not into the partitions.
+        """
+        if late:
+            return b"".join(
+                f'{{"create":{{"_index":"{late_name(self.timestamps[row], self._settings)}",'
+                f'"_id":"{self.ids[row]}"}}}}\n'.encode()
+                + self.lines[row][:-1]
+                + self._tail
+                for row in rows
+            )
         heads, tail = self._heads, self._tail
         ids, timestamps, lines = self.ids, self.timestamps, self.lines
         characters = self._partition_characters

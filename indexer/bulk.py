@@ -11,8 +11,9 @@ and read again does not bury the same line twice.
 """
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -21,31 +22,24 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from audit_events.instant import format_instant
-from indexer.answer import (
-    BULK_FILTER,
-    STORED_FILTER,
-    ItemError,
-    Outcome,
-    judge_request,
-    read_error,
-    read_items,
-    read_stored,
-)
-from indexer.backoff import Backoff, delay_seconds, halted_delay_seconds, retry_after_seconds
+from indexer.answer import Outcome, read_items, read_stored
+from indexer.backoff import Backoff, delay_seconds, halted_delay_seconds
 from indexer.batch import Batch
-from indexer.client import ask
 from indexer.dead_letter import DeadLetter, Refusal
-from indexer.errors import DeadLetterError, Interrupted, NoAnswerError
+from indexer.errors import DeadLetterError, Interrupted
+from indexer.exchange import BULK, MGET, Exchange, Failure
 from indexer.figures import Figures, dead_reason
-from indexer.names import partition_name
+from indexer.late import LOOKS, Seals, Step, due_before
+from indexer.names import late_name, partition_name
 from indexer.progress import Progress, RefusedRow, Round
-from indexer.request import RequestLimit, split
+from indexer.request import split
 from indexer.settings import IndexSettings
 
+REQUESTS_AT_ONCE: Final = 2
+LEFTOVER_SHARE: Final = 4
+"""A batch of which at most one part in so many is left holds nobody else up (`carried`)."""
 ROW_OVERHEAD_BYTES: Final = 160
 """Action line and `ingestedAt` around a line, roughly."""
-FILTERS: Final = {"/_bulk": BULK_FILTER, "/_mget": STORED_FILTER}
-NOT_AN_ANSWER: Final = ItemError("not_an_answer", "the answer is cut, or is not OpenSearch's")
 
 _log = structlog.get_logger("indexer")
 
@@ -57,7 +51,7 @@ class Settlement(Struct, frozen=True):
     duplicates: int
     dead: int
     retries: int
-    """Bulk requests beyond the first."""
+    """Bulk requests that sent a line again."""
 
 
 class _Hash(Struct, frozen=True):
@@ -78,6 +72,7 @@ class BulkWriter:
             is not cut, as what it stored would be unknown, and lasts `timeout_seconds` of the
             client's settings at most (for which reason these are less than the agent's shutdown).
         backoff: the pace of attempts.
+        at_once: requests under way at a time, at most; more writes may wait.
         figures: where requests, dead letters and lasting trouble are counted.
     """
 
@@ -89,16 +84,20 @@ class BulkWriter:
         *,
         stop: threading.Event,
         backoff: Backoff | None = None,
+        at_once: int = REQUESTS_AT_ONCE,
         figures: Figures | None = None,
     ) -> None:
-        self._client = client
         self._settings = settings
         self._dead_letter = dead_letter
         self._stop = stop
         self._backoff = backoff or Backoff()
-        self._limit = RequestLimit()
         self._figures = figures or Figures()
+        self._exchange = Exchange(client, self._backoff, at_once, stop, self._figures)
+        self._seals = Seals(settings)
         self._alarms = self._figures.alarms
+        self._lock = threading.Lock()
+        self.carried = 0
+        """Writes that wait with a few items left, while the cluster takes others."""
 
     def write(self, batch: Batch) -> Settlement:
         """Settle every line of the batch, however long it takes.
@@ -107,11 +106,10 @@ class BulkWriter:
             Interrupted: `stop` was set before; nothing of the batch may be checkpointed, although
                 a part of it may be stored.
         """
-        progress = Progress(batch)
+        progress = Progress(batch, self._seals, self._due())
         try:
             while progress.pending:
-                self._check_stop()
-                this_round = Round(progress)
+                this_round = Round(progress, self._due())
                 self._send_round(this_round)
                 this_round.end()
                 self._pause(this_round)
@@ -122,94 +120,98 @@ class BulkWriter:
             created=progress.created,
             duplicates=progress.duplicates,
             dead=len(progress.refused),
-            retries=max(0, progress.requests - 1),
+            retries=progress.retries,
         )
+
+    def _due(self) -> str:
+        return due_before(format_instant(datetime.now(UTC)), self._settings)
 
     def _send_round(self, this_round: Round) -> None:
         """Send what is pending once; a request that goes wrong as a whole ends the round."""
         progress = this_round.progress
-        limit = self._limit.current()
+        limit = self._exchange.limit.current()
         sizes = [_sent_bytes(line) for line in progress.batch.lines] if limit else []
-        requests = split(sizes, progress.pending, limit)
-        for number, rows in enumerate(requests):
-            if not self._send(rows, this_round) or self._stop.is_set():
-                for unsent in requests[number + 1 :]:
+        requests = [
+            (step, rows)
+            for step, pending in progress.by_step()
+            for rows in split(sizes, pending, limit)
+        ]
+        for number, (step, rows) in enumerate(requests):
+            if not self._take_step(step, rows, this_round):
+                for _, unsent in requests[number + 1 :]:
                     this_round.again.extend(unsent)
                 break
 
-    def _send(self, rows: list[int], this_round: Round) -> bool:
+    def _take_step(self, step: Step, rows: list[int], this_round: Round) -> bool:
         """Send one request and sort its items; False when nothing was said of any item."""
         progress = this_round.progress
-        progress.requests += 1
-        text = self._ask("/_bulk", progress.batch.body(rows), rows, this_round)
-        if text is None:
-            return False
-        items = read_items(text, len(rows))
-        self._figures.note_request("none" if items is None else "ok")
-        if items is None:
-            this_round.put_back(rows, Outcome.RETRY, NOT_AN_ANSWER)
+        if step in LOOKS:
+            return self._look_up(rows, this_round, late=step is Step.LOOK_LATE)
+        late = step is Step.LATE
+        progress.retries += not progress.returned.isdisjoint(rows)
+        count = len(rows)
+        items = self._exchange.ask(
+            BULK, progress.batch.body(rows, late=late), lambda text: read_items(text, count)
+        )
+        if isinstance(items, Failure):
+            self._meet(items, rows, this_round, late=late)
             return False
         conflicts = this_round.sort_items(rows, items)
-        if conflicts:
-            self._look_up(conflicts, this_round)
-        return True
+        return not conflicts or self._look_up(conflicts, this_round, late=late)
 
-    def _look_up(self, rows: list[int], this_round: Round, *, too_large: bool = False) -> None:
-        """Settle rows by what is stored under their ids: the same event, another one, nothing?"""
+    def _look_up(
+        self, rows: list[int], this_round: Round, *, late: bool, too_large: bool = False
+    ) -> bool:
+        """Sort rows by what is stored under their ids; False when nothing was said of them."""
         batch = this_round.progress.batch
+        name = late_name if late else partition_name
+        ids = [batch.ids[row] for row in rows]
         docs = [
             {
-                "_index": partition_name(batch.timestamps[row], self._settings),
+                "_index": name(batch.timestamps[row], self._settings),
                 "_id": batch.ids[row],
                 "_source": ["hash"],
             }
             for row in rows
         ]
-        text = self._ask("/_mget", msgspec.json.encode({"docs": docs}), rows, this_round)
-        if text is None:
-            return
-        stored = read_stored(text, [batch.ids[row] for row in rows])
-        self._figures.note_request("none" if stored is None else "ok")
-        if stored is None:
-            this_round.put_back(rows, Outcome.RETRY, NOT_AN_ANSWER)
-            return
+        stored = self._exchange.ask(
+            MGET, msgspec.json.encode({"docs": docs}), lambda text: read_stored(text, ids)
+        )
+        if isinstance(stored, Failure):
+            self._meet(stored, rows, this_round, late=None)
+            return False
         ours = [_decode_hash(batch.lines[row]).hash for row in rows]
         this_round.sort_stored(rows, ours, stored, too_large=too_large)
+        return True
 
-    def _ask(self, path: str, body: bytes, rows: list[int], this_round: Round) -> str | None:
-        """The text of a 200 answer; after anything else None, and the rows are put back."""
-        params = {"filter_path": FILTERS[path]}
-        try:
-            reply = ask(self._client, "POST", path, params=params, body=body)
-        except NoAnswerError as error:
-            self._figures.note_request("none")
-            this_round.put_back(rows, Outcome.RETRY, ItemError("no_answer", str(error)))
-            return None
-        this_round.note_retry_after(retry_after_seconds(reply.headers.get("retry-after")))
-        if reply.status == HTTPStatus.OK:
-            return reply.text
-        why = read_error(reply.text)
-        outcome = judge_request(reply.status, why.type)
-        self._figures.note_request(outcome.name.lower())
-        named = ItemError(why.type or f"status_{reply.status}", why.reason)
-        if outcome is not Outcome.TOO_LARGE:
-            this_round.put_back(rows, outcome, named)
+    def _meet(
+        self, failure: Failure, rows: list[int], this_round: Round, *, late: bool | None
+    ) -> None:
+        """Put back the rows of a request that went wrong as a whole.
+
+        Args:
+            failure: what it met.
+            rows: that it held.
+            this_round: takes them.
+            late: whether it was to store them as late events; None when it only looked them up.
+        """
+        if failure.outcome is not Outcome.TOO_LARGE:
+            this_round.put_back_paced(rows, failure.outcome, failure.error)
         elif len(rows) > 1:
-            self._halve(rows, this_round)
-        elif path == "/_bulk":
+            lines = this_round.progress.batch.lines
+            self._exchange.limit.lower(sum(_sent_bytes(lines[row]) for row in rows) // 2)
+            this_round.return_rows(rows)
+        elif late is not None:
             # It may be stored all the same, by an attempt whose answer was lost.
-            self._look_up(rows, this_round, too_large=True)
+            self._look_up(rows, this_round, late=late, too_large=True)
         else:
-            this_round.put_back(rows, Outcome.RETRY, named)
-        return None
-
-    def _halve(self, rows: list[int], this_round: Round) -> None:
-        lines = this_round.progress.batch.lines
-        self._limit.lower(sum(_sent_bytes(lines[row]) for row in rows) // 2)
-        this_round.again.extend(rows)
+            this_round.put_back(rows, Outcome.RETRY, failure.error)
 
     def _pause(self, this_round: Round) -> None:
-        """Wait as long as the worst that the round met asks for."""
+        """Wait as long as the worst that single items met asks for.
+
+        What met whole requests is waited for by all writers together (`indexer.pace`).
+        """
         progress = this_round.progress
         worst = this_round.worst()
         if worst is None:
@@ -217,14 +219,22 @@ class BulkWriter:
             return
         outcome, error = worst
         self._alarms.begin(id(progress), outcome, error)
-        attempt = max(1, progress.failures)
-        if outcome is Outcome.HALTED:
-            seconds = halted_delay_seconds(attempt, self._backoff)
-        else:
-            seconds = delay_seconds(
-                attempt, self._backoff, retry_after_seconds=this_round.retry_after_seconds
-            )
-        self._wait(seconds)
+        if this_round.is_paced:
+            return
+        delay = halted_delay_seconds if outcome is Outcome.HALTED else delay_seconds
+        with self._carry(progress):
+            self._wait(delay(max(1, progress.failures), self._backoff))
+
+    @contextmanager
+    def _carry(self, progress: Progress) -> Generator[None]:
+        carried = int(len(progress.pending) * LEFTOVER_SHARE <= len(progress.batch))
+        with self._lock:
+            self.carried += carried
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.carried -= carried
 
     def _bury(self, progress: Progress) -> None:
         """Write what was refused to the dead letter, however long its disk stays full."""
@@ -251,10 +261,6 @@ class BulkWriter:
 
     def _wait(self, seconds: float) -> None:
         if self._stop.wait(seconds):
-            raise Interrupted
-
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
             raise Interrupted
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 from opensearchpy import OpenSearch, Urllib3HttpConnection
 from opensearchpy.exceptions import TransportError
 from typing_extensions import override
+from urllib3.exceptions import ConnectTimeoutError, SSLError
 
 from indexer.answer import UNREADABLE, ItemError, read_error
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
@@ -29,6 +30,8 @@ Role = Literal["writer", "reader", "lifecycle"]
 POOL_CONNECTIONS: Final = 8
 DEAD_NODE_SECONDS: Final = 5
 ANY_STATUS: Final = range(300, 600)
+NOTHING_SENT: Final = (ConnectTimeoutError, SSLError)
+"""Refused or unreachable, unknown name, a certificate that is not believed."""
 
 
 class Reply(Struct, frozen=True):
@@ -106,7 +109,8 @@ def ask(
         )
     except TransportError as error:
         client.transport.mark_dead(connection)
-        raise NoAnswerError(connection.host, str(error.error)) from error
+        sent = not isinstance(error.info, NOTHING_SENT)
+        raise NoAnswerError(connection.host, str(error.error), sent=sent) from error
     client.transport.connection_pool.mark_live(connection)
     return Reply(status, text, {name.lower(): value for name, value in headers.items()})
 

@@ -49,9 +49,11 @@ class ConnectionFileError(IndexerError):
 class NoAnswerError(IndexerError):
     """The cluster did not answer, or its answer was cut: what was asked may have happened."""
 
-    def __init__(self, url: str, cause: str) -> None:
+    def __init__(self, url: str, cause: str, *, sent: bool = True) -> None:
         super().__init__(f"no answer from {url}: {cause}")
         self.url = url
+        self.sent = sent
+        """Whether anything of the request may have gone out."""
         self.hint = "check that OpenSearch runs there and that INDELIBLE_OPENSEARCH_URL is right"
 
 

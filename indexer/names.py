@@ -30,6 +30,21 @@ def partition_name(timestamp: str, settings: IndexSettings) -> str:
     return f"{settings.prefix}-events-{span.replace('-', '.')}"
 
 
+def late_name(timestamp: str, settings: IndexSettings) -> str:
+    """The index of an event that came after its partition was sealed: `audit-late-2026.11`.
+
+    A month of events whatever the size of a partition: late ones are few, and the name must follow
+    from the event alone even if that setting is changed.
+
+    Args:
+        timestamp: canonical; anything else is a ValueError.
+        settings: the prefix.
+    """
+    if not _is_canonical(timestamp):
+        raise ValueError("not a canonical timestamp, so no index follows from it")
+    return f"{settings.prefix}-late-{timestamp[:MONTH_CHARACTERS].replace('-', '.')}"
+
+
 def partition_characters(settings: IndexSettings) -> int:
     """How many characters of a canonical timestamp decide on its partition."""
     return MONTH_CHARACTERS if settings.partition == "month" else DAY_CHARACTERS

@@ -5,8 +5,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from indexer.answer import ItemError, ItemResult, Outcome, judge
+from indexer.answer import ItemError, ItemResult, Missing, Outcome, judge
 from indexer.batch import Batch
+from indexer.late import AFTER_LOOK, Seals, Step, is_sealed
 
 STORED: Final = 201
 WAITING: Final = (Outcome.HALTED, Outcome.BLOCKED, Outcome.RETRY)
@@ -22,21 +23,56 @@ class RefusedRow(Struct, frozen=True):
 
 
 class Progress:
-    """Every row of a batch is in exactly one of pending, created, duplicates and refused."""
+    """Every row of a batch is in exactly one of pending, created, duplicates and refused.
 
-    def __init__(self, batch: Batch) -> None:
+    Args:
+        batch: what is written.
+        seals: what is known of sealed partitions.
+        due: before which instant an event's partition is due to be sealed (`late.due_before`).
+    """
+
+    def __init__(self, batch: Batch, seals: Seals, due: str) -> None:
         self.batch = batch
+        self.seals = seals
         self.pending = [row for row in range(len(batch)) if row not in batch.refused]
         self.refused = [RefusedRow(row, None, reason) for row, reason in batch.refused.items()]
+        self.steps: dict[int, Step] = {}
+        """Of the pending rows that are not at `Step.PARTITION`, as nearly all are."""
+        if self.pending and min(batch.timestamps) < due:
+            for row in self.pending:
+                self.move(row, seals.first_step(batch.timestamps[row], due))
         self.created = 0
         self.duplicates = 0
-        self.requests = 0
+        self.moves = 0
+        self.returned: set[int] = set()
+        """Rows that were put back, now or before."""
+        self.retries = 0
         self.failures = 0
-        """Rounds in a row that settled nothing."""
+        """Rounds in a row that brought no row further."""
 
-    def settled(self) -> int:
-        """How many rows need nothing more from the cluster."""
-        return self.created + self.duplicates + len(self.refused)
+    def advance(self) -> int:
+        """How far all rows together are; it only grows."""
+        return self.created + self.duplicates + len(self.refused) + self.moves
+
+    def step(self, row: int) -> Step:
+        """What is done next with a pending row."""
+        return self.steps.get(row, Step.PARTITION)
+
+    def move(self, row: int, step: Step) -> None:
+        """The row goes on with this step."""
+        if step is Step.PARTITION:
+            self.steps.pop(row, None)
+        else:
+            self.steps[row] = step
+
+    def by_step(self) -> list[tuple[Step, list[int]]]:
+        """The pending rows of each step that there is."""
+        if not self.steps:
+            return [(Step.PARTITION, self.pending)] if self.pending else []
+        rows: dict[Step, list[int]] = {}
+        for row in self.pending:
+            rows.setdefault(self.step(row), []).append(row)
+        return list(rows.items())
 
     def refuse(self, row: int, status: int, reason: str) -> None:
         """The row goes to the dead letter."""
@@ -44,32 +80,50 @@ class Progress:
 
 
 class Round:
-    """What one round of requests left to send again, and why."""
+    """What one round of requests left to send again, and why.
 
-    def __init__(self, progress: Progress) -> None:
+    Args:
+        progress: of the batch.
+        due: see `Progress`; as of this round.
+    """
+
+    def __init__(self, progress: Progress, due: str) -> None:
         self.progress = progress
-        self._settled_before = progress.settled()
+        self._due = due
+        self._advance_before = progress.advance()
         self.again: list[int] = []
         self.outcomes: dict[Outcome, ItemError] = {}
-        self.retry_after_seconds: float | None = None
+        self.is_paced = False
+        """Whether a whole request went wrong, for which all writers wait together."""
 
     def end(self) -> None:
-        """What was put back is pending; a round that settled nothing counts as failed."""
+        """What was put back is pending; a round that brought no row further counts as failed."""
         progress = self.progress
         progress.pending = sorted(self.again)
-        progress.failures = (
-            0 if progress.settled() > self._settled_before else progress.failures + 1
-        )
+        is_further = progress.advance() > self._advance_before
+        progress.failures = 0 if is_further else progress.failures + 1
 
     def put_back(self, rows: Sequence[int], outcome: Outcome, error: ItemError) -> None:
         """Send these rows again; the first error of each outcome stands for the others."""
-        self.again.extend(rows)
+        self.return_rows(rows)
         self.outcomes.setdefault(outcome, error)
 
-    def note_retry_after(self, seconds: float | None) -> None:
-        """The longest `Retry-After` of the round counts."""
-        if seconds is not None:
-            self.retry_after_seconds = max(seconds, self.retry_after_seconds or 0.0)
+    def return_rows(self, rows: Sequence[int]) -> None:
+        """Send these rows again at once: nothing has to be waited for."""
+        self.again.extend(rows)
+        self.progress.returned.update(rows)
+
+    def put_back_paced(self, rows: Sequence[int], outcome: Outcome, error: ItemError) -> None:
+        """As `put_back`, for a request of which nothing was said of any item."""
+        self.is_paced = True
+        self.put_back(rows, outcome, error)
+
+    def go_on(self, row: int, step: Step) -> None:
+        """The row is sent again without a wait, with another step."""
+        progress = self.progress
+        progress.move(row, step)
+        progress.moves += 1
+        self.again.append(row)
 
     def worst(self) -> tuple[Outcome, ItemError] | None:
         """The outcome that is waited for longest, None when nothing has to be waited for."""
@@ -92,35 +146,50 @@ class Round:
                 self.progress.created += 1
             elif outcome is Outcome.DUPLICATE:
                 conflicts.append(row)
+            elif outcome is Outcome.BLOCKED and self._meets_seal(row, error):
+                self.progress.seals.remember(self.progress.batch.timestamps[row])
+                self.go_on(row, Step.LOOK_SEALED)
             elif outcome in WAITING:
                 self.put_back([row], outcome, error)
             else:
                 self.progress.refuse(row, item.status, f"{error.type}: {error.reason}")
         return conflicts
 
+    def _meets_seal(self, row: int, error: ItemError) -> bool:
+        progress = self.progress
+        return progress.step(row) is Step.PARTITION and is_sealed(
+            error, progress.batch.timestamps[row], self._due
+        )
+
     def sort_stored(
         self,
         rows: Sequence[int],
         ours: Sequence[str],
-        stored: Sequence[str | None],
+        stored: Sequence[str | Missing],
         *,
         too_large: bool = False,
     ) -> None:
-        """Settle rows by the `hash` that is stored under their ids, None where nothing is.
+        """Settle rows by the `hash` that is stored under their ids; where nothing is, go on.
 
         Args:
             rows: whose ids were looked up.
             ours: the `hash` of each row.
-            stored: the stored `hash` for each row.
+            stored: the stored `hash` for each row, or why there is none.
             too_large: the cluster does not take these rows, so what is not stored never will be.
         """
-        for row, our_hash, stored_hash in zip(rows, ours, stored, strict=True):
-            if stored_hash == our_hash:
-                self.progress.duplicates += 1
-            elif stored_hash is not None:
-                self.progress.refuse(row, 409, "another event with this id is stored")
+        progress = self.progress
+        for row, our_hash, found in zip(rows, ours, stored, strict=True):
+            after = AFTER_LOOK.get(progress.step(row))
+            if found == our_hash:
+                progress.duplicates += 1
+            elif isinstance(found, str):
+                progress.refuse(row, 409, "another event with this id is stored")
+            elif found is Missing.UNKNOWN:
+                self.put_back([row], Outcome.RETRY, ItemError("lookup_failed"))
             elif too_large:
-                self.progress.refuse(row, 413, "the event alone is too large for the cluster")
+                progress.refuse(row, 413, "the event alone is too large for the cluster")
+            elif after is not None:
+                self.go_on(row, after)
             else:
-                # Gone between the two requests, or not yet seen by the copy that was asked.
+                # It answered 409 and is gone: removed between the two requests.
                 self.put_back([row], Outcome.RETRY, ItemError("not_stored"))

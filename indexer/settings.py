@@ -130,6 +130,15 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
     retention_days: Annotated[
         int, Meta(ge=1, le=36_500, description="Events older than this are not taken any more")
     ] = 400
+    seal_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=36_500,
+            description="This long after its end a partition is sealed; a later event goes to"
+            " `<prefix>-late-…`",
+        ),
+    ] = 7
     replicas: Annotated[
         int, Meta(ge=0, le=10, description="Copies of each index besides the first")
     ] = 1

@@ -140,6 +140,15 @@ def larger_than(limit_bytes: int) -> Fault:
     return fault
 
 
+def breaks_above(limit_bytes: int) -> Fault:
+    """The connection breaks while a body above the limit is sent, without a word."""
+
+    def fault(send: Send, body: bytes) -> Answer:
+        return refused(send, body) if len(body) > limit_bytes else send(body)
+
+    return fault
+
+
 def items(picks: Callable[[int], bool], code: int, error_type: str) -> Fault:
     """The items whose number is picked are answered like this, and not done; the others are."""
 

@@ -5,6 +5,7 @@ import pytest
 from indexer.answer import (
     ItemError,
     ItemResult,
+    Missing,
     Outcome,
     judge,
     judge_request,
@@ -131,17 +132,29 @@ def test_a_cut_answer_says_nothing_wherever_it_is_cut() -> None:
     [
         pytest.param(
             '{"docs":[{"_id":"a","found":true,"_source":{"hash":"h"}},{"_id":"b","found":false}]}',
-            ["h", None],
+            ["h", Missing.ABSENT],
             id="one stored, one not",
         ),
-        pytest.param('{"docs":[{"_id":"a"},{"_id":"b"}]}', [None, None], id="no such index"),
+        pytest.param(
+            '{"docs":[{"_id":"a","error":{"type":"index_not_found_exception"}},'
+            '{"_id":"b","found":false}]}',
+            [Missing.ABSENT, Missing.ABSENT],
+            id="no such index",
+        ),
+        pytest.param(
+            '{"docs":[{"_id":"a","error":{"type":"no_shard_available_action_exception"}},'
+            '{"_id":"b","error":{"type":"index_closed_exception"}}]}',
+            [Missing.UNKNOWN, Missing.UNKNOWN],
+            id="nobody could look",
+        ),
+        pytest.param('{"docs":[{"_id":"a"},{"_id":"b"}]}', [Missing.UNKNOWN] * 2, id="no word"),
         pytest.param('{"docs":[{"_id":"b"},{"_id":"a"}]}', None, id="another order"),
         pytest.param('{"docs":[{"_id":"a"}]}', None, id="one too few"),
         pytest.param("{}", None, id="no docs"),
         pytest.param("", None, id="nothing"),
     ],
 )
-def test_stored_hashes_are_read(text: str, hashes: list[str | None] | None) -> None:
+def test_stored_hashes_are_read(text: str, hashes: list[str | Missing] | None) -> None:
     assert read_stored(text, ["a", "b"]) == hashes
 
 

@@ -236,6 +236,29 @@ def test_413_halves_and_the_smaller_size_is_remembered(
 
 
 @pytest.mark.opensearch
+def test_a_proxy_that_breaks_large_requests_without_a_word_gets_smaller_ones(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    limit_bytes = 200_000
+    tight = faults.breaks_above(limit_bytes)
+    failed: list[int] = []
+
+    def script(_method: str, _path: str, body: bytes) -> Fault | None:
+        failed.extend([len(body)] if len(body) > limit_bytes else [])
+        return tight
+
+    batches = [[event_line() for _ in range(1500)] for _ in range(4)]
+    with connect_through(opensearch.connection(), Faults(script)) as client, capture_logs():
+        writer = BulkWriter(
+            client, index, DeadLetter(tmp_path), stop=threading.Event(), backoff=HURRIED
+        )
+        for lines in batches:
+            assert writer.write(batch_of(index, lines)).created == 1500
+    assert len(failed) < 20
+    assert dead(tmp_path) == []
+
+
+@pytest.mark.opensearch
 def test_an_event_that_alone_is_too_large_does_not_stop_the_others(
     write: Write, tmp_path: Path
 ) -> None:

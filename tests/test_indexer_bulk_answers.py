@@ -32,6 +32,7 @@ SETTINGS = IndexSettings()
 PATIENT = Backoff(first_seconds=60, longest_seconds=60, halted_seconds=60)
 HURRIED = Backoff(first_seconds=0, longest_seconds=0, halted_seconds=0)
 CONFLICT = "version_conflict_engine_exception"
+SEAL = "blocked by: [FORBIDDEN/8/index write (api)];"
 ITEM_ANSWERS = [
     (201, ""),
     (409, CONFLICT),
@@ -47,7 +48,13 @@ ITEM_ANSWERS = [
     (413, ""),
 ]
 REQUEST_ANSWERS = [200, 200, 200, 302, 400, 401, 403, 404, 413, 429, 503, -1, -2]
-LINES = [event_line() for _ in range(8)] + [event_line(timestamp=instant(days=500))]
+LINES = [
+    *(event_line() for _ in range(5)),
+    # In a month that ended long enough ago to be sealed.
+    *(event_line(timestamp=instant(days=80)) for _ in range(3)),
+    event_line(timestamp=instant(days=500)),
+]
+Key = tuple[str, str]
 
 
 class Store:
@@ -57,8 +64,8 @@ class Store:
         self, requests: list[int], items: list[tuple[int, str]], hashes: list[bool]
     ) -> None:
         self.requests, self.items, self.hashes = iter(requests), iter(items), iter(hashes)
-        self.stored: dict[str, bytes] = {}
-        self.other: set[str] = set()
+        self.stored: dict[Key, bytes] = {}
+        self.other: set[Key] = set()
 
     def answer(self, path: str, body: bytes) -> Answer:
         status = next(self.requests, 200)
@@ -80,29 +87,30 @@ class Store:
         return {"errors": True, "items": [{"create": self.item(*pair)} for pair in pairs]}
 
     def item(self, action: bytes, document: bytes) -> object:
-        event_id = msgspec.json.decode(action)["create"]["_id"]
+        create = msgspec.json.decode(action)["create"]
+        key = (create["_index"], create["_id"])
         status, error_type = next(self.items, (201, ""))
-        if event_id in self.stored or event_id in self.other:
+        if key in self.stored or key in self.other:
             status, error_type = ITEM_ANSWERS[1]
         elif status == 201:
-            self.stored[event_id] = document
+            self.stored[key] = document
         elif status == 409:
             if next(self.hashes, True):
-                self.stored[event_id] = document
+                self.stored[key] = document
             else:
-                self.other.add(event_id)
-        return {"status": status, "error": {"type": error_type, "reason": "drawn"}}
+                self.other.add(key)
+        return {"status": status, "error": {"type": error_type, "reason": SEAL}}
 
     def look_up(self, body: bytes) -> object:
-        ids = [doc["_id"] for doc in msgspec.json.decode(body)["docs"]]
-        return {"docs": [self.doc(event_id) for event_id in ids]}
+        docs = msgspec.json.decode(body)["docs"]
+        return {"docs": [self.doc(doc["_index"], doc["_id"]) for doc in docs]}
 
-    def doc(self, event_id: str) -> object:
-        if event_id in self.other:
+    def doc(self, index: str, event_id: str) -> object:
+        if (index, event_id) in self.other:
             return {"_id": event_id, "found": True, "_source": {"hash": "another"}}
-        if event_id not in self.stored:
+        if (index, event_id) not in self.stored:
             return {"_id": event_id, "found": False}
-        stored = msgspec.json.decode(self.stored[event_id])
+        stored = msgspec.json.decode(self.stored[index, event_id])
         return {"_id": event_id, "found": True, "_source": {"hash": stored["hash"]}}
 
     def faults(self) -> Faults:

@@ -1,9 +1,12 @@
+from fnmatch import fnmatch
+
 import pytest
 
 from indexer.names import (
     admitted_window,
     events_pattern,
     events_template,
+    late_name,
     late_pattern,
     late_template,
     partition_name,
@@ -65,3 +68,14 @@ def test_the_window_of_timestamps_reaches_from_retention_to_the_near_future() ->
         "2026-10-24T18:00:00.000001Z",
         "2026-11-23T19:00:00.000001Z",
     )
+
+
+@pytest.mark.parametrize("settings", [MONTHLY, DAILY])
+def test_late_events_of_a_month_lie_together_whatever_a_partition_is(
+    settings: IndexSettings,
+) -> None:
+    expected = f"{settings.prefix}-late-2026.11"
+    assert late_name("2026-11-30T23:59:59.999999Z", settings) == expected
+    assert fnmatch(expected, late_pattern(settings))
+    with pytest.raises(ValueError, match="not a canonical timestamp"):
+        late_name("2026-11-30", settings)

@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.request import REMEMBERED_SECONDS, RequestLimit, split
+from indexer.request import (
+    CONGESTED_FLOOR_BYTES,
+    REMEMBERED_SECONDS,
+    UNANSWERED_FLOOR_BYTES,
+    RequestLimit,
+    split,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +52,80 @@ def test_a_smaller_size_is_remembered_for_a_while() -> None:
     assert limit.current() == 1000
     now = REMEMBERED_SECONDS
     assert limit.current() is None
+
+
+FULL = 4 << 20
+
+
+def send_all(limit: RequestLimit, takes_bytes: int, requests: int) -> tuple[int, int]:
+    """Send full requests through something that breaks larger ones; returns failures and bytes."""
+    failures = through = 0
+    for _ in range(requests):
+        known = limit.current()
+        size = FULL if known is None else min(known, FULL)
+        if size > takes_bytes:
+            failures += 1
+            limit.fail(size, UNANSWERED_FLOOR_BYTES)
+        else:
+            through += size
+            limit.succeed(size)
+    return failures, through
+
+
+def test_a_limit_that_nobody_states_is_found_and_met_ever_more_rarely() -> None:
+    """A proxy that resets the connection where it should answer 413."""
+    limit, takes = RequestLimit(), 1_000_000
+    first, _ = send_all(limit, takes, 50)
+    send_all(limit, takes, 200)
+    later, through = send_all(limit, takes, 200)
+    assert first <= 15
+    assert later <= 8
+    assert through > 200 * takes * 0.6
+
+
+@pytest.mark.parametrize(
+    ("floor", "expected"),
+    [
+        pytest.param(CONGESTED_FLOOR_BYTES, CONGESTED_FLOOR_BYTES, id="429 and 503"),
+        pytest.param(UNANSWERED_FLOOR_BYTES, UNANSWERED_FLOOR_BYTES, id="no answer"),
+    ],
+)
+def test_failures_halve_the_size_down_to_a_floor(floor: int, expected: int) -> None:
+    limit = RequestLimit()
+    limit.fail(FULL, floor)
+    assert limit.current() == FULL // 2
+    for _ in range(20):
+        limit.fail(limit.current() or FULL, floor)
+    assert limit.current() == expected
+
+
+def test_a_small_request_that_fails_says_nothing_about_the_size() -> None:
+    limit = RequestLimit()
+    limit.fail(1000, UNANSWERED_FLOOR_BYTES)
+    assert limit.current() is None
+
+
+def test_the_full_size_comes_back_after_an_outage() -> None:
+    limit = RequestLimit()
+    for _ in range(50):
+        limit.fail(limit.current() or FULL, UNANSWERED_FLOOR_BYTES)
+    failures, _ = send_all(limit, FULL, 20)
+    assert failures == 0
+    assert limit.current() is None
+
+
+def test_small_requests_do_not_bring_the_full_size_back() -> None:
+    limit = RequestLimit()
+    limit.fail(FULL, UNANSWERED_FLOOR_BYTES)
+    for _ in range(100):
+        limit.succeed(1000)
+    assert limit.current() == FULL // 2
+
+
+def test_the_smaller_of_both_limits_counts() -> None:
+    limit = RequestLimit()
+    limit.lower(3 << 20)
+    limit.fail(FULL, UNANSWERED_FLOOR_BYTES)
+    assert limit.current() == 2 << 20
+    limit.lower(1 << 20)
+    assert limit.current() == 1 << 20

@@ -1,0 +1,104 @@
+"""One request of the bulk writer: paced, sent, and its answer judged as a whole."""
+
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+from msgspec import Struct
+from opensearchpy import OpenSearch
+
+from indexer.answer import BULK_FILTER, STORED_FILTER, ItemError, Outcome, judge_request, read_error
+from indexer.backoff import Backoff, retry_after_seconds
+from indexer.client import Reply, ask
+from indexer.errors import NoAnswerError
+from indexer.figures import Figures
+from indexer.pace import Pace, Turn
+from indexer.request import CONGESTED_FLOOR_BYTES, UNANSWERED_FLOOR_BYTES, RequestLimit
+
+BULK: Final = "/_bulk"
+MGET: Final = "/_mget"
+PARAMS: Final = {
+    BULK: {"filter_path": BULK_FILTER},
+    # The primary has all that was ever acknowledged; a replica may not have it yet.
+    MGET: {"filter_path": STORED_FILTER, "preference": "_primary"},
+}
+NOT_AN_ANSWER: Final = ItemError("not_an_answer", "the answer is cut, or is not OpenSearch's")
+
+T = TypeVar("T")
+
+
+class Failure(Struct, frozen=True):
+    """Nothing is known of any item of a request."""
+
+    outcome: Outcome
+    error: ItemError
+
+
+class Exchange:
+    """Asks the cluster for all writers; thread-safe.
+
+    Args:
+        client: of the role `writer`.
+        backoff: the pace of attempts that go wrong.
+        at_once: requests at a time, at most.
+        stop: ends a wait.
+        figures: where requests are counted by how they ended.
+    """
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        backoff: Backoff,
+        at_once: int,
+        stop: threading.Event,
+        figures: Figures,
+    ) -> None:
+        self._client = client
+        self._figures = figures
+        self.pace = Pace(backoff, at_once, stop)
+        self.limit = RequestLimit()
+
+    def ask(self, path: str, body: bytes, read: Callable[[str], T | None]) -> T | Failure:
+        """Send one request when its turn comes.
+
+        Args:
+            path: `BULK` or `MGET`.
+            body: what is sent.
+            read: reads a 200 answer; None when it is none to this request.
+
+        Raises:
+            Interrupted: `stop` was set before its turn.
+        """
+        with self.pace.turn() as turn:
+            try:
+                reply = ask(self._client, "POST", path, params=PARAMS[path], body=body)
+            except NoAnswerError as error:
+                if error.sent:
+                    self.limit.fail(len(body), UNANSWERED_FLOOR_BYTES)
+                self._figures.note_request("none")
+                turn.fail(Outcome.RETRY, None)
+                return Failure(Outcome.RETRY, ItemError("no_answer", str(error)))
+            if reply.status != HTTPStatus.OK:
+                return self._judge(reply, len(body), turn)
+            answer = read(reply.text)
+            if answer is None:
+                self._figures.note_request("none")
+                turn.fail(Outcome.RETRY, None)
+                return Failure(Outcome.RETRY, NOT_AN_ANSWER)
+            self._figures.note_request("ok")
+            turn.succeed()
+            self.limit.succeed(len(body))
+            return answer
+
+    def _judge(self, reply: Reply, sent_bytes: int, turn: Turn) -> Failure:
+        why = read_error(reply.text)
+        outcome = judge_request(reply.status, why.type)
+        self._figures.note_request(outcome.name.lower())
+        if outcome is Outcome.TOO_LARGE:
+            turn.succeed()
+        else:
+            turn.fail(outcome, retry_after_seconds(reply.headers.get("retry-after")))
+        if outcome is Outcome.RETRY:
+            self.limit.fail(sent_bytes, CONGESTED_FLOOR_BYTES)
+        return Failure(outcome, ItemError(why.type or f"status_{reply.status}", why.reason))
