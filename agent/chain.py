@@ -3,9 +3,20 @@
 Gaps in `seq` are the business of `agent.sources`.
 """
 
+from typing import NamedTuple
+
 from agent.sources import SOURCES_LIMIT, Sources
 from audit_events.chain import decode_hash, genesis, verify_line
 from audit_events.envelope import Envelope
+
+
+class Break(NamedTuple):
+    """An event that does not follow from the one before it, and where it stands."""
+
+    source_id: str
+    seq: int
+    path: str
+    offset: int
 
 
 class Links:

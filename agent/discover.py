@@ -7,6 +7,8 @@ import stat
 from collections.abc import Sequence
 from typing import Final
 
+from agent import trail
+
 _MAGIC: Final = (
     b"\x1f\x8b",  # gzip
     b"\x28\xb5\x2f\xfd",  # zstd
@@ -23,14 +25,16 @@ def scan(patterns: Sequence[str], excluded: str) -> Found:
     """Every regular file that a pattern matches, by path, with its `stat`.
 
     Symbolic links are followed. What lies under the directory `excluded` (our own state) is left
-    out: a glob such as `/var/lib/**` must not make the agent read its own dead letter.
+    out: a glob such as `/var/lib/**` must not make the agent read its own dead letter. Its trail
+    there is followed always, and by no glob of the settings.
     Cost: one `readdir` a directory and one `stat` a match.
     """
     found: Found = {}
     own = excluded.rstrip("/") + "/"
-    for pattern in patterns:
+    trail_pattern = trail.pattern(excluded)
+    for pattern in (*patterns, trail_pattern):
         for path in glob.iglob(pattern, recursive=True):  # noqa: PTH207  # Path.rglob has another `**`
-            if path in found or path.startswith(own):
+            if path in found or (path.startswith(own) and pattern is not trail_pattern):
                 continue
             try:
                 status = os.stat(path)  # noqa: PTH116  # ten thousand of them a second

@@ -149,6 +149,11 @@ class Follower:
         """Every content that is read or was read and is not settled."""
         return [*self.tails.values(), *self._former, *self._let_go]
 
+    def is_settled(self, status: os.stat_result) -> bool:
+        """Whether this very file was read to its end, and all of it is settled."""
+        tail = self.tails.get((status.st_dev, status.st_ino))
+        return tail is not None and tail.is_settled and tail.settled >= status.st_size
+
     def lag_bytes(self) -> int:
         """Bytes that are not settled yet, over all files."""
         return sum(max(0, tail.size - tail.settled) for tail in self.tails.values())

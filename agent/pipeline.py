@@ -26,13 +26,13 @@ from agent.chain import Links
 from agent.checkpoint import Checkpoint
 from agent.errors import SenderError
 from agent.follow import Follower
+from agent.integrity import Integrity
 from agent.keeper import SHARE, Keeper
 from agent.renewal import Renewal, Reread
 from agent.report import Reporter, State
 from agent.send import Senders, Settled, Writer
 from agent.settings import AgentSettings
 from agent.shipment import Loader, Shipment
-from agent.sources import Horizon, Sources, Spot
 from agent.status import Totals
 from agent.tail import READ_BYTES
 from agent.watch import Watch
@@ -91,14 +91,13 @@ class Pipeline:
         now = time.monotonic()
         loaded = checkpoint.load(self._directory)
         self.keeper = Keeper(self._directory, loaded.generation, now)
-        self.sources = Sources(loaded.sources, now, loaded.forgotten)
         self.follower = Follower(settings, loaded.files, min(READ_BYTES, settings.batch_bytes))
+        self.totals = Totals()
+        self.integrity = Integrity(loaded, self._directory, self.follower, self.totals, now)
         self.loader = self._make_loader(settings, index)
         self._senders = self._make_senders(settings, writer, abandon)
         self._watch = Watch(settings.paths, self._wake.set)
-        self.totals = Totals()
         self._reporter = Reporter(self.totals, self._figures)
-        self._horizon: Horizon | None = None
         self._next_look = self._next_status = now
         self._once = False
         self._renewal: Renewal | None = None
@@ -123,7 +122,7 @@ class Pipeline:
                 self._send(now)
                 self._collect()
                 self._remember(now)
-                if once and self._is_done():
+                if once and self._is_done() and not self._tell_all():
                     break
                 self._wait(now)
         finally:
@@ -151,6 +150,8 @@ class Pipeline:
             if chunk is None:
                 return
             self.loader.load(chunk, now)
+            # Before a checkpoint can be past these lines.
+            self.integrity.take(self.loader.breaks)
 
     def _may_read(self) -> bool:
         # Without a checkpoint that can be saved, more would be shipped than a restart knows of.
@@ -190,21 +191,15 @@ class Pipeline:
             self.totals.retries += settlement.retries
         for part in parts:
             part.settled = True
-        now, unix_seconds = time.monotonic(), int(time.time())
-        for tail in {part.tail for part in parts}:
-            start = tail.settled
-            for part in tail.advance():
-                spot = Spot(tail.path, start)
-                for span in part.spans:
-                    self.sources.settle(span, now, unix_seconds, spot)
-                start = part.end
+        self.integrity.settle({part.tail for part in parts})
         self.keeper.unsaved = True
 
     def _remember(self, now: float) -> None:
         if self.keeper.unsaved and now >= self.keeper.next_save:
             self._save()
         if now >= self._next_status:
-            self._tell_gaps(now)
+            poll_seconds = self._settings.poll_interval_seconds
+            self._note_recorded(self.integrity.tell(now, poll_seconds))
             self._report("running")
             self._next_status = now + STATUS_SECONDS
 
@@ -228,7 +223,12 @@ class Pipeline:
             and self.loader.opened is None
             and self._senders.in_flight == 0
             and self._renewal is None
+            and self._next_look > 0.0
         )
+
+    def _tell_all(self) -> bool:
+        """Whether there is something to tell, and so to ship, before the end."""
+        return self._note_recorded(self.integrity.tell_all())
 
     def _end(self) -> None:
         """Settle what is in flight, in the time that is given; the rest stays at its offset."""
@@ -286,7 +286,9 @@ class Pipeline:
         renewal.settled()
 
     def _make_loader(self, settings: AgentSettings, index: IndexSettings) -> Loader:
-        return Loader(settings, index, Links(self.sources) if settings.check_chain else None)
+        return Loader(
+            settings, index, Links(self.integrity.sources) if settings.check_chain else None
+        )
 
     def _make_senders(
         self, settings: AgentSettings, writer: Writer, abandon: threading.Event
@@ -302,37 +304,25 @@ class Pipeline:
     # What outlives the process, and what people see.
 
     def _save(self) -> None:
+        integrity = self.integrity
         self.keeper.save(
             Checkpoint(
                 files=tuple(self.follower.places()),
-                sources=self.sources.states(),
-                forgotten=self.sources.forgotten,
+                sources=integrity.sources.states(),
+                forgotten=integrity.sources.forgotten,
+                findings=tuple(integrity.findings),
             )
         )
 
-    def _tell_gaps(self, now: float) -> None:
-        """Tell what is missing still when all that could be read when it was noticed is settled."""
-        grace = max(2.0, 2 * self._settings.poll_interval_seconds)
-        if self._horizon is None:
-            noticed = self.sources.oldest_missing()
-            if noticed is not None and now - noticed >= grace:
-                self._horizon = Horizon(self.follower.contents(), now)
-        if self._horizon is None or not self._horizon.is_passed():
-            return
-        for gap in self.sources.take_gaps(self._horizon.taken - grace):
-            self.totals.gaps += 1
-            self.totals.missing_events += gap.last - gap.first + 1
-            _log.error(
-                "gap_detected",
-                source_id=gap.source_id,
-                first_seq=gap.first,
-                last_seq=gap.last,
-                hint="they were written and never became readable here; see the dead letter",
-            )
-        self._horizon = None
-        self.keeper.unsaved = True
+    def _note_recorded(self, is_new: bool) -> bool:  # noqa: FBT001  # what it was told, passed on
+        """New events of the trail are to be shipped, and to be forgotten by the checkpoint."""
+        if is_new:
+            self.keeper.unsaved = True
+            self._next_look = 0.0
+        return is_new
 
     def _report(self, state: State) -> None:
+        self._reporter.trail_problem = self.integrity.trail.problem
         report = self._reporter.report(
             state,
             follower=self.follower,

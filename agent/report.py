@@ -33,6 +33,7 @@ class Reporter:
         self._lags = Lags()
         self._started = format_instant(datetime.now(UTC))
         self.config_problems: tuple[str, ...] = ()
+        self.trail_problem = ""
 
     def report(
         self,
@@ -68,6 +69,7 @@ class Reporter:
             last_answer=figures.last_answer,
             last_success_at=_instant(figures.last_success_at),
             config_problems=self.config_problems,
+            trail_problem=self.trail_problem,
         )
 
     def _count(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from msgspec import Struct
 
-from agent.chain import Links
+from agent.chain import Break, Links
 from agent.chunk import Chunk, OverLong, Part, Piece, Run
 from agent.settings import AgentSettings
 from agent.tail import Tail
@@ -81,6 +81,8 @@ class Loader:
         self._open: Shipment | None = None
         self.ready: deque[Shipment] = deque()
         self.counters = Counters()
+        self.breaks: list[Break] = []
+        """What `links` found since the owner took it."""
 
     @property
     def opened(self) -> float | None:
@@ -186,14 +188,9 @@ class Loader:
         for row, envelope in enumerate(envelopes, first_row):
             if not links.holds(envelope, batch.lines[row]):
                 self.counters.chain_breaks += 1
-                _log.error(
-                    "chain_broken",
-                    source_id=envelope.source.id,
-                    seq=envelope.source.seq,
-                    path=batch.paths[row],
-                    offset=batch.offsets[row],
-                    hint="the event is stored all the same; find out who changed the file",
-                )
+                source = envelope.source
+                spot = (batch.paths[row], batch.offsets[row])
+                self.breaks.append(Break(source.id, source.seq, *spot))
 
     def _refuse(self, line: bytes, reason: str, path: str, offset: int, shipment: Shipment) -> None:
         shipment.refused_bytes += len(line)

@@ -48,6 +48,8 @@ class Totals(Struct, rename="camel"):
     truncations: int = 0
     gaps: int = 0
     missing_events: int = 0
+    closed_events: int = 0
+    """Of what was told as a gap, what arrived after all."""
     chain_breaks: int = 0
     watch_overflows: int = 0
     reloads: int = 0
@@ -88,6 +90,8 @@ class Status(Struct, frozen=True, rename="camel"):
     last_success_at: str = ""
     config_problems: tuple[str, ...] = ()
     """What was wrong with the configuration when it was read again last; the old one goes on."""
+    trail_problem: str = ""
+    """Why gaps and broken chains cannot be recorded as events at the moment; they are kept."""
 
 
 def write(directory: Path, status: Status) -> None:
@@ -146,6 +150,8 @@ def describe(status: Status) -> str:
         parts.append(f"{status.waiting.outcome} since {status.waiting.since[:19]}Z")
     if status.checkpoint_problem:
         parts.append(f"checkpoint: {status.checkpoint_problem}")
+    if status.trail_problem:
+        parts.append(f"findings not recorded: {status.trail_problem}")
     if status.unreadable:
         parts.append(f"{len(status.unreadable)} unreadable")
     if status.config_problems:

@@ -12,6 +12,7 @@ The file is bounded: at `FILE_BYTES` it is renamed to `agent.log.1` (over the on
 must be settled by then), and what cannot be written waits, aggregated.
 """
 
+import glob
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -55,7 +56,7 @@ def directory_of(state_directory: str) -> str:
 
 def pattern(state_directory: str) -> str:
     """The glob of its files, which the agent follows besides those of the settings."""
-    return f"{directory_of(state_directory)}/{FILE_NAME}*"
+    return f"{glob.escape(directory_of(state_directory))}/{FILE_NAME}*"
 
 
 class Trail:

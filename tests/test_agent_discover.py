@@ -17,6 +17,17 @@ def test_globs(tmp_path: Path) -> None:
     assert sorted(Path(path).name for path in found) == ["a.log", "b.log", "c.log"]
 
 
+def test_of_the_agents_own_directory_its_trail_alone_is_found(tmp_path: Path) -> None:
+    """Whatever the globs say, and whatever the directory is called."""
+    state = tmp_path / "state[1]*"
+    (state / "events").mkdir(parents=True)
+    for name in ("dead-letter.jsonl", "events/agent.log", "events/agent.log.1", "events/x.log"):
+        (state / name).touch()
+    found = sorted(scan([f"{tmp_path}/**"], str(state)))
+    assert found == [f"{state}/events/agent.log", f"{state}/events/agent.log.1"]
+    assert sorted(scan([], str(state))) == found
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

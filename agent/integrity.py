@@ -1,0 +1,101 @@
+"""Whether all that was written arrives, and as it was written: from a settled part to an event.
+
+A gap or a broken chain holds nothing up: the events are shipped all the same. What is found waits
+in `findings`, which every checkpoint holds, until the trail has recorded it. So each step survives
+a crash: what is missing is in the checkpoint with its source, then among the findings, then an
+event that is fsynced; and a break is found while reading, before a checkpoint can be past it.
+"""
+
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from agent.chain import Break
+from agent.checkpoint import Checkpoint
+from agent.findings import Findings, Kind, find
+from agent.follow import Follower
+from agent.sources import Gap, Horizon, Sources, Spot
+from agent.status import Totals
+from agent.tail import Tail
+from agent.trail import Trail
+
+GRACE_SECONDS: Final = 2.0
+"""How long what is missing may take to show up in another file, at least."""
+
+
+class Integrity:
+    """Sources, what is wrong with them, and the record of it; the loop owns it.
+
+    Args:
+        loaded: the checkpoint that the agent begins with.
+        directory: the state directory.
+        follower: asked what could be read, and what of the trail is settled.
+        totals: gaps and missing events are counted there.
+        now: monotonic.
+    """
+
+    def __init__(
+        self, loaded: Checkpoint, directory: Path, follower: Follower, totals: Totals, now: float
+    ) -> None:
+        self.sources = Sources(loaded.sources, now, loaded.forgotten)
+        self.findings = Findings(loaded.findings)
+        self.trail = Trail(directory, follower.is_settled)
+        self._follower = follower
+        self._totals = totals
+        self._horizon: Horizon | None = None
+
+    def settle(self, tails: Iterable[Tail]) -> None:
+        """Move each file over its longest settled prefix, and its sources with it."""
+        now, unix_seconds = time.monotonic(), int(time.time())
+        for tail in tails:
+            start = tail.settled
+            for part in tail.advance():
+                spot = Spot(tail.path, start)
+                for span in part.spans:
+                    self.sources.settle(span, now, unix_seconds, spot)
+                start = part.end
+        # Usually none; what was settled may tell at once of more than is kept for later.
+        self._note_gaps(-math.inf)
+        for closed in self.sources.take_closed():
+            self._totals.closed_events += closed.last - closed.first + 1
+            self._note("closed", closed)
+
+    def take(self, breaks: list[Break]) -> None:
+        """Take over what was found while reading."""
+        for one in breaks:
+            self.findings.add(
+                find("break", one.source_id, (one.seq, one.seq), one.path, one.offset)
+            )
+        breaks.clear()
+
+    def tell(self, now: float, poll_interval_seconds: float) -> bool:
+        """Record what is certain by now; True when there are new events to ship.
+
+        What is missing is a gap when it is missing still after all is settled that could be read
+        when it was noticed.
+        """
+        grace = max(GRACE_SECONDS, 2 * poll_interval_seconds)
+        if self._horizon is None:
+            noticed = self.sources.oldest_missing()
+            if noticed is not None and now - noticed >= grace:
+                self._horizon = Horizon(self._follower.contents(), now)
+        if self._horizon is not None and self._horizon.is_passed():
+            self._note_gaps(self._horizon.taken - grace)
+            self._horizon = None
+        return self.trail.record(self.findings)
+
+    def tell_all(self) -> bool:
+        """The same, now that everything that is there is settled and nothing more is awaited."""
+        self._note_gaps(math.inf)
+        return self.trail.record(self.findings)
+
+    def _note_gaps(self, until: float) -> None:
+        for gap in self.sources.take_gaps(until):
+            self._totals.gaps += 1
+            self._totals.missing_events += gap.last - gap.first + 1
+            self._note("gap", gap)
+
+    def _note(self, kind: Kind, gap: Gap) -> None:
+        self.findings.add(find(kind, gap.source_id, (gap.first, gap.last), gap.path, gap.offset))
