@@ -11,8 +11,7 @@ and read again does not bury the same line twice.
 """
 
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -37,7 +36,7 @@ from indexer.settings import IndexSettings
 
 REQUESTS_AT_ONCE: Final = 2
 LEFTOVER_SHARE: Final = 4
-"""A batch of which at most one part in so many is left holds nobody else up (`carried`)."""
+"""A batch of which at most one part in so many is left holds no other batch up."""
 ROW_OVERHEAD_BYTES: Final = 160
 """Action line and `ingestedAt` around a line, roughly."""
 
@@ -59,6 +58,10 @@ class _Hash(Struct, frozen=True):
 
 
 _decode_hash = msgspec.json.Decoder(_Hash).decode
+
+
+def _ignore(_change: int) -> None:
+    """Nobody has other batches."""
 
 
 class BulkWriter:
@@ -95,12 +98,14 @@ class BulkWriter:
         self._exchange = Exchange(client, self._backoff, at_once, stop, self._figures)
         self._seals = Seals(settings)
         self._alarms = self._figures.alarms
-        self._lock = threading.Lock()
-        self.carried = 0
-        """Writes that wait with a few items left, while the cluster takes others."""
 
-    def write(self, batch: Batch) -> Settlement:
+    def write(self, batch: Batch, carry: Callable[[int], None] = _ignore) -> Settlement:
         """Settle every line of the batch, however long it takes.
+
+        Args:
+            batch: what is written.
+            carry: called with 1 when a wait begins that is for a few items of it, and with -1 when
+                that ends: whoever has other batches may send them meanwhile.
 
         Raises:
             Interrupted: `stop` was set before; nothing of the batch may be checkpointed, although
@@ -112,7 +117,7 @@ class BulkWriter:
                 this_round = Round(progress, self._due())
                 self._send_round(this_round)
                 this_round.end()
-                self._pause(this_round)
+                self._pause(this_round, carry)
             self._bury(progress)
         finally:
             self._alarms.end(id(progress))
@@ -207,7 +212,7 @@ class BulkWriter:
         else:
             this_round.put_back(rows, Outcome.RETRY, failure.error)
 
-    def _pause(self, this_round: Round) -> None:
+    def _pause(self, this_round: Round, carry: Callable[[int], None]) -> None:
         """Wait as long as the worst that single items met asks for.
 
         What met whole requests is waited for by all writers together (`indexer.pace`).
@@ -222,19 +227,15 @@ class BulkWriter:
         if this_round.is_paced:
             return
         delay = halted_delay_seconds if outcome is Outcome.HALTED else delay_seconds
-        with self._carry(progress):
-            self._wait(delay(max(1, progress.failures), self._backoff))
-
-    @contextmanager
-    def _carry(self, progress: Progress) -> Generator[None]:
-        carried = int(len(progress.pending) * LEFTOVER_SHARE <= len(progress.batch))
-        with self._lock:
-            self.carried += carried
+        seconds = delay(max(1, progress.failures), self._backoff)
+        if len(progress.pending) * LEFTOVER_SHARE > len(progress.batch):
+            self._wait(seconds)
+            return
+        carry(1)
         try:
-            yield
+            self._wait(seconds)
         finally:
-            with self._lock:
-                self.carried -= carried
+            carry(-1)
 
     def _bury(self, progress: Progress) -> None:
         """Write what was refused to the dead letter, however long its disk stays full."""

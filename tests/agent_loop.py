@@ -35,7 +35,8 @@ class Sink:
         self.waiting: list[Batch] = []
         self.error: Exception | None = None
 
-    def write(self, batch: Batch) -> Settlement:
+    def write(self, batch: Batch, carry: Callable[[int], None]) -> Settlement:
+        del carry
         with self.lock:
             self.waiting.append(batch)
         while not self.gate.wait(0.005):
