@@ -9,14 +9,16 @@ from typing import Final
 
 from agent import trail
 
-_MAGIC: Final = (
-    b"\x1f\x8b",  # gzip
-    b"\x28\xb5\x2f\xfd",  # zstd
-    b"\xfd7zXZ\x00",
-    b"BZh",
-    b"\x04\x22\x4d\x18",  # lz4
-    b"PK\x03\x04",
-)
+GZIP: Final = "gzip"
+_MAGIC: Final = {
+    b"\x1f\x8b": GZIP,
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"PK\x03\x04": "zip",
+}
+MAGIC_BYTES: Final = max(map(len, _MAGIC))
 
 Found = dict[str, os.stat_result]
 
@@ -46,6 +48,22 @@ def scan(patterns: Sequence[str], excluded: str) -> Found:
     return found
 
 
+def drop_unspeakable(found: Found) -> list[str]:
+    """Take out what has a name that is not UTF-8, which no record can hold, and spell it."""
+    unspeakable = [path for path in found if not path.isascii() and _is_not_utf8(path)]
+    for path in unspeakable:
+        del found[path]
+    return [os.fsencode(path).decode("utf-8", "backslashreplace") for path in unspeakable]
+
+
+def _is_not_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def may_match(path: str, patterns: Sequence[str]) -> bool:
     """Whether a glob may match the path, judged by the last part of its name; errs on yes."""
     name = path.rpartition("/")[2]
@@ -71,14 +89,13 @@ def base_directory(pattern: str) -> tuple[str, bool]:
     return "/".join(parts) or "/", True
 
 
-def is_compressed(head: bytes) -> bool:
-    """Whether a file's first bytes are those of an archive, which holds no lines."""
-    return head.startswith(_MAGIC)
+def archive_kind(head: bytes) -> str:
+    """The kind of archive that a file with these first bytes is, empty if it is none."""
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
 
 
-def beside(path: str) -> dict[int, str]:
-    """The files in the directory of `path`, by inode: where a renamed one is looked for."""
-    directory = path.rpartition("/")[0] or "/"
+def list_files(directory: str) -> dict[int, str]:
+    """The files in a directory, by inode: where a renamed one is looked for."""
     try:
         with os.scandir(directory) as entries:
             return {entry.inode(): entry.path for entry in entries if entry.is_file()}

@@ -10,14 +10,19 @@ What happens to a file and what is done, each found by the next look (`rescan`):
     copied                     content that is known already: goes on where that one is settled
     recreated, inode reused    the fingerprints disagree with the checkpoint: begins at 0
     renamed while stopped      looked for by inode beside its old name, glob or no glob
-    unreadable                 noted in `unreadable`, tried again at each look; the others go on
+    compressed by gzip         a copy as well, and read as what it unpacks to (`archives`)
+    compressed otherwise,      noted in `unreadable`, tried again at each look; the others go on
+      not to be opened
 
 Files with little to read go before those with a backlog, at one piece of the backlog a round, so
 neither a huge file nor a thousand small ones keep a fresh line waiting.
+
+Every file stays open, so that nothing that is appended to it is lost by a rename or a deletion. But
+one that was rotated away, is settled and quiet, is closed; and where the limit of open files is
+reached, so are those that have been quiet for longest. They are opened again when they change.
 """
 
 import os
-import stat
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -25,16 +30,31 @@ from typing import Final
 
 import structlog
 
+from agent.archives import Archives
+from agent.arrivals import Arrivals, find_left
 from agent.chunk import Chunk
-from agent.discover import Found, beside, is_compressed, is_still, may_match, scan
+from agent.content import Plain, Unpacked
+from agent.discover import (
+    MAGIC_BYTES,
+    Found,
+    archive_kind,
+    drop_unspeakable,
+    is_still,
+    may_match,
+    scan,
+)
 from agent.identity import Place
-from agent.places import Key, Opened, Places
+from agent.parking import Parking
+from agent.places import Key, Places
 from agent.settings import AgentSettings
 from agent.tail import READ_BYTES, Tail, TruncatedError
 from agent.turns import Turns
+from agent.unreadable import Unreadable
 
 SEEN_STEP_SECONDS: Final = 3600
 """How coarsely the checkpoint says when a file was last seen; it would change all the time."""
+BARREN_TURNS: Final = 16
+"""Reads in one call that may bring no line, so that one file without any holds nobody up."""
 TICK_SECONDS: Final = 0.1
 """A file may change twice in one tick of its clock: after a look so early it is read once more."""
 
@@ -56,18 +76,24 @@ class Follower:
         self._settings = settings
         self._read_bytes = read_bytes
         self.tails: dict[Key, Tail] = {}
-        self.unreadable: dict[str, str] = {}
-        """Files that match and cannot be opened or read, with the reason."""
+        self.unreadable = Unreadable()
         self._places = Places(places, self._live_places)
         self._former: list[Tail] = []
         self._let_go: list[Tail] = []
         self._names: dict[str, Key] = {}
-        self._archives: set[Key] = set()
+        self._archives = Archives(self._places)
         self._turns = Turns(read_bytes)
         self._ended: deque[Chunk] = deque()
+        self.parking = Parking(self.tails.values, self._turns.__contains__)
+        self._arrivals = Arrivals(
+            self.tails,
+            self._places,
+            self._archives,
+            self.unreadable,
+            open_file=self.parking.open,
+            max_line_bytes=settings.max_line_bytes,
+        )
         self._first_look = True
-        self.is_copy_awaited = False
-        """Whether the last look left a file alone because it is being copied from a known one."""
         self.truncations = 0
 
     # What happens to the files.
@@ -75,25 +101,28 @@ class Follower:
     def rescan(self, now: float) -> None:
         """Look at everything that the globs match and at every open descriptor; `now` monotonic."""
         found = scan(self._settings.paths, self._settings.state_directory)
+        unspeakable = drop_unspeakable(found)
         keys = {path: (status.st_dev, status.st_ino) for path, status in found.items()}
+        present = set(keys.values())
         self._places.begin_look()
-        self.is_copy_awaited = False
+        self._arrivals.begin_look(present)
         for path, key in keys.items():
             tail = self.tails.get(key)
             if tail is None:
-                self._adopt(path, now)
+                self._find(path, found[path], now)
             elif tail.path == path or keys.get(tail.path) != key:
                 self._meet(tail, path, found[path], now)
         if self._first_look:
-            self._look_beside(now)
+            self._look_beside(found, now)
             self._first_look = False
         self._mark_rotated(keys)
-        present = set(keys.values())
         for key in [key for key in self.tails if key not in present]:
             self._miss(self.tails[key], now)
+        self._archives.look(present, now, self._settings.rotated_grace_seconds)
         self._names = keys
-        self._archives &= present
-        self._forget_unreadable(found)
+        self.unreadable.forget({*found, *unspeakable} if unspeakable else found)
+        for path in unspeakable:
+            self.unreadable.tell_name(path)
         self._forget(now)
 
     def touch(self, paths: Iterable[str]) -> bool:
@@ -101,7 +130,7 @@ class Follower:
         is_new = False
         for path in paths:
             tail = self.tails.get(self._names.get(path, (0, 0)))
-            if tail is not None:
+            if tail is not None and tail.descriptor >= 0:
                 self._turns.add(tail)
             elif may_match(path, self._settings.paths) and path not in self.unreadable:
                 is_new = True
@@ -123,27 +152,38 @@ class Follower:
                 tail.close()
                 del self.tails[key]
                 self._let_go.append(tail)
+        self._arrivals.max_line_bytes = settings.max_line_bytes
         for tail in self.tails.values():
             tail.max_line_bytes = settings.max_line_bytes
 
     # What is read.
 
     def read(self, now: float) -> Chunk | None:
-        """The next lines of the file whose turn it is; None when nothing is left to read now."""
-        while True:
-            if self._ended:
-                return self._ended.popleft()
+        """The next lines of the file whose turn it is.
+
+        None says that this turn brought none; whether another one may, `has_more` says.
+        """
+        if self._ended:
+            return self._ended.popleft()
+        search = self._archives.step()
+        if search is not None:
+            self._take_up(self._arrivals.follow(search), now)
+        for _ in range(BARREN_TURNS):
             tail = self._turns.take()
-            if tail is None:
-                return None
-            chunk = self._read(tail, now)
-            if chunk is not None:
+            chunk = self._read(tail, now) if tail else None
+            if chunk is not None or tail is None:
                 return chunk
+        return None
 
     @property
     def has_more(self) -> bool:
         """Whether a read may bring something."""
-        return bool(len(self._turns) or self._ended)
+        return bool(len(self._turns) or self._ended or self._archives.has_more)
+
+    @property
+    def is_copy_awaited(self) -> bool:
+        """Whether a file is left alone because it is being copied from a known one."""
+        return self._arrivals.is_copy_awaited or self._archives.is_awaited
 
     def contents(self) -> list[Tail]:
         """Every content that is read or was read and is not settled."""
@@ -168,9 +208,10 @@ class Follower:
         """Close every descriptor."""
         for tail in self.tails.values():
             tail.close()
+        self._archives.close()
 
     def _read(self, tail: Tail, now: float) -> Chunk | None:
-        if tail.descriptor < 0:
+        if tail.descriptor < 0 or self._became_archive(tail, now):
             return None
         start = tail.position
         try:
@@ -179,18 +220,43 @@ class Follower:
             self._begin_anew(tail, now)
             return None
         except OSError as error:
-            self._note_unreadable(tail.path, error)
+            self.unreadable.note(tail.path, error)
             tail.looked = None
             return None
         if tail.position != start:
             self.unreadable.pop(tail.path, None)
             tail.size = max(tail.size, tail.position)
             tail.grown = now
+        if isinstance(tail.content, Unpacked) and tail.content.is_over and not tail.has_more:
+            self._end_archive(tail, tail.content)
         if chunk is None:
             return None
         if tail.has_more:
             self._turns.add(tail)
         return chunk if chunk.pieces else None
+
+    def _became_archive(self, tail: Tail, now: float) -> bool:
+        """Whether what was an empty file is an archive now; then it is taken up as that."""
+        if tail.pending or isinstance(tail.content, Unpacked):
+            return False
+        if not archive_kind(tail.content.pread(MAGIC_BYTES, 0)):
+            return False
+        self._replace(tail, now)
+        return True
+
+    def _replace(self, tail: Tail, now: float) -> None:
+        """Take up what is there now under the same inode."""
+        tail.close()
+        del self.tails[tail.device, tail.inode]
+        self._former.append(tail)
+        self._adopt(tail.path, now)
+
+    def _end_archive(self, tail: Tail, content: Unpacked) -> None:
+        """Nobody completes its last line."""
+        tail.size = tail.position
+        if content.problem:
+            self.unreadable.tell_damaged(tail.path, content.problem)
+        self._end(tail)
 
     def _begin_anew(self, tail: Tail, now: float) -> None:
         """The file was truncated: its old content is a former one, a new one begins at 0."""
@@ -198,14 +264,14 @@ class Follower:
         _log.info("file_truncated", path=tail.path, read=tail.position, settled=tail.settled)
         self._end(tail)
         new = Tail(
-            tail.descriptor,
+            tail.content,
             tail.path,
             tail.device,
             tail.inode,
             max_line_bytes=self._settings.max_line_bytes,
         )
         new.gone, new.seen, new.grown = tail.gone, tail.seen, now
-        tail.descriptor = -1
+        tail.content = Plain(-1)
         tail.grown = now
         self._former.append(tail)
         self.tails[tail.device, tail.inode] = new
@@ -218,37 +284,80 @@ class Follower:
 
     # One file at a look.
 
+    def _find(self, path: str, status: os.stat_result, now: float) -> None:
+        """No tail reads this file."""
+        key = (status.st_dev, status.st_ino)
+        if self._archives.meet(key, path, status, _seen_now()):
+            return
+        if not self._arrivals.is_foreign(key, path):
+            self._adopt(path, now)
+
     def _meet(self, tail: Tail, path: str, status: os.stat_result, now: float) -> None:
         if tail.path != path:
             _log.info("file_renamed", path=path, formerly=tail.path)
             tail.path = path
         tail.gone = False
-        self._see(tail)
+        tail.seen = _seen_now()
+        if isinstance(tail.content, Unpacked) and not tail.content.is_same():
+            self._replace(tail, now)
+            return
+        if tail.is_parked and not self._is_reopened(tail, status):
+            return
         if not self._look_at(tail, status, now) and tail.rotated:
             self._end_if_quiet(tail, now)
+            if self._is_over(tail, now):
+                self.parking.park(tail)
+        if isinstance(tail.content, Unpacked):
+            self._finish(tail, tail.content, now)
 
     def _miss(self, tail: Tail, now: float) -> None:
         if not tail.gone:
             tail.gone = True
             tail.grown = max(tail.grown, now)
-        if self._look_at(tail, os.fstat(tail.descriptor), now) or tail in self._turns:
-            return
-        self._end_if_quiet(tail, now)
+            if tail.is_parked:
+                self.parking.reopen_beside(tail)
+        if not tail.is_parked:
+            if self._look_at(tail, os.fstat(tail.descriptor), now) or tail in self._turns:
+                return
+            self._end_if_quiet(tail, now)
         if self._is_over(tail, now) and tail.is_settled and not self._ended:
             tail.close()
             del self.tails[tail.device, tail.inode]
             _log.info("file_finished", path=tail.path, settled=tail.settled)
+
+    def _is_reopened(self, tail: Tail, status: os.stat_result) -> bool:
+        """Open a parked file again if it changed; another content is found out by its read."""
+        if tail.looked == (status.st_size, status.st_mtime_ns):
+            return False
+        try:
+            return self.parking.reopen(tail, tail.path)
+        except OSError as error:
+            self.unreadable.note(tail.path, error)
+            return False
+
+    def _finish(self, tail: Tail, content: Unpacked, now: float) -> None:
+        """An archive that is settled to its end, or will never have one, is done with."""
+        if not (content.is_over or self._is_over(tail, now)):
+            return
+        if tail.has_half_line or not tail.is_settled or tail in self._turns or self._ended:
+            return
+        if not content.is_over:
+            self.unreadable.tell_incomplete(tail.path)
+        del self.tails[tail.device, tail.inode]
+        self._archives.finish(tail.place(), content)
+        _log.info("archive_finished", path=tail.path, settled=tail.settled)
 
     def _look_at(self, tail: Tail, status: os.stat_result, now: float) -> bool:
         look = (status.st_size, status.st_mtime_ns)
         was_early = tail.looked_early
         tail.looked_early = abs(time.time() - status.st_mtime) < TICK_SECONDS
         if look == tail.looked:
-            if was_early and not self._is_over(tail, now):
+            is_plain = not isinstance(tail.content, Unpacked)
+            if was_early and is_plain and not self._is_over(tail, now):
                 self._turns.add(tail)
             return False
         tail.looked = look
-        tail.size = status.st_size
+        tail.size = tail.content.size(status.st_size)
         tail.grown = now
         self._turns.add(tail)
         return True
@@ -261,9 +370,6 @@ class Follower:
     def _is_over(self, tail: Tail, now: float) -> bool:
         return now - tail.grown >= self._settings.rotated_grace_seconds
 
-    def _see(self, tail: Tail) -> None:
-        tail.seen = int(time.time()) // SEEN_STEP_SECONDS * SEEN_STEP_SECONDS
-
     def _mark_rotated(self, keys: dict[str, Key]) -> None:
         """A file is rotated when another one has taken its name."""
         for path, key in keys.items():
@@ -273,80 +379,30 @@ class Follower:
 
     # New files.
 
-    def _adopt(self, path: str, now: float, *, left_globs: bool = False) -> None:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self._note_unreadable(path, error)
-            return
-        try:
-            tail = self._open_tail(descriptor, path, left_globs=left_globs)
-        except OSError as error:
-            os.close(descriptor)
-            self._note_unreadable(path, error)
-            return
-        if tail is None:
-            os.close(descriptor)
-            return
-        self.unreadable.pop(path, None)
-        self.tails[tail.device, tail.inode] = tail
-        self._see(tail)
-        self._look_at(tail, os.fstat(descriptor), now)
-        _log.info("file_followed", path=path, offset=tail.position, size=tail.size)
+    def _adopt(self, path: str, now: float, *, left: Place | None = None) -> None:
+        self._take_up(self._arrivals.arrive(path, now, left=left), now)
 
-    def _open_tail(self, descriptor: int, path: str, *, left_globs: bool) -> Tail | None:
-        opened = Opened(descriptor)
-        key = opened.key
-        if not stat.S_ISREG(opened.mode) or key in self.tails or key in self._archives:
-            return None
-        if is_compressed(opened.read_head()):
-            _log.warning("file_compressed", path=path, hint="only plain files are read")
-            self._archives.add(key)
-            return None
-        place = self._places.claim(opened)
-        if place is None:
-            if left_globs:
-                return None
-            if self._places.is_being_copied(opened, time.time()):
-                self.is_copy_awaited = True
-                return None
-            place = self._places.of_copy(opened, path)
-        tail = Tail(
-            descriptor, path, *key, place=place, max_line_bytes=self._settings.max_line_bytes
-        )
-        # Nobody is going to write to what left the globs.
-        tail.rotated = tail.rotated or left_globs
-        return tail
+    def _take_up(self, tail: Tail | None, now: float) -> None:
+        if tail is None:
+            return
+        self.tails[tail.device, tail.inode] = tail
+        tail.seen = _seen_now()
+        self._look_at(tail, os.fstat(tail.descriptor), now)
+        _log.info("file_followed", path=tail.path, offset=tail.position, size=tail.size)
+
+    def _look_beside(self, found: Found, now: float) -> None:
+        """Find files that left the globs while nobody watched."""
+        for path, place in find_left(self._places, found).items():
+            self._adopt(path, now, left=place)
 
     def _live_places(self) -> Iterator[tuple[Place, int]]:
         for tail in self.contents():
-            yield tail.place(), tail.descriptor
-
-    def _look_beside(self, now: float) -> None:
-        """Find files that left the globs while nobody watched, by inode in their directory."""
-        for place in list(self._places):
-            path = beside(place.path).get(place.inode)
-            if path is not None and place.head.length:
-                self._adopt(path, now, left_globs=True)
+            is_plain = not isinstance(tail.content, Unpacked)
+            yield tail.place(), tail.descriptor if is_plain else -1
+        for place in self._archives:
+            yield place, -1
 
     # Letting go.
-
-    def _note_unreadable(self, path: str, error: OSError) -> None:
-        reason = error.strerror or str(error)
-        if self.unreadable.get(path) != reason:
-            self.unreadable[path] = reason
-            _log.error(
-                "file_unreadable",
-                path=path,
-                reason=reason,
-                hint="let the agent's user read it; it is tried again at every look",
-            )
-
-    def _forget_unreadable(self, found: Found) -> None:
-        for path in [path for path in self.unreadable if path not in found]:
-            del self.unreadable[path]
 
     def _forget(self, now: float) -> None:
         self._former = [
@@ -356,3 +412,7 @@ class Follower:
         self._let_go = [tail for tail in self._let_go if not tail.is_settled]
         self._places.keep(tail.place() for tail in settled)
         self._places.forget(time.time())
+
+
+def _seen_now() -> int:
+    return int(time.time()) // SEEN_STEP_SECONDS * SEEN_STEP_SECONDS

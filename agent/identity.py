@@ -29,13 +29,15 @@ class Fingerprint(Struct, frozen=True, array_like=True):
 NOTHING: Final = Fingerprint(0, "")
 
 
-class Place(Struct, frozen=True, rename="camel"):
+class Place(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Where reading goes on in one content: all a checkpoint says of a file.
 
     `offset` is the next unread byte, always the first of a line. `path` is where the content was
     seen last, for people and to look for it beside that name. `seen` is the second (Unix time) in
     which the file was last known to exist. `rotated`: it no longer has the name it was found by.
     `finished`: where the file ended when the half line there was handed out; 0 if it never was.
+    Of an archive all this speaks of what it unpacks to; `packed` and `seal` are its size and the
+    fingerprint of its last bytes when it was read to its end, 0 and nothing before that.
     """
 
     path: str
@@ -47,6 +49,8 @@ class Place(Struct, frozen=True, rename="camel"):
     seen: int
     rotated: bool = False
     finished: int = 0
+    packed: int = 0
+    seal: Fingerprint = NOTHING
 
 
 def fingerprint(data: bytes) -> Fingerprint:
@@ -69,5 +73,9 @@ def continues(place: Place, size: int, head: bytes, anchor: bytes) -> bool:
         size: bytes of the file now.
         head: its first `HEAD_BYTES` bytes (fewer if it is shorter).
         anchor: its `place.anchor.length` bytes before `place.offset`.
+
+    A head that reaches beyond the offset holds a half line, which its writer may have taken back
+    since; the anchor then is all that stands before it.
     """
-    return size >= place.offset and agrees(place.head, head) and agrees(place.anchor, anchor)
+    begins_so = agrees(place.head, head) or 0 < place.offset < place.head.length
+    return size >= place.offset and begins_so and agrees(place.anchor, anchor)

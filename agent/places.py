@@ -6,7 +6,9 @@ from typing import Final
 
 import msgspec
 
-from agent.identity import HEAD_BYTES, Place, continues, fingerprint
+from agent.content import Plain, Unpacked
+from agent.discover import GZIP, archive_kind
+from agent.identity import HEAD_BYTES, NOTHING, Fingerprint, Place, agrees, continues, fingerprint
 
 FORGET_SECONDS: Final = 86_400
 """How long a place is kept whose file is nowhere: its disk may be mounted again."""
@@ -14,6 +16,7 @@ PLACES_LIMIT: Final = 10_000
 """Places without a file that are kept at most, the ones seen last."""
 COPYING_SECONDS: Final = 5.0
 """How long a file that is being copied from a known one may take between two writes."""
+SEAL_BYTES: Final = 1024
 _CANDIDATES: Final = 8
 
 Key = tuple[int, int]
@@ -23,27 +26,37 @@ Key = tuple[int, int]
 class Opened:
     """A file that was opened and belongs to no tail yet."""
 
-    __slots__ = ("descriptor", "head", "key", "mode", "modified", "size")
+    __slots__ = ("content", "head", "key", "kind", "mode", "modified", "size")
 
     def __init__(self, descriptor: int) -> None:
         status = os.fstat(descriptor)
-        self.descriptor = descriptor
+        self.content = Plain(descriptor)
         self.key: Key = (status.st_dev, status.st_ino)
         self.mode = status.st_mode
         self.size = status.st_size
         self.modified = status.st_mtime
         self.head = b""
+        self.kind = ""
+        """Which archive it is."""
 
-    def read_head(self) -> bytes:
-        """Its first bytes, which a regular file alone is asked for."""
-        self.head = os.pread(self.descriptor, HEAD_BYTES, 0)
-        return self.head
+    def read_head(self) -> None:
+        """Take its first bytes, which a regular file alone is asked for; of gzip the unpacked."""
+        self.head = self.content.pread(HEAD_BYTES, 0)
+        self.kind = archive_kind(self.head)
+        if self.kind == GZIP:
+            self.content = Unpacked(self.content.descriptor)
+            self.head = self.content.pread(HEAD_BYTES, 0)
 
     def continues(self, place: Place) -> bool:
         """Whether it is the content that `place` speaks of."""
         length = place.anchor.length
-        anchor = os.pread(self.descriptor, length, place.offset - length)
+        anchor = self.content.pread(length, place.offset - length)
         return continues(place, self.size, self.head, anchor)
+
+    def seal(self) -> Fingerprint:
+        """The fingerprint of its last bytes: of an archive, its checksum and length among them."""
+        first = max(0, self.size - SEAL_BYTES)
+        return fingerprint(os.pread(self.content.descriptor, self.size - first, first))
 
 
 class Places:
@@ -72,26 +85,56 @@ class Places:
 
     def claim(self, opened: Opened) -> Place | None:
         """The place that speaks of this very file and content; it is the caller's from now on."""
-        places = self._unclaimed.get(opened.key, [])
-        for place in places:
+        for place in self._unclaimed.get(opened.key, []):
             if opened.continues(place):
-                places.remove(place)
-                if not places:
-                    del self._unclaimed[opened.key]
+                self.drop(place)
+                if agrees(place.head, opened.head):
+                    return place
+                # The half line that was there is no more.
+                return msgspec.structs.replace(place, finished=0)
+        return None
+
+    def claim_done(self, opened: Opened) -> Place | None:
+        """The place of this very archive, if it was read to its end and is as it was then."""
+        for place in self._unclaimed.get(opened.key, []):
+            if place.packed and place.packed == opened.size and place.seal == opened.seal():
+                self.drop(place)
                 return place
         return None
+
+    def of_archive(self, opened: Opened) -> list[Place]:
+        """All that may be places in it, by offset; which one is, its bytes before that tell."""
+        found = [
+            one for one in self._unclaimed.get(opened.key, []) if agrees(one.head, opened.head)
+        ]
+        found += (place for place, _ in self._same_heads(opened.head))
+        return sorted((one for one in found if one.offset), key=lambda place: place.offset)
+
+    def is_unclaimed(self, place: Place) -> bool:
+        """Whether no file has claimed it."""
+        return place in self._unclaimed.get((place.device, place.inode), [])
+
+    def drop(self, place: Place) -> None:
+        """Forget a place that a file has claimed."""
+        key = (place.device, place.inode)
+        places = self._unclaimed.get(key, [])
+        if place in places:
+            places.remove(place)
+            if not places:
+                del self._unclaimed[key]
+
+    def put(self, place: Place) -> None:
+        """Keep a place for the file that may claim it."""
+        self._unclaimed.setdefault((place.device, place.inode), []).append(place)
 
     def of_copy(self, opened: Opened, path: str) -> Place | None:
         """Where to go on if it is a copy: begins and goes on like content that is known.
 
         As good as rotated: nobody writes to a copy.
         """
-        device, inode = opened.key
         for place, _ in self._same_heads(opened.head):
             if place.offset and opened.continues(place):
-                return msgspec.structs.replace(
-                    place, path=path, device=device, inode=inode, rotated=True, finished=0
-                )
+                return moved(place, path, opened.key)
         return None
 
     def is_being_copied(self, opened: Opened, unix_seconds: float) -> bool:
@@ -102,7 +145,7 @@ class Places:
         for place, descriptor in self._same_heads(opened.head):
             if descriptor < 0 or opened.size >= place.offset:
                 continue
-            ours = os.pread(opened.descriptor, opened.size - start, start)
+            ours = opened.content.pread(opened.size - start, start)
             if ours == os.pread(descriptor, opened.size - start, start):
                 return True
         return False
@@ -121,7 +164,7 @@ class Places:
 
     def _put(self, places: Iterable[Place]) -> None:
         for place in places:
-            self._unclaimed.setdefault((place.device, place.inode), []).append(place)
+            self.put(place)
 
     def _same_heads(self, head: bytes) -> Sequence[tuple[Place, int]]:
         """Places in content with this head, and the descriptor where there is one."""
@@ -134,3 +177,18 @@ class Places:
                 if place.head.length == HEAD_BYTES:
                     self._heads.setdefault(place.head.digest, []).append((place, descriptor))
         return self._heads.get(fingerprint(head).digest, [])[-_CANDIDATES:]
+
+
+def moved(place: Place, path: str, key: Key, *, finished: int = 0) -> Place:
+    """The same place in a copy, which nobody writes to."""
+    device, inode = key
+    return msgspec.structs.replace(
+        place,
+        path=path,
+        device=device,
+        inode=inode,
+        rotated=True,
+        finished=finished,
+        packed=0,
+        seal=NOTHING,
+    )

@@ -10,12 +10,12 @@ cuts off again what it wrote of a line, and another line stands there next. What
 one (at most `max_line_bytes`) is only handed out when its file was truncated or left alone.
 """
 
-import os
 from collections import deque
 from hashlib import sha256
 from typing import Final
 
 from agent.chunk import Chunk, OverLong, Part, Piece, Run
+from agent.content import Plain
 from agent.identity import ANCHOR_BYTES, HEAD_BYTES, NOTHING, Place, fingerprint
 
 READ_BYTES: Final = 1 << 18
@@ -50,7 +50,7 @@ class Tail:
     """Reads one content from an offset on; not thread-safe, one loop owns it.
 
     Args:
-        descriptor: open for reading; the tail closes it.
+        content: where its bytes are read; the tail closes it.
         path: its name, for records; the owner changes it when the file is renamed.
         device, inode: as `fstat` tells.
         place: where to go on, already verified to be this content; None to begin at its start.
@@ -66,7 +66,7 @@ class Tail:
         "_place",
         "_skipped",
         "anchor",
-        "descriptor",
+        "content",
         "device",
         "finished",
         "gone",
@@ -88,7 +88,7 @@ class Tail:
 
     def __init__(
         self,
-        descriptor: int,
+        content: Plain,
         path: str,
         device: int,
         inode: int,
@@ -96,16 +96,16 @@ class Tail:
         place: Place | None = None,
         max_line_bytes: int,
     ) -> None:
-        self.descriptor, self.path = descriptor, path
+        self.content, self.path = content, path
         self.device, self.inode = device, inode
         self.max_line_bytes = max_line_bytes
         start = place.offset if place else 0
         self.position = self.settled = self._boundary = start
         self._half, self._skipped = b"", None
-        self._head = _pread(descriptor, min(HEAD_BYTES, start), 0)
+        self._head = content.pread(min(HEAD_BYTES, start), 0)
         first = max(0, start - ANCHOR_BYTES)
         # What stands just before `pending`.
-        self._before = _pread(descriptor, start - first, first)
+        self._before = content.pread(start - first, first)
         self.anchor = self._before
         """Bytes just before the last end of line that is settled."""
         self.finished = place.finished if place else 0
@@ -123,6 +123,16 @@ class Tail:
         self.settled_since = ""
         """Timestamp of the last event that is settled."""
         self._place = place
+
+    @property
+    def descriptor(self) -> int:
+        """That of its file; below 0 when it is not open."""
+        return self.content.descriptor
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether its file was closed because nothing happens to it."""
+        return self.content.descriptor < 0
 
     @property
     def pending(self) -> int:
@@ -232,14 +242,12 @@ class Tail:
 
     def close(self) -> None:
         """Let go of the file; a place can still be asked for."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        self.content.close()
 
     def _read_after(self, before: bytes, offset: int, length: int) -> bytes | None:
         """The bytes from `offset` on, None if those before it are not `before`."""
         reach = len(before)
-        found = os.pread(self.descriptor, reach + length, offset - reach)
+        found = self.content.pread(reach + length, offset - reach)
         if not found.startswith(before):
             return None
         self.has_more = len(found) == reach + length
@@ -249,7 +257,7 @@ class Tail:
         """Whether the file still begins as it did; the bytes before the line may not tell."""
         if self.pending <= ANCHOR_BYTES:
             return True
-        return os.pread(self.descriptor, len(self._head), 0) == self._head
+        return self.content.pread(len(self._head), 0) == self._head
 
     def _skip(self, skipped: _Skipped, data: bytes) -> Chunk:
         """Look for the end of a line that is too long; what follows it is read as usual."""
@@ -308,7 +316,3 @@ class Tail:
             offset += len(line) + 1
         if run.lines:
             pieces.append(run)
-
-
-def _pread(descriptor: int, length: int, offset: int) -> bytes:
-    return os.pread(descriptor, length, offset) if length else b""

@@ -76,8 +76,10 @@ class Bench:
 
     def read(self) -> list[Shipment]:
         """Read everything that can be read, and put it in flight."""
-        while (chunk := self.follower.read(self.now)) is not None:
-            self.loader.load(chunk, self.now)
+        while self.follower.has_more:
+            chunk = self.follower.read(self.now)
+            if chunk is not None:
+                self.loader.load(chunk, self.now)
         self.loader.close()
         new = list(self.loader.ready)
         self.loader.ready.clear()

@@ -1,11 +1,13 @@
 """Which files globs match, where to watch for them, and what is an archive."""
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import pytest
 
-from agent.discover import base_directory, is_compressed, may_match, scan
+from agent.discover import archive_kind, base_directory, list_files, may_match, scan
 from tests.agent_world import event_line
 
 
@@ -50,5 +52,14 @@ def test_names_that_may_match() -> None:
 
 
 def test_archives_are_known_by_their_first_bytes() -> None:
-    assert is_compressed(gzip.compress(b"x"))
-    assert not is_compressed(event_line(0))
+    assert archive_kind(gzip.compress(b"x")) == "gzip"
+    assert archive_kind(bz2.compress(b"x")) == "bzip2"
+    assert archive_kind(lzma.compress(b"x")) == "xz"
+    assert archive_kind(event_line(0)) == ""
+    assert archive_kind(b"") == ""
+
+
+def test_the_files_of_a_directory_that_is_not_there_are_none(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert list_files(str(tmp_path)) == {(tmp_path / "a").stat().st_ino: str(tmp_path / "a")}
+    assert list_files(str(tmp_path / "none")) == {}

@@ -1,6 +1,6 @@
 """What happens to files, one scenario each; the numbers are those of the list of known failures."""
 
-import gzip
+import lzma
 import os
 import shutil
 import tempfile
@@ -202,21 +202,32 @@ def test_a_file_that_may_not_be_read_is_told_and_tried_again(unprivileged: Path)
 
 
 def test_only_regular_files_are_opened_and_each_once(tmp_path: Path) -> None:
-    """A FIFO would block, an archive holds no lines, two names of one file are one file."""
+    """A FIFO would block, an xz archive holds no lines, two names of one file are one file."""
     os.mkfifo(tmp_path / "fifo.log")
     (tmp_path / "directory.log").mkdir()
     (tmp_path / "nowhere.log").symlink_to("/nonexistent")
     write(tmp_path / "a.log", 0)
     (tmp_path / "link.log").symlink_to(tmp_path / "a.log")
     (tmp_path / "hard.log").hardlink_to(tmp_path / "a.log")
-    with gzip.open(tmp_path / "old.log", "wb") as file:
-        file.write(event_line(1) + b"\n")
+    (tmp_path / "old.log").write_bytes(lzma.compress(event_line(1) + b"\n"))
     agent = bench(tmp_path)
     agent.drain()
     agent.drain()
     assert agent.settled_ids == ids(0)
     assert agent.refusals == []
     assert len(agent.follower.tails) == 1
+    assert agent.follower.unreadable == {str(tmp_path / "old.log"): "xz archive"}, "it is told"
+
+
+def test_a_name_that_is_not_utf8_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+    """No checkpoint could hold it."""
+    write(tmp_path / "a.log", 0)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.log")).write_bytes(event_line(1) + b"\n")
+    agent = bench(tmp_path)
+    for _ in range(2):
+        agent.drain()
+    assert agent.settled_ids == ids(0)
+    assert agent.follower.unreadable == {f"{tmp_path}/\\xff.log": "its name is not UTF-8"}
 
 
 def test_the_state_directory_is_never_followed(tmp_path: Path) -> None:

@@ -39,6 +39,17 @@ def place(head: bytes, offset: int, anchor: bytes) -> Place:
             place(b"short\n", 6, b"short\n"), 6, b"other\n", b"other\n", False,
             id="short and other",
         ),
+        pytest.param(
+            place(b"one\nha", 4, b"one\n"), 8, b"one\ntwo\n", b"one\n", True,
+            id="its half line was taken back",
+        ),
+        pytest.param(
+            place(b"one\nha", 4, b"one\n"), 8, b"six\ntwo\n", b"six\n", False,
+            id="another one, whose half line was taken back",
+        ),
+        pytest.param(
+            place(b"ha", 0, b""), 4, b"two\n", b"", False, id="nothing but a half line was known"
+        ),
         pytest.param(place(b"", 0, b""), 0, b"", b"", True, id="empty and empty still"),
         pytest.param(place(b"", 0, b""), 10, b"0123456789", b"", True, id="empty then"),
         pytest.param(

@@ -8,6 +8,7 @@ import pytest
 
 from agent.checkpoint import SourceState
 from agent.chunk import Part, Span
+from agent.content import Plain
 from agent.sources import (
     INCOMPLETE_LIMIT,
     MISSING_LIMIT,
@@ -220,7 +221,7 @@ def test_what_was_told_is_bounded() -> None:
 
 def tail_at(path: Path, size: int) -> Tail:
     path.write_bytes(b"x" * size)
-    tail = Tail(os.open(path, os.O_RDONLY), str(path), 1, 1, max_line_bytes=1000)
+    tail = Tail(Plain(os.open(path, os.O_RDONLY)), str(path), 1, 1, max_line_bytes=1000)
     tail.size = size
     return tail
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.chunk import Chunk, OverLong, Part, Run
+from agent.content import Plain
 from agent.identity import ANCHOR_BYTES, fingerprint
 from agent.tail import Tail, TruncatedError
 
@@ -22,7 +23,7 @@ LIMIT = 40
 def tail_of(path: Path, *, limit: int = LIMIT) -> Generator[Tail]:
     descriptor = os.open(path, os.O_RDONLY)
     status = os.fstat(descriptor)
-    tail = Tail(descriptor, str(path), status.st_dev, status.st_ino, max_line_bytes=limit)
+    tail = Tail(Plain(descriptor), str(path), status.st_dev, status.st_ino, max_line_bytes=limit)
     try:
         yield tail
     finally:

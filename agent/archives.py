@@ -1,0 +1,195 @@
+"""The archives among the files: where a gzip archive goes on, and which ones are done with.
+
+A rotated file that is compressed is a copy of a content that is known, and recognised as one: by
+how it begins and by the bytes just before the place in it. To see these it is unpacked up to there,
+a step at a turn, so that nobody waits for it. One that is not known is read from its start; what
+was stored of it before is found a duplicate by its ids. One that is still being written is left
+alone until it reaches the place, or has not grown for `COPYING_SECONDS`.
+
+What was read to its end and is settled is closed and remembered with its size and its last bytes:
+it is not unpacked again, at a restart neither, unless it changes.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from agent.content import Unpacked
+from agent.identity import HEAD_BYTES, Place, agrees
+from agent.places import COPYING_SECONDS, Key, Opened, Places
+
+Look = tuple[int, int]
+"""Size and time of change."""
+
+
+class Search:
+    """Looks in one archive for the place from which it is read on.
+
+    Args:
+        opened: a gzip archive.
+        content: what it unpacks to.
+        path: its name, renewed by the owner.
+        left_globs: only worth reading if it is known.
+        now: monotonic.
+    """
+
+    __slots__ = ("_candidates", "_content", "_may_grow", "found", "grown", "is_waiting", "key",
+                 "left_globs", "looked", "opened", "path")  # fmt: skip
+
+    def __init__(
+        self, opened: Opened, content: Unpacked, path: str, now: float, *, left_globs: bool
+    ) -> None:
+        self.opened, self.path, self.left_globs = opened, path, left_globs
+        self.key = opened.key
+        self.found: Place | None = None
+        self.is_waiting = False
+        """Whether it has to grow before more can be said."""
+        self.grown = now - max(0.0, time.time() - opened.modified)
+        self.looked: Look | None = None
+        self._content = content
+        self._candidates: list[Place] | None = None
+        self._may_grow = True
+
+    def look(self, now: float) -> None:
+        """See whether it grew, or is not going to."""
+        status = os.fstat(self._content.descriptor)
+        look = (status.st_size, status.st_mtime_ns)
+        if self.looked not in {None, look}:
+            self.grown, self.is_waiting = now, False
+        elif now - self.grown >= COPYING_SECONDS:
+            self._may_grow = self.is_waiting = False
+        self.looked = look
+
+    def step(self, places: Places) -> bool:
+        """Unpack a little more; True when `found` is the place, or None if it is not known."""
+        if self._candidates is None:
+            head = self._content.pread(HEAD_BYTES, 0)
+            if len(head) == HEAD_BYTES or not self._waits():
+                self.opened.head = head
+                self._candidates = places.of_archive(self.opened)
+            return False
+        if self._candidates:
+            self._try(self._candidates)
+            return False
+        first = self.found.offset - self.found.anchor.length if self.found else 0
+        return self._content.advance(first)
+
+    def _try(self, candidates: list[Place]) -> None:
+        """Unpack towards the first of them, and see whether it is one."""
+        place = candidates[0]
+        length = place.anchor.length
+        if not self._content.advance(place.offset - length):
+            return
+        anchor = self._content.pread(length, place.offset - length)
+        if len(anchor) < length and self._waits():
+            return
+        del candidates[0]
+        if agrees(place.anchor, anchor):
+            self.found = place
+
+    def _waits(self) -> bool:
+        self.is_waiting = self._may_grow and not self._content.is_over
+        return self.is_waiting
+
+
+class _Done(msgspec.Struct):
+    place: Place
+    looked: Look | None
+    gone: float | None = None
+    """Since when (monotonic) it is nowhere."""
+
+
+class Archives:
+    """All archives that no tail reads.
+
+    Args:
+        places: what is known of contents.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._searches: dict[Key, Search] = {}
+        self._done: dict[Key, _Done] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._searches or key in self._done
+
+    def __iter__(self) -> Iterator[Place]:
+        """The places of those that are done with."""
+        for done in self._done.values():
+            yield done.place
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a `step` may bring something."""
+        return any(not search.is_waiting for search in self._searches.values())
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether one is still being written."""
+        return any(search.is_waiting for search in self._searches.values())
+
+    def add(
+        self, opened: Opened, content: Unpacked, path: str, now: float, *, left_globs: bool
+    ) -> bool:
+        """Take an archive that was just opened; True when its descriptor is kept."""
+        place = self._places.claim_done(opened)
+        if place is None:
+            self._searches[opened.key] = Search(opened, content, path, now, left_globs=left_globs)
+            return True
+        self._done[opened.key] = _Done(msgspec.structs.replace(place, path=path), None)
+        return False
+
+    def finish(self, place: Place, content: Unpacked) -> None:
+        """Let go of an archive that is settled to its end."""
+        opened = Opened(content.descriptor)
+        place = msgspec.structs.replace(place, packed=opened.size, seal=opened.seal())
+        content.close()
+        self._done[opened.key] = _Done(place, None)
+
+    def meet(self, key: Key, path: str, status: os.stat_result, seen: int) -> bool:
+        """A file was found; False when it is none of these, or changed since it was done with."""
+        search, done = self._searches.get(key), self._done.get(key)
+        if search is not None:
+            search.path = path
+        if done is None:
+            return search is not None
+        look = (status.st_size, status.st_mtime_ns)
+        if done.looked not in {None, look} or status.st_size != done.place.packed:
+            # Another one may be there now, or this one has grown: then its place holds still.
+            self._places.put(msgspec.structs.replace(done.place, packed=0))
+            del self._done[key]
+            return False
+        done.looked, done.gone = look, None
+        if (done.place.path, done.place.seen) != (path, seen):
+            done.place = msgspec.structs.replace(done.place, path=path, seen=seen)
+        return True
+
+    def look(self, present: set[Key], now: float, grace_seconds: float) -> None:
+        """After all were met: see which grew, and forget those that are gone for long."""
+        for search in self._searches.values():
+            search.look(now)
+        for key in [key for key in self._done if key not in present]:
+            done = self._done[key]
+            done.gone = now if done.gone is None else done.gone
+            if now - done.gone >= grace_seconds:
+                del self._done[key]
+
+    def step(self) -> Search | None:
+        """Go on with one of the searches; it, when it is over."""
+        for key, search in self._searches.items():
+            if not search.is_waiting:
+                del self._searches[key]
+                if search.step(self._places):
+                    return search
+                # The others come first next time.
+                self._searches[key] = search
+                return None
+        return None
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        for search in self._searches.values():
+            search.opened.content.close()
