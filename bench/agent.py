@@ -2,7 +2,7 @@
 
 Usage: python bench/agent.py [--quick] [--events N] [--rounds N] [--shippers DIRECTORY]
 
-All ship the same realistic lines (`bench/events.py`) to the same null sink (`bench/null_sink.py`),
+All ship the same realistic lines (`bench/corpus.py`) to the same null sink (`bench/null_sink.py`),
 each as the process that an operator starts, one after the other:
 
   agent              `indelible agent` as it is, following one file
@@ -38,13 +38,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 if not __package__:
     # Run as a script, the directory of this file comes first, and `agent` would be this file.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from bench.events import Corpus, write_corpus
+import platformdirs
+
+from bench.corpus import Corpus, write_corpus
 from bench.null_sink import flood, null_sink
 from bench.processes import Command, ProcessError
 from bench.shippers import RSYSLOG, SHIPPERS, SYSLOG_NG, SYSLOG_NG_MEMORY, Shipper

@@ -6,7 +6,8 @@ it, whole where it does not. Answers of a size are made once. Bodies in gzip are
 What it costs, `flood` says: prepared bodies from two connections, nothing else to do.
 
     POST /_bulk     takes events
-    GET  /_tally    what came since the last reset
+    GET  /_tally    how much came since the last reset
+    GET  /_marks    when each marked event came
     POST /_reset    begins anew
 """
 
@@ -70,7 +71,7 @@ class Tally(msgspec.Struct):
     first_events: int = 0
     last_at: float = 0.0
     distinct: int = 0
-    marks: dict[int, float] = {}
+    marked: int = 0
 
     @property
     def rate(self) -> float:
@@ -193,6 +194,7 @@ class _Server(ThreadingTCPServer):
     def _begin(self) -> None:
         self._tally = Tally()
         self._hashes: set[bytes] = set()
+        self._marks: dict[int, float] = {}
 
     def take(self, blocks: Iterator[bytearray | bytes], wire_bytes: int) -> int:
         """Count a body; returns its events."""
@@ -218,7 +220,7 @@ class _Server(ThreadingTCPServer):
                 self._hashes.update(HASH.findall(body))
             if options.marks:
                 for number in find_marks(body):
-                    tally.marks.setdefault(number, now)
+                    self._marks.setdefault(number, now)
         if options.events_per_second:
             self._hold_back(events / options.events_per_second)
         return events
@@ -234,8 +236,12 @@ class _Server(ThreadingTCPServer):
         if line.startswith(b"HEAD"):
             return b"HTTP/1.1 200 OK\r\ncontent-length: 0" + END_OF_HEAD
         with self._lock:
-            self._tally.distinct = len(self._hashes)
-            body = msgspec.json.encode(self._tally) if b"/_tally" in line else ABOUT
+            self._tally.distinct, self._tally.marked = len(self._hashes), len(self._marks)
+            body = ABOUT
+            if b"/_tally" in line:
+                body = msgspec.json.encode(self._tally)
+            if b"/_marks" in line:
+                body = msgspec.json.encode(self._marks)
             if b"/_reset" in line:
                 self._begin()
         return _respond(body)
@@ -268,6 +274,10 @@ class NullSink:
     def tally(self) -> Tally:
         """What came since the last reset."""
         return msgspec.json.decode(self._ask("GET", "/_tally"), type=Tally)
+
+    def marks(self) -> dict[int, float]:
+        """When each marked event came, by the system's monotonic clock."""
+        return msgspec.json.decode(self._ask("GET", "/_marks"), type=dict[int, float])
 
     def reset(self) -> None:
         """Forget what came."""

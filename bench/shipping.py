@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.events import Corpus, write_corpus
+from bench.corpus import Corpus, write_corpus
 from bench.null_sink import NullSink, Options, null_sink
 from bench.processes import Command, Measured, ProcessError, Usage
 

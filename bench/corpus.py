@@ -76,51 +76,56 @@ class _Kept(EventFile):
 
 def write_corpus(directory: Path, events: int, *, files: int = 200) -> Corpus:
     """Write `events` lines to `files` files, and all of them to one."""
-    directory.mkdir(exist_ok=True)
-    shares = [events // files + (number < events % files) for number in range(files)]
-    groups = [shares[at : at + WORKERS] for at in range(0, files, WORKERS)]
-    write = partial(_write_group, directory, time.time_ns() - STEP_NS * events)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(write, range(len(groups)), groups):
-            pass
+    spread = write_sources(directory, events, files=files, merge=True)
     merged = directory / f"{MERGED}.log"
     with merged.open("wb") as target:
-        for number in range(len(groups)):
-            part = directory / f"{MERGED}-{number}"
+        for part in sorted(directory.glob(f"{MERGED}-*")):
             with part.open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
             part.unlink()
-    spread = tuple(sorted(directory.glob("source-*.log")))
     return Corpus(merged, spread, events, merged.stat().st_size)
 
 
-def write_sources(directory: Path, events: int, *, files: int) -> None:
-    """Write `events` lines to `files` files and nowhere else."""
-    corpus = write_corpus(directory, events, files=files)
-    corpus.merged.unlink()
+def write_sources(
+    directory: Path, events: int, *, files: int, merge: bool = False
+) -> tuple[Path, ...]:
+    """Write `events` lines to `files` files, and with `merge` those of each group to one more."""
+    directory.mkdir(exist_ok=True)
+    shares = [events // files + (number < events % files) for number in range(files)]
+    groups = [shares[at : at + WORKERS] for at in range(0, files, WORKERS)]
+    write = partial(_write_group, directory, time.time_ns() - STEP_NS * events, merge)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(write, range(len(groups)), groups):
+            pass
+    return tuple(sorted(directory.glob("source-*.log")))
 
 
-def _write_group(directory: Path, start_ns: int, number: int, shares: list[int]) -> None:
+def _write_group(
+    directory: Path,
+    start_ns: int,
+    merge: bool,  # noqa: FBT001  # bound by `partial`, position by position
+    number: int,
+    shares: list[int],
+) -> None:
     chance = random.Random(number)  # noqa: S311  # the same lengths in each run
     clock = _Clock(start_ns + STEP_NS * number * sum(shares))
-    outputs = [
-        _Kept(directory / f"source-{number * WORKERS + one:05}.log") for one in range(len(shares))
-    ]
+    names = [f"source-{number * WORKERS + one:05}.log" for one in range(len(shares))]
+    outputs = [_Kept(directory / name) for name in names]
+    host = f"web-{number % 7}.internal"
     loggers = [
-        ChainedLogger(
-            output, service="members", host=f"web-{number % 7}.internal", clock_unix_ns=clock
-        )
+        ChainedLogger(output, service="members", host=host, clock_unix_ns=clock)
         for output in outputs
     ]
     turns = [one for one, share in enumerate(shares) for _ in range(share)]
     chance.shuffle(turns)
-    with (directory / f"{MERGED}-{number}").open("wb") as merged:
-        for turn in turns:
-            action, fields = _choose(chance)
-            loggers[turn].msg(draft_event(action, fields))
-            merged.write(outputs[turn].lines[-1])
+    merged: list[bytes] = []
+    for turn in turns:
+        loggers[turn].msg(draft_event(*_choose(chance)))
+        merged.append(outputs[turn].lines[-1])
     for output in outputs:
         output.path.write_bytes(b"".join(output.lines))
+    if merge:
+        (directory / f"{MERGED}-{number:05}").write_bytes(b"".join(merged))
 
 
 class _Clock:
