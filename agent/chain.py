@@ -3,11 +3,13 @@
 Gaps in `seq` are the business of `agent.sources`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from agent.chunk import is_one_sequence
 from agent.sources import SOURCES_LIMIT, Sources
-from audit_events.chain import decode_hash, genesis, verify_line
-from audit_events.envelope import Envelope
+from audit_events.chain import decode_hash, genesis, verify_line, verify_run
+from audit_events.envelope import Columns
 
 
 class Break(NamedTuple):
@@ -30,15 +32,30 @@ class Links:
         self._sources = sources
         self._read: dict[str, tuple[int, bytes]] = {}
 
-    def holds(self, envelope: Envelope, line: bytes) -> bool:
-        """Whether this line follows the one before it; True too where that one is unknown."""
-        source_id, seq = envelope.source.id, envelope.source.seq
+    def find_broken(self, lines: Sequence[bytes], columns: Columns) -> list[int]:
+        """The rows that do not follow the one before them, where that one is known."""
+        if not lines:
+            return []
+        if is_one_sequence(columns):
+            source_id = columns.source_ids[0]
+            previous = self._previous(source_id, columns.seqs[0])
+            last = verify_run(previous, lines, columns.hashes) if previous else None
+            if last is not None:
+                self._remember(source_id, columns.seqs[-1], last)
+                return []
+        rows = zip(lines, columns.source_ids, columns.seqs, columns.hashes, strict=True)
+        return [row for row, one in enumerate(rows) if not self._holds(*one)]
+
+    def _holds(self, line: bytes, source_id: str, seq: int, hash_text: str) -> bool:
         previous = self._previous(source_id, seq)
         digest = None if previous is None else verify_line(previous, line)
+        self._remember(source_id, seq, digest or _carried(hash_text))
+        return previous is None or digest is not None
+
+    def _remember(self, source_id: str, seq: int, digest: bytes) -> None:
         if len(self._read) >= SOURCES_LIMIT and source_id not in self._read:
             self._read.clear()
-        self._read[source_id] = (seq, digest or _carried(envelope.hash))
-        return previous is None or digest is not None
+        self._read[source_id] = (seq, digest)
 
     def _previous(self, source_id: str, seq: int) -> bytes | None:
         if seq == 0:

@@ -1,10 +1,10 @@
 """What one read of a file gave, and the parts of it that are under way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from agent.identity import ANCHOR_BYTES
-from audit_events.envelope import Envelope
+from audit_events.envelope import Columns
 
 if TYPE_CHECKING:
     from agent.tail import Tail
@@ -92,20 +92,31 @@ class Part:
         """Timestamp of its first event."""
         self.spans: list[Span] = []
 
-    def note(self, envelopes: Sequence[Envelope]) -> None:
+    def note(self, columns: Columns) -> None:
         """Keep of these events which sequences they continue, and since when they wait."""
-        if not envelopes:
+        if not columns.ids:
             return
-        self.since = self.since or envelopes[0].timestamp
+        self.since = self.since or columns.timestamps[0]
         # By source: where many processes write one file, each line has another one than the last.
         spans = {span.source_id: span for span in self.spans}
-        for envelope in envelopes:
-            source = envelope.source
-            source_id, seq = source.id, source.seq
+        for source_id, first, last, hash_text in _sequences(columns):
             span = spans.get(source_id)
-            if span is None or seq != span.last + 1:
-                spans[source_id] = span = Span(source_id, seq, envelope.hash)
+            if span is None or first != span.last + 1:
+                spans[source_id] = span = Span(source_id, first, hash_text)
                 self.spans.append(span)
-            else:
-                span.last = seq
-                span.hash = envelope.hash
+            span.last = last
+            span.hash = hash_text
+
+
+def _sequences(columns: Columns) -> Iterable[tuple[str, int, int, str]]:
+    """Source, first and last `seq`, and hash of the last, of events that follow each other."""
+    seqs, source_ids, hashes = columns.seqs, columns.source_ids, columns.hashes
+    if is_one_sequence(columns):
+        return [(source_ids[0], seqs[0], seqs[-1], hashes[-1])]
+    return zip(source_ids, seqs, seqs, hashes, strict=True)
+
+
+def is_one_sequence(columns: Columns) -> bool:
+    """Whether these events, one at least, are of one source and follow each other."""
+    seqs = columns.seqs
+    return seqs == list(range(seqs[0], seqs[0] + len(seqs))) and len(set(columns.source_ids)) == 1

@@ -1,6 +1,8 @@
 """From lines to what travels in one bulk request, and back to how far each file is settled.
 
-The hot path of the agent: one decode a line, nothing else kept of it but its bytes.
+The hot path of the agent: lines are decoded and checked a read at a time, and nothing is kept of
+them but the body of the request. Only a read with a line that is no event is gone through one by
+one.
 """
 
 from collections import deque
@@ -14,7 +16,7 @@ from agent.chain import Break, Links
 from agent.chunk import Chunk, OverLong, Part, Piece, Run
 from agent.settings import AgentSettings
 from agent.tail import Tail
-from audit_events.envelope import Envelope, decode_envelope
+from audit_events.envelope import Columns, Envelope, decode_envelope, read_columns, to_columns
 from audit_events.errors import LineError
 from audit_events.instant import format_instant
 from indexer.batch import Batch
@@ -143,54 +145,62 @@ class Loader:
 
     def _take(self, run: Run, shipment: Shipment, part: Part) -> None:
         """Add lines to the batch; what is no event is refused, and the rest goes on."""
-        path, offset = part.tail.path, run.offset
-        batch = shipment.batch
-        add = batch.add
-        first_row, refused = len(batch), len(shipment.refusals)
-        envelopes: list[Envelope] = []
-        keep = envelopes.append
-        for line in run.lines:
-            if line:
-                try:
-                    envelope = decode_envelope(line)
-                except LineError as error:
-                    self._refuse(line, error.reason, path, offset, shipment)
-                else:
-                    keep(envelope)
-                    add(envelope.id, envelope.timestamp, line, path, offset)
-            offset += len(line) + 1
-        part.end = offset
-        part.note(envelopes)
-        if self._links is not None:
-            self._verify(self._links, envelopes, batch, first_row)
-        self._count(run, part, len(envelopes), shipment.refusals[refused:])
+        columns = read_columns(run.lines)
+        if columns is not None:
+            self._add(run.offset, run.lines, columns, shipment, part)
+        else:
+            self._sort(run, shipment, part)
+        size = sum(map(len, run.lines)) + len(run.lines)
+        part.end = run.offset + size
+        self.counters.lines += len(run.lines)
+        self.counters.bytes += size
 
-    def _count(self, run: Run, part: Part, events: int, refusals: list[Refusal]) -> None:
-        counters = self.counters
-        counters.lines += len(run.lines)
-        counters.bytes += part.end - run.offset
-        counters.empty_lines += len(run.lines) - events - len(refusals)
-        counters.malformed_lines += len(refusals)
-        if refusals:
-            # One entry a read: a file of garbage must not fill the agent's own log.
-            first = refusals[0]
-            _log.warning(
-                "lines_refused",
-                path=first.path,
-                count=len(refusals),
-                first_offset=first.offset,
-                first_reason=first.reason,
-            )
-
-    def _verify(
-        self, links: Links, envelopes: list[Envelope], batch: Batch, first_row: int
+    def _add(
+        self, offset: int, lines: list[bytes], columns: Columns, shipment: Shipment, part: Part
     ) -> None:
-        for row, envelope in enumerate(envelopes, first_row):
-            if not links.holds(envelope, batch.lines[row]):
-                self.counters.chain_breaks += 1
-                source = envelope.source
-                spot = (batch.paths[row], batch.offsets[row])
-                self.breaks.append(Break(source.id, source.seq, *spot))
+        path = part.tail.path
+        shipment.batch.extend(lines, columns.ids, columns.timestamps, path, offset)
+        part.note(columns)
+        if self._links is None:
+            return
+        for row in self._links.find_broken(lines, columns):
+            self.counters.chain_breaks += 1
+            stands_at = offset + sum(map(len, lines[:row])) + row
+            source_id, seq = columns.source_ids[row], columns.seqs[row]
+            self.breaks.append(Break(source_id, seq, path, stands_at))
+
+    def _sort(self, run: Run, shipment: Shipment, part: Part) -> None:
+        """One line by the other: there is one at least among them that is no event."""
+        path, offset = part.tail.path, run.offset
+        counters, refused = self.counters, len(shipment.refusals)
+        events: list[bytes] = []
+        envelopes: list[Envelope] = []
+        for line in run.lines:
+            envelope = self._decode(line, path, offset, shipment)
+            if envelope is not None:
+                events.append(line)
+                envelopes.append(envelope)
+            elif events:
+                start = offset - sum(map(len, events)) - len(events)
+                self._add(start, events, to_columns(envelopes), shipment, part)
+                events, envelopes = [], []
+            offset += len(line) + 1
+        start = offset - sum(map(len, events)) - len(events)
+        self._add(start, events, to_columns(envelopes), shipment, part)
+        refusals = shipment.refusals[refused:]
+        counters.empty_lines += run.lines.count(b"")
+        counters.malformed_lines += len(refusals)
+        _tell_refusals(refusals)
+
+    def _decode(self, line: bytes, path: str, offset: int, shipment: Shipment) -> Envelope | None:
+        """The envelope of a line, None for an empty one and for one that is refused."""
+        if not line:
+            return None
+        try:
+            return decode_envelope(line)
+        except LineError as error:
+            self._refuse(line, error.reason, path, offset, shipment)
+            return None
 
     def _refuse(self, line: bytes, reason: str, path: str, offset: int, shipment: Shipment) -> None:
         shipment.refused_bytes += len(line)
@@ -215,3 +225,16 @@ class Loader:
             )
         )
         _log.warning("line_too_long", path=path, offset=piece.offset, length=piece.length)
+
+
+def _tell_refusals(refusals: list[Refusal]) -> None:
+    """One entry a read: a file of garbage must not fill the agent's own log."""
+    if refusals:
+        first = refusals[0]
+        _log.warning(
+            "lines_refused",
+            path=first.path,
+            count=len(refusals),
+            first_offset=first.offset,
+            first_reason=first.reason,
+        )

@@ -7,6 +7,7 @@ Error types are those of OpenSearch 3.4 (`OpenSearchException` in snake case).
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -38,6 +39,7 @@ class Missing(Enum):
     """Nobody could look: the copy that was asked is down, the index is closed or blocked."""
 
 
+_STORED_TEXT: Final = '{"create":{"status":201}}'
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What decoding raises for a text that is no answer: another shape, letters that are none (the
 library decodes with `surrogatepass`), brackets nested without end."""
@@ -124,6 +126,9 @@ class _ErrorBody(Struct, frozen=True):
     error: ItemError | str = ""
 
 
+ALL_STORED: Final[list[ItemResult]] = []
+"""Known by its identity: the answer that nearly every request gets needs no reading."""
+
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_stored = msgspec.json.Decoder(_StoredAnswer).decode
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
@@ -159,11 +164,13 @@ def judge_request(status: int, error_type: str = "") -> Outcome:
 
 
 def read_items(text: str, expected: int) -> list[ItemResult] | None:
-    """The items of a 200 answer in the order of the request.
+    """The items of a 200 answer in the order of the request, `ALL_STORED` if each is stored now.
 
     None when it is not a whole answer to a request of `expected` items (cut, another format,
     another number of items): then nothing is known of any of them.
     """
+    if text == _all_stored_text(expected):
+        return ALL_STORED
     try:
         answer = _decode_answer(text)
     except UNREADABLE:
@@ -171,6 +178,12 @@ def read_items(text: str, expected: int) -> list[ItemResult] | None:
     if len(answer.items) != expected:
         return None
     return [item.create for item in answer.items]
+
+
+@lru_cache(maxsize=4)
+def _all_stored_text(count: int) -> str:
+    """What OpenSearch answers, by `BULK_FILTER`, when all of so many items are stored now."""
+    return f'{{"errors":false,"items":[{",".join([_STORED_TEXT] * count)}]}}'
 
 
 def read_stored(text: str, ids: Sequence[str]) -> list[str | Missing] | None:

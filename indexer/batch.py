@@ -1,19 +1,40 @@
-"""A batch: the lines that go to OpenSearch in one bulk request, as columns.
+"""A batch: the lines that go to OpenSearch in one bulk request, framed as they come.
 
-Columns of plain values and not an object for each line: this is the hot path of the agent. The
-lines stay the bytes that the emitter wrote; only `ingestedAt` is spliced in as the last key, and
-the action line (`create` and nothing else, DESIGN.md section 4) is put in front.
+The hot path of the agent: no object for each line and one copy of its bytes, the one that is sent.
+The lines stay the bytes that the emitter wrote; only `ingestedAt` is spliced in as the last key,
+and the action line (`create` and nothing else, DESIGN.md section 4) is put in front. What is asked
+for rarely (one line, where it stood) is found again in those bytes.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Final
+
+from msgspec import Struct
 
 from indexer.names import admitted_window, late_name, partition_characters, partition_name
-from indexer.nesting import MAX_LEVELS, nesting_levels
+from indexer.nesting import MAX_LEVELS, SHALLOW_LINE_BYTES, is_too_deep
 from indexer.settings import IndexSettings
 
 Line = bytes
 """One event as it was read, without its newline."""
 Body = bytes
+
+_MARK: Final = "\0"
+"""Stands between two texts for a moment; neither ids nor names of indices can hold it."""
+_but_last_byte: Final = itemgetter(slice(None, -1))
+
+
+class _Run(Struct, frozen=True, gc=False):
+    """Rows whose lines stood one behind the other in one file."""
+
+    first_row: int
+    count: int
+    path: str
+    offset: int
+    text: Body
+    """Action line and document of each row."""
 
 
 class Batch:
@@ -26,16 +47,15 @@ class Batch:
 
     __slots__ = (
         "_ceiling",
+        "_firsts",
         "_floor",
         "_heads",
         "_partition_characters",
+        "_runs",
         "_settings",
         "_tail",
         "bytes",
         "ids",
-        "lines",
-        "offsets",
-        "paths",
         "refused",
         "timestamps",
     )
@@ -43,81 +63,149 @@ class Batch:
     def __init__(self, settings: IndexSettings, ingested_at: str) -> None:
         self._settings = settings
         self._floor, self._ceiling = admitted_window(ingested_at, settings)
-        self._tail = f',"ingestedAt":"{ingested_at}"}}\n'.encode()
+        self._tail = f',"ingestedAt":"{ingested_at}"}}\n'
         self._partition_characters = partition_characters(settings)
         self._heads: dict[str, str] = {}
+        self._runs: list[_Run] = []
+        self._firsts: list[int] = []
         self.bytes = 0
         """Bytes of the lines as read, without newlines."""
         self.ids: list[str] = []
         self.timestamps: list[str] = []
-        self.lines: list[Line] = []
-        self.paths: list[str] = []
-        self.offsets: list[int] = []
         self.refused: dict[int, str] = {}
         """Rows that must not be sent, with the reason, fit for a dead letter."""
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(self.ids)
 
-    def add(self, event_id: str, timestamp: str, line: Line, path: str, offset: int) -> None:
-        """Take one line.
+    def extend(
+        self,
+        lines: Sequence[Line],
+        ids: Sequence[str],
+        timestamps: Sequence[str],
+        path: str,
+        offset: int,
+    ) -> None:
+        """Take lines that stand one behind the other in a file.
 
         Args:
-            event_id: the event's `id`; like `timestamp` it was checked by `decode_envelope`.
-            timestamp: canonical instant.
-            line: one JSON object as read, without its newline; anything that does not end with
-                `}` is a ValueError, as `ingestedAt` could not be spliced in.
-            path: file that the line was read from.
-            offset: of the line's first byte there.
+            lines: JSON objects as read, without their newlines; they were checked by
+                `audit_events.envelope`, and end with `}`.
+            ids: of each event.
+            timestamps: of each event, canonical.
+            path: file that the lines were read from.
+            offset: of the first line's first byte there.
         """
-        if not line.endswith(b"}"):
-            raise ValueError("the line does not end with the end of an object")
-        if not self._floor <= timestamp < self._ceiling:
-            self.refused[len(self.lines)] = self._reason_outside(timestamp)
-        if line.count(b"{") + line.count(b"[") > MAX_LEVELS and nesting_levels(line) > MAX_LEVELS:
-            self.refused[len(self.lines)] = f"nested deeper than {MAX_LEVELS} levels"
-        self.ids.append(event_id)
-        self.timestamps.append(timestamp)
-        self.lines.append(line)
-        self.paths.append(path)
-        self.offsets.append(offset)
-        self.bytes += len(line)
+        if not lines:
+            return
+        first_row, lengths = len(self.ids), list(map(len, lines))
+        earliest, latest = min(timestamps), max(timestamps)
+        if earliest < self._floor or latest >= self._ceiling:
+            self._refuse_outside(timestamps, first_row)
+        if max(lengths) > SHALLOW_LINE_BYTES:
+            self._refuse_deep(lines, first_row)
+        heads = self._frame(ids, timestamps, earliest, latest)
+        parts = [b""] * (2 * len(lines) + 1)
+        parts[0:-1:2] = heads
+        parts[1::2] = map(_but_last_byte, lines)
+        parts[-1] = self._tail.encode()
+        self._runs.append(_Run(first_row, len(lines), path, offset, b"".join(parts)))
+        self._firsts.append(first_row)
+        self.ids += ids
+        self.timestamps += timestamps
+        self.bytes += sum(lengths)
 
     def body(self, rows: Sequence[int], *, late: bool = False) -> Body:
-        """The body of a bulk request (NDJSON) with these rows, in this order.
+        """The body of a bulk request (NDJSON).
 
         Args:
-            rows: which.
+            rows: which, ascending.
             late: into the indices of late events, and not into the partitions.
         """
-        if late:
-            return b"".join(
-                f'{{"create":{{"_index":"{late_name(self.timestamps[row], self._settings)}",'
-                f'"_id":"{self.ids[row]}"}}}}\n'.encode()
-                + self.lines[row][:-1]
-                + self._tail
-                for row in rows
-            )
-        heads, tail = self._heads, self._tail
-        ids, timestamps, lines = self.ids, self.timestamps, self.lines
-        characters = self._partition_characters
+        if not late and len(rows) == len(self.ids):
+            return b"".join([run.text for run in self._runs])
         parts: list[Body] = []
-        append = parts.append
-        for row in rows:
-            timestamp = timestamps[row]
-            head = heads.get(timestamp[:characters])
-            if head is None:
-                head = heads[timestamp[:characters]] = self._head(timestamp)
-            append(f'{head}{ids[row]}"}}}}\n'.encode())
-            append(lines[row][:-1])
-            append(tail)
+        for run, wanted in self._by_run(rows):
+            pieces = run.text.split(b"\n")
+            for row in wanted:
+                at = 2 * (row - run.first_row)
+                action = self._late_action(row) if late else pieces[at]
+                parts += (action, b"\n", pieces[at + 1], b"\n")
         return b"".join(parts)
 
-    def _head(self, timestamp: str) -> str:
-        name = partition_name(timestamp, self._settings)
-        return f'{{"create":{{"_index":"{name}","_id":"'
+    def lines(self) -> list[Line]:
+        """All lines as they were read; a pass over all bytes."""
+        cut = len(self._tail) - 1
+        return [
+            document[:-cut] + b"}" for run in self._runs for document in run.text.split(b"\n")[1::2]
+        ]
 
-    def _reason_outside(self, timestamp: str) -> str:
-        if timestamp < self._floor:
-            return f"older than retention ({self._settings.retention_days} days)"
-        return f"more than {self._settings.future_hours} hours in the future"
+    def line(self, row: int) -> Line:
+        """One line as it was read; a pass over the lines that it was added with."""
+        run = self._run_of(row)
+        document = run.text.split(b"\n")[2 * (row - run.first_row) + 1]
+        return document[: 1 - len(self._tail)] + b"}"
+
+    def where(self, row: int) -> tuple[str, int]:
+        """The file of a line, and the offset of its first byte there."""
+        run = self._run_of(row)
+        before = run.text.split(b"\n")[1 : 2 * (row - run.first_row) : 2]
+        # A document is the line without its newline and with `ingestedAt`, which ends with one.
+        longer = len(self._tail) - 2
+        return run.path, run.offset + sum(len(document) - longer + 1 for document in before)
+
+    def _frame(
+        self, ids: Sequence[str], timestamps: Sequence[str], earliest: str, latest: str
+    ) -> list[Body]:
+        """For each line, what stands before it: the end of the line before, and its action."""
+        characters = self._partition_characters
+        if earliest[:characters] == latest[:characters]:
+            # Canonical instants sort as text: all are of one partition.
+            head = self._head(earliest)
+            text = f'"}}}}\n{_MARK}{self._tail}{head}'.join(ids)
+            return f'{head}{text}"}}}}\n'.encode().split(_MARK.encode())
+        actions = [
+            f'{self._head(timestamp)}{event_id}"}}}}\n'.encode()
+            for event_id, timestamp in zip(ids, timestamps, strict=True)
+        ]
+        tail = self._tail.encode()
+        return [actions[0], *(tail + action for action in actions[1:])]
+
+    def _head(self, timestamp: str) -> str:
+        key = timestamp[: self._partition_characters]
+        head = self._heads.get(key)
+        if head is None:
+            name = partition_name(timestamp, self._settings)
+            head = self._heads[key] = f'{{"create":{{"_index":"{name}","_id":"'
+        return head
+
+    def _late_action(self, row: int) -> Body:
+        name = late_name(self.timestamps[row], self._settings)
+        return f'{{"create":{{"_index":"{name}","_id":"{self.ids[row]}"}}}}'.encode()
+
+    def _refuse_outside(self, timestamps: Sequence[str], first_row: int) -> None:
+        for row, timestamp in enumerate(timestamps, first_row):
+            if timestamp < self._floor:
+                days = self._settings.retention_days
+                self.refused[row] = f"older than retention ({days} days)"
+            elif timestamp >= self._ceiling:
+                hours = self._settings.future_hours
+                self.refused[row] = f"more than {hours} hours in the future"
+
+    def _refuse_deep(self, lines: Sequence[Line], first_row: int) -> None:
+        for row, line in enumerate(lines, first_row):
+            if is_too_deep(line):
+                self.refused[row] = f"nested deeper than {MAX_LEVELS} levels"
+
+    def _run_of(self, row: int) -> _Run:
+        return self._runs[bisect_right(self._firsts, row) - 1]
+
+    def _by_run(self, rows: Sequence[int]) -> Iterator[tuple[_Run, Sequence[int]]]:
+        start = 0
+        for run in self._runs:
+            end = start
+            while end < len(rows) and rows[end] < run.first_row + run.count:
+                end += 1
+            if end > start:
+                yield run, rows[start:end]
+            start = end

@@ -135,7 +135,7 @@ class BulkWriter:
         """Send what is pending once; a request that goes wrong as a whole ends the round."""
         progress = this_round.progress
         limit = self._exchange.limit.current()
-        sizes = [_sent_bytes(line) for line in progress.batch.lines] if limit else []
+        sizes = [_sent_bytes(line) for line in progress.batch.lines()] if limit else []
         requests = [
             (step, rows)
             for step, pending in progress.by_step()
@@ -185,7 +185,8 @@ class BulkWriter:
         if isinstance(stored, Failure):
             self._meet(stored, rows, this_round, late=None)
             return False
-        ours = [_decode_hash(batch.lines[row]).hash for row in rows]
+        lines = batch.lines()
+        ours = [_decode_hash(lines[row]).hash for row in rows]
         this_round.sort_stored(rows, ours, stored, too_large=too_large)
         return True
 
@@ -203,7 +204,7 @@ class BulkWriter:
         if failure.outcome is not Outcome.TOO_LARGE:
             this_round.put_back_paced(rows, failure.outcome, failure.error)
         elif len(rows) > 1:
-            lines = this_round.progress.batch.lines
+            lines = this_round.progress.batch.lines()
             self._exchange.limit.lower(sum(_sent_bytes(lines[row]) for row in rows) // 2)
             this_round.return_rows(rows)
         elif late is not None:
@@ -270,15 +271,15 @@ def _refusals(progress: Progress) -> list[Refusal]:
     now = format_instant(datetime.now(UTC))
     return [
         Refusal(
-            path=batch.paths[row],
-            offset=batch.offsets[row],
+            path=path,
+            offset=offset,
             reason=refused.reason,
             time=now,
             status=refused.status,
-            line=batch.lines[row],
+            line=batch.line(refused.row),
         )
         for refused in sorted(progress.refused, key=_by_row)
-        for row in [refused.row]
+        for path, offset in [batch.where(refused.row)]
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from indexer.answer import ItemError, ItemResult, Missing, Outcome, judge
+from indexer.answer import ALL_STORED, ItemError, ItemResult, Missing, Outcome, judge
 from indexer.batch import Batch
 from indexer.late import AFTER_LOOK, Seals, Step, is_sealed
 
@@ -134,6 +134,9 @@ class Round:
 
     def sort_items(self, rows: Sequence[int], items: Sequence[ItemResult]) -> list[int]:
         """Take the items of an answer; returns the rows whose id is stored already (409)."""
+        if items is ALL_STORED:
+            self.progress.created += len(rows)
+            return []
         conflicts: list[int] = []
         for row, item in zip(rows, items, strict=True):
             if item.status == STORED:

@@ -52,9 +52,7 @@ def event_line(
 def batch_of(settings: IndexSettings, lines: list[bytes], *, path: str = "/a.log") -> Batch:
     """A batch of lines, as the agent makes it of one file."""
     batch = Batch(settings, NOW)
-    offset = 0
-    for line in lines:
-        head = msgspec.json.decode(line, type=dict[str, object])
-        batch.add(str(head["id"]), str(head["timestamp"]), line, path, offset)
-        offset += len(line) + 1
+    heads = [msgspec.json.decode(line, type=dict[str, object]) for line in lines]
+    ids = [str(head["id"]) for head in heads]
+    batch.extend(lines, ids, [str(head["timestamp"]) for head in heads], path, 0)
     return batch

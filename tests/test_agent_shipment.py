@@ -100,7 +100,8 @@ def test_each_line_carries_where_it_stood(tmp_path: Path) -> None:
     data = path.read_bytes()
     for shipment in agent.look():
         batch = shipment.batch
-        for line, offset in zip(batch.lines, batch.offsets, strict=True):
+        for row, line in enumerate(batch.lines()):
+            _, offset = batch.where(row)
             assert data[offset : offset + len(line) + 1] == line + b"\n"
         for refusal in shipment.refusals:
             assert data[refusal.offset : refusal.offset + 5] == b"junk\n"

@@ -20,7 +20,7 @@ from agent.sources import (
 )
 from agent.tail import Tail
 from audit_events import open_log
-from audit_events.envelope import decode_envelope
+from audit_events.envelope import decode_envelope, to_columns
 from audit_events.identifier import format_uuid7
 
 A, B = "source-a", "source-b"
@@ -258,8 +258,8 @@ def test_processes_that_take_turns_in_one_file_give_one_span_each(tmp_path: Path
     part = Part(tail_at(tmp_path / "y", 0))
     lines = (tmp_path / "x.log").read_bytes().splitlines()
     envelopes = [decode_envelope(line) for line in lines]
-    part.note(envelopes[:20])
-    part.note(envelopes[20:])
+    part.note(to_columns(envelopes[:20]))
+    part.note(to_columns(envelopes[20:]))
     assert [(one.first, one.last) for one in part.spans] == [(0, 9)] * 3
     assert [one.hash for one in part.spans] == [one.hash for one in envelopes[-3:]]
     sources = settled(*part.spans)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_events import open_log
-from audit_events.envelope import Envelope, EnvelopeSource, _is_sound, decode_envelope
+from audit_events.envelope import Columns, _are_sound, decode_envelope, read_columns
 from audit_events.errors import LineError
-from audit_events.event import HASH_PATTERN, UUID_PATTERN, decode_event, is_action
+from audit_events.event import HASH_PATTERN, UUID_PATTERN, decode_event
 from audit_events.instant import CANONICAL_INSTANT
 
 
@@ -91,14 +91,25 @@ def test_a_negative_seq_is_refused(line: bytes) -> None:
         pytest.param(lambda line: line + line, id="two events on a line"),
         pytest.param(lambda _line: b"2026-11-23 INFO started", id="another format"),
         pytest.param(lambda _line: b"[]", id="a list"),
+        pytest.param(lambda _line: b"[" * 60_000, id="brackets without end"),
+        pytest.param(
+            lambda line: line.replace(b'"seq":0', b'"seq":9007199254740992'), id="seq beyond JSON"
+        ),
         pytest.param(lambda _line: b"", id="nothing"),
     ],
 )
 def test_a_line_that_is_no_event_is_refused_by_reason(line: bytes, harm: Any) -> None:
     with pytest.raises(LineError, match="not an event"):
         decode_envelope(harm(line))
+    assert read_columns([line, harm(line)]) is None
 
 
+_PLAIN = (
+    b'{"action":"a.b","context":{"n":"\xc3\xa9"},"hash":"' + b"A" * 43 + b'",'
+    b'"id":"01a209b8-87eb-79ed-abe4-5b7130bf85cc","organizationId":"o",'
+    b'"source":{"id":"01a209b8-87eb-79ed-abe4-5b7130bf85cc","seq":3},'
+    b'"timestamp":"2026-11-01T00:00:00.000000Z"}'
+)
 _near = st.characters(codec="ascii") | st.sampled_from("\u0660\u00e9")
 
 
@@ -107,29 +118,83 @@ def _spoil(text: str, position: int, character: str) -> str:
     return text[:position] + character + text[position + 1 :]
 
 
+_texts = st.tuples(
+    st.from_regex(UUID_PATTERN, fullmatch=True),
+    st.from_regex(CANONICAL_INSTANT, fullmatch=True),
+    st.from_regex(HASH_PATTERN, fullmatch=True),
+    st.from_regex(UUID_PATTERN, fullmatch=True),
+)
+
+
 @given(
-    st.tuples(
-        st.from_regex(UUID_PATTERN, fullmatch=True),
-        st.from_regex(CANONICAL_INSTANT, fullmatch=True),
-        st.from_regex(HASH_PATTERN, fullmatch=True),
-        st.from_regex(UUID_PATTERN, fullmatch=True),
-    ),
+    st.lists(_texts, min_size=1, max_size=4),
+    st.integers(0, 3),
     st.integers(0, 4),
     st.integers(0, 50),
     _near,
 )
-def test_the_quick_check_says_what_the_patterns_say(
-    texts: tuple[str, str, str, str], which: int, position: int, character: str
+def test_the_check_of_columns_says_what_the_patterns_say_of_each_text(
+    rows: list[tuple[str, str, str, str]], row: int, which: int, position: int, character: str
 ) -> None:
     patterns = (UUID_PATTERN, CANONICAL_INSTANT, HASH_PATTERN, UUID_PATTERN)
     spoiled = [
-        _spoil(text, position, character) if number == which else text
-        for number, text in enumerate(texts)
+        [
+            _spoil(text, position, character) if (number, column) == (row, which) else text
+            for column, text in enumerate(texts)
+        ]
+        for number, texts in enumerate(rows)
     ]
-    identity, timestamp, digest, source_id = spoiled
-    envelope = Envelope(identity, timestamp, "o", "a.b", digest, EnvelopeSource(source_id, 0))
-    assert is_action(envelope.action)
-    assert _is_sound(envelope) == all(
+    ids, timestamps, hashes, source_ids = (list(column) for column in zip(*spoiled, strict=True))
+    assert _are_sound(Columns(ids, timestamps, hashes, source_ids, [0] * len(ids))) == all(
         re.fullmatch(pattern, text) is not None and "\n" not in text
-        for pattern, text in zip(patterns, spoiled, strict=True)
+        for texts in spoiled
+        for pattern, text in zip(patterns, texts, strict=True)
     )
+
+
+def test_characters_that_moved_from_one_text_to_the_next_are_noticed() -> None:
+    """The texts of a column are checked joined: a boundary between two of them counts."""
+    longer, shorter = "a" * 44, "a" * 42
+    uuid, instant = "01a209b8-87eb-79ed-abe4-5b7130bf85cc", "2026-11-01T00:00:00.000000Z"
+    columns = Columns([uuid] * 2, [instant] * 2, [longer, shorter], [uuid] * 2, [0, 1])
+    assert not _are_sound(columns)
+
+
+def _events(line: bytes, count: int) -> list[bytes]:
+    return [
+        _changed(line, id=f"{number:08x}-0000-7000-8000-000000000000") for number in range(count)
+    ]
+
+
+def test_many_lines_are_read_as_each_of_them_is(line: bytes) -> None:
+    lines = _events(line, 20)
+    columns = read_columns(lines)
+    assert columns is not None
+    for row, one in enumerate(lines):
+        envelope = decode_envelope(one)
+        assert columns.ids[row] == envelope.id
+        assert columns.timestamps[row] == envelope.timestamp
+        assert columns.hashes[row] == envelope.hash
+        assert columns.source_ids[row] == envelope.source.id
+        assert columns.seqs[row] == envelope.source.seq
+
+
+@given(data=st.data())
+def test_many_lines_are_refused_when_one_of_them_is(data: st.DataObject) -> None:
+    lines = [_PLAIN.replace(b"01a209b8", b"%08x" % number) for number in range(3)]
+    row = data.draw(st.integers(0, 2))
+    start = data.draw(st.integers(0, len(_PLAIN)))
+    end = data.draw(st.integers(start, min(len(_PLAIN), start + 4)))
+    lines[row] = lines[row][:start] + data.draw(st.binary(max_size=3)) + lines[row][end:]
+    try:
+        decode_envelope(lines[row])
+        is_event = True
+    except LineError:
+        is_event = False
+    assert (read_columns(lines) is not None) == is_event
+
+
+def test_no_lines_have_no_envelopes() -> None:
+    columns = read_columns([])
+    assert columns is not None
+    assert columns.ids == []

@@ -57,7 +57,7 @@ def events(opensearch: Cluster) -> Generator[IndexSettings]:
     settings = IndexSettings(prefix=f"audit-t{uuid.uuid4().hex[:12]}", replicas=0)
     batch = Batch(settings, NOW)
     for event_id, fields in ((ANA, FIELDS), (OTHER, OTHER_FIELDS)):
-        batch.add(event_id, NOW, event_line(fields, event_id=event_id), "/a", 0)
+        batch.extend([event_line(fields, event_id=event_id)], [event_id], [NOW], "/a", 0)
     with connect(opensearch.connection(), role="lifecycle") as client:
         install(client, settings)
         with connect(opensearch.connection(), role="writer") as writer:

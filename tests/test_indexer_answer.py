@@ -3,6 +3,7 @@
 import pytest
 
 from indexer.answer import (
+    ALL_STORED,
     ItemError,
     ItemResult,
     Missing,
@@ -172,3 +173,14 @@ def test_stored_hashes_are_read(text: str, hashes: list[str | Missing] | None) -
 )
 def test_an_error_body_is_read(text: str, error: ItemError) -> None:
     assert read_error(text) == error
+
+
+def test_an_answer_that_stores_all_is_known_without_reading_it() -> None:
+    stored = '{"create":{"status":201}}'
+    text = '{"errors":false,"items":[' + ",".join([stored] * 3) + "]}"
+    assert read_items(text, 3) is ALL_STORED
+    assert read_items(text, 2) is None
+    assert read_items(text[:-1], 3) is None
+    spaced = read_items(text.replace(",", ", "), 3)
+    assert spaced is not ALL_STORED
+    assert spaced == [ItemResult(201)] * 3

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from indexer.answer import ALL_STORED, read_items
 from indexer.backoff import Backoff
 from indexer.bulk import BulkWriter, Settlement
 from indexer.client import ask, connect
@@ -21,7 +22,7 @@ from indexer.names import partition_name, read_indices
 from indexer.settings import IndexSettings
 from tests import faults
 from tests.cluster import Cluster
-from tests.faults import Fault, Faults, connect_through, in_turn
+from tests.faults import Answer, Fault, Faults, Send, connect_through, in_turn
 from tests.lines import NOW, batch_of, event_line, instant
 
 NO_DEAD_LETTER = DeadLetter(Path("/proc/none"))
@@ -154,8 +155,22 @@ def test_what_must_not_reach_the_cluster_is_buried_without_asking(
     assert [str(record["reason"]) for record in dead(tmp_path)] == [
         "older than retention (400 days)",
         "more than 24 hours in the future",
-        "nested deeper than 64 levels",
+        "nested deeper than 200 levels",
     ]
+
+
+@pytest.mark.opensearch
+def test_the_node_spells_its_answer_as_the_quick_reading_expects(write: Write) -> None:
+    """Else every answer would be decoded item by item, which is right and slower."""
+    texts: list[str] = []
+
+    def keep(send: Send, body: bytes) -> Answer:
+        code, headers, text = send(body)
+        texts.append(text)
+        return code, headers, text
+
+    assert write([event_line() for _ in range(3)], in_turn(keep)).created == 3
+    assert [read_items(text, 3) is ALL_STORED for text in texts] == [True]
 
 
 def odd(number: int) -> bool:
