@@ -50,7 +50,7 @@ class Shipper:
         root = find_root(self.program, unpacked)
         if root is None:
             return None
-        (work / "state").mkdir()
+        (work / "state").mkdir(exist_ok=True)
         (work / "configuration").write_text(self.configure(work, port), "utf-8")
         program = shutil.which(self.program, path=search_path(root)) or self.program
         libraries = ":".join(str(root / folder) for folder in LIBRARIES)

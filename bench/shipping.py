@@ -17,6 +17,7 @@ QUIET_FILES: Final = 200
 CHECKED_EVENTS: Final = 10_000
 LOOK_SECONDS: Final = 0.05
 SHIP_SECONDS: Final = 300
+AGAIN_SECONDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Row:
     command: Callable[[Path, int], Command]
     """For a directory to work in (`logs/*.log` there), and the port of the sink."""
     spread: bool = False
+    remembers: bool = True
+    """Started again, it knows what it has sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ def agent_command(
     )
 
 
-def ship(row: Row, corpus: Corpus, sink: NullSink) -> Cost:
-    """Ship the corpus once.
+def ship(row: Row, corpus: Corpus, sink: NullSink, *, again: bool = False) -> Cost:
+    """Ship the corpus once; with `again`, start once more, which must send nothing.
 
     Raises:
         ProcessError: the process failed, or the sink has not exactly what was in the files.
@@ -79,10 +82,21 @@ def ship(row: Row, corpus: Corpus, sink: NullSink) -> Cost:
             usage = process.end()
         finally:
             process.kill()
+        if again and row.remembers:
+            _start_again(Measured(row.command(work, sink.port), work / "output"))
         tally = sink.tally()
         if tally.events != corpus.events:
             raise process.error(f"sent {tally.events} lines of {corpus.events}")
         return Cost(corpus.events, tally.rate, usage, sink.cpu_seconds() - sink_before)
+
+
+def _start_again(process: Measured) -> None:
+    try:
+        process.await_quiet()
+        time.sleep(AGAIN_SECONDS)
+        process.end()
+    finally:
+        process.kill()
 
 
 def show(files: Sequence[Path], directory: Path) -> None:
@@ -100,12 +114,12 @@ def _await_events(process: Measured, sink: NullSink, events: int) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def check(found: Sequence[Row], directory: Path) -> None:
-    """Let each ship a few lines to a sink that keeps their hashes, and drop none."""
+def check(found: Sequence[Row], directory: Path, *, again: bool) -> None:
+    """Let each ship a few lines to a sink that keeps their hashes; with `again`, see `ship`."""
     corpus = write_corpus(directory, CHECKED_EVENTS)
     with null_sink(Options(distinct=True)) as sink:
         for row in found:
-            ship(row, corpus, sink)
+            ship(row, corpus, sink, again=again)
             distinct = sink.tally().distinct
             if distinct != corpus.events:
                 raise ProcessError(f"{row.name}: {distinct} distinct lines of {corpus.events}")
