@@ -155,7 +155,7 @@ def test_what_must_not_reach_the_cluster_is_buried_without_asking(
     assert [str(record["reason"]) for record in dead(tmp_path)] == [
         "older than retention (400 days)",
         "more than 24 hours in the future",
-        "nested deeper than 200 levels",
+        "nested deeper than 256 levels",
     ]
 
 
