@@ -32,7 +32,7 @@ class Integrity:
         loaded: the checkpoint that the agent begins with.
         directory: the state directory.
         follower: asked what could be read, and what of the trail is settled.
-        totals: gaps and missing events are counted there.
+        totals: what is settled and what is missing is counted there.
         now: monotonic.
     """
 
@@ -55,6 +55,7 @@ class Integrity:
                 spot = Spot(tail.path, start)
                 for span in part.spans:
                     self.sources.settle(span, now, unix_seconds, spot)
+                self._totals.settled_bytes += part.end - start
                 start = part.end
         # Usually none; what was settled may tell at once of more than is kept for later.
         self._note_gaps(-math.inf)

@@ -62,17 +62,25 @@ class _Missing(NamedTuple):
 
 
 class _Source:
-    __slots__ = ("hash", "missing", "seq", "told", "touched")
+    __slots__ = ("hash", "kept", "missing", "seq", "told", "touched")
 
     def __init__(self, state: SourceState, now: float) -> None:
         self.seq = state.seq
         self.hash = state.hash
         self.touched = state.touched
+        self.kept: SourceState | None = None
+        """What `state` returned last, until something changes."""
         spot = Spot(state.path, state.offset)
         self.missing = [_Missing(first, last, now, spot) for first, last in state.missing]
         self.told = [_Missing(first, last, now, spot) for first, last in state.told]
 
     def state(self) -> SourceState:
+        """Cheap while nothing changes: thousands of quiet sources are in every checkpoint."""
+        if self.kept is None:
+            self.kept = self._make_state()
+        return self.kept
+
+    def _make_state(self) -> SourceState:
         spot = self.missing[0].spot if self.missing else NOWHERE
         return SourceState(
             seq=self.seq,
@@ -106,6 +114,7 @@ class Sources:
         """Take events that are settled; `spot` is where they were read."""
         source = self._take_up(span, now)
         source.touched = unix_seconds
+        source.kept = None
         self._forget(unix_seconds)
         if span.first > source.seq + 1:
             source.missing.append(_Missing(source.seq + 1, span.first - 1, now, spot))
@@ -174,6 +183,7 @@ class Sources:
         self._overdue += [
             Gap(name, one.first, one.last, one.spot.path, one.spot.offset) for one in due
         ]
+        source.kept = None
         source.missing = [one for one in source.missing if one not in due]
         source.told = [*source.told, *due][-MISSING_LIMIT:]
         self._told.setdefault(name)
@@ -182,6 +192,7 @@ class Sources:
         if len(self._told) > INCOMPLETE_LIMIT:
             oldest = next(iter(self._told))
             self._sources[oldest].told.clear()
+            self._sources[oldest].kept = None
             del self._told[oldest]
 
     def _bound_missing(self, name: str) -> None:

@@ -11,6 +11,7 @@ import structlog
 from opensearchpy import OpenSearch
 
 from agent import checkpoint
+from agent.board import Board
 from agent.errors import NothingToFollowError, StateDirectoryError
 from agent.lock import hold
 from agent.pipeline import Pipeline
@@ -18,6 +19,7 @@ from agent.settings import AgentSettings
 from agent.status import Totals
 from indexer.bulk import BulkWriter
 from indexer.dead_letter import DeadLetter
+from indexer.figures import Figures
 from indexer.settings import IndexSettings
 
 _log = structlog.get_logger("agent")
@@ -37,6 +39,7 @@ def run(
     *,
     stop: threading.Event,
     once: bool = False,
+    board: Board | None = None,
 ) -> Outcome:
     """Follow files and ship their events until `stop` is set.
 
@@ -46,6 +49,7 @@ def run(
         client: of the role `writer`.
         stop: ends the run; what is in flight is settled within `shutdown_seconds`.
         once: end as soon as everything that is there now is settled.
+        board: what other threads see of it.
 
     Raises:
         NothingToFollowError: no path is configured.
@@ -66,10 +70,25 @@ def run(
     with hold(directory):
         _prove_writable(directory)
         _allow_many_files()
+        figures = Figures()
         writer = BulkWriter(
-            client, index, dead_letter, stop=abandon, at_once=settings.requests_in_flight
+            client,
+            index,
+            dead_letter,
+            stop=abandon,
+            at_once=settings.requests_in_flight,
+            figures=figures,
         )
-        pipeline = Pipeline(settings, index, writer, dead_letter, stop=stop, abandon=abandon)
+        pipeline = Pipeline(
+            settings,
+            index,
+            writer,
+            dead_letter,
+            stop=stop,
+            abandon=abandon,
+            figures=figures,
+            board=board,
+        )
         _log.info("agent_started", paths=settings.paths, state_directory=settings.state_directory)
         pipeline.run(once=once)
         return Outcome(pipeline.totals, dict(pipeline.follower.unreadable))

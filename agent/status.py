@@ -42,6 +42,8 @@ class Totals(Struct, rename="camel"):
     batches: int = 0
     lines: int = 0
     bytes: int = 0
+    settled_bytes: int = 0
+    """Read, and stored or in the dead letter."""
     empty_lines: int = 0
     malformed_lines: int = 0
     over_long_lines: int = 0
