@@ -5,6 +5,7 @@ AgentError                    .hint is the next step for the operator
 ├── StateDirectoryError       the state directory cannot be written: nothing could be remembered
 ├── CheckpointMissingError    no agent has run on that state directory
 ├── CheckpointUnreadableError this user may not read the checkpoint
+├── MonitorError         the monitor's port is taken, or its address is none of this host
 ├── LockedError               another agent (.pid) works on the same state directory
 └── SenderError               a sender failed in a way that no retry mends; nothing of it counts
 """
@@ -56,6 +57,18 @@ class CheckpointUnreadableError(AgentError):
         super().__init__(f"cannot read the checkpoint in {directory}: {cause.strerror or cause}")
         self.directory = directory
         self.hint = "run this as the agent's user, or let this one read that directory"
+
+
+class MonitorError(AgentError):
+    """The monitor cannot listen where the settings say."""
+
+    def __init__(self, host: str, port: int, cause: Exception) -> None:
+        reason = cause.strerror if isinstance(cause, OSError) else None
+        super().__init__(f"the monitor cannot listen on {host}:{port}: {reason or cause}")
+        self.hint = (
+            "set INDELIBLE_AGENT_MONITOR_PORT to one that is free (0 is no monitor), and"
+            " INDELIBLE_AGENT_MONITOR_HOST to an address of this host"
+        )
 
 
 class LockedError(AgentError):

@@ -25,14 +25,6 @@ class Notifier:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
-        self._socket = (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            if self._address
-            else None
-        )
-        if self._socket is not None:
-            # A manager whose queue is full must not hold up the loop.
-            self._socket.settimeout(0)
         self._ping_seconds = _watchdog_seconds(environ) / PINGS
         self._next_ping = 0.0
 
@@ -60,12 +52,14 @@ class Notifier:
             self._tell("WATCHDOG=1")
 
     def _tell(self, *lines: str) -> None:
-        if self._socket is None:
-            return
         address = self._address
+        if not address:
+            return
         target = f"\0{address[1:]}" if address.startswith("@") else address
-        with suppress(OSError):
-            self._socket.sendto("\n".join(lines).encode(), target)
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            # A manager whose queue is full must not hold up the loop.
+            sender.settimeout(0)
+            sender.sendto("\n".join(lines).encode(), target)
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float:

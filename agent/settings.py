@@ -1,7 +1,10 @@
 """Group `agent`: what the agent follows, how it batches, and when it lets go."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 
@@ -45,3 +48,17 @@ class AgentSettings(Struct, frozen=True, kw_only=True):
     check_chain: Annotated[
         bool, Meta(description="Verify the hash of each line, besides its `seq`")
     ] = False
+    monitor_host: Annotated[
+        str,
+        Meta(min_length=1, description="Address on which `/metrics`, `/healthz`, `/readyz` are"),
+    ] = "127.0.0.1"
+    monitor_port: Annotated[int, Meta(ge=0, le=65_535, description="Port of these; 0 is none")] = 0
+
+
+def absolute(settings: AgentSettings) -> AgentSettings:
+    """The same settings, independent of the working directory and of whose home it is."""
+    return msgspec.structs.replace(
+        settings,
+        paths=tuple(os.path.abspath(os.path.expanduser(path)) for path in settings.paths),  # noqa: PTH100, PTH111  # `Path` knows no `**/`
+        state_directory=str(Path(settings.state_directory).expanduser().absolute()),
+    )

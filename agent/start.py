@@ -1,9 +1,8 @@
 """Start an agent: prove that its state can be kept, lock it, connect, run."""
 
-import os
 import resource
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -15,11 +14,10 @@ from agent.board import Board
 from agent.errors import NothingToFollowError, StateDirectoryError
 from agent.lock import hold
 from agent.pipeline import Pipeline
-from agent.settings import AgentSettings
+from agent.reread import Read, Service, Settings
+from agent.settings import AgentSettings, absolute
 from agent.status import Totals
-from indexer.bulk import BulkWriter
 from indexer.dead_letter import DeadLetter
-from indexer.figures import Figures
 from indexer.settings import IndexSettings
 
 _log = structlog.get_logger("agent")
@@ -40,57 +38,54 @@ def run(
     stop: threading.Event,
     once: bool = False,
     board: Board | None = None,
+    read: Read | None = None,
 ) -> Outcome:
     """Follow files and ship their events until `stop` is set.
 
     Args:
         settings: what is followed, and where state is kept.
         index: how events are laid into indices.
-        client: of the role `writer`.
+        client: of the role `writer`; closed in the end.
         stop: ends the run; what is in flight is settled within `shutdown_seconds`.
-        once: end as soon as everything that is there now is settled.
-        board: what other threads see of it.
+        once: end as soon as everything that is there now is settled; without the monitor.
+        board: what others see of it, and where they ask for the configuration to be read again.
+        read: reads it again.
 
     Raises:
         NothingToFollowError: no path is configured.
         StateDirectoryError: no checkpoint could be kept there.
         LockedError: another agent works there.
+        MonitorError: the monitor cannot listen where it should.
         SenderError: a batch could not be sent for a reason that no retry mends.
     """
     if not settings.paths:
         raise NothingToFollowError
-    settings = msgspec.structs.replace(
-        settings,
-        paths=tuple(os.path.abspath(os.path.expanduser(path)) for path in settings.paths),  # noqa: PTH100, PTH111  # `Path` knows no `**/`
-        state_directory=str(Path(settings.state_directory).expanduser().absolute()),
-    )
+    settings = absolute(settings)
     directory = Path(settings.state_directory)
-    abandon = threading.Event()
     dead_letter = DeadLetter(directory)
+    board = board or Board()
     with hold(directory):
         _prove_writable(directory)
         _allow_many_files()
-        figures = Figures()
-        writer = BulkWriter(
-            client,
-            index,
-            dead_letter,
-            stop=abandon,
-            at_once=settings.requests_in_flight,
-            figures=figures,
-        )
-        pipeline = Pipeline(
-            settings,
-            index,
-            writer,
-            dead_letter,
-            stop=stop,
-            abandon=abandon,
-            figures=figures,
-            board=board,
-        )
-        _log.info("agent_started", paths=settings.paths, state_directory=settings.state_directory)
-        pipeline.run(once=once)
+        service = Service(Settings(settings, index, client), dead_letter, board, read)
+        with closing(service):
+            if not once:
+                service.open_monitor()
+            pipeline = Pipeline(
+                settings,
+                index,
+                service.writer,
+                dead_letter,
+                stop=stop,
+                abandon=service.abandon,
+                figures=service.figures,
+                board=board,
+                reread=service.reread,
+            )
+            _log.info(
+                "agent_started", paths=settings.paths, state_directory=settings.state_directory
+            )
+            pipeline.run(once=once)
         return Outcome(pipeline.totals, dict(pipeline.follower.unreadable))
 
 

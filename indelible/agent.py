@@ -1,28 +1,54 @@
 """`indelible agent`: follow log files and ship their events, in the foreground."""
 
+import os
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 
 import click
 import msgspec
+from typing_extensions import override
 
 from agent.board import Board
+from agent.notify import Notifier
+from agent.reread import Settings
 from agent.settings import AgentSettings
 from agent.start import Outcome, run
-from indelible.agent_checkpoints import command as checkpoints
-from indelible.agent_once import ship
 from indelible.configuration import load
+from indelible.environment_file import read as read_variables
+from indelible.stopping import find_terminals
 from indexer.client import connect
 
 
-@click.group("agent", invoke_without_command=True, subcommand_metavar="[COMMAND]")
+class AgentGroup(click.Group):
+    """Imports a subcommand when it is called: the agent itself needs no tables in its memory."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["checkpoints"]
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "checkpoints":
+            return None
+        from indelible.agent_checkpoints import command as checkpoints  # noqa: PLC0415  # as above
+
+        return checkpoints
+
+
+@click.group("agent", cls=AgentGroup, invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @click.option("--once", is_flag=True, help="Ship what is there now, then exit.")
 @click.option(
     "--path", "paths", multiple=True, help="Glob to follow instead of the configured; repeatable."
 )
 @click.option("--state-directory", help="Where checkpoint, dead letter and status lie.")
 @click.option("--check-chain/--no-check-chain", default=None, help="Verify each event's hash.")
+@click.option(
+    "--environment-file",
+    type=click.Path(path_type=Path),
+    help="File of NAME=value lines that beat the environment; read again by SIGHUP.",
+)
 @click.option("--json", "as_json", is_flag=True, help="With --once: say what it came to as JSON.")
 @click.pass_context
 def command(
@@ -32,12 +58,14 @@ def command(
     paths: tuple[str, ...],
     state_directory: str | None,
     check_chain: bool | None,
+    environment_file: Path | None,
     as_json: bool,
 ) -> None:
     """Follow log files and ship their events until SIGTERM or Ctrl-C.
 
     What is in flight then is settled within `shutdown_seconds`; the rest is shipped by the next
-    start. Its own log is JSON lines on stderr. `indelible agent checkpoints` only looks.
+    start. SIGHUP reads the configuration again. Its own log is JSON lines on stderr.
+    `indelible agent checkpoints` only looks.
 
     With --once it shows on a terminal how far it is, and says at the end what it came to. Exit
     codes: 0 all that was there is settled; 1 a file could not be read, or the state not be written;
@@ -48,27 +76,35 @@ def command(
         return
     if as_json and not once:
         raise click.UsageError("--json says what --once came to; give both")
-    configuration = load()
-    settings = override(
-        configuration.agent, paths=paths, state_directory=state_directory, check_chain=check_chain
-    )
-    stop = threading.Event()
+
+    def read() -> Settings:
+        given = read_variables(environment_file) if environment_file else {}
+        configuration = load({**os.environ, **given})
+        settings = give(
+            configuration.agent,
+            paths=paths,
+            state_directory=state_directory,
+            check_chain=check_chain,
+        )
+        client = connect(configuration.connection, role="writer")
+        return Settings(settings, configuration.index, client)
+
+    own = read()
+    stop, board = threading.Event(), Board(Notifier(os.environ))
     _stop_on_signals(stop)
-    board = Board()
-    with connect(configuration.connection, role="writer") as client:
 
-        def start() -> Outcome:
-            return run(settings, configuration.index, client, stop=stop, once=once, board=board)
+    def start() -> Outcome:
+        return run(own.agent, own.index, own.client, stop=stop, once=once, board=board, read=read)
 
-        if once:
-            ctx.exit(ship(start, board, stop, as_json=as_json))
-        start()
+    if once:
+        from indelible.agent_once import ship  # noqa: PLC0415  # draws: not in an agent that stays
 
-
-command.add_command(checkpoints)
+        ctx.exit(ship(start, board, stop, as_json=as_json))
+    _reload_on_hangup(stop, board.reload)
+    start()
 
 
-def override(
+def give(
     settings: AgentSettings,
     *,
     paths: tuple[str, ...] = (),
@@ -93,3 +129,14 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+
+
+def _reload_on_hangup(stop: threading.Event, reload: threading.Event) -> None:
+    terminals = find_terminals()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        # The same signal says that the terminal was closed, and then nobody is there any more.
+        is_closed = terminals and not any(os.isatty(one) for one in terminals)
+        (stop if is_closed else reload).set()
+
+    signal.signal(signal.SIGHUP, handle)

@@ -17,7 +17,7 @@ from agent.settings import AgentSettings
 from audit_events import open_log
 from audit_events.chain import verify_chain
 from audit_events.envelope import decode_envelope
-from indelible.agent import command, override
+from indelible.agent import command, give
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 
@@ -275,10 +275,10 @@ def test_settings_that_are_wrong_are_all_told(tmp_path: Path) -> None:
 
 def test_options_stand_in_for_settings() -> None:
     settings = AgentSettings(paths=("/a",), state_directory="/s", check_chain=True)
-    assert override(settings) == settings
-    assert override(settings, paths=("/b", "/c")).paths == ("/b", "/c")
-    assert override(settings, state_directory="/t").state_directory == "/t"
-    assert override(settings, check_chain=False).check_chain is False
+    assert give(settings) == settings
+    assert give(settings, paths=("/b", "/c")).paths == ("/b", "/c")
+    assert give(settings, state_directory="/t").state_directory == "/t"
+    assert give(settings, check_chain=False).check_chain is False
 
 
 def test_its_help_says_how_it_ends() -> None:

@@ -1,0 +1,97 @@
+"""Whether the agent lives and whether it does its work, judged by what the loop showed last: pure.
+
+*Healthy* is a loop that turns; it is restarted otherwise. *Ready* is one that ships: a cluster that
+halts it is no reason for a restart, but for somebody to look.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from agent.status import Status
+from audit_events.instant import parse_instant
+
+TURN_SECONDS: Final = 10.0
+"""The loop turns several times a second; a slow disk may hold it up for some."""
+RETRY_SECONDS: Final = 60.0
+"""A cluster that is restarted is back within that."""
+PATHS_SHOWN: Final = 20
+
+_WAITING: Final = {
+    "halted": (
+        "the cluster refuses this agent",
+        "check credentials and roles, and `indelible indices apply`; the data is kept",
+    ),
+    "blocked": (
+        "the cluster takes nothing for now",
+        "free disk in the cluster, or lift the block of the index; the data is kept",
+    ),
+    "retry": (
+        "the cluster has not answered as it should for a while",
+        "look at the cluster; it is tried again until it succeeds",
+    ),
+}
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """What is wrong, where, and what to do."""
+
+    what: str
+    reason: str = ""
+    path: str = ""
+    hint: str = ""
+
+
+def judge(status: Status | None, turned_seconds: float, now: datetime) -> list[Problem]:
+    """Why the agent is not ready; empty when it is.
+
+    Args:
+        status: what it showed last, None before the first time.
+        turned_seconds: since the loop turned last.
+        now: aware.
+    """
+    if status is None:
+        return [Problem("starting")]
+    problems: list[Problem] = []
+    if status.state != "running":
+        problems.append(Problem(status.state))
+    if turned_seconds > TURN_SECONDS:
+        problems.append(
+            Problem(
+                "loop_stuck",
+                f"it has not turned for {turned_seconds:.0f} s",
+                hint="look at the disks that its files and its state are on",
+            )
+        )
+    if status.checkpoint_problem:
+        problems.append(
+            Problem(
+                "checkpoint_not_saved",
+                status.checkpoint_problem,
+                hint="nothing more is read until it can be; free space, or let it be written",
+            )
+        )
+    problems += _judge_cluster(status, now)
+    problems += [
+        Problem("file_unreadable", reason, path, "let the agent's user read it")
+        for path, reason in list(status.unreadable.items())[:PATHS_SHOWN]
+    ]
+    return problems
+
+
+def _judge_cluster(status: Status, now: datetime) -> list[Problem]:
+    waiting = status.waiting
+    if waiting is None:
+        return []
+    seconds = max(0.0, (now - parse_instant(waiting.since)).total_seconds())
+    if waiting.outcome == "retry" and seconds < RETRY_SECONDS:
+        return []
+    reason, hint = _WAITING[waiting.outcome]
+    return [
+        Problem(
+            f"cluster_{waiting.outcome}",
+            f"{reason}: {waiting.error_type}, for {seconds:.0f} s",
+            hint=hint,
+        )
+    ]

@@ -1,0 +1,63 @@
+"""When the agent is ready, and what is wrong when it is not."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from agent.health import PATHS_SHOWN, RETRY_SECONDS, TURN_SECONDS, judge
+from agent.status import Status, Waiting
+from audit_events.instant import format_instant
+from tests.test_agent_metrics import QUIET
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+
+
+def waits(outcome: str, seconds: float) -> Status:
+    since = format_instant(NOW - timedelta(seconds=seconds))
+    return msgspec.structs.replace(QUIET, waiting=Waiting(outcome, "some_exception", since))
+
+
+@pytest.mark.parametrize(
+    ("status", "turned", "what"),
+    [
+        pytest.param(None, 0, ["starting"], id="nothing shown yet"),
+        pytest.param(QUIET, 0, [], id="at rest"),
+        pytest.param(QUIET, TURN_SECONDS + 1, ["loop_stuck"], id="the loop hangs"),
+        pytest.param(
+            msgspec.structs.replace(QUIET, state="stopping"), 0, ["stopping"], id="asked to end"
+        ),
+        pytest.param(
+            msgspec.structs.replace(QUIET, checkpoint_problem="No space left on device"),
+            0,
+            ["checkpoint_not_saved"],
+            id="a full disk",
+        ),
+        pytest.param(waits("halted", 0), 0, ["cluster_halted"], id="expired credentials"),
+        pytest.param(waits("blocked", 0), 0, ["cluster_blocked"], id="a full cluster"),
+        pytest.param(waits("retry", RETRY_SECONDS - 1), 0, [], id="a cluster that restarts"),
+        pytest.param(waits("retry", RETRY_SECONDS), 0, ["cluster_retry"], id="it is down"),
+        pytest.param(
+            msgspec.structs.replace(QUIET, unreadable={"/a": "Permission denied"}),
+            0,
+            ["file_unreadable"],
+            id="a file that it may not read",
+        ),
+        pytest.param(
+            msgspec.structs.replace(QUIET, unwatched={"/a": "no"}, config_problems=("x",)),
+            0,
+            [],
+            id="polled instead of watched, and a refused configuration: it ships all the same",
+        ),
+    ],
+)
+def test_problems(status: Status | None, turned: float, what: list[str]) -> None:
+    problems = judge(status, turned, NOW)
+    assert [problem.what for problem in problems] == what
+    assert all(problem.hint for problem in problems if problem.reason)
+
+
+def test_ten_thousand_unreadable_files_make_no_endless_answer() -> None:
+    unreadable = {f"/{number}": "Permission denied" for number in range(10_000)}
+    problems = judge(msgspec.structs.replace(QUIET, unreadable=unreadable), 0, NOW)
+    assert len(problems) == PATHS_SHOWN
