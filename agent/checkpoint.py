@@ -98,8 +98,11 @@ class _RefusedError(Exception):
     """This file of the two cannot be used, and why."""
 
 
-def save(directory: Path, checkpoint: Checkpoint) -> None:
+def save(directory: Path, checkpoint: Checkpoint) -> int:
     """Make the checkpoint durable under its generation, which must be one more than the last.
+
+    Returns:
+        How many bytes it takes.
 
     Raises:
         OSError: it is not durable; both former generations are still there.
@@ -115,6 +118,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
         os.close(descriptor)
     os.replace(new, directory / SLOTS[checkpoint.generation % 2])  # noqa: PTH105  # one style of calls, for the crash test
     _sync_directory(directory)
+    return len(body)
 
 
 def load(directory: Path) -> Checkpoint:

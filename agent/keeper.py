@@ -13,6 +13,8 @@ from agent.checkpoint import SLOTS, Checkpoint
 
 SAVE_SECONDS: Final = 0.1
 """Least time between two checkpoints; what was settled since the last is sent again by a crash."""
+BYTES_A_SECOND: Final = 1_000_000
+"""What checkpoints may write on average, so that a large one does not wear out a disk."""
 RETRY_SECONDS: Final = 1.0
 SHARE: Final = 20
 """Looks and saves that take long are made rarer: at most one part in so many of the time."""
@@ -45,7 +47,7 @@ class Keeper:
         """Save it as the next generation; a failure is noted, and tried again soon."""
         start = time.monotonic()
         try:
-            checkpoint.save(
+            size = checkpoint.save(
                 self._directory,
                 msgspec.structs.replace(content, generation=self._generation + 1),
             )
@@ -59,7 +61,8 @@ class Keeper:
         self.unsaved = False
         self.problem = ""
         self.saved_at = time.time()
-        self.next_save = start + max(SAVE_SECONDS, (time.monotonic() - start) * SHARE)
+        took = time.monotonic() - start
+        self.next_save = start + max(SAVE_SECONDS, took * SHARE, size / BYTES_A_SECOND)
 
     def _note(self, error: OSError) -> None:
         problem = error.strerror or str(error)

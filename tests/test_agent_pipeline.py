@@ -150,10 +150,10 @@ def test_without_room_for_the_checkpoint_reading_stops_and_resumes_by_itself(
     full = threading.Event()
     real = checkpoint.save
 
-    def save(*arguments: object) -> None:
+    def save(*arguments: object) -> int:
         if full.is_set():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(*arguments)  # type: ignore[arg-type]  # passed through as they came
+        return real(*arguments)  # type: ignore[arg-type]  # passed through as they came
 
     monkeypatch.setattr(checkpoint, "save", save)
     with agent.running():
