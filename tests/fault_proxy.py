@@ -114,6 +114,8 @@ class FaultProxy:
         self.connections = 0
         self.failed_handshakes = 0
         self.attempts: list[Attempt] = []
+        self.under_way = 0
+        """Requests that arrived and are not answered yet."""
         self._live: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._silence = threading.Event()
@@ -181,6 +183,10 @@ class FaultProxy:
     def let_go(self, connection: socket.socket) -> None:
         with self._lock:
             self._live.discard(connection)
+
+    def count_under_way(self, change: int) -> None:
+        with self._lock:
+            self.under_way += change
 
     def connect_upstream(self) -> http.client.HTTPConnection:
         at = urlsplit(self.upstream_url)
@@ -284,6 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, body: bytes) -> None:
         proxy, began, answer = self._proxy, time.monotonic(), None
+        proxy.count_under_way(1)
         try:
             fault = proxy.faults.choose(self.command, path, body)
             answer = self._forward(body) if fault is None else fault(self._forward, body)
@@ -301,6 +308,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             proxy.note(path, body, began, answer)
             self._write(answer)
+        finally:
+            proxy.count_under_way(-1)
 
     def _forward(self, body: bytes) -> Answer:
         if self._upstream is None:

@@ -1,0 +1,445 @@
+"""Scenarios 1, 21, 22 and 25: what is left of an agent that is killed, and of its disk and clock.
+
+Real agent processes, a real node, and real small disks (tmpfs) where this user may mount them.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from agent.checkpoint import SLOTS
+from agent.lock import LOCK_NAME
+from agent.settings import AgentSettings
+from audit_events.envelope import decode_envelope
+from indexer.settings import IndexSettings
+from tests.agent_process import AGENT, AgentHome, wait_until
+from tests.cluster import Cluster
+from tests.fault_proxy import FaultProxy, fault_proxy, slow
+
+pytestmark = pytest.mark.opensearch
+
+SEED: Final = 1
+KILLS: Final = 20
+BATCH: Final = 200
+IN_FLIGHT: Final = AgentSettings().requests_in_flight
+NAME: Final = "app.events"
+
+
+@pytest.fixture
+def home(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[AgentHome]:
+    one = AgentHome(tmp_path, opensearch, index)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def proxy(home: AgentHome) -> Iterator[FaultProxy]:
+    """What the agents of `home` have to pass."""
+    with fault_proxy(home.url, home.ca_file) as one:
+        home.url = one.url
+        yield one
+        home.close()
+
+
+# Killed.
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_in_one_backlog_nothing_is_lost_and_only_what_was_under_way_sent_again(
+    home: AgentHome, proxy: FaultProxy
+) -> None:
+    """Scenario 1: at random points, while starting, reading, sending and saving."""
+    drawn = random.Random(SEED)  # noqa: S311  # to be drawn again
+    ids = home.emit(100 * BATCH)
+    ends = _ends(home.directory / NAME)
+    proxy.script(lambda _m, path, _b: slow(0.04) if path == "/_bulk" else None)
+    kept: list[tuple[int, int]] = []
+    for _ in range(KILLS):
+        before = len(proxy.attempts)
+        process = home.start()
+        wait_until(lambda: len(proxy.attempts) > before, home.said)  # noqa: B023  # called here
+        time.sleep(drawn.uniform(0, 0.25))
+        home.kill(process)
+        kept.append((len(proxy.attempts) + IN_FLIGHT, home.places().get(NAME, 0)))
+    assert kept[-1][1] < ends[ids[-1]], "killed in the backlog, and not behind it"
+    home.once()
+    for attempts, offset in kept:
+        again = [one for late in proxy.attempts[attempts:] for one in late.ids]
+        assert all(ends[one] > offset for one in again), "sent again although the checkpoint had it"
+    # Under way, or settled within the tenth of a second between two checkpoints.
+    most = KILLS * BATCH * (IN_FLIGHT + 8)
+    assert sum(proxy.sent().values()) - len(ids) <= most
+    home.check()
+    assert home.buried() == []
+
+
+def _ends(path: Path) -> dict[str, int]:
+    """The offset behind each event of a file, by id."""
+    ends: dict[str, int] = {}
+    offset = 0
+    for line in path.read_bytes().splitlines(keepends=True):
+        offset += len(line)
+        ends[decode_envelope(line.rstrip(b"\n")).id] = offset
+    return ends
+
+
+# A full disk.
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Generator[Path]:
+    """A file system of its own, of this size."""
+    path.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", path],  # noqa: S607  # wherever it lies
+        capture_output=True,
+        check=False,
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("this user may not mount a small file system")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)  # noqa: S607
+
+
+def _fill(disk: Path) -> Path:
+    """Take all that is left of a disk; returns the file to delete."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return ballast
+
+
+def test_with_its_disk_full_it_stops_at_the_last_checkpoint_and_resumes_by_itself(
+    home: AgentHome, proxy: FaultProxy
+) -> None:
+    """Scenario 21: checkpoint and dead letter on a disk that is full for a while."""
+    with small_disk(home.directory / "disk", "1m") as disk:
+        home.state = disk / "state"
+        process = home.start()
+        home.emit(500)
+        home.await_settled()
+        settled = home.places()[NAME]
+        ballast = _fill(disk)
+        with (home.directory / NAME).open("ab") as file:
+            file.write(b"garbage\n" * 50)
+        home.emit(1000)
+        wait_until(lambda: home.has_said("checkpoint_not_saved"), home.said)
+        late = home.emit(3000)
+        time.sleep(1)
+        assert process.poll() is None, home.said()
+        assert home.places()[NAME] == settled
+        assert not set(late) & set(proxy.sent()), "read on without a checkpoint"
+        ballast.unlink()
+        home.await_settled()
+        assert len(home.buried()) == 50
+        assert {record["line"] for record in home.buried()} == {"garbage"}
+        home.kill(process)
+        home.check()
+        assert proxy.sent_needlessly() == {}
+        assert "0 events stored, 0 stored before" in home.once()
+
+
+def test_with_the_disk_of_its_own_log_full_it_ships_on(home: AgentHome) -> None:
+    """Scenario 21: what it says of itself is lost then, and nothing else."""
+    with small_disk(home.directory / "disk", "64k") as disk:
+        home.own_log = disk / "agent.log"
+        process = home.start()
+        home.emit(100)
+        home.await_settled()
+        _fill(disk)
+        with home.own_log.open("ab", buffering=0) as file, pytest.raises(OSError, match="space"):
+            while True:
+                file.write(b"\n")
+        for number in range(5):
+            home.emit(100, f"{number}.events")
+            with (home.directory / NAME).open("ab") as file:
+                file.write(b"garbage\n")
+        home.await_settled()
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(30) == 0
+        home.check()
+        assert len(home.buried()) == 5
+
+
+def test_with_nobody_reading_what_it_says_it_ships_on(home: AgentHome) -> None:
+    """Scenario 21: its log goes into a pipe whose reader is gone."""
+    process = subprocess.Popen(
+        AGENT, env=home.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        home.emit(100)
+        home.await_settled()
+        assert process.stderr is not None
+        process.stderr.close()
+        for number in range(3):
+            home.emit(100, f"{number}.events")
+        wait_until(lambda: home.is_settled() or process.poll() is not None, "ships on")
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    home.check()
+
+
+def test_a_state_directory_that_is_read_only_fails_at_start_loudly(home: AgentHome) -> None:
+    """Scenario 21."""
+    home.emit(10)
+    with small_disk(home.directory / "disk", "1m") as disk:
+        home.state = disk
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)  # noqa: S607
+        process = home.start()
+        assert process.wait(30) == 1
+    assert f"cannot write to the state directory {disk}" in home.said()
+    assert "next: " in home.said()
+
+
+# A checkpoint that is not what was written.
+
+
+def _tear(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def _cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:10])
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _make_newer(path: Path) -> None:
+    first, _, body = path.read_bytes().partition(b"\n")
+    header = msgspec.json.decode(first)
+    header["version"] = 99
+    path.write_bytes(msgspec.json.encode(header) + b"\n" + body)
+
+
+def _swap(path: Path) -> None:
+    """A bit that a disk got wrong, inside the document."""
+    data = bytearray(path.read_bytes())
+    data[-30] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("which", ["newest", "both"])
+@pytest.mark.parametrize(
+    "damage", [_tear, _cut_short, _empty, _zero, _make_newer, _swap, Path.unlink]
+)
+def test_a_damaged_checkpoint_costs_reading_again_and_no_more(
+    home: AgentHome, damage: Callable[[Path], None], which: str
+) -> None:
+    """Scenario 22: with one generation or both gone; never skipped, no crash loop."""
+    home.emit(300)
+    home.once()
+    slots = sorted((home.state / name for name in SLOTS), key=lambda path: path.stat().st_mtime_ns)
+    for path in slots[1:] if which == "newest" else slots:
+        damage(path)
+    (home.state / "checkpoint.new").write_bytes(b"a torn one, left behind")
+    home.emit(300)
+    home.once()
+    assert home.has_said("checkpoint_refused") == (damage is not Path.unlink)
+    home.check()
+    assert "0 events stored, 0 stored before" in home.once()
+
+
+# Two agents, signals, the clock, permissions.
+
+
+def test_the_lock_of_a_killed_agent_is_taken_over_and_that_of_a_living_one_is_not(
+    home: AgentHome,
+) -> None:
+    """Scenario 25."""
+    first = home.start()
+    home.emit(100)
+    home.await_settled()
+    second = home.start("--once")
+    assert second.wait(30) == 1
+    assert f"in use by process {first.pid}" in home.said()
+    home.kill(first)
+    assert (home.state / LOCK_NAME).read_text().strip() == str(first.pid)
+    home.emit(100)
+    home.once()
+    home.check()
+
+
+def test_sigterm_with_a_slow_server_ends_in_time_and_the_rest_stays(
+    home: AgentHome, proxy: FaultProxy
+) -> None:
+    """Scenario 25: what was under way is sent again by the next start, and nothing else."""
+    home.emit(20 * BATCH)
+    proxy.script(lambda _m, path, _b: slow(20) if path == "/_bulk" else None)
+    process = home.start(INDELIBLE_AGENT_SHUTDOWN_SECONDS="1")
+    wait_until(lambda: proxy.under_way == IN_FLIGHT, home.said)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert time.monotonic() - begun < 5
+    assert home.places().get(NAME, 0) == 0
+    proxy.script(lambda _m, _p, _b: None)
+    home.once()
+    home.check()
+
+
+def test_sigterm_settles_what_is_under_way_and_nothing_is_sent_twice(
+    home: AgentHome, proxy: FaultProxy
+) -> None:
+    """Scenario 25: where the server answers within the time that is given."""
+    home.emit(20 * BATCH)
+    proxy.script(lambda _m, path, _b: slow(0.3) if path == "/_bulk" else None)
+    process = home.start()
+    wait_until(lambda: len(proxy.attempts) > IN_FLIGHT, home.said)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    sent = len(proxy.sent())
+    assert 0 < sent < 20 * BATCH
+    proxy.script(lambda _m, _p, _b: None)
+    home.once()
+    assert set(proxy.sent().values()) == {1}
+    home.check()
+
+
+_JUMPING = """
+import datetime, pathlib, sys, time
+offset, real = pathlib.Path(sys.argv.pop(1)), time.time
+time.time = lambda: real() + float(offset.read_text() or 0)
+class Jumping(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromtimestamp(time.time(), tz)
+datetime.datetime = Jumping
+from indelible.cli import main
+main()
+"""
+
+
+def test_a_clock_that_jumps_loses_nothing_and_sends_nothing_again(
+    home: AgentHome, proxy: FaultProxy
+) -> None:
+    """Scenario 25: hours forth and back, with a rotation and a restart in between."""
+    offset = home.directory / "clock"
+    offset.write_text("0")
+    command = (sys.executable, "-c", _JUMPING, str(offset), "agent")
+    process = home.start(command=command)
+    for number, hours in enumerate((0, 7, -9, 7, -7, 0)):
+        new = offset.with_suffix(".new")
+        new.write_text(str(hours * 3600))
+        new.replace(offset)
+        home.emit(200)
+        if number == 2:
+            (home.directory / NAME).rename(home.directory / f"{NAME}.1")
+        if number == 3:
+            home.await_settled()
+            process.terminate()
+            assert process.wait(30) == 0, home.said()
+            process = home.start(command=command)
+        home.emit(200)
+        home.await_settled()
+    process.terminate()
+    assert process.wait(30) == 0
+    assert set(proxy.sent().values()) == {1}
+    home.check()
+
+
+@pytest.fixture
+def ordinary() -> tuple[str, ...]:
+    """The command of an agent to which permissions apply, even where root runs the tests."""
+    if os.geteuid() != 0:
+        return AGENT
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root may read everything, and there is no setpriv to change that")
+    dropped = "-dac_override,-dac_read_search"
+    return (setpriv, "--bounding-set", dropped, "--inh-caps", dropped, *AGENT)
+
+
+class Ordinary:
+    """An agent to which permissions apply, on a directory that may be closed."""
+
+    def __init__(self, home: AgentHome, command: tuple[str, ...]) -> None:
+        self.home = home
+        self.command = command
+        self.logs = home.directory / "logs"
+        self.logs.mkdir()
+        self.emit()
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[str]:
+        paths = {"INDELIBLE_AGENT_PATHS": f"{self.logs}/*.events*"}
+        return self.home.start(command=self.command, **paths)
+
+    def emit(self, name: str = NAME) -> list[str]:
+        return self.home.emit(100, f"logs/{name}")
+
+    def await_settled(self) -> None:
+        size = (self.logs / NAME).stat().st_size
+        wait_until(lambda: self.home.places().get(NAME) == size, self.home.said)
+
+
+def test_files_that_may_not_be_read_for_a_while_cost_nothing(
+    home: AgentHome, proxy: FaultProxy, ordinary: tuple[str, ...]
+) -> None:
+    """Scenario 25: one file at start, then the directory of all of them."""
+    agent = Ordinary(home, ordinary)
+    closed = agent.emit("closed.events")
+    agent.await_settled()
+    wait_until(lambda: set(proxy.sent()) >= set(closed), home.said)
+    home.kill(agent.process)
+    closed = agent.emit("closed.events")
+    (agent.logs / "closed.events").chmod(0)
+    agent.process = agent.start()
+    agent.emit()
+    wait_until(lambda: home.has_said("file_unreadable"), home.said)
+    agent.await_settled()
+    assert not set(closed) & set(proxy.sent())
+    (agent.logs / "closed.events").chmod(0o640)
+    wait_until(lambda: set(proxy.sent()) >= set(closed), home.said)
+    agent.logs.chmod(0)
+    time.sleep(2.5)
+    agent.logs.chmod(0o750)
+    agent.emit()
+    agent.await_settled()
+    home.kill(agent.process)
+    assert set(proxy.sent().values()) == {1}
+    home.check()
+
+
+def test_a_state_directory_that_may_not_be_written_for_a_while_stops_it_for_so_long(
+    home: AgentHome, proxy: FaultProxy, ordinary: tuple[str, ...]
+) -> None:
+    """Scenario 25."""
+    agent = Ordinary(home, ordinary)
+    agent.await_settled()
+    home.state.chmod(0o500)
+    agent.emit()
+    wait_until(lambda: home.has_said("checkpoint_not_saved"), home.said)
+    late = agent.emit()
+    time.sleep(0.5)
+    assert not set(late) & set(proxy.sent())
+    home.state.chmod(0o750)
+    agent.await_settled()
+    assert agent.process.poll() is None
+    home.kill(agent.process)
+    assert set(proxy.sent().values()) == {1}
+    home.check()
