@@ -6,7 +6,8 @@ whatever runs one of our packages calls `configure` before it reads its settings
 
 import logging
 import sys
-from typing import Final
+from contextlib import suppress
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.processors import ExceptionRenderer
@@ -40,4 +41,23 @@ def configure(*, level: int = logging.INFO) -> None:
 
 def _stderr_logger(*_names: object) -> structlog.WriteLogger:
     # Asked for at each line: stderr may be another by then (a daemon, a test).
-    return structlog.WriteLogger(sys.stderr)
+    return structlog.WriteLogger(cast("TextIO", _Patient(sys.stderr)))
+
+
+class _Patient:
+    """Lets a line go that cannot be written: on a full disk, or when nobody reads any more.
+
+    What a process says of itself is worth less than what it does: an audit log must not stop
+    because the disk of another log is full.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()

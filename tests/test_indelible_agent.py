@@ -15,14 +15,9 @@ from click.testing import CliRunner
 from agent import status
 from agent.settings import AgentSettings
 from audit_events import open_log
-from audit_events.chain import verify_chain
-from audit_events.envelope import decode_envelope
 from indelible.agent import command, give
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
-
-EVENTS = 6000
-KILLS = 4
 
 
 class Rig:
@@ -87,14 +82,6 @@ class Rig:
                 context={"previous": {"role": "member"}, "new": {"role": "owner"}, "n": number},
             )
 
-    def lines(self) -> list[bytes]:
-        """Every line that was logged, files in the order of their names."""
-        return [
-            line
-            for path in sorted(self.directory.glob("*.events*"))
-            for line in path.read_bytes().splitlines()
-        ]
-
     def stored(self) -> dict[str, bytes]:
         """Every document by id, as it is in the index."""
         pattern = f"{self.index.prefix}-*"
@@ -114,18 +101,6 @@ class Rig:
                     assert hit["_id"] not in found, "stored twice"
                     found[hit["_id"]] = msgspec.json.encode(hit["_source"])
                 after = hits[-1]["sort"]
-
-    def check_stored(self, count: int) -> None:
-        """Each line is stored once, as it is, and every chain is whole."""
-        lines, stored = self.lines(), self.stored()
-        ids = [decode_envelope(line).id for line in lines]
-        assert len(stored) == len(ids) == count
-        assert set(ids) == set(stored)
-        for line, one in zip(lines, ids, strict=True):
-            kept = msgspec.json.decode(stored[one])
-            kept.pop("ingestedAt")
-            assert kept == msgspec.json.decode(line)
-        assert verify_chain(stored[one] for one in ids) == []
 
     def count(self) -> int:
         report = status.read(self.state)
@@ -148,34 +123,6 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
 
 def told(path: Path, event: str) -> bool:
     return path.exists() and f'"event": "{event}"' in path.read_text()
-
-
-@pytest.mark.opensearch
-def test_killed_in_a_backlog_again_and_again_it_loses_nothing_and_stores_nothing_twice(
-    rig: Rig,
-) -> None:
-    """Scenario 1, with a rotation between the kills."""
-    rig.log(EVENTS // 2)
-    (rig.directory / "app.events").rename(rig.directory / "app.events.1")
-    rig.log(EVENTS // 2)
-    for kill in range(KILLS):
-        process = rig.start(INDELIBLE_AGENT_BATCH_EVENTS="200")
-        if kill % 2:
-            wait_until(lambda: rig.count() > 0, "ships")
-        else:
-            wait_until(lambda: told(rig.own_log, "file_followed"), "reads")
-            time.sleep(0.1 * kill)
-        process.kill()
-        process.wait()
-        (rig.state / "status.json").unlink(missing_ok=True)
-    code, output = rig.finish("--once")
-    assert code == 0, rig.own_log.read_text()[-3000:]
-    assert "0 in the dead letter" in output
-    rig.check_stored(EVENTS)
-    report = status.read(rig.state)
-    assert report is not None
-    assert report.totals.gaps == 0
-    assert not (rig.state / "dead-letter.jsonl").exists()
 
 
 @pytest.mark.opensearch

@@ -119,3 +119,14 @@ def test_a_warning_of_the_settings_never_mixes_with_what_a_command_prints(
     if "token" in arguments:
         assert done.stdout.count(".") == 2
         assert done.stdout.count("\n") == 1
+
+
+def test_a_line_that_cannot_be_written_stops_nobody() -> None:
+    """A full disk, a reader that is gone: the work goes on."""
+    code = "from indexer import log; import structlog; log.configure();"
+    code += "structlog.get_logger('here').error('x' * 99999); print('on')"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, check=False
+        )
+    assert done.stdout == b"on\n"
