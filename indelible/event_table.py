@@ -1,6 +1,5 @@
 """Events as a table for people: times without doubt, colours of the catalogue, changes in short."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, cast
@@ -13,6 +12,7 @@ from audit_events.catalogue import CATALOGUE
 from audit_events.envelope import decode_envelope
 from audit_events.event import Actor, Event, decode_event
 from audit_events.instant import parse_instant
+from indelible.terminal import plain
 from webapi.query import Query
 from webapi.storage import Total
 
@@ -165,16 +165,6 @@ def shown(value: object) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     text = plain(text)
     return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
-
-
-def plain(text: str) -> str:
-    """Make visible what a terminal would obey: controls, and marks that turn the line around."""
-    return "".join(
-        character
-        if unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
-        else f"\\u{ord(character):04x}"
-        for character in text
-    )
 
 
 def _row(line: bytes, now: datetime, around: datetime | None) -> list[Text]:

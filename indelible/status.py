@@ -23,6 +23,7 @@ from indelible.probe import ask
 from indelible.run_record import read_record
 from indexer.client import connect, request
 from indexer.dead_letter import FILE_NAME
+from indexer.dead_marks import Tally
 from indexer.errors import IndexerError
 from indexer.names import read_indices
 from indexer.partitions import list_partitions
@@ -30,7 +31,6 @@ from indexer.settings import IndexSettings
 
 STALE_SECONDS: Final = 30.0
 """An agent that has written nothing for so long hangs, or was killed."""
-CHUNK_BYTES: Final = 1 << 20
 
 
 class Part(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -68,7 +68,7 @@ def look(configuration: Configuration, *, now: datetime) -> list[Part]:
         *([look_at_node(configuration)] if configuration.embedded else []),
         look_at_indices(configuration),
         judge_agent(agent_status.read(directory), now),
-        judge_dead_letters(directory / FILE_NAME),
+        judge_dead_letters(directory),
         look_at_web(configuration),
     ]
 
@@ -191,20 +191,22 @@ def _agent_trouble(found: agent_status.Status, age_seconds: float) -> list[str]:
     return trouble
 
 
-def judge_dead_letters(path: Path) -> Part:
-    """Count what was refused for good; it is kept, so it is no reason to be down."""
-    count = count_lines(path)
-    where = f" in {path}" if count else ""
-    return Part(name="dead letters", ok=True, summary=f"{count:,}{where}", figures={"count": count})
-
-
-def count_lines(path: Path) -> int:
-    """Count the lines of a file that may be large, or not there."""
+def judge_dead_letters(directory: Path) -> Part:
+    """Count what was refused for good and is open; it is kept, so it is no reason to be down."""
     try:
-        with path.open("rb") as file:
-            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK_BYTES), b""))
-    except FileNotFoundError:
-        return 0
+        count = Tally(directory).count()
+    except OSError as error:
+        summary = f"cannot be counted in {directory}: {error.strerror}"
+        return Part(name="dead letters", ok=True, summary=summary)
+    where = f" in {directory / FILE_NAME}" if count.records else ""
+    settled = count.records - count.open
+    beside = f", {settled:,} replayed or acknowledged" if settled else ""
+    return Part(
+        name="dead letters",
+        ok=True,
+        summary=f"{count.open:,} open{beside}{where}",
+        figures={"count": count.open, "settled": settled, "bytes": count.bytes},
+    )
 
 
 def look_at_web(configuration: Configuration) -> Part:

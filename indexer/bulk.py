@@ -24,7 +24,7 @@ from audit_events.instant import format_instant
 from indexer.answer import Outcome, read_items, read_stored
 from indexer.backoff import Backoff, delay_seconds, halted_delay_seconds
 from indexer.batch import Batch
-from indexer.dead_letter import DeadLetter, Refusal
+from indexer.dead_letter import Grave, Refusal
 from indexer.errors import DeadLetterError, Interrupted
 from indexer.exchange import BULK, MGET, Exchange, Failure
 from indexer.figures import Figures, dead_reason
@@ -83,7 +83,7 @@ class BulkWriter:
         self,
         client: OpenSearch,
         settings: IndexSettings,
-        dead_letter: DeadLetter,
+        dead_letter: Grave,
         *,
         stop: threading.Event,
         backoff: Backoff | None = None,

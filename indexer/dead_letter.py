@@ -5,23 +5,32 @@ only when `append` has returned: then it and the file's name are on the disk. Wh
 behind is at most a torn last line that nobody was told of; the next append starts a new line and
 leaves it, as nothing is ever removed here. After a crash between the append and the checkpoint the
 same line is dead-lettered again, with the same `path` and `offset`.
+
+It has no bound, as at a bound something would be lost: it grows aloud (an alarm each time that
+its size doubles) until its disk is full, and then the agent waits, aloud. Who wants it smaller
+moves the file away whole, at any time: the next record begins a new one. What became of a record
+later stands beside it (`indexer.dead_marks`).
 """
 
 import base64
-import contextlib
-import fcntl
 import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
+import structlog
 from msgspec import Struct
 
+from indexer.durable import append_durably
 from indexer.errors import DeadLetterError
 
 FILE_NAME: Final = "dead-letter.jsonl"
+ALARM_BYTES: Final = 1 << 20
+"""The first size that is told of; then each double of it."""
+
+_log = structlog.get_logger("indexer")
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -45,7 +54,17 @@ class Refusal(Struct, frozen=True, kw_only=True):
     sha256: str | None = None
 
 
-class _Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Grave(Protocol):
+    """What takes the lines that are not stored: `DeadLetter`."""
+
+    def append(self, records: Sequence[Refusal], /) -> None:
+        """Return when they are durable."""
+        ...
+
+
+class RecordLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the file; `line` is text, `lineBase64` what is no UTF-8."""
+
     path: str
     offset: int
     reason: str
@@ -78,9 +97,16 @@ class DeadLetter:
         text = b"".join(render(record) for record in records)
         try:
             with self._lock:
-                _append_durably(self.path, text)
+                size = append_durably(self.path, text)
         except OSError as error:
             raise DeadLetterError(self.path, error) from error
+        if size >= ALARM_BYTES and size.bit_length() > (size - len(text)).bit_length():
+            _log.error(
+                "dead_letter_grows",
+                path=str(self.path),
+                bytes=size,
+                hint="`indelible dead-letter list` says what is in it and why",
+            )
 
 
 def render(refusal: Refusal) -> bytes:
@@ -91,7 +117,7 @@ def render(refusal: Refusal) -> bytes:
             text = refusal.line.decode("utf-8")
         except UnicodeDecodeError:
             encoded = base64.b64encode(refusal.line).decode("ascii")
-    record = _Record(
+    record = RecordLine(
         # A file's name need not be UTF-8 either.
         path=os.fsencode(refusal.path).decode("utf-8", "backslashreplace"),
         offset=refusal.offset,
@@ -104,39 +130,3 @@ def render(refusal: Refusal) -> bytes:
         sha256=refusal.sha256,
     )
     return msgspec.json.encode(record) + b"\n"
-
-
-def _append_durably(path: Path, text: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            text = b"\n" + text
-        _write_whole(descriptor, text, size)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    if size == 0:
-        _sync_directory(path.parent)
-
-
-def _write_whole(descriptor: int, text: bytes, size: int) -> None:
-    written = 0
-    try:
-        while written < len(text):
-            written += os.write(descriptor, text[written:])
-    except OSError:
-        # A full disk takes a part; without it the next attempt does not repeat whole records.
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, size)
-        raise
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

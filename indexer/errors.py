@@ -6,6 +6,7 @@ IndexerError              .hint is the next step for the operator
 ├── NoAnswerError         no answer, or one that was cut: what was asked may have happened
 ├── RefusedError          the cluster answered, and refused (.status, .error_type)
 ├── DeadLetterError       the dead letter could not be made durable
+├── ReplayError           dead letters cannot be replayed now
 └── Interrupted           stopped while waiting; nothing of the batch may be checkpointed
 """
 
@@ -81,6 +82,14 @@ class DeadLetterError(IndexerError):
         super().__init__(f"cannot write the dead letter {path}: {cause.strerror or cause}")
         self.path = path
         self.hint = f"free space on the disk of {path.parent}, or let this user write there"
+
+
+class ReplayError(IndexerError):
+    """Dead letters cannot be replayed now; those that were not are as they were."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Interrupted(IndexerError):  # noqa: N818  # not a failure: the caller asked for it

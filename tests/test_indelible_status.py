@@ -16,14 +16,17 @@ from indelible.configuration import Configuration, load
 from indelible.status import (
     STALE_SECONDS,
     command,
-    count_lines,
     judge_agent,
     judge_dead_letters,
     look_at_indices,
     web_url,
 )
 from indexer.client import request
+from indexer.dead_letter import DeadLetter, Refusal
+from indexer.dead_marks import letter_key
+from indexer.dead_records import read_records
 from indexer.names import partition_name
+from indexer.replay import acknowledge
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 
@@ -107,23 +110,26 @@ def test_the_agent_is_judged_by_what_it_wrote_last(
     assert (part.ok, part.summary) == (ok, summary)
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        pytest.param(None, 0, id="no file"),
-        pytest.param(b"", 0, id="empty"),
-        pytest.param(b"{}\n{}\n", 2, id="two"),
-        pytest.param(b"{}\n{", 1, id="a torn last line does not count"),
-    ],
-)
-def test_dead_letters_are_counted(content: bytes | None, expected: int, tmp_path: Path) -> None:
-    path = tmp_path / "dead-letter.jsonl"
-    if content is not None:
-        path.write_bytes(content)
-    assert count_lines(path) == expected
-    part = judge_dead_letters(path)
+def test_open_dead_letters_are_counted(tmp_path: Path) -> None:
+    assert judge_dead_letters(tmp_path).summary == "0 open"
+    refusals = [
+        Refusal(path="/a", offset=offset, reason="why", time=ago(9), line=b"{}")
+        for offset in range(3)
+    ]
+    letter = DeadLetter(tmp_path)
+    letter.append(refusals)
+    part = judge_dead_letters(tmp_path)
     assert part.ok
-    assert (str(path) in part.summary) == (expected > 0)
+    assert part.summary == f"3 open in {letter.path}"
+    (first, *_) = read_records(letter.path.read_bytes().splitlines())
+    acknowledge(tmp_path, letter_key(letter.path), [first], "")
+    part = judge_dead_letters(tmp_path)
+    assert part.summary == f"2 open, 1 replayed or acknowledged in {letter.path}"
+    assert part.figures == {
+        "count": 2,
+        "settled": 1,
+        "bytes": letter.path.stat().st_size,
+    }
 
 
 @pytest.mark.parametrize(
