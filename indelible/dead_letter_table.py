@@ -87,6 +87,8 @@ def explain(record: Record, mark: Mark | None) -> str:
 
 def describe_result(result: Result, *, dry_run: bool) -> str:
     """What a replay came to, in words."""
+    if result == Result():
+        return "nothing open was named"
     if dry_run:
         return f"{result.stored:,} would be sent, {result.no_events:,} are no events"
     parts = [f"{result.stored:,} stored"]

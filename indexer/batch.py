@@ -8,6 +8,7 @@ for rarely (one line, where it stood) is found again in those bytes.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from operator import itemgetter
 from typing import Final
 
@@ -153,6 +154,19 @@ class Batch:
         # A document is the line without its newline and with `ingestedAt`, which ends with one.
         longer = len(self._tail) - 2
         return run.path, run.offset + sum(len(document) - longer + 1 for document in before)
+
+    def located(self, rows: Sequence[int]) -> list[tuple[str, int, Line]]:
+        """Path, offset and line of these rows, ascending; a pass over the runs that hold them."""
+        found: list[tuple[str, int, Line]] = []
+        longer = len(self._tail) - 2
+        for run, wanted in self._by_run(rows):
+            documents = run.text.split(b"\n")[1::2]
+            lengths = [len(document) - longer + 1 for document in documents]
+            offsets = list(accumulate(lengths, initial=run.offset))
+            for row in wanted:
+                line = documents[row - run.first_row][: -longer - 1] + b"}"
+                found.append((run.path, offsets[row - run.first_row], line))
+        return found
 
     def _frame(
         self, ids: Sequence[str], timestamps: Sequence[str], earliest: str, latest: str

@@ -267,19 +267,12 @@ class BulkWriter:
 
 
 def _refusals(progress: Progress) -> list[Refusal]:
-    batch = progress.batch
     now = format_instant(datetime.now(UTC))
+    refused = sorted(progress.refused, key=_by_row)
+    located = progress.batch.located([one.row for one in refused])
     return [
-        Refusal(
-            path=path,
-            offset=offset,
-            reason=refused.reason,
-            time=now,
-            status=refused.status,
-            line=batch.line(refused.row),
-        )
-        for refused in sorted(progress.refused, key=_by_row)
-        for path, offset in [batch.where(refused.row)]
+        Refusal(path=path, offset=offset, reason=one.reason, time=now, status=one.status, line=line)
+        for one, (path, offset, line) in zip(refused, located, strict=True)
     ]
 
 

@@ -208,7 +208,7 @@ def batch_of(records: Iterable[Record], index: IndexSettings) -> Batch:
         envelope, line = record.envelope, record.line
         if envelope is not None and line is not None:
             path, offset = record.fields.path, record.fields.offset
-            batch.add(envelope.id, envelope.timestamp, line, path, offset)
+            batch.extend([line], [envelope.id], [envelope.timestamp], path, offset)
     return batch
 
 

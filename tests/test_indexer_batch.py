@@ -88,6 +88,9 @@ def test_each_line_is_found_again_with_its_place(
     rows = range(len(batch))
     assert [(batch.line(row), *batch.where(row)) for row in rows] == expected
     some = sorted(data.draw(st.sets(st.sampled_from(rows))))
+    assert [(line, path, at) for path, at, line in batch.located(some)] == [
+        expected[row] for row in some
+    ]
     whole = batch.body(rows).splitlines(keepends=True)
     pairs = [b"".join(whole[2 * row : 2 * row + 2]) for row in rows]
     assert [json["create"]["_id"] for json in map(msgspec.json.decode, whole[::2])] == batch.ids
