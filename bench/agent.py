@@ -1,6 +1,6 @@
 """What it costs to ship a line: read it, check it, send it, settle it, remember it.
 
-Usage: python bench/agent.py [--quick] [--events N] [--rounds N] [--shippers DIRECTORY]
+Usage: python bench/agent.py [--quick] [--events N] [--rounds N] [--only ROW] [--shippers DIR]
 
 All ship the same realistic lines (`bench/corpus.py`) to the same null sink (`bench/null_sink.py`),
 each as the process that an operator starts, one after the other:
@@ -15,10 +15,10 @@ each as the process that an operator starts, one after the other:
   agent, idle        200 quiet files: share of one core, and resident memory
 
 A process is started on an empty directory. When it is quiet, the files appear there by hard links;
-when the sink has all lines it gets SIGTERM and saves its state. Events a second are those between
-the end of the first request and the end of the last, by the sink. CPU is user and system time of
-the process tree from the appearance of the files to its exit, what starting took apart. Memory is
-the peak, started and all. After its exit the sink must have exactly what was in the files. Before
+when the sink has all lines and it is quiet again, its state saved, it gets SIGTERM. Events a second
+are those between the end of the first request and the end of the last, by the sink. CPU is user and
+system time of the process tree from the appearance of the files until it is quiet; what starting and
+ending took, once and however many lines there are, stands apart. Memory is the peak. After its exit the sink must have exactly what was in the files. Before
 the first round, on fewer lines, it must have every single one by its hash, and (not with `--quick`)
 nothing more when the process is started again. Figures are medians of the rounds, ratios medians of
 pairs.
@@ -87,9 +87,9 @@ def _shipper_row(shipper: Shipper, unpacked: Path) -> Row | None:
     return Row(shipper.name, command) if is_there else None
 
 
-def rows(unpacked: Path) -> list[Row]:
-    """All that are there; what is not is said."""
-    found = [
+def rows(unpacked: Path, wanted: tuple[str, ...]) -> list[Row]:
+    """Those that are there, of the rows whose name begins as wanted; what is missing is said."""
+    ours = [
         _agent_row(AGENT, {}),
         _agent_row(SPREAD, {}, spread=True),
         _agent_row(CHAIN, {"INDELIBLE_AGENT_CHECK_CHAIN": "true"}),
@@ -97,7 +97,10 @@ def rows(unpacked: Path) -> list[Row]:
         _loop_row(LOOP, "plain"),
         _loop_row(LOOP_GZIP, "gzip"),
     ]
+    found = [row for row in ours if row.name == AGENT or row.name.startswith(wanted)]
     for shipper in SHIPPERS:
+        if not shipper.name.startswith(wanted):
+            continue
         row = _shipper_row(shipper, unpacked)
         if row is None:
             print(f"{shipper.name}: not installed; {shipper.install}, or see bench/shippers.py")
@@ -127,10 +130,16 @@ class Results:
         """The median of the rounds."""
         return statistics.median(of(cost) for cost in self.costs[row])
 
-    def ratio(self, row: str, other: str, of: Callable[[Cost], float]) -> float:
-        """The median of pairs."""
-        pairs = zip(self.costs[row], self.costs[other], strict=True)
-        return statistics.median(of(one) / of(two) for one, two in pairs)
+    def pairs(
+        self,
+        row: str,
+        other: str,
+        of: Callable[[Cost], float],
+        compare: Callable[[float, float], float],
+    ) -> float:
+        """The median of what comparing the two in each round comes to."""
+        both = zip(self.costs[row], self.costs[other], strict=True)
+        return statistics.median(compare(of(one), of(two)) for one, two in both)
 
 
 def _rate(cost: Cost) -> float:
@@ -145,8 +154,16 @@ def _peak(cost: Cost) -> float:
     return cost.usage.peak_megabytes
 
 
-def _start(cost: Cost) -> float:
-    return cost.usage.start_cpu_seconds
+def _once(cost: Cost) -> float:
+    return cost.usage.once_cpu_seconds
+
+
+def _ratio(one: float, two: float) -> float:
+    return one / two
+
+
+def _difference(one: float, two: float) -> float:
+    return one - two
 
 
 def _sink_us(cost: Cost) -> float:
@@ -155,12 +172,12 @@ def _sink_us(cost: Cost) -> float:
 
 def print_table(results: Results) -> None:
     """Print a line for each row."""
-    columns = ("events/s", "µs CPU an event", "peak MB", "s CPU to start", "µs CPU of the sink")
+    columns = ("events/s", "µs CPU an event", "peak MB", "s CPU once", "µs CPU of the sink")
     print(f"{'':32}" + "".join(f"{column:>20}" for column in columns))
     for row in results.costs:
         print(
             f"{row:32}{results.median(row, _rate):20,.0f}{results.median(row, _cpu_us):20.2f}"
-            f"{results.median(row, _peak):20.0f}{results.median(row, _start):20.2f}"
+            f"{results.median(row, _peak):20.0f}{results.median(row, _once):20.2f}"
             f"{results.median(row, _sink_us):20.2f}"
         )
     print(f"{'null sink alone':32}{results.sink_rate:20,.0f}")
@@ -184,11 +201,14 @@ _KEYS: Final = {
 
 def _figures(results: Results) -> dict[str, float]:
     figures: dict[str, float] = {}
-    for row in (AGENT, SPREAD, CHAIN, GZIP):
+    for row in _agents(results):
         figures[f"events_per_second{_KEYS[row]}"] = round(results.median(row, _rate))
         figures[f"cpu_us_per_event{_KEYS[row]}"] = round(results.median(row, _cpu_us), 2)
         figures[f"peak_rss_mb{_KEYS[row]}"] = round(results.median(row, _peak))
-    figures["start_cpu_seconds"] = round(results.median(AGENT, _start), 2)
+        if row != AGENT:
+            more = results.pairs(row, AGENT, _cpu_us, _difference)
+            figures[f"cpu_us_more{_KEYS[row]}"] = round(more, 2)
+    figures["cpu_seconds_once"] = round(results.median(AGENT, _once), 2)
     figures["idle_core_percent"] = round(results.idle.core_percent, 2)
     figures["idle_rss_mb"] = round(results.idle.resident_megabytes)
     figures["line_bytes"] = round(results.line_bytes)
@@ -200,32 +220,35 @@ def _baseline(results: Results) -> dict[str, float]:
         "null_sink_events_per_second": round(results.sink_rate),
         "null_sink_events_per_second_gzip": round(results.sink_rate_gzip),
     }
-    for row in results.costs:
-        if not row.startswith(AGENT):
-            baseline[f"{_KEYS[row]}_events_per_second"] = round(results.median(row, _rate))
-            baseline[f"{_KEYS[row]}_cpu_us_per_event"] = round(results.median(row, _cpu_us), 2)
-            baseline[f"{_KEYS[row]}_peak_rss_mb"] = round(results.median(row, _peak))
+    for row in _others(results):
+        baseline[f"{_KEYS[row]}_events_per_second"] = round(results.median(row, _rate))
+        baseline[f"{_KEYS[row]}_cpu_us_per_event"] = round(results.median(row, _cpu_us), 2)
+        baseline[f"{_KEYS[row]}_peak_rss_mb"] = round(results.median(row, _peak))
     return baseline
 
 
 def _ratios(results: Results) -> dict[str, float]:
     ratios: dict[str, float] = {}
-    for other in results.costs:
-        if not other.startswith(AGENT):
-            row = GZIP if other == LOOP_GZIP else AGENT
-            ratios[f"events_per_second_vs_{_KEYS[other]}"] = round(
-                results.ratio(row, other, _rate), 2
-            )
-            ratios[f"cpu_vs_{_KEYS[other]}"] = round(results.ratio(row, other, _cpu_us), 3)
+    for other in _others(results):
+        row = GZIP if other == LOOP_GZIP and GZIP in results.costs else AGENT
+        rate = results.pairs(row, other, _rate, _ratio)
+        ratios[f"events_per_second_vs_{_KEYS[other]}"] = round(rate, 2)
+        cpu = results.pairs(row, other, _cpu_us, _ratio)
+        ratios[f"cpu_vs_{_KEYS[other]}"] = round(cpu, 3)
     durable = [name for name in (SYSLOG_NG.name, RSYSLOG.name) if name in results.costs]
     if durable:
         fastest = max(durable, key=lambda name: results.median(name, _rate))
-        ratios["events_per_second_vs_fastest_durable"] = round(
-            results.ratio(AGENT, fastest, _rate), 2
-        )
-    for row in (SPREAD, CHAIN, GZIP):
-        ratios[f"cpu{_KEYS[row]}_vs_plain"] = round(results.ratio(row, AGENT, _cpu_us), 2)
+        rate = results.pairs(AGENT, fastest, _rate, _ratio)
+        ratios["events_per_second_vs_fastest_durable"] = round(rate, 2)
     return ratios
+
+
+def _agents(results: Results) -> list[str]:
+    return [row for row in results.costs if row.startswith(AGENT)]
+
+
+def _others(results: Results) -> list[str]:
+    return [row for row in results.costs if not row.startswith(AGENT)]
 
 
 def report(results: Results) -> None:
@@ -240,13 +263,12 @@ def report(results: Results) -> None:
     print(json.dumps(result))
 
 
-def measure(events: int, rounds: int, unpacked: Path, *, quick: bool) -> Results:
-    """Measure every row that is there, `rounds` times in turn."""
+def measure(found: Sequence[Row], events: int, rounds: int, *, quick: bool) -> Results:
+    """Measure every row, `rounds` times in turn."""
     begun = time.monotonic()
     costs: defaultdict[str, list[Cost]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        found = rows(unpacked)
         check(found, directory / "check", again=not quick)
         corpus = write_corpus(directory / "corpus", events)
         sink_rate = measure_sink(corpus, compress=False)
@@ -270,6 +292,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, help="lines to ship; default 500,000")
     parser.add_argument("--rounds", type=int, help="how often; default 5")
     parser.add_argument(
+        "--only", action="append", default=[], help="rows that begin so, and `agent`; repeatable"
+    )
+    parser.add_argument(
         "--shippers",
         type=Path,
         default=platformdirs.user_cache_path("indelible") / "shippers",
@@ -277,14 +302,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     quick = arguments.quick
+    wanted = tuple(arguments.only) or ("",)
     with suppress(KeyboardInterrupt):
-        results = measure(
-            arguments.events or (50_000 if quick else 500_000),
-            arguments.rounds or (2 if quick else 5),
-            arguments.shippers,
-            quick=quick,
-        )
-        report(results)
+        found = rows(arguments.shippers, wanted)
+        events = arguments.events or (50_000 if quick else 500_000)
+        report(measure(found, events, arguments.rounds or (2 if quick else 5), quick=quick))
 
 
 if __name__ == "__main__":

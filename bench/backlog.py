@@ -34,10 +34,11 @@ from bench.writer import SteadyWriter
 
 LINE_BYTES: Final = 666
 FILES: Final = 1000
+QUICK_FILES: Final = 100
 RATE: Final = 200.0
 """Fresh events a second."""
 BYTES: Final = 1_500_000_000
-QUICK_BYTES: Final = 100_000_000
+QUICK_BYTES: Final = 150_000_000
 LOOK_SECONDS: Final = 0.05
 ARRIVAL_SECONDS: Final = 60
 DRAIN_SECONDS: Final = 3600
@@ -174,7 +175,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="fewer bytes, the same thing")
     parser.add_argument("--bytes", type=float, help=f"of the backlog; default {BYTES:,}")
-    parser.add_argument("--files", type=int, default=FILES, help="default %(default)s")
+    parser.add_argument("--files", type=int, help=f"default {FILES:,}")
     parser.add_argument("--sink-rate", type=int, default=0, help="events a second; 0: no limit")
     arguments = parser.parse_args()
     size = arguments.bytes or (QUICK_BYTES if arguments.quick else BYTES)
@@ -183,7 +184,7 @@ def main() -> None:
             measure(
                 Path(name),
                 int(size / LINE_BYTES),
-                arguments.files,
+                arguments.files or (QUICK_FILES if arguments.quick else FILES),
                 alone_seconds=5 if arguments.quick else 20,
                 sink_rate=arguments.sink_rate,
             )

@@ -41,11 +41,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process took, from `mark` to its end."""
+    """What a process took."""
 
     cpu_seconds: float
-    start_cpu_seconds: float
-    """Before: interpreter, imports, configuration."""
+    """From `mark` until it was quiet."""
+    once_cpu_seconds: float
+    """Before and after: interpreter, imports, configuration, exit."""
     peak_megabytes: float
 
 
@@ -120,16 +121,16 @@ class Measured:
             raise self.error(f"ended with {self._child.returncode}")
 
     def end(self) -> Usage:
-        """Let it end as an operator does, its state saved; returns what it took."""
-        peak = self.peak_megabytes()
+        """Let it save its state, then end as an operator does it; returns what it took."""
+        self.await_quiet()
+        peak, worked = self.peak_megabytes(), self.cpu_seconds() - self._marked
         self._child.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + END_SECONDS
         while time.monotonic() < deadline:
             pid, status, used = os.wait4(self.pid, os.WNOHANG)
             if pid:
                 self._child.returncode = os.waitstatus_to_exitcode(status)
-                total = used.ru_utime + used.ru_stime
-                return Usage(total - self._marked, self._marked, peak)
+                return Usage(worked, used.ru_utime + used.ru_stime - worked, peak)
             time.sleep(0.01)
         raise self.error("did not end in time")
 
