@@ -17,11 +17,11 @@ each as the process that an operator starts, one after the other:
 A process is started on an empty directory. When it is quiet, the files appear there by hard links;
 when the sink has all lines and it is quiet again, its state saved, it gets SIGTERM. Events a second
 are those between the end of the first request and the end of the last, by the sink. CPU is user and
-system time of the process tree from the appearance of the files until it is quiet; what starting and
-ending took, once and however many lines there are, stands apart. Memory is the peak. After its exit the sink must have exactly what was in the files. Before
-the first round, on fewer lines, it must have every single one by its hash, and (not with `--quick`)
-nothing more when the process is started again. Figures are medians of the rounds, ratios medians of
-pairs.
+system time of the process tree from the appearance of the files until it is quiet; what starting
+and ending took, once and however many lines there are, stands apart. Memory is the peak. After its
+exit the sink must have exactly what was in the files. Before the first round, on fewer lines, it
+must have every single one by its hash, and (not with `--quick`) nothing more when the process is
+started again. Figures are medians of the rounds, ratios medians of pairs.
 
 On two cores the sink has one and who ships has the other: its own CPU is printed beside.
 """
