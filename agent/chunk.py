@@ -15,13 +15,11 @@ Lines = list[bytes]
 class Run:
     """Lines without their newlines that stand one behind the other from `offset` on."""
 
-    __slots__ = ("data", "lines", "offset")
+    __slots__ = ("lines", "offset")
 
-    def __init__(self, offset: int, lines: Lines, data: bytes = b"") -> None:
+    def __init__(self, offset: int, lines: Lines) -> None:
         self.offset = offset
         self.lines = lines
-        self.data = data
-        """The same lines as they were read, each with its newline; empty when nobody has them."""
 
 
 class OverLong:

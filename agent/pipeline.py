@@ -176,6 +176,7 @@ class Pipeline:
                 self._settle(back)
             else:
                 self._came_back.append(back.shipment)
+            del back
 
     def _settle(self, back: Settled) -> None:
         settlement, parts = back.settlement, back.shipment.parts

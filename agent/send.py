@@ -112,6 +112,8 @@ class Senders:
             if shipment is None:
                 return
             self._back.put(self._settle(shipment))
+            # Not held while this thread waits for the next one: it is megabytes.
+            del shipment
             self._wake()
 
     def _settle(self, shipment: Shipment) -> Settled:

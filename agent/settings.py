@@ -21,7 +21,7 @@ class AgentSettings(Struct, frozen=True, kw_only=True):
     ] = ""
     batch_bytes: Annotated[
         int, Meta(ge=65_536, le=64 << 20, description="A batch is sent at this many bytes")
-    ] = 4 << 20
+    ] = 2 << 20
     batch_events: Annotated[
         int, Meta(ge=1, le=100_000, description="A batch is sent at this many events")
     ] = 5000

@@ -13,6 +13,7 @@ from agent import checkpoint
 from agent.board import Board
 from agent.errors import NothingToFollowError, StateDirectoryError
 from agent.lock import hold
+from agent.memory import share_one_heap
 from agent.pipeline import Pipeline
 from agent.reread import Read, Service, Settings
 from agent.settings import AgentSettings, absolute
@@ -67,6 +68,7 @@ def run(
     with hold(directory):
         _prove_writable(directory)
         _allow_many_files()
+        share_one_heap()
         service = Service(Settings(settings, index, client), dead_letter, board, read)
         with closing(service):
             if not once:

@@ -276,14 +276,15 @@ class Tail:
         self, pieces: list[Piece], data: bytes, base: int, before: bytes, start: int = 0
     ) -> Chunk:
         """Cut `data`, which stands at `base`, into lines; its first `start` bytes are done with."""
-        last = data.rfind(b"\n") + 1
+        lines = (data[start:] if start else data).split(b"\n")
+        self._half = lines.pop()
+        last = len(data) - len(self._half)
         self._keep_head(data, base)
-        if last > start:
-            self._append(pieces, base + start, data[start:last])
+        if lines:
+            self._append(pieces, base + start, lines)
         if last:
             self._before = (before + data[max(0, last - ANCHOR_BYTES) : last])[-ANCHOR_BYTES:]
         self.position = base + len(data)
-        self._half = data[last:]
         if len(self._half) > self.max_line_bytes:
             self._skipped = _Skipped(base + last, self._half)
             self._half = b""
@@ -295,14 +296,10 @@ class Tail:
             self._head = (self._head[:base] + data[:HEAD_BYTES])[:HEAD_BYTES]
             self._place = None
 
-    def _append(self, pieces: list[Piece], offset: int, data: bytes) -> None:
-        """Add the whole lines that `data` is."""
-        lines = data.split(b"\n")
-        # Behind the last newline stands nothing.
-        lines.pop()
+    def _append(self, pieces: list[Piece], offset: int, lines: list[bytes]) -> None:
         limit = self.max_line_bytes
         if max(map(len, lines)) <= limit:
-            pieces.append(Run(offset, lines, data))
+            pieces.append(Run(offset, lines))
             return
         run = Run(offset, [])
         for line in lines:
