@@ -78,10 +78,10 @@ class Senders:
         self.in_flight = 0
         self._most_carried = count * CARRIED_A_SENDER
         self._carried = 0
-        self._carrying = threading.Lock()
-        for number in range(count + self._most_carried):
-            # Daemons: a request that never ends must not keep the process from ending.
-            threading.Thread(target=self._run, name=f"sender-{number}", daemon=True).start()
+        self._threads = 0
+        self._lock = threading.Lock()
+        for _ in range(count):
+            self._start()
 
     @property
     def is_free(self) -> bool:
@@ -106,6 +106,12 @@ class Senders:
         for _ in range(self._count + self._most_carried):
             self._waiting.put(None)
 
+    def _start(self) -> None:
+        """Add a thread; each has memory of its own, so there is none that is not needed."""
+        self._threads += 1
+        # Daemons: a request that never ends must not keep the process from ending.
+        threading.Thread(target=self._run, name=f"sender-{self._threads}", daemon=True).start()
+
     def _run(self) -> None:
         while True:
             shipment = self._waiting.get()
@@ -115,6 +121,14 @@ class Senders:
             # Not held while this thread waits for the next one: it is megabytes.
             del shipment
             self._wake()
+            if self._is_one_too_many():
+                return
+
+    def _is_one_too_many(self) -> bool:
+        with self._lock:
+            too_many = self._threads > self._count + self._carried
+            self._threads -= too_many
+        return too_many
 
     def _settle(self, shipment: Shipment) -> Settled:
         try:
@@ -128,8 +142,10 @@ class Senders:
         return Settled(shipment, settlement)
 
     def _carry(self, change: int) -> None:
-        with self._carrying:
+        with self._lock:
             self._carried += change
+            if self._threads < self._count + min(self._carried, self._most_carried):
+                self._start()
         if change > 0:
             self._wake()
 
