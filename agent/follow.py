@@ -43,6 +43,7 @@ from agent.discover import (
     may_match,
     scan,
 )
+from agent.former import Former
 from agent.identity import Place
 from agent.parking import Parking
 from agent.places import Key, Places
@@ -78,13 +79,12 @@ class Follower:
         self.tails: dict[Key, Tail] = {}
         self.unreadable = Unreadable()
         self._places = Places(places, self._live_places)
-        self._former: list[Tail] = []
-        self._let_go: list[Tail] = []
+        self._former = Former(self._places)
         self._names: dict[str, Key] = {}
         self._archives = Archives(self._places)
         self._turns = Turns(read_bytes)
         self._ended: deque[Chunk] = deque()
-        self.parking = Parking(self.tails.values, self._turns.__contains__)
+        self.parking = Parking(self.tails.values, self._turns.__contains__, self.unreadable)
         self._arrivals = Arrivals(
             self.tails,
             self._places,
@@ -123,7 +123,8 @@ class Follower:
         self.unreadable.forget({*found, *unspeakable} if unspeakable else found)
         for path in unspeakable:
             self.unreadable.tell_name(path)
-        self._forget(now)
+        self._former.forget(lambda tail: self._is_over(tail, now))
+        self._places.forget(time.time())
 
     def touch(self, paths: Iterable[str]) -> bool:
         """Read these files soon, something happened to them; True when a rescan is due for it."""
@@ -151,7 +152,7 @@ class Follower:
                 _log.info("file_let_go", path=path, offset=tail.settled)
                 tail.close()
                 del self.tails[key]
-                self._let_go.append(tail)
+                self._former.let_go(tail)
         self._arrivals.max_line_bytes = settings.max_line_bytes
         for tail in self.tails.values():
             tail.max_line_bytes = settings.max_line_bytes
@@ -187,7 +188,7 @@ class Follower:
 
     def contents(self) -> list[Tail]:
         """Every content that is read or was read and is not settled."""
-        return [*self.tails.values(), *self._former, *self._let_go]
+        return [*self.tails.values(), *self._former]
 
     def is_settled(self, status: os.stat_result) -> bool:
         """Whether this very file was read to its end, and all of it is settled."""
@@ -248,7 +249,7 @@ class Follower:
         """Take up what is there now under the same inode."""
         tail.close()
         del self.tails[tail.device, tail.inode]
-        self._former.append(tail)
+        self._former.replace(tail)
         self._adopt(tail.path, now)
 
     def _end_archive(self, tail: Tail, content: Unpacked) -> None:
@@ -273,7 +274,7 @@ class Follower:
         new.gone, new.seen, new.grown = tail.gone, tail.seen, now
         tail.content = Plain(-1)
         tail.grown = now
-        self._former.append(tail)
+        self._former.replace(tail)
         self.tails[tail.device, tail.inode] = new
         self._turns.add(new)
 
@@ -301,7 +302,7 @@ class Follower:
         if isinstance(tail.content, Unpacked) and not tail.content.is_same():
             self._replace(tail, now)
             return
-        if tail.is_parked and not self._is_reopened(tail, status):
+        if tail.is_parked and not self.parking.is_reopened(tail, status):
             return
         if not self._look_at(tail, status, now) and tail.rotated:
             self._end_if_quiet(tail, now)
@@ -324,16 +325,6 @@ class Follower:
             tail.close()
             del self.tails[tail.device, tail.inode]
             _log.info("file_finished", path=tail.path, settled=tail.settled)
-
-    def _is_reopened(self, tail: Tail, status: os.stat_result) -> bool:
-        """Open a parked file again if it changed; another content is found out by its read."""
-        if tail.looked == (status.st_size, status.st_mtime_ns):
-            return False
-        try:
-            return self.parking.reopen(tail, tail.path)
-        except OSError as error:
-            self.unreadable.note(tail.path, error)
-            return False
 
     def _finish(self, tail: Tail, content: Unpacked, now: float) -> None:
         """An archive that is settled to its end, or will never have one, is done with."""
@@ -401,17 +392,6 @@ class Follower:
             yield tail.place(), tail.descriptor if is_plain else -1
         for place in self._archives:
             yield place, -1
-
-    # Letting go.
-
-    def _forget(self, now: float) -> None:
-        self._former = [
-            tail for tail in self._former if not (tail.is_settled and self._is_over(tail, now))
-        ]
-        settled = [tail for tail in self._let_go if tail.is_settled]
-        self._let_go = [tail for tail in self._let_go if not tail.is_settled]
-        self._places.keep(tail.place() for tail in settled)
-        self._places.forget(time.time())
 
 
 def _seen_now() -> int:

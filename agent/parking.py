@@ -19,6 +19,7 @@ import structlog
 from agent.content import Plain, Unpacked
 from agent.discover import list_files
 from agent.tail import Tail
+from agent.unreadable import Unreadable
 
 RESERVE: Final = 64
 """Descriptors for everything else: the cluster, the checkpoint, looking at directories."""
@@ -36,12 +37,16 @@ class Parking:
     Args:
         tails: all that are followed.
         is_busy: whether a tail waits for its turn to be read.
+        unreadable: told what cannot be opened again.
     """
 
     def __init__(
-        self, tails: Callable[[], Iterable[Tail]], is_busy: Callable[[Tail], bool]
+        self,
+        tails: Callable[[], Iterable[Tail]],
+        is_busy: Callable[[Tail], bool],
+        unreadable: Unreadable,
     ) -> None:
-        self._tails, self._is_busy = tails, is_busy
+        self._tails, self._is_busy, self._unreadable = tails, is_busy, unreadable
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._limit = max(soft - RESERVE, soft // 2)
         self.closed_early = 0
@@ -70,14 +75,29 @@ class Parking:
         if self._is_idle(tail):
             tail.close()
 
-    def reopen(self, tail: Tail, path: str) -> bool:
-        """Open a parked file again; False if another one is there.
+    def is_reopened(self, tail: Tail, status: os.stat_result) -> bool:
+        """Open a parked file again if it changed; whether it has its content still, reading tells.
 
-        Whether it has the same content still, its next read finds out.
-
-        Raises:
-            OSError: it cannot be opened.
+        Args:
+            tail: parked.
+            status: of the file of its path now.
         """
+        if tail.looked == (status.st_size, status.st_mtime_ns):
+            return False
+        try:
+            return self._reopen(tail, tail.path)
+        except OSError as error:
+            self._unreadable.note(tail.path, error)
+            return False
+
+    def reopen_beside(self, tail: Tail) -> None:
+        """Open a parked file again that has left the globs, if it is beside its former name."""
+        path = list_files(tail.path.rpartition("/")[0] or "/").get(tail.inode)
+        if path is not None and not tail.rotated:
+            with suppress(OSError):
+                self._reopen(tail, path)
+
+    def _reopen(self, tail: Tail, path: str) -> bool:
         content = Plain(self.open(path))
         status = os.fstat(content.descriptor)
         if (status.st_dev, status.st_ino) != (tail.device, tail.inode):
@@ -85,13 +105,6 @@ class Parking:
             return False
         tail.content = content
         return True
-
-    def reopen_beside(self, tail: Tail) -> None:
-        """Open a parked file again that has left the globs, if it is beside its former name."""
-        path = list_files(tail.path.rpartition("/")[0] or "/").get(tail.inode)
-        if path is not None and not tail.rotated:
-            with suppress(OSError):
-                self.reopen(tail, path)
 
     def _is_idle(self, tail: Tail) -> bool:
         return (
