@@ -23,6 +23,7 @@ from audit_events.event import HASH_CHARACTERS
 
 _HASH_KEY: Final = b',"hash":"'
 _HASH_MEMBER_BYTES: Final = len(_HASH_KEY) + HASH_CHARACTERS + 1
+_NEAR_BYTES: Final = 32
 _TO_URL_ALPHABET: Final = bytes.maketrans(b"+/", b"-_")
 _INGESTED_KEY: Final = b',"ingestedAt":"'
 
@@ -122,10 +123,14 @@ def verify_run(previous: bytes, lines: Sequence[bytes], hashes: Sequence[str]) -
         lines: events of one source, in order, as they were written.
         hashes: that they carry.
     """
-    digest = previous
+    digest, near = previous, 0
     digests: list[bytes] = []
     for line in lines:
-        start = line.rfind(_HASH_KEY)
+        # It stands nearly where it stood in the line before. A wrong place cannot verify.
+        start = line.find(_HASH_KEY, near)
+        if start < 0:
+            start = line.rfind(_HASH_KEY)
+        near = start - _NEAR_BYTES
         digest = sha256(digest + line[:start] + line[start + _HASH_MEMBER_BYTES :]).digest()
         digests.append(digest)
     # A digest and a zero byte make 44 characters, the last of which is an `A`.

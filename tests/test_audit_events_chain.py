@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_events import open_log
+from audit_events.canonical import canonical
 from audit_events.chain import (
     ChainBreak,
     decode_hash,
@@ -19,7 +20,9 @@ from audit_events.chain import (
     split_hash,
     verify_chain,
     verify_line,
+    verify_run,
 )
+from audit_events.envelope import decode_envelope
 from audit_events.errors import LineError
 
 _TRICKY = 'x","hash":"' + "A" * 43 + '","id":"'
@@ -159,3 +162,38 @@ def test_a_hash_that_is_no_digest_breaks_the_chain_and_nothing_else(lines: list[
 def _source_of(line: bytes) -> str:
     source: str = msgspec.json.decode(line, type=dict[str, Any])["source"]["id"]
     return source
+
+
+SOURCE = "00000000-0000-7000-8000-00000000aaaa"
+
+
+def _chained(notes: list[str]) -> list[bytes]:
+    """Events of one source with these notes, as an emitter writes them."""
+    previous, lines = genesis(SOURCE), list[bytes]()
+    for seq, note in enumerate(notes):
+        event: dict[str, object] = {
+            "action": "a.b",
+            "context": {"note": note},
+            "id": SOURCE,
+            "organizationId": "o",
+            "source": {"id": SOURCE, "seq": seq},
+            "timestamp": "2026-11-01T00:00:00.000000Z",
+        }
+        previous = link(previous, canonical(event))
+        lines.append(canonical({**event, "hash": encode_hash(previous)}))
+    return lines
+
+
+@given(st.lists(st.text(max_size=200), min_size=1, max_size=8), st.data())
+def test_a_run_verifies_when_and_only_when_each_line_does(
+    notes: list[str], data: st.DataObject
+) -> None:
+    """Also where lines differ much in length, or hold something that looks like a hash."""
+    hostile = st.sampled_from(["", ',"hash":"' + "A" * 43 + '","id":"x'])
+    lines = _chained([note + data.draw(hostile) for note in notes])
+    row = data.draw(st.integers(-1, len(lines) - 1))
+    if row >= 0:
+        lines[row] = lines[row].replace(b'"note":"', b'"note":"!', 1)
+    hashes = [decode_envelope(line).hash for line in lines]
+    last = verify_run(genesis(SOURCE), lines, hashes)
+    assert last == (None if row >= 0 else decode_hash(hashes[-1]))
