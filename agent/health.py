@@ -72,6 +72,14 @@ def judge(status: Status | None, turned_seconds: float, now: datetime) -> list[P
                 hint="nothing more is read until it can be; free space, or let it be written",
             )
         )
+    if status.trail_problem:
+        problems.append(
+            Problem(
+                "findings_not_recorded",
+                status.trail_problem,
+                hint="gaps are kept until they can be recorded; free space, or let it be written",
+            )
+        )
     problems += _judge_cluster(status, now)
     problems += [
         Problem("file_unreadable", reason, path, "let the agent's user read it")

@@ -152,7 +152,7 @@ METRICS: Final[tuple[Definition, ...]] = (
     _count("malformed_lines", "Lines read that are no events"),
     _count("over_long_lines", "Lines read that are longer than `max_line_bytes`"),
     _count("batches", "Batches settled"),
-    _count("retries", "Requests of settled batches beyond the first of each"),
+    _count("retries", "Requests that sent a line again, of settled batches"),
     Definition(
         "requests",
         "counter",
@@ -162,6 +162,7 @@ METRICS: Final[tuple[Definition, ...]] = (
     ),
     _count("gaps", "Ranges of `seq` that are missing for good"),
     _count("missing_events", "Events in those ranges"),
+    _count("closed_events", "Events that arrived after they had been told missing"),
     _count("chain_breaks", "Events whose hash does not follow from the one before"),
     _count("truncations", "Files that were truncated under the agent"),
     _count("watch_overflows", "Times that the kernel dropped file events; the poll makes up"),
@@ -243,6 +244,12 @@ METRICS: Final[tuple[Definition, ...]] = (
         "gauge",
         "1 while the checkpoint cannot be saved; nothing is read meanwhile",
         _one(lambda view: bool(view.status.checkpoint_problem)),
+    ),
+    Definition(
+        "trail_failing",
+        "gauge",
+        "1 while gaps and broken chains cannot be recorded as events; they are kept until then",
+        _one(lambda view: bool(view.status.trail_problem)),
     ),
     Definition(
         "configuration_refused",

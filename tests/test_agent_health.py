@@ -33,6 +33,12 @@ def waits(outcome: str, seconds: float) -> Status:
             ["checkpoint_not_saved"],
             id="a full disk",
         ),
+        pytest.param(
+            msgspec.structs.replace(QUIET, trail_problem="No space left on device"),
+            0,
+            ["findings_not_recorded"],
+            id="a full disk, for the trail",
+        ),
         pytest.param(waits("halted", 0), 0, ["cluster_halted"], id="expired credentials"),
         pytest.param(waits("blocked", 0), 0, ["cluster_blocked"], id="a full cluster"),
         pytest.param(waits("retry", RETRY_SECONDS - 1), 0, [], id="a cluster that restarts"),

@@ -7,6 +7,7 @@ import click
 import msgspec
 import pytest
 
+from agent.metrics import METRICS
 from agent.settings import AgentSettings
 from indelible.cli import COMMANDS
 from indelible.configuration import NodeSettings
@@ -48,6 +49,22 @@ def test_the_table_of_a_group_is_what_the_code_says(group: str) -> None:
             next(meta.description for meta in field.type.__metadata__ if meta.description),
         )
         for field in msgspec.structs.fields(GROUPS[group])
+    ]
+    assert documented == rows
+
+
+def test_the_table_of_metrics_is_what_the_agent_tells() -> None:
+    documented = re.findall(
+        r"^\| `(indelible_agent_\w+)` \| (\w+) \| (.*?) \| (.*) \|$", README, re.MULTILINE
+    )
+    rows = [
+        (
+            definition.full_name,
+            definition.kind,
+            ", ".join(f"`{label}`" for label in definition.labels) or "-",
+            definition.meaning,
+        )
+        for definition in METRICS
     ]
     assert documented == rows
 
