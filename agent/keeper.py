@@ -64,6 +64,11 @@ class Keeper:
         took = time.monotonic() - start
         self.next_save = start + max(SAVE_SECONDS, took * SHARE, size / BYTES_A_SECOND)
 
+    def refuse(self, error: OSError) -> None:
+        """It could not be saved before the loop began: that comes first."""
+        self._note(error)
+        self.unsaved = True
+
     def _note(self, error: OSError) -> None:
         problem = error.strerror or str(error)
         if problem != self.problem:

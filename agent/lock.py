@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,15 +30,12 @@ def hold(directory: Path) -> Generator[None]:
     except OSError as error:
         raise StateDirectoryError(directory, error) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(directory, _read_pid(descriptor)) from None
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        except OSError as error:
-            raise StateDirectoryError(directory, error) from error
+        if not _lock(descriptor):
+            raise LockedError(directory, _read_pid(descriptor))
+        # The lock holds without it, on a disk that is full.
+        with suppress(OSError):
+            os.pwrite(descriptor, pid := f"{os.getpid()}\n".encode(), 0)
+            os.ftruncate(descriptor, len(pid))
         yield
     finally:
         os.close(descriptor)
@@ -56,6 +54,18 @@ def holder(directory: Path) -> int | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether it is ours now; `holder` has it for a moment, and must not keep an agent out."""
+    for wait_seconds in (0.02, 0.1, 0.3, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(wait_seconds)
+        else:
+            return True
+    return False
 
 
 def _read_pid(descriptor: int) -> int | None:

@@ -1,9 +1,11 @@
 """Start an agent: prove that its state can be kept, lock it, connect, run."""
 
+import errno
 import resource
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
@@ -20,6 +22,8 @@ from agent.settings import AgentSettings, absolute
 from agent.status import Totals
 from indexer.dead_letter import DeadLetter
 from indexer.settings import IndexSettings
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 _log = structlog.get_logger("agent")
 
@@ -66,7 +70,7 @@ def run(
     dead_letter = DeadLetter(directory)
     board = board or Board()
     with hold(directory):
-        _prove_writable(directory)
+        full = _prove_writable(directory)
         _allow_many_files()
         share_one_heap()
         service = Service(Settings(settings, index, client), dead_letter, board, read)
@@ -84,6 +88,8 @@ def run(
                 board=board,
                 reread=service.reread,
             )
+            if full is not None:
+                pipeline.keeper.refuse(full)
             _log.info(
                 "agent_started", paths=settings.paths, state_directory=settings.state_directory
             )
@@ -91,13 +97,20 @@ def run(
         return Outcome(pipeline.totals, dict(pipeline.follower.unreadable))
 
 
-def _prove_writable(directory: Path) -> None:
-    """Save the checkpoint as it is, under the next generation: if that fails, fail now."""
+def _prove_writable(directory: Path) -> OSError | None:
+    """Save the checkpoint as it is, under the next generation: if that fails, fail now.
+
+    A full disk alone is returned: it is waited for like one that gets full later, as an agent that
+    a supervisor starts again and again may be given up.
+    """
     try:
         known = checkpoint.load(directory)
         checkpoint.save(directory, msgspec.structs.replace(known, generation=known.generation + 1))
     except OSError as error:
+        if error.errno in FULL:
+            return error
         raise StateDirectoryError(directory, error) from error
+    return None
 
 
 def _allow_many_files() -> None:

@@ -1,16 +1,19 @@
 """One agent a state directory."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.errors import LockedError, StateDirectoryError
-from agent.lock import hold, holder
+from agent.lock import LOCK_NAME, hold, holder
 
 HOLDER = """
 import sys, time
@@ -74,3 +77,30 @@ def test_a_directory_that_may_not_be_written_is_refused_loudly() -> None:
     finally:
         os.seteuid(was)
         directory.rmdir()
+
+
+def test_a_full_disk_keeps_nobody_from_holding_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hold(tmp_path):
+        pass
+
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with hold(tmp_path), pytest.raises(LockedError), hold(tmp_path):
+        pass
+
+
+def test_whoever_only_looks_keeps_no_agent_out(tmp_path: Path) -> None:
+    """Looking takes the lock for a moment."""
+    with hold(tmp_path):
+        pass
+    descriptor = os.open(tmp_path / LOCK_NAME, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    timer = threading.Timer(0.05, os.close, (descriptor,))
+    timer.start()
+    with hold(tmp_path):
+        assert holder(tmp_path) == os.getpid()
+    timer.join()

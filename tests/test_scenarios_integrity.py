@@ -1,5 +1,6 @@
 """What never became readable is told of: real files, a real agent, a real node, and the API."""
 
+import errno
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent import checkpoint
+from agent import checkpoint, status
 from agent.settings import AgentSettings
 from agent.start import Outcome, run
 from agent.trail import FILE_NAME
@@ -201,3 +202,34 @@ def test_a_tampered_line_is_stored_and_its_break_can_be_searched(scene: Scene) -
     assert event["context"]["ranges"] == ["2"]
     assert event["context"]["offset"] == len(lines[0] + lines[1])
     assert scene.seqs() == set(range(4))
+
+
+def test_a_disk_that_is_full_at_the_start_is_waited_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scenario 21: a supervisor that starts it again and again may give up; it waits by itself."""
+    full = threading.Event()
+    full.set()
+    real = checkpoint.save
+
+    def save(directory: Path, content: checkpoint.Checkpoint) -> int:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(directory, content)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    scene.emit(5)
+    with scene.agent():
+        report = Path(scene.settings.state_directory)
+        wait_until(lambda: status.read(report) is not None, "it runs")
+        wait_until(lambda: _problem(report) == "No space left on device", "it says so")
+        assert scene.seqs() == set(), "nothing is read before a checkpoint can be saved"
+        full.clear()
+        wait_until(lambda: scene.offset() == scene.path.stat().st_size, "shipped")
+        wait_until(lambda: not _problem(report), "it says so")
+    assert scene.seqs() == set(range(5))
+
+
+def _problem(state_directory: Path) -> str:
+    report = status.read(state_directory)
+    return report.checkpoint_problem if report else ""
