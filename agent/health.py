@@ -80,7 +80,7 @@ def judge(status: Status | None, turned_seconds: float, now: datetime) -> list[P
                 hint="gaps are kept until they can be recorded; free space, or let it be written",
             )
         )
-    problems += _judge_cluster(status, now)
+    problems += judge_cluster(status, now)
     problems += [
         Problem("file_unreadable", reason, path, "let the agent's user read it")
         for path, reason in list(status.unreadable.items())[:PATHS_SHOWN]
@@ -88,7 +88,8 @@ def judge(status: Status | None, turned_seconds: float, now: datetime) -> list[P
     return problems
 
 
-def _judge_cluster(status: Status, now: datetime) -> list[Problem]:
+def judge_cluster(status: Status, now: datetime) -> list[Problem]:
+    """What is wrong with the cluster as the agent sees it; empty while that may pass."""
     waiting = status.waiting
     if waiting is None:
         return []

@@ -15,8 +15,10 @@ from opensearchpy import OpenSearch
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from agent import status as agent_status
+from agent.health import judge_cluster
 from audit_events.instant import parse_instant
 from indelible.configuration import Configuration, load
 from indelible.probe import ask
@@ -29,6 +31,7 @@ from indexer.names import read_indices
 from indexer.partitions import list_partitions
 from indexer.settings import IndexSettings
 
+PATHS_SHOWN: Final = 5
 STALE_SECONDS: Final = 30.0
 """An agent that has written nothing for so long hangs, or was killed."""
 
@@ -155,39 +158,70 @@ def judge_agent(found: agent_status.Status | None, now: datetime) -> Part:
     if found.oldest_unshipped:
         oldest = parse_instant(found.oldest_unshipped)
         behind_seconds = max(0.0, (now - oldest).total_seconds())
-    trouble = _agent_trouble(found, age_seconds)
+    trouble = _agent_trouble(found, age_seconds, now)
     lag = (
         f"{decimal(found.lag_bytes)} and {behind_seconds:.0f} s behind"
         if found.lag_bytes
-        else ("nothing waits")
+        else "nothing waits"
     )
+    notes = [f"configuration refused: {'; '.join(found.config_problems)}"]
     return Part(
         name="agent",
         ok=not trouble,
-        summary="; ".join([*trouble, f"{found.file_count} files, {lag}"]),
-        figures={
-            "state": found.state,
-            "pid": found.pid,
-            "updatedAt": found.updated_at,
-            "files": found.file_count,
-            "lagBytes": found.lag_bytes,
-            "lagSeconds": round(behind_seconds, 1),
-            "created": found.totals.created,
-            "duplicates": found.totals.duplicates,
-            "retries": found.totals.retries,
-        },
+        summary="; ".join(
+            [
+                *trouble,
+                *(notes if found.config_problems else []),
+                f"{found.file_count} files, {lag}",
+            ]
+        ),
+        figures=_agent_figures(found, behind_seconds),
     )
 
 
-def _agent_trouble(found: agent_status.Status, age_seconds: float) -> list[str]:
+def _agent_figures(
+    found: agent_status.Status, behind_seconds: float
+) -> dict[str, int | float | str | None]:
+    totals = found.totals
+    return {
+        "state": found.state,
+        "pid": found.pid,
+        "updatedAt": found.updated_at,
+        "files": found.file_count,
+        "lagBytes": found.lag_bytes,
+        "lagSeconds": round(behind_seconds, 1),
+        "inFlight": found.in_flight,
+        "waiting": found.waiting.outcome if found.waiting else None,
+        "lastSuccessAt": found.last_success_at or None,
+        "checkpointSavedAt": found.checkpoint_saved_at or None,
+        "created": totals.created,
+        "duplicates": totals.duplicates,
+        "deadLetters": totals.dead_letters,
+        "requests": sum(totals.requests.values()),
+        "retries": totals.retries,
+        "gaps": totals.gaps,
+        "missingEvents": totals.missing_events,
+        "chainBreaks": totals.chain_breaks,
+        "reloads": totals.reloads,
+    }
+
+
+def _agent_trouble(found: agent_status.Status, age_seconds: float, now: datetime) -> list[str]:
     trouble: list[str] = []
     if found.state != "running":
         trouble.append(f"{found.state} since {found.updated_at}")
     elif age_seconds > STALE_SECONDS:
         trouble.append(f"silent for {age_seconds:.0f} s")
-    trouble += [f"cannot read {path}: {reason}" for path, reason in found.unreadable.items()]
+    else:
+        trouble += [f"{one.reason} ({one.hint})" for one in judge_cluster(found, now)]
+    unreadable = [f"cannot read {path}: {reason}" for path, reason in found.unreadable.items()]
+    trouble += unreadable[:PATHS_SHOWN]
+    if len(unreadable) > PATHS_SHOWN:
+        trouble.append(f"and {len(unreadable) - PATHS_SHOWN} files more")
     if found.checkpoint_problem:
         trouble.append(f"checkpoint: {found.checkpoint_problem}")
+    if found.trail_problem:
+        trouble.append(f"trail: {found.trail_problem}")
     return trouble
 
 
@@ -236,5 +270,6 @@ def show(parts: list[Part]) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for part in parts:
         mark = "[green]ok[/]" if part.ok else "[bold red]down[/]"
-        table.add_row(mark, part.name, part.summary)
+        # As it is: a setting is named `[agent] paths`, which is no mark-up.
+        table.add_row(mark, part.name, Text(part.summary))
     Console(highlight=False).print(table)

@@ -10,15 +10,17 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from agent.status import FileStatus, Status, Totals
+from agent.status import FileStatus, Status, Totals, Waiting
 from audit_events.instant import format_instant
 from indelible.configuration import Configuration, load
 from indelible.status import (
     STALE_SECONDS,
+    Part,
     command,
     judge_agent,
     judge_dead_letters,
     look_at_indices,
+    show,
     web_url,
 )
 from indexer.client import request
@@ -92,6 +94,34 @@ RUNNING = Status(
             False,
             "checkpoint: No space left on device; 3 files, nothing waits",
             id="a full disk",
+        ),
+        pytest.param(
+            msgspec.structs.replace(
+                RUNNING, waiting=Waiting("halted", "security_exception", ago(90))
+            ),
+            False,
+            "the cluster refuses this agent: security_exception, for 90 s (check credentials and"
+            " roles, and `indelible indices apply`; the data is kept); 3 files, nothing waits",
+            id="expired credentials",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, waiting=Waiting("retry", "no_answer", ago(5))),
+            True,
+            "3 files, nothing waits",
+            id="a cluster that restarts",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, config_problems=("[agent] paths: bad",)),
+            True,
+            "configuration refused: [agent] paths: bad; 3 files, nothing waits",
+            id="the old configuration goes on",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RUNNING, unreadable={f"/{n}": "no" for n in range(7)}),
+            False,
+            "; ".join([f"cannot read /{n}: no" for n in range(5)])
+            + "; and 2 files more; 3 files, nothing waits",
+            id="many files that it may not read",
         ),
         pytest.param(
             msgspec.structs.replace(RUNNING, lag_bytes=5, oldest_unshipped=ago(-60)),
@@ -196,3 +226,8 @@ def write(opensearch: Cluster, index: IndexSettings, times: list[str]) -> None:
 def configuration_of(opensearch: Cluster, index: IndexSettings, home: Path) -> Configuration:
     environ = {"INDELIBLE_HOME": str(home), "INDELIBLE_OPENSEARCH_URL": opensearch.url}
     return replace(load(environ), connection=opensearch.connection(), index=index)
+
+
+def test_what_looks_like_mark_up_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    show([Part(name="agent", ok=False, summary="refused: [agent] paths: [/x] bad")])
+    assert "refused: [agent] paths: [/x] bad" in capsys.readouterr().out
