@@ -3,13 +3,12 @@
 Gaps in `seq` are the business of `agent.sources`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from agent.chunk import is_one_sequence
+from agent.chunk import Stretch
 from agent.sources import SOURCES_LIMIT, Sources
 from audit_events.chain import decode_hash, genesis, verify_line, verify_run
-from audit_events.envelope import Columns
 
 
 class Break(NamedTuple):
@@ -32,19 +31,30 @@ class Links:
         self._sources = sources
         self._read: dict[str, tuple[int, bytes]] = {}
 
-    def find_broken(self, lines: Sequence[bytes], columns: Columns) -> list[int]:
+    def find_broken(self, lines: Sequence[bytes], stretches: Iterable[Stretch]) -> list[int]:
         """The rows that do not follow the one before them, where that one is known."""
-        if not lines:
-            return []
-        if is_one_sequence(columns):
-            source_id = columns.source_ids[0]
-            previous = self._previous(source_id, columns.seqs[0])
-            last = verify_run(previous, lines, columns.hashes) if previous else None
+        broken: list[int] = []
+        for stretch in stretches:
+            is_all = len(stretch.rows) == len(lines)
+            own = lines if is_all else [lines[row] for row in stretch.rows]
+            broken += self._broken(own, stretch)
+        return sorted(broken)
+
+    def _broken(self, lines: Sequence[bytes], stretch: Stretch) -> list[int]:
+        """Of one source; `lines` are those of the stretch."""
+        source_id = stretch.source_id
+        if stretch.is_unbroken:
+            previous = self._previous(source_id, stretch.seqs[0])
+            last = verify_run(previous, lines, stretch.hashes) if previous else None
             if last is not None:
-                self._remember(source_id, columns.seqs[-1], last)
+                self._remember(source_id, stretch.seqs[-1], last)
                 return []
-        rows = zip(lines, columns.source_ids, columns.seqs, columns.hashes, strict=True)
-        return [row for row, one in enumerate(rows) if not self._holds(*one)]
+        rows = zip(stretch.rows, lines, stretch.seqs, stretch.hashes, strict=True)
+        return [
+            row
+            for row, line, seq, hash_text in rows
+            if not self._holds(line, source_id, seq, hash_text)
+        ]
 
     def _holds(self, line: bytes, source_id: str, seq: int, hash_text: str) -> bool:
         previous = self._previous(source_id, seq)

@@ -1,6 +1,6 @@
 """What one read of a file gave, and the parts of it that are under way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from agent.identity import ANCHOR_BYTES
@@ -73,6 +73,45 @@ class Span:
         self.hash = hash_text
 
 
+class Stretch:
+    """What one source has among events that were read together; columns, in their order."""
+
+    __slots__ = ("hashes", "is_unbroken", "rows", "seqs", "source_id")
+
+    def __init__(
+        self, source_id: str, rows: Sequence[int], seqs: Sequence[int], hashes: Sequence[str]
+    ) -> None:
+        self.source_id = source_id
+        self.rows = rows
+        self.seqs = seqs
+        self.hashes = hashes
+        self.is_unbroken = list(seqs) == list(range(seqs[0], seqs[0] + len(seqs)))
+        """Whether each `seq` follows the one before it."""
+
+    def sequences(self) -> Iterable[tuple[int, int, str]]:
+        """First and last `seq`, and the hash of the last, of events that follow each other."""
+        if self.is_unbroken:
+            return [(self.seqs[0], self.seqs[-1], self.hashes[-1])]
+        return zip(self.seqs, self.seqs, self.hashes, strict=True)
+
+
+def by_source(columns: Columns) -> list[Stretch]:
+    """One stretch for each source: where processes share a file their lines alternate."""
+    source_ids, seqs, hashes = columns.source_ids, columns.seqs, columns.hashes
+    if len(set(source_ids)) == 1:
+        return [Stretch(source_ids[0], range(len(seqs)), seqs, hashes)]
+    rows: dict[str, list[int]] = {}
+    for row, source_id in enumerate(source_ids):
+        if source_id in rows:
+            rows[source_id].append(row)
+        else:
+            rows[source_id] = [row]
+    return [
+        Stretch(source_id, found, [seqs[row] for row in found], [hashes[row] for row in found])
+        for source_id, found in rows.items()
+    ]
+
+
 class Part:
     """Lines of one tail that travel in one batch: settled or not, as a whole."""
 
@@ -90,31 +129,18 @@ class Part:
         """Timestamp of its first event."""
         self.spans: list[Span] = []
 
-    def note(self, columns: Columns) -> None:
+    def note(self, columns: Columns, stretches: Iterable[Stretch]) -> None:
         """Keep of these events which sequences they continue, and since when they wait."""
         if not columns.ids:
             return
         self.since = self.since or columns.timestamps[0]
-        # By source: where many processes write one file, each line has another one than the last.
         spans = {span.source_id: span for span in self.spans}
-        for source_id, first, last, hash_text in _sequences(columns):
-            span = spans.get(source_id)
-            if span is None or first != span.last + 1:
-                spans[source_id] = span = Span(source_id, first, hash_text)
-                self.spans.append(span)
-            span.last = last
-            span.hash = hash_text
-
-
-def _sequences(columns: Columns) -> Iterable[tuple[str, int, int, str]]:
-    """Source, first and last `seq`, and hash of the last, of events that follow each other."""
-    seqs, source_ids, hashes = columns.seqs, columns.source_ids, columns.hashes
-    if is_one_sequence(columns):
-        return [(source_ids[0], seqs[0], seqs[-1], hashes[-1])]
-    return zip(source_ids, seqs, seqs, hashes, strict=True)
-
-
-def is_one_sequence(columns: Columns) -> bool:
-    """Whether these events, one at least, are of one source and follow each other."""
-    seqs = columns.seqs
-    return seqs == list(range(seqs[0], seqs[0] + len(seqs))) and len(set(columns.source_ids)) == 1
+        for stretch in stretches:
+            source_id = stretch.source_id
+            for first, last, hash_text in stretch.sequences():
+                span = spans.get(source_id)
+                if span is None or first != span.last + 1:
+                    spans[source_id] = span = Span(source_id, first, hash_text)
+                    self.spans.append(span)
+                span.last = last
+                span.hash = hash_text

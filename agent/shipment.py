@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from agent.chain import Break, Links
-from agent.chunk import Chunk, OverLong, Part, Piece, Run
+from agent.chunk import Chunk, OverLong, Part, Piece, Run, by_source
 from agent.settings import AgentSettings
 from agent.tail import Tail
 from audit_events.envelope import Columns, Envelope, decode_envelope, read_columns, to_columns
@@ -160,10 +160,11 @@ class Loader:
     ) -> None:
         path = part.tail.path
         shipment.batch.extend(lines, columns.ids, columns.timestamps, path, offset)
-        part.note(columns)
+        stretches = by_source(columns)
+        part.note(columns, stretches)
         if self._links is None:
             return
-        for row in self._links.find_broken(lines, columns):
+        for row in self._links.find_broken(lines, stretches):
             self.counters.chain_breaks += 1
             stands_at = offset + sum(map(len, lines[:row])) + row
             source_id, seq = columns.source_ids[row], columns.seqs[row]

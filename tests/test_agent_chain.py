@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.chain import Links
-from agent.chunk import Span
+from agent.chunk import Span, by_source
 from agent.sources import Sources
 from audit_events import open_log
 from audit_events.envelope import Columns, read_columns
@@ -27,7 +27,7 @@ def columns_of(lines: list[bytes]) -> Columns:
 
 
 def broken(links: Links, lines: list[bytes]) -> list[int]:
-    return links.find_broken(lines, columns_of(lines))
+    return links.find_broken(lines, by_source(columns_of(lines)))
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 12])

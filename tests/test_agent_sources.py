@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.checkpoint import SourceState
-from agent.chunk import Part, Span
+from agent.chunk import Part, Span, by_source
 from agent.content import Plain
 from agent.sources import (
     INCOMPLETE_LIMIT,
@@ -258,8 +258,9 @@ def test_processes_that_take_turns_in_one_file_give_one_span_each(tmp_path: Path
     part = Part(tail_at(tmp_path / "y", 0))
     lines = (tmp_path / "x.log").read_bytes().splitlines()
     envelopes = [decode_envelope(line) for line in lines]
-    part.note(to_columns(envelopes[:20]))
-    part.note(to_columns(envelopes[20:]))
+    for some in (envelopes[:20], envelopes[20:]):
+        columns = to_columns(some)
+        part.note(columns, by_source(columns))
     assert [(one.first, one.last) for one in part.spans] == [(0, 9)] * 3
     assert [one.hash for one in part.spans] == [one.hash for one in envelopes[-3:]]
     sources = settled(*part.spans)
