@@ -74,7 +74,7 @@ class Arrivals:
             self._unreadable.note(path, error)
             tail, is_kept = None, False
         if tail:
-            self._unreadable.pop(path, None)
+            self._unreadable.resolve(path)
         elif not is_kept:
             os.close(descriptor)
         return tail

@@ -225,7 +225,7 @@ class Follower:
             tail.looked = None
             return None
         if tail.position != start:
-            self.unreadable.pop(tail.path, None)
+            self.unreadable.resolve(tail.path)
             tail.size = max(tail.size, tail.position)
             tail.grown = now
         if isinstance(tail.content, Unpacked) and tail.content.is_over and not tail.has_more:

@@ -6,9 +6,12 @@ longest; the others are one series, their bytes summed, their age that of the ol
 """
 
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -21,6 +24,7 @@ from typing_extensions import override
 from agent.board import Board
 from agent.status import FileStatus, Status
 from audit_events.instant import parse_instant
+from indexer.dead_marks import Count, Tally
 from indexer.figures import ANSWERS, DEAD_REASONS
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,6 +40,7 @@ class View(Struct, frozen=True):
     """One moment: what the loop showed last, and how long ago that is."""
 
     status: Status
+    dead: Count
     turned: float
     """When (monotonic) the loop turned last."""
     now: float
@@ -145,6 +150,15 @@ METRICS: Final[tuple[Definition, ...]] = (
         "Lines that went to the dead letter, by the class of the reason",
         _by(DEAD_REASONS, lambda status: status.totals.dead_letters_by_reason),
         ("reason",),
+    ),
+    Definition(
+        "dead_letter_open",
+        "gauge",
+        "Lines in the dead letter that are neither replayed nor acknowledged",
+        _one(lambda view: view.dead.open),
+    ),
+    Definition(
+        "dead_letter_bytes", "gauge", "Size of the dead letter", _one(lambda view: view.dead.bytes)
     ),
     _count("lines", "Lines read"),
     _count("bytes", "Bytes of lines read"),
@@ -274,15 +288,18 @@ METRICS: Final[tuple[Definition, ...]] = (
 
 
 class _Agent(Collector):
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, directory: Path) -> None:
         self._board = board
+        self._tally = Tally(directory)
+        self._counting = threading.Lock()
+        self._dead = Count()
 
     @override
     def collect(self) -> Iterator[Metric]:
         status = self._board.status
         if status is None:
             return
-        view = View(status, self._board.turned, time.time())
+        view = View(status, self._count_dead(), self._board.turned, time.time())
         for definition in METRICS:
             kind = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
             family = kind(PREFIX + definition.name, definition.meaning, labels=definition.labels)
@@ -290,13 +307,20 @@ class _Agent(Collector):
                 family.add_metric(labels, value)
             yield family
 
+    def _count_dead(self) -> Count:
+        # Here and not in the loop: the first count reads all of it.
+        with self._counting:
+            with suppress(OSError):
+                self._dead = self._tally.count()
+            return self._dead
+
 
 class Exposition:
     """Renders the metrics of one agent and of its process (`process_…`)."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, directory: Path) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Agent(board))
+        self._registry.register(_Agent(board, directory))
         ProcessCollector(registry=self._registry)
 
     def render(self) -> bytes:

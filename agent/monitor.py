@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import TCPServer
 from typing import Any, Final, cast
 
@@ -142,14 +143,15 @@ class Monitor:
         host: address to listen on.
         port: 0 takes any that is free (`port` tells).
         board: what the loop shows.
+        directory: of the state, where the dead letter lies.
 
     Raises:
         MonitorError: it cannot listen there.
     """
 
-    def __init__(self, host: str, port: int, board: Board) -> None:
+    def __init__(self, host: str, port: int, board: Board, directory: Path) -> None:
         self._board = board
-        self._exposition = Exposition(board)
+        self._exposition = Exposition(board, directory)
         routes = {"/metrics": self._metrics, "/healthz": self._health, "/readyz": self._readiness}
         try:
             self._server = _Server((host, port), routes)

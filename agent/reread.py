@@ -7,6 +7,7 @@ a restart: another state directory, another layout of indices.
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -131,7 +132,12 @@ class Service:
         # Only here: without it the agent keeps a megabyte less in memory.
         from agent.monitor import Monitor  # noqa: PLC0415
 
-        monitor = Monitor(settings.monitor_host, settings.monitor_port, self._board)
+        monitor = Monitor(
+            settings.monitor_host,
+            settings.monitor_port,
+            self._board,
+            Path(settings.state_directory),
+        )
         monitor.start()
         return monitor
 

@@ -238,4 +238,5 @@ def _tell_refusals(refusals: list[Refusal]) -> None:
             count=len(refusals),
             first_offset=first.offset,
             first_reason=first.reason,
+            hint="they are in the dead letter: `indelible dead-letter list`",
         )

@@ -26,6 +26,11 @@ class Unreadable(dict[str, str]):
         is_full = error.errno in {errno.EMFILE, errno.ENFILE}
         self._tell(path, error.strerror or str(error), _DESCRIPTORS if is_full else _PERMISSION)
 
+    def resolve(self, path: str) -> None:
+        """It can be read."""
+        if self.pop(path, None) is not None:
+            _log.info("file_readable_again", path=path)
+
     def tell_name(self, path: str) -> None:
         """Its name cannot be written down; here it is spelled."""
         self._tell(path, "its name is not UTF-8", "rename it")

@@ -31,6 +31,8 @@ GATHER_SECONDS: Final = 0.05
 BUFFER_BYTES: Final = 1 << 20
 """Room for all that the kernel queues by default (16,384 events) in one read."""
 RETRY_SECONDS: Final = 10.0
+OVERFLOW_SECONDS: Final = 60.0
+"""Least time between two entries about lost events; the count tells of all."""
 
 _log = structlog.get_logger("agent")
 
@@ -86,6 +88,7 @@ class Watch(FileSystemEventHandler):
         self._next_try = 0.0
         self._observer: BaseObserver | None = None
         self.overflows = 0
+        self._next_told = 0.0
         self.failures: dict[str, str] = {}
         """Directories that cannot be watched, with the reason."""
 
@@ -129,7 +132,12 @@ class Watch(FileSystemEventHandler):
 
     def _overflow(self) -> None:
         self.overflows += 1
-        _log.warning("watch_overflow", hint="events were lost; the next look at all files makes up")
+        now = time.monotonic()
+        if now >= self._next_told:
+            # Under a storm of events there are many a second.
+            self._next_told = now + OVERFLOW_SECONDS
+            hint = "events were lost; the next look at all files makes up"
+            _log.warning("watch_overflow", count=self.overflows, hint=hint)
 
     def _renew(self, observer: BaseObserver, directory: str, *, recursive: bool) -> None:
         try:

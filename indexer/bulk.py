@@ -255,11 +255,16 @@ class BulkWriter:
             else:
                 break
         self._figures.note_dead(dead_reason(refusal.status) for refusal in refusals)
-        for refusal in refusals:
-            # Without the reason: the cluster quotes the value that it could not read.
-            _log.warning(
-                "event_refused", path=refusal.path, offset=refusal.offset, status=refusal.status
-            )
+        # One entry a batch, and without the reason: the cluster quotes what it could not read.
+        first = refusals[0]
+        _log.warning(
+            "events_refused",
+            count=len(refusals),
+            first_path=first.path,
+            first_offset=first.offset,
+            first_status=first.status,
+            hint="they are in the dead letter: `indelible dead-letter list`",
+        )
 
     def _wait(self, seconds: float) -> None:
         if self._stop.wait(seconds):

@@ -1,6 +1,7 @@
 """What is scraped: every metric is there, by its convention, and its cardinality is bounded."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,7 +11,9 @@ from agent.board import Board
 from agent.metrics import FILES_SHOWN, METRICS, OTHERS, Exposition
 from agent.status import FileStatus, Status, Totals, Waiting
 from audit_events.instant import format_instant
+from indexer.dead_letter import DeadLetter, Refusal
 
+NOWHERE = Path("/nowhere")
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -47,10 +50,10 @@ QUIET = Status(
 )
 
 
-def scrape(**changes: object) -> Samples:
+def scrape(directory: Path = NOWHERE, **changes: object) -> Samples:
     board = Board()
     board.status = msgspec.structs.replace(QUIET, **changes)
-    body = Exposition(board).render()
+    body = Exposition(board, directory).render()
     return {
         (
             sample.name.removeprefix("indelible_agent_"),
@@ -85,7 +88,7 @@ def test_names_are_as_prometheus_has_them() -> None:
 
 
 def test_nothing_is_shown_before_the_loop_showed_anything() -> None:
-    body = Exposition(Board()).render()
+    body = Exposition(Board(), NOWHERE).render()
     assert b"indelible_agent" not in body
     assert b"process_start_time_seconds" in body
 
@@ -160,3 +163,12 @@ def test_waiting_and_ages() -> None:
 
 def test_a_clock_that_is_ahead_makes_no_negative_age() -> None:
     assert value(scrape(oldest_unshipped=ago(-60)), "oldest_unshipped_seconds") == 0
+
+
+def test_the_dead_letter_is_counted(tmp_path: Path) -> None:
+    assert value(scrape(tmp_path), "dead_letter_open") == 0
+    refusal = Refusal(path="/a.log", offset=0, reason="r", time=ago(0), line=b"garbage")
+    DeadLetter(tmp_path).append([refusal, refusal])
+    samples = scrape(tmp_path)
+    assert value(samples, "dead_letter_open") == 2
+    assert value(samples, "dead_letter_bytes") > 0

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,8 +27,8 @@ def board() -> Board:
 
 
 @pytest.fixture
-def monitor(board: Board) -> Iterator[Monitor]:
-    one = Monitor("127.0.0.1", 0, board)
+def monitor(board: Board, tmp_path: Path) -> Iterator[Monitor]:
+    one = Monitor("127.0.0.1", 0, board, tmp_path)
     one.start()
     yield one
     one.close()
@@ -145,7 +146,7 @@ def test_silent_clients_hold_nobody_up_and_are_bounded(
 
 def test_a_port_that_is_taken_is_told(monitor: Monitor, board: Board) -> None:
     with pytest.raises(MonitorError) as caught:
-        Monitor("127.0.0.1", monitor.port, board)
+        Monitor("127.0.0.1", monitor.port, board, Path("/nowhere"))
     assert str(caught.value) == (
         f"the monitor cannot listen on 127.0.0.1:{monitor.port}: Address already in use"
     )
@@ -155,12 +156,12 @@ def test_a_port_that_is_taken_is_told(monitor: Monitor, board: Board) -> None:
 @pytest.mark.parametrize("host", ["203.0.113.9", "no.such.host.invalid"])
 def test_an_address_that_is_not_ours_is_told(board: Board, host: str) -> None:
     with pytest.raises(MonitorError, match=f"cannot listen on {host}:0"):
-        Monitor(host, 0, board)
+        Monitor(host, 0, board, Path("/nowhere"))
 
 
 def test_it_listens_on_ipv6_too(board: Board) -> None:
     try:
-        one = Monitor("::1", 0, board)
+        one = Monitor("::1", 0, board, Path("/nowhere"))
     except MonitorError:
         pytest.skip("no IPv6 here")
     one.start()
