@@ -3,7 +3,9 @@
 A gap or a broken chain holds nothing up: the events are shipped all the same. What is found waits
 in `findings`, which every checkpoint holds, until the trail has recorded it. So each step survives
 a crash: what is missing is in the checkpoint with its source, then among the findings, then an
-event that is fsynced; and a break is found while reading, before a checkpoint can be past it.
+event that is fsynced; and a break is found while reading, before a checkpoint can be past it. A
+finding is recorded only when a checkpoint holds it: what was told as a gap is then known to have
+been told, whatever comes, and closes the gap when it arrives.
 """
 
 import math
@@ -14,7 +16,7 @@ from typing import Final
 
 from agent.chain import Break
 from agent.checkpoint import Checkpoint
-from agent.findings import Findings, Kind, find
+from agent.findings import Finding, Findings, Kind, find
 from agent.follow import Follower
 from agent.sources import Gap, Horizon, Sources, Spot
 from agent.status import Totals
@@ -41,6 +43,8 @@ class Integrity:
     ) -> None:
         self.sources = Sources(loaded.sources, now, loaded.forgotten)
         self.findings = Findings(loaded.findings)
+        self.unsaved = False
+        """Whether something was found that no checkpoint holds yet; whoever saves one says so."""
         self.trail = Trail(directory, follower.is_settled)
         self._follower = follower
         self._totals = totals
@@ -66,17 +70,11 @@ class Integrity:
     def take(self, breaks: list[Break]) -> None:
         """Take over what was found while reading."""
         for one in breaks:
-            self.findings.add(
-                find("break", one.source_id, (one.seq, one.seq), one.path, one.offset)
-            )
+            self._add(find("break", one.source_id, (one.seq, one.seq), one.path, one.offset))
         breaks.clear()
 
-    def tell(self, now: float, poll_interval_seconds: float) -> bool:
-        """Record what is certain by now; True when there are new events to ship.
-
-        What is missing is a gap when it is missing still after all is settled that could be read
-        when it was noticed.
-        """
+    def look(self, now: float, poll_interval_seconds: float) -> None:
+        """Find the gaps: what is missing still when all is settled that could be read then."""
         grace = max(GRACE_SECONDS, 2 * poll_interval_seconds)
         if self._horizon is None:
             noticed = self.sources.oldest_missing()
@@ -85,12 +83,14 @@ class Integrity:
         if self._horizon is not None and self._horizon.is_passed():
             self._note_gaps(self._horizon.taken - grace)
             self._horizon = None
-        return self.trail.record(self.findings)
 
-    def tell_all(self) -> bool:
+    def look_at_all(self) -> None:
         """The same, now that everything that is there is settled and nothing more is awaited."""
         self._note_gaps(math.inf)
-        return self.trail.record(self.findings)
+
+    def record(self) -> bool:
+        """Tell what was found, once a checkpoint holds it; True when there are events to ship."""
+        return not self.unsaved and self.trail.record(self.findings)
 
     def _note_gaps(self, until: float) -> None:
         for gap in self.sources.take_gaps(until):
@@ -99,4 +99,8 @@ class Integrity:
             self._note("gap", gap)
 
     def _note(self, kind: Kind, gap: Gap) -> None:
-        self.findings.add(find(kind, gap.source_id, (gap.first, gap.last), gap.path, gap.offset))
+        self._add(find(kind, gap.source_id, (gap.first, gap.last), gap.path, gap.offset))
+
+    def _add(self, finding: Finding) -> None:
+        self.findings.add(finding)
+        self.unsaved = True

@@ -199,8 +199,8 @@ class Pipeline:
         if self.keeper.unsaved and now >= self.keeper.next_save:
             self._save()
         if now >= self._next_status:
-            poll_seconds = self._settings.poll_interval_seconds
-            self._note_recorded(self.integrity.tell(now, poll_seconds))
+            self.integrity.look(now, self._settings.poll_interval_seconds)
+            self._record()
             self._report("running")
             self._next_status = now + STATUS_SECONDS
 
@@ -229,7 +229,8 @@ class Pipeline:
 
     def _tell_all(self) -> bool:
         """Whether there is something to tell, and so to ship, before the end."""
-        return self._note_recorded(self.integrity.tell_all())
+        self.integrity.look_at_all()
+        return self._record()
 
     def _end(self) -> None:
         """Settle what is in flight, in the time that is given; the rest stays at its offset."""
@@ -314,13 +315,17 @@ class Pipeline:
                 findings=tuple(integrity.findings),
             )
         )
+        integrity.unsaved = integrity.unsaved and bool(self.keeper.problem)
 
-    def _note_recorded(self, is_new: bool) -> bool:  # noqa: FBT001  # what it was told, passed on
-        """New events of the trail are to be shipped, and to be forgotten by the checkpoint."""
-        if is_new:
-            self.keeper.unsaved = True
-            self._next_look = 0.0
-        return is_new
+    def _record(self) -> bool:
+        """Make events of what was found; True when there are new ones to ship."""
+        if self.integrity.unsaved and not self.keeper.problem:
+            self._save()
+        if not self.integrity.record():
+            return False
+        self.keeper.unsaved = True
+        self._next_look = 0.0
+        return True
 
     def _report(self, state: State) -> None:
         self._reporter.trail_problem = self.integrity.trail.problem

@@ -4,8 +4,8 @@ Each finding becomes an event of organisation `_system`, appended with `audit_ev
 its own below the state directory. The agent follows that file like any other, so the event is
 chained, shipped once and stored like any other; no token of a tenant can see it.
 
-The order of writes that loses no finding: it waits in the checkpoint (`agent.findings`) until the
-event is fsynced here, and only a checkpoint after that is without it. A crash in between tells it
+The order of writes that loses no finding: a checkpoint holds it (`agent.findings`), then the event
+is fsynced here, and only a checkpoint after that is without it. A crash in between tells it
 twice, as two events; a full disk leaves it waiting. The other way round a finding could be lost.
 
 The file is bounded: at `FILE_BYTES` it is renamed to `agent.log.1` (over the one before, whose end

@@ -250,3 +250,23 @@ def test_the_agents_own_events_are_a_whole_chain(tmp_path: Path) -> None:
     agent = once(tmp_path, check_chain=True)
     assert agent.pipeline.totals.chain_breaks == 0
     assert verify_chain((agent.state / "events" / "agent.log").read_bytes().splitlines()) == []
+
+
+def test_the_trail_is_rotated_and_nothing_of_it_is_lost_or_sent_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files at most, and each event of them has been shipped before it goes."""
+    monkeypatch.setattr("agent.trail.FILE_BYTES", 1500)
+    agent = Agent(tmp_path, rotated_grace_seconds=0.2)
+    names: set[str] = set()
+    with agent.running():
+        for number in range(20):
+            write(tmp_path / "a.log", 2 * number + 1)
+            wait_until(lambda n=number: len(agent.sink.ids) == 2 * n + 2, "told and shipped")  # type: ignore[misc]
+            names |= {path.name for path in (agent.state / "events").iterdir()}
+    assert names == {"agent.log", "agent.log.1"}
+    assert len(set(agent.sink.ids)) == len(agent.sink.ids) == 40
+    assert sum(path.stat().st_size for path in (agent.state / "events").iterdir()) < 5000
+    assert agent.pipeline.totals.gaps == 20
+    again = once(tmp_path)
+    assert again.sink.ids == []
