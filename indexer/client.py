@@ -21,6 +21,7 @@ from typing_extensions import override
 from urllib3.exceptions import ConnectTimeoutError, SSLError
 
 from indexer.answer import UNREADABLE, ItemError, read_error
+from indexer.deadline import bound
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
 from indexer.settings import ConnectionSettings, Secret
 
@@ -55,6 +56,12 @@ class QuietConnection(Urllib3HttpConnection):
     @override
     def log_request_fail(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+    @override
+    def _create_urllib3_pool(self) -> None:
+        super()._create_urllib3_pool()
+        if self.pool is not None:
+            bound(self.pool)
 
     @override
     def _gzip_compress(self, body: bytes) -> bytes:
