@@ -137,6 +137,34 @@ def test_sighup_takes_the_right_password_and_nothing_is_lost_or_read_twice(rig: 
     assert f'"{RIGHT}"' not in text
 
 
+def test_sighup_again_and_again_under_load_and_rotation_ships_each_line_once(rig: Rig) -> None:
+    """Requests under way end; queues and files are handed over, those rotated away too."""
+    rig.configure(agent="batch_events = 20\nflush_interval_seconds = 0.01", paths="a.log*")
+    process = rig.start()
+    wait_until((rig.state / "status.json").exists, "runs")
+    path, count = rig.directory / "a.log", 0
+    for turn in range(12):
+        for _ in range(10):
+            write(path, *range(count, count + 15))
+            count += 15
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        if turn % 3 == 0:
+            least = count - 149
+            wait_until(lambda: len(rig.sink.ids) >= least, "is open before it leaves")  # noqa: B023  # called at once
+            path.rename(rig.directory / f"gone.{turn}")
+        elif turn % 3 == 1:
+            path.rename(rig.directory / f"a.log.{turn}")
+    wait_until(lambda: len(rig.sink.ids) >= count, "all of it")
+    process.terminate()
+    assert process.wait(30) == 0
+    assert sorted(rig.sink.ids) == ids(*range(count)), "each once, not even sent twice"
+    report = status.read(rig.state)
+    assert report is not None
+    assert report.totals.reloads >= 3
+    assert report.totals.gaps == 0
+
+
 def test_sighup_with_mistakes_tells_all_of_them_and_the_old_goes_on(rig: Rig) -> None:
     process = rig.start()
     wait_until((rig.state / "status.json").exists, "runs")
