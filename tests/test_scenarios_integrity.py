@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from agent import checkpoint, status
 from agent.settings import AgentSettings
@@ -18,9 +19,12 @@ from agent.trail import FILE_NAME
 from audit_events import open_log
 from audit_events.chain import verify_chain
 from audit_events.envelope import decode_envelope
+from indelible.search import command as search
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.conftest import CREDENTIALS_VARIABLE, URL_VARIABLE
 from tests.webapi_api import Api, problem, token
+from tests.webapi_process import environment
 from webapi.audit_log import PATH
 
 pytestmark = pytest.mark.opensearch
@@ -233,3 +237,26 @@ def test_a_disk_that_is_full_at_the_start_is_waited_for(
 def _problem(state_directory: Path) -> str:
     report = status.read(state_directory)
     return report.checkpoint_problem if report else ""
+
+
+def test_the_runbook_finds_the_gap_from_the_terminal(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (URL_VARIABLE, CREDENTIALS_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    scene.emit(8)
+    lines = scene.path.read_bytes().splitlines(keepends=True)
+    scene.path.write_bytes(b"".join(lines[:2] + lines[5:]))
+    scene.once()
+    assert scene.missing() == {2, 3, 4}
+    environ = environment(scene.cluster, scene.index, tmp_path) | {"COLUMNS": "200"}
+    for action in ("audit_log.*", "audit_log.gap_detected"):
+        arguments = ["--organization", "_system", "--action", action]
+        result = CliRunner().invoke(search, arguments, env=environ)
+        assert result.exit_code == 0, result.output
+        assert "Audit log gap detected" in result.output
+        assert decode_envelope(lines[0].rstrip()).source.id[:8] in result.output
+    result = CliRunner().invoke(search, ["--organization", "_system", "--json"], env=environ)
+    assert '"ranges":["2-4"]' in result.output
+    result = CliRunner().invoke(search, ["--organization", "org_a", "--json"], env=environ)
+    assert (result.exit_code, "gap_detected" in result.output) == (0, False)
