@@ -6,6 +6,7 @@ in a line or a path is shown so that no terminal obeys it.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -157,13 +158,12 @@ def replay_records(
     letter = open_letter(configuration, state_directory)
     wanted = selection(which, reason, since, path, everything=everything)
     find(letter, which)
-    records = list(letter.records(wanted))
-    result = foresee(records) if dry_run or not records else replay(configuration, letter, records)
+    result = foresee(letter, wanted) if dry_run else replay(configuration, letter, wanted)
     if as_json:
         click.echo(msgspec.json.encode(result).decode())
     else:
         click.echo(describe_result(result, dry_run=dry_run))
-    ctx.exit(0 if dry_run or result.stored == len(records) else 1)
+    ctx.exit(0 if dry_run or result.is_complete() else 1)
 
 
 @command.command("acknowledge")
@@ -260,34 +260,43 @@ def find(letter: Letter, which: tuple[str, ...]) -> list[Record]:
     return found
 
 
-def replay(configuration: Configuration, letter: Letter, records: list[Record]) -> Result:
-    """Send the records, with a bar on a terminal."""
+def replay(configuration: Configuration, letter: Letter, wanted: Filter) -> Result:
+    """Send the records that are meant and open now, with a bar on a terminal."""
+    last, total = 0, 0
+    for record in letter.records(wanted):
+        last, total = record.number, total + 1
+    if not total:
+        return Result()
     console = Console(stderr=True)
     with (
         hold(letter.directory),
         connect(configuration.connection, role="writer") as client,
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
-        task = bar.add_task("Replaying", total=len(records))
+        task = bar.add_task("Replaying", total=total)
         work = Replay(
             letter.directory,
             letter_key(letter.path),
             configuration.index,
             lambda grave, stop: BulkWriter(client, configuration.index, grave, stop=stop),
         )
-        # Another replay may have been here before this one held the lock.
-        marks = read_marks(letter.directory)
-        work.send(
-            [one for one in records if one.key not in marks],
-            lambda count: bar.advance(task, count),
-        )
+        # Another replay may have been here before this one held the lock. And what is added from
+        # now on, by the agent or by this replay itself, is not meant.
+        known = Letter(letter.directory, read_marks(letter.directory))
+        meant = takewhile(lambda one: one.number <= last, known.records(wanted))
+        work.send(meant, lambda count: bar.advance(task, count))
         return work.result
 
 
-def foresee(records: list[Record]) -> Result:
+def foresee(letter: Letter, wanted: Filter) -> Result:
     """What a replay would send: `stored` is what can be."""
-    events = sum(record.envelope is not None for record in records)
-    return Result(stored=events, no_events=len(records) - events)
+    result = Result()
+    for record in letter.records(wanted):
+        if record.envelope is None:
+            result.no_events += 1
+        else:
+            result.stored += 1
+    return result
 
 
 def _is_number(name: str) -> bool:

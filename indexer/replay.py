@@ -12,7 +12,7 @@ its source chained, and would be taken for a forgery.
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,10 @@ class Result(Struct):
     """Refused as before."""
     no_events: int = 0
     """Not sent: what they hold is no event."""
+
+    def is_complete(self) -> bool:
+        """Whether all that was meant is stored."""
+        return self.replaced + self.unchanged + self.no_events == 0
 
 
 class Refused:
@@ -88,18 +92,19 @@ def hold(directory: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def cut(records: Iterable[Record]) -> list[list[Record]]:
-    """The records in batches, in their order."""
-    batches: list[list[Record]] = []
-    room = 0
+def cut(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """The records in batches, in their order; never more than one of them in memory."""
+    batch: list[Record] = []
+    room = BATCH_BYTES
     for record in records:
         size = len(record.line or b"")
-        if not batches or size > room or len(batches[-1]) == BATCH_RECORDS:
-            batches.append([])
-            room = BATCH_BYTES
-        batches[-1].append(record)
+        if batch and (size > room or len(batch) == BATCH_RECORDS):
+            yield batch
+            batch, room = [], BATCH_BYTES
+        batch.append(record)
         room -= size
-    return batches
+    if batch:
+        yield batch
 
 
 class Replay:
@@ -135,18 +140,18 @@ class Replay:
         """Replay records; `result` counts what became of them.
 
         Args:
-            records: open ones.
+            records: open ones; read as they are needed.
             advance: called with the number of records that were done.
 
         Raises:
             ReplayError: the cluster took nothing for too long; the rest stays open.
             DeadLetterError: what became of a batch could not be made durable.
         """
-        wanted = list(records)
-        events = [record for record in wanted if record.envelope is not None]
-        self.result.no_events = len(wanted) - len(events)
-        for batch in cut(events):
-            self._send(batch)
+        for batch in cut(records):
+            events = [record for record in batch if record.envelope is not None]
+            self.result.no_events += len(batch) - len(events)
+            if events:
+                self._send(events)
             advance(len(batch))
 
     def _send(self, records: list[Record]) -> None:

@@ -243,6 +243,8 @@ def test_an_index_that_the_writer_opens_without_append_only_is_immutable_all_the
         pytest.param("reader", "PUT", "/{prefix}-events-2026.10", None, id="the reader's index"),
         pytest.param("writer", "POST", "/{index}/_search", None, id="the writer searches"),
         pytest.param("writer", "GET", "/{index}/_count", None, id="the writer counts"),
+        # What is sealed, the refusal of the partition itself says (`indexer.late`).
+        pytest.param("writer", "GET", "/{index}/_settings", None, id="the writer reads settings"),
         pytest.param("lifecycle", "POST", "/{index}/_search", None, id="lifecycle searches"),
         pytest.param("lifecycle", "GET", "/{index}/_doc/{id}", None, id="lifecycle gets an event"),
         pytest.param(
