@@ -1,0 +1,125 @@
+"""Scenario 5 where the whole cluster is in trouble: on a node of its own, with a real agent.
+
+A disk beyond the flood stage, and indices that are not made by themselves. In both cases the data
+waits and the cluster's recovery is enough; nobody has to touch the agent.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import node
+from indexer.settings import IndexSettings
+from tests.agent_process import AgentHome, wait_until
+from tests.cluster import Cluster
+from tests.fault_proxy import FaultProxy, fault_proxy
+from tests.node_home import node_config, own_home
+
+pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
+
+WATERMARK: Final = "cluster.routing.allocation.disk.watermark"
+FULL: Final = {
+    f"{WATERMARK}.low": "0.001%",
+    f"{WATERMARK}.high": "0.002%",
+    f"{WATERMARK}.flood_stage": "0.003%",
+    # The least that is taken: how soon the node notices.
+    "cluster.info.update.interval": "10s",
+}
+NO_NEW_INDICES: Final = {"action.auto_create_index": "false"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with own_home() as home:
+        running = node.start(node_config(home))
+        yield Cluster("own", running.url, running.credentials)
+
+
+@pytest.fixture
+def own_index(cluster: Cluster) -> Iterator[IndexSettings]:
+    with cluster.own_prefix() as settings:
+        yield settings
+
+
+@pytest.fixture
+def home(tmp_path: Path, cluster: Cluster, own_index: IndexSettings) -> Iterator[AgentHome]:
+    one = AgentHome(tmp_path, cluster, own_index)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def proxy(home: AgentHome) -> Iterator[FaultProxy]:
+    with fault_proxy(home.url, home.ca_file) as one:
+        home.url = one.url
+        yield one
+        home.close()
+
+
+@contextmanager
+def cluster_settings(cluster: Cluster, settings: dict[str, str]) -> Generator[None]:
+    """Put them, and take them back at the end."""
+
+    def put(values: dict[str, str | None]) -> None:
+        with cluster.admin() as admin:
+            admin.cluster.put_settings(body={"persistent": values})
+
+    put(dict(settings))
+    try:
+        yield
+    finally:
+        put(dict.fromkeys(settings))
+
+
+def test_a_disk_beyond_the_flood_stage_is_waited_for(
+    home: AgentHome, proxy: FaultProxy, cluster: Cluster
+) -> None:
+    """The node blocks the partition by itself, and lets go of it by itself."""
+    home.emit(100)
+    home.once()
+    with cluster_settings(cluster, FULL):
+        wait_until(lambda: _is_flooded(cluster, home.index), "the node notices")
+        process = home.start()
+        home.emit(1000)
+        wait_until(lambda: home.has_said("bulk_blocked"), home.said)
+        assert home.buried() == []
+        attempts = len(proxy.attempts)
+    wait_until(lambda: not _is_flooded(cluster, home.index), "the node recovers")
+    home.await_settled()
+    home.kill(process)
+    assert len(proxy.attempts) - attempts < 60
+    assert proxy.sent_needlessly() == {}
+    assert home.buried() == []
+    home.check()
+
+
+def _is_flooded(cluster: Cluster, index: IndexSettings) -> bool:
+    with cluster.admin() as admin:
+        found = admin.indices.get_settings(
+            index=f"{index.prefix}-*", params={"flat_settings": "true"}
+        )
+    return any(
+        one["settings"].get("index.blocks.read_only_allow_delete") == "true"
+        for one in found.values()
+    )
+
+
+def test_a_partition_that_is_not_made_is_waited_for(
+    home: AgentHome, proxy: FaultProxy, cluster: Cluster
+) -> None:
+    """404 for each item is no fault of the items: it is told, and tried again slowly."""
+    home.emit(1000)
+    with cluster_settings(cluster, NO_NEW_INDICES):
+        process = home.start()
+        wait_until(lambda: home.has_said("bulk_halted"), home.said)
+        assert "index_not_found_exception" in home.said()
+        assert len(proxy.attempts) <= 4
+        assert home.buried() == []
+    home.await_settled()
+    home.kill(process)
+    assert proxy.sent_needlessly() == {}
+    assert home.buried() == []
+    home.check()
