@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ from tests.stored_events import read_stored
 PROCESSES: Final = 4
 FILES: Final = ("0.events", "1.events")
 PEACE_SECONDS: Final = 240.0
+KILL_NODE_AFTER: Final = 8
+"""Other actions."""
 LEAST_LIMIT_BYTES: Final = 30_000
 """Of a request, where 413 is drawn: more than one event, which would be buried alone."""
 _EMITTER: Final = """
@@ -54,7 +57,7 @@ for number in range(count):
         context={"previous": {"role": "member"}, "new": {"role": "admin"}, "number": number},
         correlation_id=f"{name}-{number}",
     )
-    if number % 100 == 99:
+    if number % 50 == 49:
         time.sleep(0.1)
 """
 
@@ -64,7 +67,7 @@ class Plan(Struct, frozen=True):
 
     events: int = 40_000
     fault_share: float = 0.15
-    node_kills: int = 1
+    kills_node: bool = True
 
 
 class Outcome(Struct, frozen=True):
@@ -104,10 +107,16 @@ class NodeWorld:
     def cluster(self) -> Cluster:
         return Cluster("chaos", self.running.url, self.running.credentials)
 
-    def kill(self) -> None:
-        """Kill the node in the middle of whatever it does, and start it again with its data."""
+    def kill(self) -> threading.Thread:
+        """Kill the node in the middle of whatever it does; the thread starts it again."""
+
+        def start() -> None:
+            self.running = node.start(self.config)
+
         os.kill(self.running.pid, signal.SIGKILL)
-        self.running = node.start(self.config)
+        thread = threading.Thread(target=start)
+        thread.start()
+        return thread
 
 
 def run(directory: Path, world: NodeWorld, seed: int, plan: Plan) -> Outcome:
@@ -132,6 +141,7 @@ class _Run:
         self.network = random.Random(seed + 1)  # noqa: S311
         self.counts: Counter[str] = Counter()
         self.emitters: list[subprocess.Popen[bytes]] = []
+        self.node_start: threading.Thread | None = None
         self.agent = home.start()
 
     def run(self) -> Outcome:
@@ -146,6 +156,8 @@ class _Run:
             for emitter in self.emitters:
                 emitter.kill()
                 emitter.wait()
+            if self.node_start is not None:
+                self.node_start.join()
         self._await_all()
         self.agent.terminate()
         assert self.agent.wait(60) == 0, self.home.said()
@@ -197,14 +209,10 @@ class _Run:
             self._stop_agent: 2,
             self._hang_up: 1,
         }
-        nodes = self.plan.node_kills
-        turns = 0
         while any(emitter.poll() is None for emitter in self.emitters):
             time.sleep(self.drawn.uniform(0.05, 0.8))
-            turns += 1
-            if nodes and turns % 8 == 0:
-                nodes -= 1
-                self.world.kill()
+            if self.plan.kills_node and sum(self.counts.values()) == KILL_NODE_AFTER:
+                self.node_start = self.world.kill()
                 self.counts["node_kills"] += 1
             [action] = self.drawn.choices(list(actions), list(actions.values()))
             action()
