@@ -22,6 +22,7 @@ from agent import checkpoint, status
 from audit_events import open_log
 from audit_events.envelope import decode_envelope
 from audit_events.errors import LineError
+from indexer.dead_letter import FILE_NAME
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.stored_events import read_stored
@@ -173,10 +174,9 @@ class AgentHome:
 
     def buried(self) -> list[dict[str, Any]]:
         """The records of the dead letter; each of its lines is whole."""
-        records: list[dict[str, Any]] = []
-        for path in sorted(self.state.glob("dead-letter*.jsonl")):
-            records += [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
-        return records
+        path = self.state / FILE_NAME
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return [msgspec.json.decode(line) for line in lines]
 
     def buried_ids(self) -> list[str]:
         """The ids of the events in the dead letter, where its lines have one."""
