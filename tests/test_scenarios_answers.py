@@ -117,7 +117,7 @@ def test_items_that_are_refused_are_sent_again_and_no_others(rig: Rig) -> None:
 
 
 def test_slow_items_do_not_hold_up_the_others(rig: Rig) -> None:
-    """Scenario 3: more batches have one than may be under way; all that is around them is stored."""
+    """Scenario 3: more batches have one than may be under way; all the others are stored."""
     ids = rig.home.emit(3000)
     stubborn = set(ids[100::600])
     picked = Counter(dict.fromkeys(stubborn, 1_000_000))
