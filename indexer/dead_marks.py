@@ -9,6 +9,7 @@ stored: replayed again, it is found by its id (409), and nothing is stored twice
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal
@@ -103,7 +104,7 @@ class Tally:
         self._directory = directory
         self._letter = _Growth(directory / FILE_NAME)
         self._records = 0
-        self._marks: dict[str, Mark] = {}
+        self._marked: Counter[str] = Counter()
         self._marks_stamp = (0, 0)
 
     def count(self) -> Count:
@@ -117,9 +118,10 @@ class Tally:
         self._records += sum(text.count(b"}\n") for text in self._letter.read())
         stamp = _stamp(self._directory / MARKS_NAME)
         if stamp != self._marks_stamp:
-            self._marks, self._marks_stamp = read_marks(self._directory), stamp
-        marked = sum(mark.letter == self._letter.key for mark in self._marks.values())
-        return Count(self._records, max(0, self._records - marked), self._letter.size)
+            marks = read_marks(self._directory).values()
+            self._marked, self._marks_stamp = Counter(mark.letter for mark in marks), stamp
+        left = max(0, self._records - self._marked[self._letter.key])
+        return Count(self._records, left, self._letter.size)
 
 
 class _Growth:
@@ -135,10 +137,10 @@ class _Growth:
     def is_another(self) -> bool:
         """Whether another file stands there now, which is read from its start."""
         inode, self.size = _stamp(self._path)
-        if inode == self._inode and self.size >= self._offset:
+        key = letter_key(self._path) if inode else ""
+        if (inode, key) == (self._inode, self.key) and self.size >= self._offset:
             return False
-        self._inode, self._offset = inode, 0
-        self.key = letter_key(self._path)
+        self._inode, self.key, self._offset = inode, key, 0
         return True
 
     def read(self) -> Iterable[bytes]:
