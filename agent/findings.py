@@ -56,7 +56,11 @@ def find(kind: Kind, source_id: str, events: Range, path: str, offset: int) -> F
 
 def merge(one: Finding, other: Finding) -> Finding:
     """Both, as one finding of the first one's key."""
-    ranges = join([*one.ranges, *other.ranges]) if one.source_id else ()
+    ranges: tuple[Range, ...] = ()
+    if one.source_id:
+        is_full = len(one.ranges) == RANGES_LIMIT and other.first > one.ranges[-1][1] + 1
+        # A flood comes here a million times, and the list has no room for any of it.
+        ranges = (*one.ranges, *other.ranges) if is_full else join([*one.ranges, *other.ranges])
     return msgspec.structs.replace(
         one,
         offset=min(one.offset, other.offset),

@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import threading
+import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -120,6 +122,33 @@ def test_a_full_disk_keeps_the_gap_in_the_checkpoint_until_it_can_be_recorded(
     assert again.sink.ids == trail_ids(again)
     assert len(told(again, GAP)) == 1
     assert checkpoint.load(agent.state).findings == ()
+
+
+def test_nothing_is_recorded_that_no_checkpoint_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a crash could leave a gap that is told, and closes without a word."""
+    agent = Agent(tmp_path)
+    full = threading.Event()
+    real = checkpoint.save
+
+    def save(directory: Path, content: checkpoint.Checkpoint) -> int:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(directory, content)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    with agent.running():
+        write(tmp_path / "a.log", 0)
+        wait_until(lambda: agent.offset() > 0, "the first line")
+        full.set()
+        write(tmp_path / "a.log", 5)
+        wait_until(lambda: len(agent.pipeline.integrity.findings) == 1, "the gap is found")
+        time.sleep(0.3)
+        assert not (agent.state / "events").exists()
+        full.clear()
+        wait_until(lambda: len(agent.sink.ids) == 3, "and recorded")
+    assert len(told(agent, GAP)) == 1
 
 
 def test_a_crash_between_the_event_and_the_checkpoint_tells_it_twice_and_never_not_at_all(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.checkpoint import Checkpoint, load, save
@@ -104,6 +104,10 @@ class Agent:
         self.save()
         self.integrity.record()
 
+    def find_and_record(self) -> None:
+        self.integrity.look_at_all()
+        self.integrity.record()
+
     def told(self, action: str) -> set[int]:
         """Each `seq` that the trail speaks of."""
         trail = self.integrity.trail.path
@@ -132,6 +136,7 @@ STEPS: dict[str, Callable[[Agent], object]] = {
     "settle more": lambda agent: agent.settle(7),
     "find": lambda agent: agent.integrity.look_at_all(),
     "record": lambda agent: agent.integrity.record(),
+    "find and record": lambda agent: agent.find_and_record(),
     "tell": lambda agent: agent.tell(),
     "save": lambda agent: agent.save(),
     "crash": lambda agent: agent.start(),
@@ -143,6 +148,9 @@ STEPS: dict[str, Callable[[Agent], object]] = {
     order=st.permutations(range(24)),
     lost=st.sets(st.integers(0, 23), max_size=10),
     steps=st.lists(st.sampled_from([*STEPS, "full disk", "room"]), max_size=40),
+)
+@example(
+    order=[0, 1, 3, 2, *range(4, 24)], lost=set(), steps=["settle", "find and record", "crash"]
 )
 def test_every_lost_event_is_told_of_whatever_happens(
     order: list[int], lost: set[int], steps: list[str], tmp_path_factory: pytest.TempPathFactory
