@@ -147,51 +147,52 @@ class Loader:
         """Add lines to the batch; what is no event is refused, and the rest goes on."""
         columns = read_columns(run.lines)
         if columns is not None:
-            self._add(run.offset, run.lines, columns, shipment, part)
+            size = self._add(run.offset, run.lines, columns, shipment, part)
         else:
-            self._sort(run, shipment, part)
-        size = sum(map(len, run.lines)) + len(run.lines)
+            size = self._sort(run, shipment, part)
         part.end = run.offset + size
         self.counters.lines += len(run.lines)
         self.counters.bytes += size
 
     def _add(
         self, offset: int, lines: list[bytes], columns: Columns, shipment: Shipment, part: Part
-    ) -> None:
-        path = part.tail.path
-        shipment.batch.extend(lines, columns.ids, columns.timestamps, path, offset)
+    ) -> int:
+        """Add events that stand one behind the other; returns how many bytes they take there."""
+        path, batch = part.tail.path, shipment.batch
+        held_bytes = batch.bytes
+        batch.extend(lines, columns.ids, columns.timestamps, path, offset)
         stretches = by_source(columns)
         part.note(columns, stretches)
-        if self._links is None:
-            return
-        for row in self._links.find_broken(lines, stretches):
-            self.counters.chain_breaks += 1
-            stands_at = offset + sum(map(len, lines[:row])) + row
-            source_id, seq = columns.source_ids[row], columns.seqs[row]
-            self.breaks.append(Break(source_id, seq, path, stands_at))
+        if self._links is not None:
+            for row in self._links.find_broken(lines, stretches):
+                self.counters.chain_breaks += 1
+                stands_at = offset + sum(map(len, lines[:row])) + row
+                source_id, seq = columns.source_ids[row], columns.seqs[row]
+                self.breaks.append(Break(source_id, seq, path, stands_at))
+        return batch.bytes - held_bytes + len(lines)
 
-    def _sort(self, run: Run, shipment: Shipment, part: Part) -> None:
+    def _sort(self, run: Run, shipment: Shipment, part: Part) -> int:
         """One line by the other: there is one at least among them that is no event."""
         path, offset = part.tail.path, run.offset
         counters, refused = self.counters, len(shipment.refusals)
         events: list[bytes] = []
         envelopes: list[Envelope] = []
+        start = offset
         for line in run.lines:
             envelope = self._decode(line, path, offset, shipment)
+            offset += len(line) + 1
             if envelope is not None:
                 events.append(line)
                 envelopes.append(envelope)
-            elif events:
-                start = offset - sum(map(len, events)) - len(events)
-                self._add(start, events, to_columns(envelopes), shipment, part)
-                events, envelopes = [], []
-            offset += len(line) + 1
-        start = offset - sum(map(len, events)) - len(events)
+                continue
+            self._add(start, events, to_columns(envelopes), shipment, part)
+            events, envelopes, start = [], [], offset
         self._add(start, events, to_columns(envelopes), shipment, part)
         refusals = shipment.refusals[refused:]
         counters.empty_lines += run.lines.count(b"")
         counters.malformed_lines += len(refusals)
         _tell_refusals(refusals)
+        return offset - run.offset
 
     def _decode(self, line: bytes, path: str, offset: int, shipment: Shipment) -> Envelope | None:
         """The envelope of a line, None for an empty one and for one that is refused."""

@@ -9,7 +9,8 @@ for decoding it), and what repeats from line to line (source, action, second) is
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from operator import attrgetter, itemgetter
+from itertools import compress
+from operator import attrgetter, itemgetter, not_
 from typing import Annotated, Final
 
 import msgspec
@@ -87,10 +88,9 @@ def read_columns(lines: Sequence[bytes]) -> Columns | None:
     """
     try:
         envelopes = list(map(_decode, lines))
-        if not all(map(bytes.isascii, lines)):
-            # msgspec does not look into strings that it skips.
-            for line in lines:
-                line.decode()
+        # msgspec does not look into strings that it skips.
+        for line in compress(lines, map(not_, map(bytes.isascii, lines))):
+            line.decode()
     except UNREADABLE:
         return None
     columns = to_columns(envelopes)

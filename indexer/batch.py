@@ -20,7 +20,9 @@ from indexer.settings import IndexSettings
 
 Line = bytes
 """One event as it was read, without its newline."""
-Body = bytes
+Piece = bytes
+Body = Sequence[Piece]
+"""Pieces that are sent one behind the other; together they are megabytes, so nobody joins them."""
 
 _MARK: Final = "\0"
 """Stands between two texts for a moment; neither ids nor names of indices can hold it."""
@@ -34,7 +36,7 @@ class _Run(Struct, frozen=True, gc=False):
     count: int
     path: str
     offset: int
-    text: Body
+    text: bytes
     """Action line and document of each row."""
 
 
@@ -104,7 +106,7 @@ class Batch:
         if earliest < self._floor or latest >= self._ceiling:
             self._refuse_outside(timestamps, first_row)
         if max(lengths) > SHALLOW_LINE_BYTES:
-            self._refuse_deep(lines, first_row)
+            self._refuse_deep(lines, lengths, first_row)
         heads = self._frame(ids, timestamps, earliest, latest)
         parts = [b""] * (2 * len(lines) + 1)
         parts[0:-1:2] = heads
@@ -124,15 +126,15 @@ class Batch:
             late: into the indices of late events, and not into the partitions.
         """
         if not late and len(rows) == len(self.ids):
-            return b"".join([run.text for run in self._runs])
-        parts: list[Body] = []
+            return [run.text for run in self._runs]
+        parts: list[Piece] = []
         for run, wanted in self._by_run(rows):
             pieces = run.text.split(b"\n")
             for row in wanted:
                 at = 2 * (row - run.first_row)
                 action = self._late_action(row) if late else pieces[at]
                 parts += (action, b"\n", pieces[at + 1], b"\n")
-        return b"".join(parts)
+        return [b"".join(parts)]
 
     def lines(self) -> list[Line]:
         """All lines as they were read; a pass over all bytes."""
@@ -170,7 +172,7 @@ class Batch:
 
     def _frame(
         self, ids: Sequence[str], timestamps: Sequence[str], earliest: str, latest: str
-    ) -> list[Body]:
+    ) -> list[Piece]:
         """For each line, what stands before it: the end of the line before, and its action."""
         characters = self._partition_characters
         if earliest[:characters] == latest[:characters]:
@@ -193,7 +195,7 @@ class Batch:
             head = self._heads[key] = f'{{"create":{{"_index":"{name}","_id":"'
         return head
 
-    def _late_action(self, row: int) -> Body:
+    def _late_action(self, row: int) -> Piece:
         name = late_name(self.timestamps[row], self._settings)
         return f'{{"create":{{"_index":"{name}","_id":"{self.ids[row]}"}}}}'.encode()
 
@@ -206,10 +208,11 @@ class Batch:
                 hours = self._settings.future_hours
                 self.refused[row] = f"more than {hours} hours in the future"
 
-    def _refuse_deep(self, lines: Sequence[Line], first_row: int) -> None:
-        for row, line in enumerate(lines, first_row):
-            if is_too_deep(line):
-                self.refused[row] = f"nested deeper than {MAX_LEVELS} levels"
+    def _refuse_deep(self, lines: Sequence[Line], lengths: Sequence[int], first_row: int) -> None:
+        long = [row for row, length in enumerate(lengths) if length > SHALLOW_LINE_BYTES]
+        for row in long:
+            if is_too_deep(lines[row]):
+                self.refused[first_row + row] = f"nested deeper than {MAX_LEVELS} levels"
 
     def _run_of(self, row: int) -> _Run:
         return self._runs[bisect_right(self._firsts, row) - 1]

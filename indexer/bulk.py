@@ -180,7 +180,7 @@ class BulkWriter:
             for row in rows
         ]
         stored = self._exchange.ask(
-            MGET, msgspec.json.encode({"docs": docs}), lambda text: read_stored(text, ids)
+            MGET, [msgspec.json.encode({"docs": docs})], lambda text: read_stored(text, ids)
         )
         if isinstance(stored, Failure):
             self._meet(stored, rows, this_round, late=None)

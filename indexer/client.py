@@ -8,7 +8,7 @@ answer with its status and headers (`Retry-After`) whatever the status is.
 
 import base64
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Literal, TypeVar
 
@@ -104,24 +104,33 @@ def ask(
     path: str,
     *,
     params: Mapping[str, str] | None = None,
-    body: bytes | None = None,
+    body: bytes | Sequence[bytes] | None = None,
 ) -> Reply:
     """Send bytes and hand back whatever came, with any status.
+
+    A body in pieces is sent piece by piece, unless it has to be compressed.
 
     Raises:
         NoAnswerError: refused, timed out, cut in the middle, or not text: it may have been done.
     """
     connection = client.transport.get_connection()
+    headers: Mapping[str, str] = {}
+    if body is not None and not isinstance(body, bytes):
+        if connection.http_compress:
+            body = b"".join(body)
+        else:
+            # Else it would be sent in chunks of HTTP, as of unknown length.
+            headers = {"content-length": str(sum(map(len, body)))}
     try:
-        status, headers, text = connection.perform_request(
-            method, path, params=params, body=body, ignore=ANY_STATUS
+        status, answered, text = connection.perform_request(
+            method, path, params=params, body=body, ignore=ANY_STATUS, headers=headers
         )
     except TransportError as error:
         client.transport.mark_dead(connection)
         sent = not isinstance(error.info, NOTHING_SENT)
         raise NoAnswerError(connection.host, str(error.error), sent=sent) from error
     client.transport.connection_pool.mark_live(connection)
-    return Reply(status, text, {name.lower(): value for name, value in headers.items()})
+    return Reply(status, text, {name.lower(): value for name, value in answered.items()})
 
 
 def request(

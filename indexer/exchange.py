@@ -10,6 +10,7 @@ from opensearchpy import OpenSearch
 
 from indexer.answer import BULK_FILTER, STORED_FILTER, ItemError, Outcome, judge_request, read_error
 from indexer.backoff import Backoff, retry_after_seconds
+from indexer.batch import Body
 from indexer.client import Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.figures import Figures
@@ -59,7 +60,7 @@ class Exchange:
         self.pace = Pace(backoff, at_once, stop)
         self.limit = RequestLimit()
 
-    def ask(self, path: str, body: bytes, read: Callable[[str], T | None]) -> T | Failure:
+    def ask(self, path: str, body: Body, read: Callable[[str], T | None]) -> T | Failure:
         """Send one request when its turn comes.
 
         Args:
@@ -70,17 +71,18 @@ class Exchange:
         Raises:
             Interrupted: `stop` was set before its turn.
         """
+        size = sum(map(len, body))
         with self.pace.turn() as turn:
             try:
                 reply = ask(self._client, "POST", path, params=PARAMS[path], body=body)
             except NoAnswerError as error:
                 if error.sent:
-                    self.limit.fail(len(body), UNANSWERED_FLOOR_BYTES)
+                    self.limit.fail(size, UNANSWERED_FLOOR_BYTES)
                 self._figures.note_request("none")
                 turn.fail(Outcome.RETRY, None)
                 return Failure(Outcome.RETRY, ItemError("no_answer", str(error)))
             if reply.status != HTTPStatus.OK:
-                return self._judge(reply, len(body), turn)
+                return self._judge(reply, size, turn)
             answer = read(reply.text)
             if answer is None:
                 self._figures.note_request("none")
@@ -88,7 +90,7 @@ class Exchange:
                 return Failure(Outcome.RETRY, NOT_AN_ANSWER)
             self._figures.note_request("ok")
             turn.succeed()
-            self.limit.succeed(len(body))
+            self.limit.succeed(size)
             return answer
 
     def _judge(self, reply: Reply, sent_bytes: int, turn: Turn) -> Failure:

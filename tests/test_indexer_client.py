@@ -75,7 +75,9 @@ def test_the_body_arrives_as_it_is(compress: bool) -> None:  # noqa: FBT001  # a
         settings = ConnectionSettings(url=url, http_compress=compress)
         with connect(settings, role="writer") as client:
             ask(client, "POST", "/200", body=b"\xff\x00\n" * 100)
-    assert server.seen == [("", b"\xff\x00\n" * 100)]
+            ask(client, "POST", "/200", body=[b"\xff\x00\n"] * 100)
+    assert server.seen == [("", b"\xff\x00\n" * 100)] * 2
+    assert len(server.connections) == 1
 
 
 def test_the_connection_is_kept() -> None:
