@@ -48,6 +48,8 @@ class Bench:
         self.in_flight: list[Shipment] = []
         self.read_ids: Counter[str] = Counter()
         self.settled_ids: set[str] = set()
+        self.passed_ids: set[str] = set()
+        """Settled, and all before them in their file."""
         self.refusals: list[Refusal] = []
         self.generation = 0
         self.open()
@@ -98,6 +100,7 @@ class Bench:
         for tail in {part.tail for part in shipment.parts}:
             for part in tail.advance():
                 for span in part.spans:
+                    self.passed_ids.update(map(event_id, range(span.first, span.last + 1)))
                     self.sources.settle(span, self.now, 0)
 
     def settle_all(self) -> None:

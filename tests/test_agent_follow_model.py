@@ -332,7 +332,7 @@ class FollowedFiles(RuleBasedStateMachine):
     @rule()
     def save(self) -> None:
         self.agent.save()
-        self.saved = self.settled()
+        self.saved = set(self.agent.passed_ids)
         for path, content in self.files.items():
             status = path.stat()
             tail = self.agent.follower.tails.get((status.st_dev, status.st_ino))

@@ -6,10 +6,10 @@ Where each scenario of the known failures is tried (`test_the_table_is_complete`
      2  429, 503 for whole requests               test_scenarios_answers
      3  429 for single items                      test_scenarios_answers
      4  poison items, replay                      test_scenarios_answers
-     5  blocked index, credentials                test_scenarios_answers, test_indelible_agent
+     5  blocked index, credentials                test_scenarios_outages, test_indelible_agent
      6  answers lost, cut, garbage                test_scenarios_answers
      7  413                                       test_scenarios_answers
-     8  server down for long                      test_scenarios_answers
+     8  server down for long                      test_scenarios_outages
      9  renamed inside the glob                   test_scenarios_files, test_agent_follow
     10  renamed out of the glob                   test_scenarios_files, test_agent_follow
     11  copytruncate, copies matched              test_scenarios_files, test_agent_follow_content
@@ -26,7 +26,7 @@ Where each scenario of the known failures is tried (`test_the_table_is_complete`
     22  damaged checkpoints                       test_scenarios_state
     23  no events from the kernel                 test_scenarios_many_files, test_agent_pipeline
     24  thousands of generations                  test_agent_checkpoint_size, test_agent_follow
-    25  two agents, SIGTERM, clock, permissions   test_scenarios_state, test_agent_follow
+    25  two agents, SIGTERM, clock, permissions   test_scenarios_processes, test_agent_follow
     26  all of it at once                         test_path_chaos
 """
 
