@@ -184,6 +184,17 @@ def test_without_a_whole_answer_all_of_it_is_sent_again(rig: Rig, fault: Fault) 
     rig.home.check()
 
 
+def test_compressed_requests_meet_the_same(rig: Rig) -> None:
+    """Scenarios 2 and 6, mixed, with gzip on the way."""
+    rig.home.emit(3000)
+    bad = (faults.lost, faults.cut, cut_on_the_wire, faults.status(429, REJECTED))
+    rig.proxy.script(sometimes(0.4, SEED, *bad))
+    rig.home.once(INDELIBLE_OPENSEARCH_HTTP_COMPRESS="true")
+    assert sum(rig.proxy.unsettled().values()) > 0
+    assert rig.proxy.sent_needlessly() == {}
+    rig.home.check()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids=["before", "in the middle of", "after"])
 def test_a_connection_that_is_reset_by_its_body_loses_nothing(rig: Rig, share: float) -> None:
     """Scenario 6: reset before, in and after the body; nothing of it arrived."""
