@@ -11,6 +11,7 @@ from rich.console import Console
 
 from audit_events.event import Actor
 from indelible import event_table as table
+from indelible.terminal import plain
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 LINE = (
@@ -113,7 +114,7 @@ def test_changes(context: dict[str, object] | None, text: str) -> None:
 
 
 def test_whatever_a_terminal_would_obey_is_shown_instead() -> None:
-    assert table.plain("a\x1b[2Jb\r\n\u202ec") == "a\\u001b[2Jb\\u000d\\u000a\\u202ec"
+    assert plain("a\x1b[2Jb\r\n\u202ec") == "a\\u001b[2Jb\\u000d\\u000a\\u202ec"
     line = LINE.replace(b"a@b.c", b"[red]x[/red]\\u001b[31m\\u202e")
     shown = printed([line])
     assert "[red]x[/red]\\u001b[31m\\u202e" in shown
