@@ -16,10 +16,12 @@ import os
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Final, Protocol, cast, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import click
 from typing_extensions import override
+
+from indelible.imports import import_opensearch, import_structlog
 
 EXIT_ERROR: Final = 1
 EXIT_SETTINGS: Final = 2
@@ -74,6 +76,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         import_structlog()
+        if cmd_name == "agent":
+            import_opensearch()
         return _command_of(importlib.import_module(f"indelible.{cmd_name.replace('-', '_')}"))
 
     @override
@@ -97,22 +101,6 @@ def _command_of(module: ModuleType) -> click.Command:
     if not isinstance(command, click.Command):
         raise TypeError(f"{module.__name__}.command is no click command")
     return command
-
-
-def import_structlog() -> None:
-    """Import structlog as if rich were not installed: 4 MB less in every agent.
-
-    It takes rich to colour tracebacks wherever it finds it; ours are JSON.
-    """
-    if "rich" in sys.modules or "structlog" in sys.modules:
-        return
-    # An import of a module that is None here fails (the language's reference, "The module cache").
-    modules: dict[str, ModuleType | None] = cast("dict[str, ModuleType | None]", sys.modules)
-    modules["rich"] = None
-    try:
-        importlib.import_module("structlog")
-    finally:
-        del modules["rich"]
 
 
 @click.group(
