@@ -155,13 +155,16 @@ class BulkWriter:
         late = step is Step.LATE
         progress.retries += not progress.returned.isdisjoint(rows)
         count = len(rows)
-        items = self._exchange.ask(
-            BULK, progress.batch.body(rows, late=late), lambda text: read_items(text, count)
-        )
+        body = progress.batch.body(rows, late=late)
+        items = self._exchange.ask(BULK, body, lambda text: read_items(text, count))
         if isinstance(items, Failure):
             self._meet(items, rows, this_round, late=late)
             return False
+        put_back = len(this_round.again)
         conflicts = this_round.sort_items(rows, items)
+        is_most = count * LEFTOVER_SHARE > len(progress.batch)
+        if is_most and len(this_round.again) - put_back == count and this_round.is_congested:
+            self._exchange.note_congestion(len(body))
         return not conflicts or self._look_up(conflicts, this_round, late=late)
 
     def _look_up(

@@ -93,6 +93,11 @@ class Exchange:
             self.limit.succeed(size)
             return answer
 
+    def note_congestion(self, sent_bytes: int) -> None:
+        """Every item of a request was refused for now, as a shard does whose queue is full."""
+        self.limit.fail(sent_bytes, CONGESTED_FLOOR_BYTES)
+        self.pace.note_congestion()
+
     def _judge(self, reply: Reply, sent_bytes: int, turn: Turn) -> Failure:
         why = read_error(reply.text)
         outcome = judge_request(reply.status, why.type)

@@ -104,6 +104,11 @@ class Pace:
                 seconds = self._delay(outcome, retry_after_seconds)
                 self._not_before = max(self._not_before, now + seconds)
 
+    def note_congestion(self) -> None:
+        """The cluster answered, and took nothing of a request: fewer at a time, and no wait."""
+        with self._changed:
+            self.window = max(1.0, self.window / 2)
+
     def _delay(self, outcome: Outcome, retry_after_seconds: float | None) -> float:
         if outcome is Outcome.HALTED:
             return halted_delay_seconds(self._failures, self._backoff)

@@ -96,6 +96,11 @@ class Round:
         self.is_paced = False
         """Whether a whole request went wrong, for which all writers wait together."""
 
+    @property
+    def is_congested(self) -> bool:
+        """Whether what was put back only has to wait until there is room for it."""
+        return self.outcomes.keys() == {Outcome.RETRY}
+
     def end(self) -> None:
         """What was put back is pending; a round that brought no row further counts as failed."""
         progress = self.progress

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -248,6 +248,37 @@ def test_413_halves_and_the_smaller_size_is_remembered(
         assert writer.write(batch_of(index, [event_line() for _ in range(20)])).created == 20
     assert script.largest_bytes <= 4000
     assert len(stored(opensearch, index)) == 40
+
+
+@pytest.mark.opensearch
+@pytest.mark.parametrize(
+    ("picks", "window"),
+    [
+        pytest.param(lambda _number: True, 1, id="all items: the shard is full"),
+        pytest.param(odd, 4, id="some: the others were taken"),
+    ],
+)
+def test_a_shard_that_takes_nothing_gets_fewer_requests_at_a_time(
+    opensearch: Cluster, index: IndexSettings, picks: Callable[[int], bool], window: int
+) -> None:
+    full = faults.items(picks, 429, "rejected_execution_exception")
+    with connect_through(opensearch.connection(), in_turn(full, full, full)) as client:
+        writer = BulkWriter(
+            client, index, NO_DEAD_LETTER, stop=threading.Event(), backoff=HURRIED, at_once=4
+        )
+        seen: list[float] = []
+
+        pause = writer._wait
+
+        def note(seconds: float) -> None:
+            seen.append(writer._exchange.pace.window)
+            pause(seconds)
+
+        writer._wait = note  # type: ignore[method-assign]  # what it waits with
+        with capture_logs():
+            settlement = writer.write(batch_of(index, [event_line() for _ in range(10)]))
+    assert settlement.created == 10
+    assert int(seen[-1]) == window
 
 
 @pytest.mark.opensearch
