@@ -17,9 +17,8 @@ What happens to a file and what is done, each found by the next look (`rescan`):
 Files with little to read go before those with a backlog, at one piece of the backlog a round, so
 neither a huge file nor a thousand small ones keep a fresh line waiting.
 
-Every file stays open, so that nothing that is appended to it is lost by a rename or a deletion. But
-one that was rotated away, is settled and quiet, is closed; and where the limit of open files is
-reached, so are those that have been quiet for longest. They are opened again when they change.
+Files stay open, so that nothing that is appended to them is lost by a rename or a deletion; which
+ones are closed nevertheless, and opened again when they change, says `parking`.
 """
 
 import os
@@ -46,7 +45,7 @@ from agent.discover import (
 from agent.former import Former
 from agent.identity import Place
 from agent.parking import Parking
-from agent.places import Key, Places
+from agent.places import COPYING_SECONDS, Key, Places
 from agent.settings import AgentSettings
 from agent.tail import READ_BYTES, Tail, TruncatedError
 from agent.turns import Turns
@@ -228,7 +227,7 @@ class Follower:
             self.unreadable.resolve(tail.path)
             tail.size = max(tail.size, tail.position)
             tail.grown = now
-        if isinstance(tail.content, Unpacked) and tail.content.is_over and not tail.has_more:
+        if isinstance(tail.content, Unpacked) and not tail.has_more:
             self._end_archive(tail, tail.content)
         if chunk is None:
             return None
@@ -253,11 +252,14 @@ class Follower:
         self._adopt(tail.path, now)
 
     def _end_archive(self, tail: Tail, content: Unpacked) -> None:
-        """Nobody completes its last line."""
-        tail.size = tail.position
+        """Say so if it ends too early; if it does not, nobody completes its last line."""
+        if content.is_over:
+            tail.size = tail.position
+            self._end(tail)
         if content.problem:
             self.unreadable.tell_damaged(tail.path, content.problem)
-        self._end(tail)
+        elif not content.is_over and time.time() - tail.modified > COPYING_SECONDS:
+            self.unreadable.tell_incomplete(tail.path)
 
     def _begin_anew(self, tail: Tail, now: float) -> None:
         """The file was truncated: its old content is a former one, a new one begins at 0."""

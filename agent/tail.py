@@ -135,6 +135,11 @@ class Tail:
         return self.content.descriptor < 0
 
     @property
+    def modified(self) -> float:
+        """When (Unix time) its file was changed, as the owner saw it last."""
+        return self.looked[1] / 1e9 if self.looked else 0.0
+
+    @property
     def pending(self) -> int:
         """Offset of the first byte of the line that is not complete yet."""
         if self._skipped:

@@ -65,6 +65,35 @@ def test_renamed_while_stopped_its_tail_is_found_beside_its_old_name(tmp_path: P
     assert [gap.first for gap in agent.sources.take_gaps(1e9)] == [7], "and it is told"
 
 
+@pytest.mark.parametrize(
+    ("name", "begins", "found"),
+    [
+        pytest.param("a.old", b"", True, id="its name begins like the former one"),
+        pytest.param("a-20261123.log.1", b"", True, id="with the date in it"),
+        pytest.param("notes.txt", b"", False, id="another name"),
+        pytest.param("a.old", b"no event\n", False, id="another text"),
+    ],
+)
+@pytest.mark.parametrize("half", [b"", b'{"action":"another.one'], ids=["empty", "half a line"])
+def test_a_file_of_which_nothing_whole_was_known_is_found_outside_the_globs(
+    tmp_path: Path, name: str, begins: bytes, half: bytes, *, found: bool
+) -> None:
+    """Its half line was taken back, and it was written to and renamed, all while stopped."""
+    agent = bench(tmp_path)
+    path = tmp_path / "a.log"
+    path.write_bytes(half)
+    agent.drain()
+    agent.follower.close()
+    os.truncate(path, 0)
+    path.write_bytes(begins)
+    write(path, 0, 1)
+    path.rename(tmp_path / name)
+    agent.crash()
+    agent.drain()
+    assert agent.settled_ids == (ids(0, 1) if found else set())
+    assert agent.refusals == []
+
+
 def test_deleted_and_recreated_the_deleted_tail_is_read_too(tmp_path: Path) -> None:
     """Scenario 14."""
     agent = bench(tmp_path)
