@@ -245,6 +245,37 @@ def test_another_archive_under_the_same_name_and_inode(tmp_path: Path) -> None:
     assert agent.settled_ids == ids(0, 1, 2)
 
 
+def test_another_archive_in_the_place_of_one_that_is_being_read(tmp_path: Path) -> None:
+    agent = bench(tmp_path, "*.gz")
+    path = tmp_path / "a.log.1.gz"
+    path.write_bytes(gzip.compress(event_line(0) + b"\n"))
+    agent.look()
+    assert agent.follower.tails
+    path.write_bytes(gzip.compress(event_line(1) + b"\n" + event_line(2) + b"\n"))
+    rest(agent)
+    assert agent.settled_ids == ids(0, 1, 2)
+    assert agent.refusals == []
+    assert agent.follower.unreadable == {}
+
+
+def test_a_known_archive_that_ends_before_its_place_is_not_waited_for_for_ever(
+    tmp_path: Path,
+) -> None:
+    agent = bench(tmp_path, "*.log*")
+    for number in range(400):
+        write(tmp_path / "a.log", number, pad=number)
+    agent.drain()
+    archive = compress(tmp_path / "a.log")
+    cut(archive)
+    write(tmp_path / "b.log", 1000)
+    agent.look()
+    assert agent.follower.is_copy_awaited
+    agent.look(later=2 * COPYING_SECONDS)
+    assert not agent.follower.is_copy_awaited
+    agent.settle_all()
+    assert agent.settled_ids == ids(*range(400), 1000)
+
+
 def test_an_archive_that_is_unpacked_again_is_known(tmp_path: Path) -> None:
     agent = bench(tmp_path, "*.log*")
     write(tmp_path / "a.log", *range(30))

@@ -159,6 +159,7 @@ def test_a_parked_file_that_is_renamed_out_of_the_globs_is_read_on(
     parked = [one for one in agent.follower.tails.values() if one.is_parked]
     assert parked
     path = Path(parked[0].path)
+    assert agent.follower.touch([str(path)]), "a look is due when something happens to it"
     with path.open("ab") as file:
         file.write(event_line(999) + b"\n")
     path.rename(path.with_suffix(".old"))
