@@ -38,6 +38,7 @@ from tests.stored_events import read_stored
 PROCESSES: Final = 4
 FILES: Final = ("0.events", "1.events")
 PEACE_SECONDS: Final = 240.0
+EVENTS_OF_TENANTS: Final = {"bool": {"must_not": {"term": {"organizationId": "_system"}}}}
 KILL_NODE_AFTER: Final = 8
 """Other actions."""
 LEAST_LIMIT_BYTES: Final = 30_000
@@ -87,6 +88,9 @@ class Outcome(Struct, frozen=True):
     node_kills: int
     renames: int
     copytruncates: int
+    gaps: int
+    """Told by the agent; what was only late is told of again, as closed."""
+    gaps_closed: int
     requests: int
     requests_unsettled: int
     """Answered, or not, so that something of them had to be sent again."""
@@ -294,6 +298,10 @@ class _Run:
                 altered += written.get(hit.id) != hit.line
                 source = decode_envelope(hit.line).source
                 chains[source.id][source.seq] = hit.line
+            gaps, gaps_closed = (
+                _count(reader, self.home.index, {"term": {"action": f"audit_log.{one}"}})
+                for one in ("gap_detected", "gap_closed")
+            )
         breaks = [verify_chain(line for _, line in sorted(one.items())) for one in chains.values()]
         return Outcome(
             seed=self.seed,
@@ -309,15 +317,16 @@ class _Run:
             node_kills=self.counts["node_kills"],
             renames=self.counts["_rename"],
             copytruncates=self.counts["_copytruncate"],
+            gaps=gaps,
+            gaps_closed=gaps_closed,
             requests=len(self.proxy.attempts),
             requests_unsettled=sum(bool(one.unsettled) for one in self.proxy.attempts),
         )
 
 
-def _count(client: OpenSearch, index: IndexSettings) -> int:
-    query = {"query": {"bool": {"must_not": {"term": {"organizationId": "_system"}}}}}
+def _count(client: OpenSearch, index: IndexSettings, query: object = EVENTS_OF_TENANTS) -> int:
     try:
-        count: int = client.count(index=f"{index.prefix}-*", body=query)["count"]
+        count: int = client.count(index=f"{index.prefix}-*", body={"query": query})["count"]
     except OpenSearchException:
         return -1
     return count

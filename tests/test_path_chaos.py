@@ -18,6 +18,7 @@ from tests.node_home import node_config, own_home
 
 FIRST: Final = int(os.environ.get("INDELIBLE_TEST_CHAOS_SEED") or time.time() % 100_000)
 RUNS: Final = int(os.environ.get("INDELIBLE_TEST_CHAOS_RUNS") or 1)
+EVENTS: Final = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,6 @@ def test_what_was_logged_is_stored_once_and_unaltered_whatever_happens(
 ) -> None:
     seed = FIRST + number
     print(f"INDELIBLE_TEST_CHAOS_SEED={seed}")  # noqa: T201  # shown when it fails
-    outcome = run(tmp_path, world, seed, Plan())
+    outcome = run(tmp_path, world, seed, Plan(events=EVENTS))
     print(outcome)  # noqa: T201
     assert outcome.is_clean, outcome
