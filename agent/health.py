@@ -84,6 +84,8 @@ def judge(status: Status | None, turned_seconds: float, now: datetime) -> list[P
     problems += [
         Problem("file_unreadable", reason, path, "let the agent's user read it")
         for path, reason in list(status.unreadable.items())[:PATHS_SHOWN]
+        # Its lines were read before it was packed, as a rule; the metric and the status tell of it.
+        if "archive" not in reason
     ]
     return problems
 

@@ -167,8 +167,11 @@ class Sources:
             source.missing, _ = _split(source.missing, span.first, span.last)
             if not source.missing:
                 self._gapped.pop(span.source_id, None)
+            # What arrives in the middle of a range leaves two.
+            self._bound_missing(span.source_id)
         if source.told:
-            source.told, filled = _split(source.told, span.first, span.last)
+            told, filled = _split(source.told, span.first, span.last)
+            source.told = told[-MISSING_LIMIT:]
             self._closed += [
                 Gap(span.source_id, first, last, spot.path, spot.offset) for first, last in filled
             ]
@@ -198,7 +201,7 @@ class Sources:
     def _bound_missing(self, name: str) -> None:
         missing = self._sources[name].missing
         if len(missing) > MISSING_LIMIT:
-            self._tell(name, missing[:1])
+            self._tell(name, missing[:-MISSING_LIMIT])
         if len(self._gapped) > INCOMPLETE_LIMIT:
             oldest = next(iter(self._gapped))
             self._tell(oldest, self._sources[oldest].missing)

@@ -50,6 +50,12 @@ def waits(outcome: str, seconds: float) -> Status:
             id="a file that it may not read",
         ),
         pytest.param(
+            msgspec.structs.replace(QUIET, unreadable={"/a": "zstd archive"}),
+            0,
+            [],
+            id="an archive of another kind",
+        ),
+        pytest.param(
             msgspec.structs.replace(QUIET, unwatched={"/a": "no"}, config_problems=("x",)),
             0,
             [],

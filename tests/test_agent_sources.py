@@ -2,9 +2,12 @@
 
 import os
 import random
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.checkpoint import SourceState
 from agent.chunk import Part, Span, by_source
@@ -281,3 +284,30 @@ def test_the_horizon_is_passed_when_a_half_line_was_taken_back(tmp_path: Path) -
     part.settled = True
     tail.advance()
     assert horizon.is_passed()
+
+
+@given(st.lists(st.integers(0, 2000), min_size=1, max_size=600, unique=True))
+def test_what_is_remembered_is_bounded_in_whatever_order_events_arrive(seqs: list[int]) -> None:
+    """An attacker who writes lines with any `seq` must not make the loop slow, or the state grow."""
+    sources = Sources({}, 0.0)
+    for seq in seqs:
+        sources.settle(span(seq, seq), 0.0, 0)
+        state = sources.states()[A]
+        assert len(state.missing) <= MISSING_LIMIT
+        assert len(state.told) <= MISSING_LIMIT
+
+
+def test_what_was_told_and_what_arrived_add_up_in_any_order() -> None:
+    order = list(range(0, 1000, 2))
+    random.Random(7).shuffle(order)
+    sources = Sources({}, 0.0)
+    told: set[int] = set()
+    for seq in order:
+        sources.settle(span(seq, seq), 0.0, 0)
+        told |= seqs_of(sources.take_gaps(-1.0))
+    told |= seqs_of(sources.take_gaps(1.0))
+    assert told >= set(range(1, max(order), 2)), "every event that is missing is told"
+
+
+def seqs_of(gaps: Iterable[Gap]) -> set[int]:
+    return {seq for gap in gaps for seq in range(gap.first, gap.last + 1)}

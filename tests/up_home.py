@@ -154,7 +154,9 @@ class Terminal:
         while text not in self.said:
             left = deadline - time.monotonic()
             assert left > 0, self.said.decode()
-            if select.select([self._master], [], [], left)[0]:
+            waiting = select.poll()
+            waiting.register(self._master, select.POLLIN)
+            if waiting.poll(left * 1000):
                 self.said += os.read(self._master, 65536)
 
     def write(self, typed: bytes) -> None:
