@@ -1,5 +1,6 @@
 """What one read of a file gave, and the parts of it that are under way."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -100,15 +101,12 @@ def by_source(columns: Columns) -> list[Stretch]:
     source_ids, seqs, hashes = columns.source_ids, columns.seqs, columns.hashes
     if len(set(source_ids)) == 1:
         return [Stretch(source_ids[0], range(len(seqs)), seqs, hashes)]
-    rows: dict[str, list[int]] = {}
+    rows: defaultdict[str, list[int]] = defaultdict(list)
     for row, source_id in enumerate(source_ids):
-        if source_id in rows:
-            rows[source_id].append(row)
-        else:
-            rows[source_id] = [row]
+        rows[source_id].append(row)
     return [
-        Stretch(source_id, found, [seqs[row] for row in found], [hashes[row] for row in found])
-        for source_id, found in rows.items()
+        Stretch(source_id, own, [*map(seqs.__getitem__, own)], [*map(hashes.__getitem__, own)])
+        for source_id, own in rows.items()
     ]
 
 

@@ -288,7 +288,7 @@ def test_the_horizon_is_passed_when_a_half_line_was_taken_back(tmp_path: Path) -
 
 @given(st.lists(st.integers(0, 2000), min_size=1, max_size=600, unique=True))
 def test_what_is_remembered_is_bounded_in_whatever_order_events_arrive(seqs: list[int]) -> None:
-    """An attacker who writes lines with any `seq` must not make the loop slow, or the state grow."""
+    """Who writes lines with any `seq` must not make the loop slow, or the state grow."""
     sources = Sources({}, 0.0)
     for seq in seqs:
         sources.settle(span(seq, seq), 0.0, 0)
@@ -299,7 +299,7 @@ def test_what_is_remembered_is_bounded_in_whatever_order_events_arrive(seqs: lis
 
 def test_what_was_told_and_what_arrived_add_up_in_any_order() -> None:
     order = list(range(0, 1000, 2))
-    random.Random(7).shuffle(order)
+    random.Random(7).shuffle(order)  # noqa: S311  # any order
     sources = Sources({}, 0.0)
     told: set[int] = set()
     for seq in order:
