@@ -15,8 +15,10 @@ from typing_extensions import Buffer, override
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-PIECE_BYTES: Final = 1 << 16
-"""Written at a time; a TLS socket bounds each record of a piece alone, of which these are four."""
+TLS_PIECE_BYTES: Final = 1 << 16
+"""Written at a time by TLS, whose socket bounds each record alone, of which these are four. A plain
+socket's `sendall` bounds all that it is given (Python 3.5), and each call more would let go of the
+interpreter's lock once more: the agent's loop slows down by that."""
 
 
 class _Timed(Protocol):
@@ -66,6 +68,8 @@ class BoundedConnection(HTTPConnection):
 
     response_class = _Response
     _ends = 0.0
+    _piece_bytes: int | None = None
+    """Bytes that are written at a time; None for all."""
 
     @override
     def putrequest(
@@ -85,11 +89,12 @@ class BoundedConnection(HTTPConnection):
         if self.sock is None:
             self.connect()
         view = memoryview(data)
-        for start in range(0, len(view), PIECE_BYTES):
+        piece_bytes = self._piece_bytes or max(1, len(view))
+        for start in range(0, len(view), piece_bytes):
             # Made by `connect`, which the types do not say.
             sock = cast("socket", self.sock)
             sock.settimeout(_left(self._ends))
-            sock.sendall(view[start : start + PIECE_BYTES])
+            sock.sendall(view[start : start + piece_bytes])
 
     @override
     def getresponse(self) -> Any:
@@ -100,6 +105,8 @@ class BoundedConnection(HTTPConnection):
 
 class BoundedTlsConnection(BoundedConnection, HTTPSConnection):
     """The same over TLS."""
+
+    _piece_bytes = TLS_PIECE_BYTES
 
 
 def bound(pool: HTTPConnectionPool) -> None:

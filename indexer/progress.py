@@ -34,7 +34,8 @@ class Progress:
     def __init__(self, batch: Batch, seals: Seals, due: str) -> None:
         self.batch = batch
         self.seals = seals
-        self.pending = [row for row in range(len(batch)) if row not in batch.refused]
+        rows, refused = range(len(batch)), batch.refused
+        self.pending = [row for row in rows if row not in refused] if refused else list(rows)
         self.refused = [RefusedRow(row, None, reason) for row, reason in batch.refused.items()]
         self.steps: dict[int, Step] = {}
         """Of the pending rows that are not at `Step.PARTITION`, as nearly all are."""
