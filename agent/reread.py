@@ -21,7 +21,7 @@ from agent.settings import AgentSettings, absolute
 from indexer.bulk import BulkWriter
 from indexer.dead_letter import DeadLetter
 from indexer.figures import Figures
-from indexer.settings import IndexSettings
+from indexer.settings import ConnectionSettings, IndexSettings
 
 if TYPE_CHECKING:
     from agent.monitor import Monitor
@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True):
     agent: AgentSettings
     index: IndexSettings
     client: OpenSearch
+    connection: ConnectionSettings | None = None
+    """What the client was made of; None where nobody reads it again."""
 
 
 Read = Callable[[], Settings]
@@ -171,13 +173,15 @@ def _differs(old: AgentSettings, new: AgentSettings, names: tuple[str, ...]) -> 
 
 def _changes(old: Settings, new: Settings) -> list[str]:
     """Names alone: a value may be a secret."""
-    groups: tuple[tuple[str, Struct, Struct], ...] = (
+    groups: tuple[tuple[str, Struct | None, Struct | None], ...] = (
+        ("opensearch", old.connection, new.connection),
         ("agent", old.agent, new.agent),
         ("index", old.index, new.index),
     )
     return [
         f"{group}.{name}"
         for group, before, after in groups
+        if before is not None and after is not None
         for name in before.__struct_fields__
         if getattr(before, name) != getattr(after, name)
     ]

@@ -21,7 +21,7 @@ from agent.reread import Read, Service, Settings
 from agent.settings import AgentSettings, absolute
 from agent.status import Totals
 from indexer.dead_letter import DeadLetter
-from indexer.settings import IndexSettings
+from indexer.settings import ConnectionSettings, IndexSettings
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -40,6 +40,7 @@ def run(
     index: IndexSettings,
     client: OpenSearch,
     *,
+    connection: ConnectionSettings | None = None,
     stop: threading.Event,
     once: bool = False,
     board: Board | None = None,
@@ -51,6 +52,7 @@ def run(
         settings: what is followed, and where state is kept.
         index: how events are laid into indices.
         client: of the role `writer`; closed in the end.
+        connection: what the client was made of, so that a change can be named.
         stop: ends the run; what is in flight is settled within `shutdown_seconds`.
         once: end as soon as everything that is there now is settled; without the monitor.
         board: what others see of it, and where they ask for the configuration to be read again.
@@ -73,7 +75,7 @@ def run(
         full = _prove_writable(directory)
         _allow_many_files()
         share_one_heap()
-        service = Service(Settings(settings, index, client), dead_letter, board, read)
+        service = Service(Settings(settings, index, client, connection), dead_letter, board, read)
         with closing(service):
             if not once:
                 service.open_monitor()

@@ -87,14 +87,23 @@ def command(
             check_chain=check_chain,
         )
         client = connect(configuration.connection, role="writer")
-        return Settings(settings, configuration.index, client)
+        return Settings(settings, configuration.index, client, configuration.connection)
 
     own = read()
     stop, board = threading.Event(), Board(Notifier(os.environ))
     _stop_on_signals(stop)
 
     def start() -> Outcome:
-        return run(own.agent, own.index, own.client, stop=stop, once=once, board=board, read=read)
+        return run(
+            own.agent,
+            own.index,
+            own.client,
+            connection=own.connection,
+            stop=stop,
+            once=once,
+            board=board,
+            read=read,
+        )
 
     if once:
         from indelible.agent_once import ship  # noqa: PLC0415  # draws: not in an agent that stays

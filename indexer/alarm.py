@@ -1,4 +1,8 @@
-"""Trouble that lasts is logged when it begins and when it ends, and not at every attempt."""
+"""Trouble that lasts is logged when it begins and when it ends, and not at every attempt.
+
+It ends by `bulk_resumed` when what waited for it goes on, and by `bulk_interrupted` when nobody
+waits any more (the agent stops, or other settings take over): that is no all-clear.
+"""
 
 import threading
 import time
@@ -59,7 +63,22 @@ class Alarms:
         report(MESSAGES[outcome], error_type=error.type, reason=error.reason, hint=HINTS[outcome])
 
     def end(self, batch: int) -> None:
-        """Note that `batch` waits for nothing any more."""
+        """Note that `batch` waits for nothing any more, as the cluster took it."""
+        for outcome, error_type in self._drop(batch):
+            _log.info("bulk_resumed", after=MESSAGES[outcome], error_type=error_type)
+
+    def interrupt(self, batch: int) -> None:
+        """Note that `batch` is given up before it was settled; it will be sent again."""
+        for outcome, error_type in self._drop(batch):
+            _log.info(
+                "bulk_interrupted",
+                after=MESSAGES[outcome],
+                error_type=error_type,
+                hint="nothing is lost, and nothing has got better: it is sent again later",
+            )
+
+    def _drop(self, batch: int) -> list[tuple[Outcome, str]]:
+        """Forget a batch; the trouble that holds no other one up."""
         with self._lock:
             ended: list[tuple[Outcome, str]] = []
             for key, batches in list(self._held.items()):
@@ -67,8 +86,7 @@ class Alarms:
                 if not batches:
                     del self._held[key], self._since[key]
                     ended.append(key)
-        for outcome, error_type in ended:
-            _log.info("bulk_resumed", after=MESSAGES[outcome], error_type=error_type)
+        return ended
 
     def worst(self) -> Trouble | None:
         """What is worst of the trouble that goes on, and since when; None while all is well."""

@@ -119,8 +119,10 @@ class BulkWriter:
                 this_round.end()
                 self._pause(this_round, carry)
             self._bury(progress)
-        finally:
-            self._alarms.end(id(progress))
+        except BaseException:
+            self._alarms.interrupt(id(progress))
+            raise
+        self._alarms.end(id(progress))
         return Settlement(
             created=progress.created,
             duplicates=progress.duplicates,

@@ -18,6 +18,8 @@ from agent import status
 from tests.agent_loop import ids, write
 from tests.http_sink import RIGHT, USER, HttpSink, http_sink
 
+NOWHERE = "http://127.0.0.1:9"
+
 
 class Rig:
     """An agent on files of its own, with a sink for a cluster; settings lie in a file."""
@@ -135,6 +137,26 @@ def test_sighup_takes_the_right_password_and_nothing_is_lost_or_read_twice(rig: 
     text = rig.log.read_text()
     assert "expired" not in text
     assert f'"{RIGHT}"' not in text
+    (entry,) = rig.entries("configuration_reread")
+    assert entry["changed"] == ["opensearch.writer_password"]
+    assert rig.entries("bulk_interrupted")
+    assert not rig.entries("bulk_resumed"), "no all-clear when SIGHUP interrupts what waits"
+
+
+def test_sighup_names_what_changed_of_the_connection_and_no_value(rig: Rig) -> None:
+    process = rig.start()
+    wait_until((rig.state / "status.json").exists, "runs")
+    text = rig.config.read_text().replace("[agent]", "http_compress = true\n[agent]")
+    rig.config.write_text(text.replace(USER, "somebody_else").replace(rig.sink.url, NOWHERE))
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: bool(rig.entries("configuration_reread")), "takes over")
+    (entry,) = rig.entries("configuration_reread")
+    assert entry["changed"] == [
+        "opensearch.url",
+        "opensearch.writer_username",
+        "opensearch.http_compress",
+    ]
+    assert "somebody_else" not in rig.log.read_text()
 
 
 def test_sighup_again_and_again_under_load_and_rotation_ships_each_line_once(rig: Rig) -> None:
@@ -388,4 +410,6 @@ def test_trouble_that_lasts_floods_no_log(rig: Rig) -> None:
     process.terminate()
     process.wait(30)
     assert len(rig.entries("bulk_halted")) == 1
+    assert len(rig.entries("bulk_interrupted")) == 1
+    assert not rig.entries("bulk_resumed"), "a stop is no all-clear"
     assert len(rig.log.read_bytes().splitlines()) < 10

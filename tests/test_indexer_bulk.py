@@ -382,7 +382,7 @@ def test_a_missing_template_keeps_the_data(opensearch: Cluster, index: IndexSett
         writer = BulkWriter(client, bare, NO_DEAD_LETTER, stop=stop, backoff=HURRIED)
         with pytest.raises(Interrupted):
             writer.write(batch_of(bare, [event_line()]))
-    assert [log["event"] for log in logs] == ["bulk_halted", "bulk_resumed"]
+    assert [log["event"] for log in logs] == ["bulk_halted", "bulk_interrupted"]
     assert stored(opensearch, bare) == {}
 
 

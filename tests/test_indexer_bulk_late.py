@@ -225,7 +225,7 @@ def test_a_full_disk_is_no_seal(world: World, give_up: Callable[[list[bytes]], l
     world.write(old_lines(1))
     name = partition_name(OLD, world.index)
     world.set_blocks(name, '{"index.blocks.read_only_allow_delete":true}')
-    assert give_up(old_lines(1)) == ["bulk_blocked", "bulk_resumed"]
+    assert give_up(old_lines(1)) == ["bulk_blocked", "bulk_interrupted"]
     assert world.ids(late_name(OLD, world.index)) == set()
     world.set_blocks(name, '{"index.blocks.read_only_allow_delete":null}')
 
@@ -238,7 +238,7 @@ def test_a_blocked_index_of_late_events_is_waited_for(
     world.seal()
     world.write(old_lines(1))
     world.set_blocks(late_name(OLD, world.index), '{"index.blocks.write":true}')
-    assert give_up(old_lines(1)) == ["bulk_blocked", "bulk_resumed"]
+    assert give_up(old_lines(1)) == ["bulk_blocked", "bulk_interrupted"]
 
 
 def test_a_partition_that_is_not_due_is_waited_for(
@@ -248,7 +248,7 @@ def test_a_partition_that_is_not_due_is_waited_for(
     world.index = patient
     world.write(old_lines(1))
     world.seal()
-    assert give_up(old_lines(1)) == ["bulk_blocked", "bulk_resumed"]
+    assert give_up(old_lines(1)) == ["bulk_blocked", "bulk_interrupted"]
 
 
 def test_the_index_of_late_events_is_write_once(world: World) -> None:
