@@ -8,17 +8,21 @@ alone until it reaches the place, or has not grown for `COPYING_SECONDS`.
 
 What was read to its end and is settled is closed and remembered with its size and its last bytes:
 it is not unpacked again, at a restart neither, unless it changes.
+
+One that ends too early is told as soon as it rests; whoever ends by itself (`--once`) waits for it.
 """
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 
 from agent.content import Unpacked
 from agent.identity import HEAD_BYTES, Place, agrees
 from agent.places import COPYING_SECONDS, Key, Opened, Places
+from agent.tail import Tail
+from agent.unreadable import Unreadable
 
 Look = tuple[int, int]
 """Size and time of change."""
@@ -193,3 +197,29 @@ class Archives:
         """Close every descriptor."""
         for search in self._searches.values():
             search.opened.content.close()
+
+
+def tell_end(tail: Tail, content: Unpacked, now: float, unreadable: Unreadable) -> None:
+    """Say so when an archive that was read as far as it goes ends too early, and rests."""
+    if content.problem:
+        unreadable.tell_damaged(tail.path, content.problem)
+    elif content.is_over:
+        unreadable.resolve(tail.path)
+    elif _rests(tail, now):
+        unreadable.tell_incomplete(tail.path)
+
+
+def lacks_end(tail: Tail, told: Container[str]) -> bool:
+    """Whether an archive has no end yet, and it is not told either that it has none."""
+    content = tail.content
+    return (
+        isinstance(content, Unpacked)
+        and not content.is_over
+        and not tail.gone
+        and tail.path not in told
+    )
+
+
+def _rests(tail: Tail, now: float) -> bool:
+    # By both clocks: a file may be of another host's time, ahead of ours.
+    return max(now - tail.grown, time.time() - tail.modified) >= COPYING_SECONDS

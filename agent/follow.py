@@ -29,7 +29,7 @@ from typing import Final
 
 import structlog
 
-from agent.archives import Archives
+from agent.archives import Archives, lacks_end, tell_end
 from agent.arrivals import Arrivals, find_left
 from agent.chunk import Chunk
 from agent.content import Plain, Unpacked
@@ -45,7 +45,7 @@ from agent.discover import (
 from agent.former import Former
 from agent.identity import Place
 from agent.parking import Parking
-from agent.places import COPYING_SECONDS, Key, Places
+from agent.places import Key, Places
 from agent.settings import AgentSettings
 from agent.tail import READ_BYTES, Tail, TruncatedError
 from agent.turns import Turns
@@ -182,8 +182,9 @@ class Follower:
 
     @property
     def is_copy_awaited(self) -> bool:
-        """Whether a file is left alone because it is being copied from a known one."""
-        return self._arrivals.is_copy_awaited or self._archives.is_awaited
+        """Whether a file is still being written: a copy of a known one, or an archive."""
+        is_waiting = self._arrivals.is_copy_awaited or self._archives.is_awaited
+        return is_waiting or any(lacks_end(tail, self.unreadable) for tail in self.tails.values())
 
     def contents(self) -> list[Tail]:
         """Every content that is read or was read and is not settled."""
@@ -228,7 +229,7 @@ class Follower:
             tail.size = max(tail.size, tail.position)
             tail.grown = now
         if isinstance(tail.content, Unpacked) and not tail.has_more:
-            self._end_archive(tail, tail.content)
+            self._end_archive(tail, tail.content, now)
         if chunk is None:
             return None
         if tail.has_more:
@@ -251,15 +252,12 @@ class Follower:
         self._former.replace(tail)
         self._adopt(tail.path, now)
 
-    def _end_archive(self, tail: Tail, content: Unpacked) -> None:
+    def _end_archive(self, tail: Tail, content: Unpacked, now: float) -> None:
         """Say so if it ends too early; if it does not, nobody completes its last line."""
         if content.is_over:
             tail.size = tail.position
             self._end(tail)
-        if content.problem:
-            self.unreadable.tell_damaged(tail.path, content.problem)
-        elif not content.is_over and time.time() - tail.modified > COPYING_SECONDS:
-            self.unreadable.tell_incomplete(tail.path)
+        tell_end(tail, content, now, self.unreadable)
 
     def _begin_anew(self, tail: Tail, now: float) -> None:
         """The file was truncated: its old content is a former one, a new one begins at 0."""
@@ -330,6 +328,7 @@ class Follower:
 
     def _finish(self, tail: Tail, content: Unpacked, now: float) -> None:
         """An archive that is settled to its end, or will never have one, is done with."""
+        tell_end(tail, content, now, self.unreadable)
         if not (content.is_over or self._is_over(tail, now)):
             return
         if tail.has_half_line or not tail.is_settled or tail in self._turns or self._ended:

@@ -215,6 +215,42 @@ def test_an_archive_without_an_end_is_told_in_the_first_look(tmp_path: Path) -> 
     assert agent.follower.unreadable == {str(archive): "incomplete archive"}
 
 
+@pytest.mark.parametrize("ahead", [0.0, 3600.0], ids=["our clock", "a clock ahead of ours"])
+def test_an_archive_without_an_end_is_awaited_until_it_rests_and_is_told(
+    tmp_path: Path, ahead: float
+) -> None:
+    """Who runs once ends before that neither in silence nor, with a strange clock, never."""
+    agent = bench(tmp_path, "*.log*")
+    write(tmp_path / "a.log", *range(400))
+    archive = compress(tmp_path / "a.log")
+    cut(archive)
+    age(archive, -ahead)
+    agent.drain()
+    assert agent.settled_ids, "what is there is read meanwhile"
+    assert agent.follower.is_copy_awaited
+    assert agent.follower.unreadable == {}
+    agent.look(later=COPYING_SECONDS)
+    assert agent.follower.unreadable == {str(archive): "incomplete archive"}
+    assert not agent.follower.is_copy_awaited
+
+
+def test_an_archive_that_gets_its_end_meanwhile_is_awaited_no_more(tmp_path: Path) -> None:
+    agent = bench(tmp_path, "*.log*")
+    write(tmp_path / "a.log", *range(400))
+    archive = compress(tmp_path / "a.log")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-4])
+    agent.drain()
+    assert agent.follower.is_copy_awaited
+    agent.look(later=COPYING_SECONDS)
+    assert agent.follower.unreadable
+    archive.write_bytes(whole)
+    rest(agent)
+    assert not agent.follower.is_copy_awaited
+    assert agent.follower.unreadable == {}
+    assert agent.settled_ids == ids(*range(400))
+
+
 def test_an_incomplete_archive_that_is_completed_is_read_on(tmp_path: Path) -> None:
     agent = bench(tmp_path, "*.log*", rotated_grace_seconds=10)
     for number in range(400):
@@ -270,8 +306,10 @@ def test_a_known_archive_that_ends_before_its_place_is_not_waited_for_for_ever(
     write(tmp_path / "b.log", 1000)
     agent.look()
     assert agent.follower.is_copy_awaited
-    agent.look(later=2 * COPYING_SECONDS)
+    for _ in range(2):
+        agent.look(later=2 * COPYING_SECONDS)
     assert not agent.follower.is_copy_awaited
+    assert agent.follower.unreadable == {str(archive): "incomplete archive"}
     agent.settle_all()
     assert agent.settled_ids == ids(*range(400), 1000)
 

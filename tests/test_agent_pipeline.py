@@ -1,6 +1,7 @@
 """The loop: backpressure, what is settled when, and how it ends. Its sink is the test's own."""
 
 import errno
+import gzip
 import os
 import threading
 import time
@@ -89,6 +90,20 @@ def test_it_settles_what_is_in_flight_before_it_ends(tmp_path: Path) -> None:
     report = status.read(agent.state)
     assert report is not None
     assert report.state == "stopped"
+
+
+def test_once_tells_of_an_archive_without_an_end_however_young_it_is(tmp_path: Path) -> None:
+    """`cp half.log.gz logs/; indelible agent --once` must not end as if all of it were shipped."""
+    write(tmp_path / "a", *range(400))
+    packed = gzip.compress((tmp_path / "a").read_bytes())
+    archive = tmp_path / "half.log.gz"
+    archive.write_bytes(packed[: len(packed) // 2])
+    agent = Agent(tmp_path, once=True)
+    with agent.running():
+        agent.thread.join(20)
+        assert not agent.thread.is_alive()
+    assert agent.pipeline.follower.unreadable == {str(archive): "incomplete archive"}
+    assert 0 < len(agent.sink.ids) < 400
 
 
 def test_once_ends_when_all_that_is_there_is_settled(tmp_path: Path) -> None:
