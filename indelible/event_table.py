@@ -22,6 +22,13 @@ WIDE: Final = 110
 """Columns from which each detail has a column of its own."""
 _STYLES: Final = {"green": "green", "blue": "blue", "red": "red"}
 _ABSENT: Final = object()
+MAX_PATH_CHARACTERS: Final = 200
+_FOUND: Final = {
+    "audit_log.gap_detected": "missing",
+    "audit_log.gap_closed": "arrived after all",
+    "audit_log.chain_broken": "altered",
+}
+"""What the agent found, by the action that tells of it (`agent.trail`)."""
 
 
 def event_table(
@@ -158,13 +165,31 @@ def change(context: Mapping[str, object] | None) -> str:
     return "\n".join([*lines[:MAX_CHANGES], *([f"… {rest} more"] if rest > 0 else [])])
 
 
+def finding(action: str, context: Mapping[str, object] | None) -> str:
+    """Return what the agent found and where, `seq 3-7 missing`; empty for any other action."""
+    verb = _FOUND.get(action)
+    if verb is None or not context:
+        return ""
+    ranges = context.get("ranges")
+    if isinstance(ranges, list) and ranges:
+        lines = [f"seq {_list_ranges(cast('list[object]', ranges), context)} {verb}"]
+    else:
+        sources = f" of {shown(context['sources'])} sources" if "sources" in context else ""
+        lines = [f"{shown(context.get('events'))} events{sources} {verb}"]
+    if "file" in context:
+        path = _shorten(plain(str(context["file"])), MAX_PATH_CHARACTERS)
+        lines.append(f"{path}:{shown(context.get('offset'))}")
+    if "host" in context:
+        lines.append(f"on {shown(context['host'])}")
+    return "\n".join(lines)
+
+
 def shown(value: object) -> str:
     """Return a value in short; `∅` where there is none."""
     if value is _ABSENT or value is None:
         return "∅"
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = plain(text)
-    return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
+    return _shorten(plain(text), MAX_VALUE_CHARACTERS)
 
 
 def _row(line: bytes, now: datetime, around: datetime | None) -> list[Text]:
@@ -187,7 +212,7 @@ def _row(line: bytes, now: datetime, around: datetime | None) -> list[Text]:
         action,
         Text(affected(event)),
         Text(plain(event.ip_address or "")),
-        Text(change(event.context)),
+        Text(finding(event.action, event.context) or change(event.context)),
     ]
 
 
@@ -198,3 +223,14 @@ def _members(value: object) -> Mapping[str, object]:
     if isinstance(value, Mapping):
         return cast("Mapping[str, object]", value)
     return {"": value}
+
+
+def _list_ranges(ranges: list[object], context: Mapping[str, object]) -> str:
+    listed = ", ".join(shown(one) for one in ranges[:MAX_CHANGES])
+    unlisted = context.get("unlistedRanges")
+    more = len(ranges[MAX_CHANGES:]) + (unlisted if isinstance(unlisted, int) else 0)
+    return f"{listed}, … {more} ranges more" if more else listed
+
+
+def _shorten(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
+import msgspec
 import pytest
 from rich.console import Console
 
+from agent.findings import Finding, Kind, find, merge
+from agent.trail import ACTIONS, describe
 from audit_events.event import Actor
 from indelible import event_table as table
 from indelible.terminal import plain
@@ -111,6 +114,54 @@ def test_distances_from_a_moment_have_a_sign() -> None:
 )
 def test_changes(context: dict[str, object] | None, text: str) -> None:
     assert table.change(context) == text
+
+
+def told(kind: Kind, *ranges: tuple[int, int], path: str = "/var/log/a.log") -> str:
+    """What is shown of a finding as the agent itself tells it."""
+    found = merge_all([find(kind, "source", one, path, 700) for one in ranges])
+    context = describe(found, "web-1")["context"]
+    return table.finding(ACTIONS[kind], msgspec.convert(context, dict[str, object]))
+
+
+def merge_all(found: list[Finding]) -> Finding:
+    first, *others = found
+    for one in others:
+        first = merge(first, one)
+    return first
+
+
+@pytest.mark.parametrize(
+    ("shown", "lines"),
+    [
+        pytest.param(told("gap", (3, 7)), ["seq 3-7 missing", "/var/log/a.log:700", "on web-1"],
+                     id="gap"),
+        pytest.param(told("closed", (3, 3), (5, 6)),
+                     ["seq 3, 5-6 arrived after all", "/var/log/a.log:700", "on web-1"],
+                     id="closed"),
+        pytest.param(told("break", (9, 9)), ["seq 9 altered", "/var/log/a.log:700", "on web-1"],
+                     id="broken"),
+        pytest.param(told("gap", *((n, n) for n in range(0, 80, 2)), path=""),
+                     ["seq 0, 2, 4, 6, … 36 ranges more missing", "on web-1"], id="many ranges"),
+        pytest.param(table.finding("audit_log.gap_detected",
+                                   {"events": 12, "sources": 4, "host": "web-1"}),
+                     ["12 events of 4 sources missing", "on web-1"], id="many sources"),
+        pytest.param(table.finding("audit_log.gap_detected", {"ranges": [{"a": 1}], "file": 7}),
+                     ['seq {"a":1} missing', "7:∅"], id="written by somebody else"),
+        pytest.param(table.finding("audit_log.gap_detected",
+                                   {"ranges": ["\x1b[2J"], "file": "\x1b[2J" + "x" * 300}),
+                     ["seq \\u001b[2J missing", "\\u001b[2J" + "x" * 190 + "…:∅"], id="hostile"),
+        pytest.param(table.finding("member.invited", {"ranges": ["3-7"]}), [""], id="other action"),
+    ],
+)  # fmt: skip
+def test_what_the_agent_found_says_what_is_missing_and_where(shown: str, lines: list[str]) -> None:
+    assert shown.split("\n") == lines
+
+
+def test_a_finding_stands_in_its_row() -> None:
+    context = b'"context":{"host":"web-1","file":"/var/log/a.log","offset":7,"ranges":["3-7"]}'
+    line = LINE.replace(b"member.role_changed", b"audit_log.gap_detected")
+    start, end = line.index(b'"context"'), line.index(b',"hash"')
+    assert "seq 3-7 missing" in printed([line[:start] + context + line[end:]])
 
 
 def test_whatever_a_terminal_would_obey_is_shown_instead() -> None:
