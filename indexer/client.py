@@ -21,6 +21,7 @@ from typing_extensions import override
 from urllib3.exceptions import ConnectTimeoutError, SSLError
 
 from indexer.answer import UNREADABLE, ItemError, read_error
+from indexer.cause import describe_cause, is_disbelief
 from indexer.deadline import bound
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
 from indexer.settings import ConnectionSettings, Secret
@@ -69,6 +70,12 @@ class QuietConnection(Urllib3HttpConnection):
         return igzip.compress(body, compresslevel=GZIP_LEVEL)  # pyright: ignore[reportUnknownMemberType]  # its stubs leave a type out
 
 
+class RoleClient(OpenSearch):
+    """A client that can say as whom it asks, for the errors."""
+
+    asker: str = ""
+
+
 def connect(
     settings: ConnectionSettings,
     *,
@@ -84,7 +91,7 @@ def connect(
     """
     urls = settings.url.split(",")
     context = _tls(settings) if urls[0].startswith("https:") else None
-    return OpenSearch(
+    client = RoleClient(
         hosts=urls,
         connection_class=connection_class,
         ssl_context=context,
@@ -96,6 +103,9 @@ def connect(
         max_retries=0,
         retry_on_status=(),
     )
+    username, _ = _credentials(settings, role)
+    client.asker = f"the {role} {username!r}" if username else f"the {role}, who has no user name"
+    return client
 
 
 def ask(
@@ -128,7 +138,12 @@ def ask(
     except TransportError as error:
         client.transport.mark_dead(connection)
         sent = not isinstance(error.info, NOTHING_SENT)
-        raise NoAnswerError(connection.host, str(error.error), sent=sent) from error
+        raise NoAnswerError(
+            connection.host,
+            describe_cause(error.info),
+            sent=sent,
+            believed=not is_disbelief(error.info),
+        ) from error
     client.transport.connection_pool.mark_live(connection)
     return Reply(status, text, {name.lower(): value for name, value in answered.items()})
 
@@ -176,7 +191,8 @@ def request_shape(
             error = ItemError("not_an_answer", "the answer is no JSON, or not what was asked for")
     else:
         error = read_error(reply.text)
-    raise RefusedError(f"{method} {path}", reply.status, error.type, error.reason)
+    asker = client.asker if isinstance(client, RoleClient) else ""
+    raise RefusedError(f"{method} {path}", reply.status, error.type, error.reason, asker=asker)
 
 
 def _tls(settings: ConnectionSettings) -> ssl.SSLContext:
@@ -193,15 +209,18 @@ def _tls(settings: ConnectionSettings) -> ssl.SSLContext:
     return context
 
 
-def _authorization(settings: ConnectionSettings, role: Role) -> dict[str, str]:
-    credentials: dict[Role, tuple[str | None, Secret | None]] = {
+def _credentials(settings: ConnectionSettings, role: Role) -> tuple[str | None, Secret | None]:
+    own: dict[Role, tuple[str | None, Secret | None]] = {
         "writer": (settings.writer_username, settings.writer_password),
         "reader": (settings.reader_username, settings.reader_password),
         "lifecycle": (settings.lifecycle_username, settings.lifecycle_password),
     }
-    username, password = credentials[role]
-    if username is None:
-        username, password = settings.username, settings.password
+    username, password = own[role]
+    return (settings.username, settings.password) if username is None else (username, password)
+
+
+def _authorization(settings: ConnectionSettings, role: Role) -> dict[str, str]:
+    username, password = _credentials(settings, role)
     if username is None or password is None:
         return {}
     # Encoded here, as the library's own encoding fails on letters outside latin-1.

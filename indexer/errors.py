@@ -50,26 +50,39 @@ class ConnectionFileError(IndexerError):
 class NoAnswerError(IndexerError):
     """The cluster did not answer, or its answer was cut: what was asked may have happened."""
 
-    def __init__(self, url: str, cause: str, *, sent: bool = True) -> None:
+    def __init__(self, url: str, cause: str, *, sent: bool = True, believed: bool = True) -> None:
         super().__init__(f"no answer from {url}: {cause}")
         self.url = url
         self.sent = sent
         """Whether anything of the request may have gone out."""
-        self.hint = "check that OpenSearch runs there and that INDELIBLE_OPENSEARCH_URL is right"
+        self.hint = _NO_ANSWER if believed else _NOT_BELIEVED
+
+
+_NO_ANSWER = "check that OpenSearch runs there and that INDELIBLE_OPENSEARCH_URL is right"
+_NOT_BELIEVED = (
+    "set INDELIBLE_OPENSEARCH_CA_FILE to the certificate of the authority that signed the"
+    " cluster's, and INDELIBLE_OPENSEARCH_URL to a name that stands in it"
+)
 
 
 class RefusedError(IndexerError):
     """The cluster refused a request of ours, or answered with something that is not its own."""
 
-    def __init__(self, request: str, status: int, error_type: str, reason: str) -> None:
-        super().__init__(f"{request} was refused with {status} {error_type}: {reason}")
+    def __init__(
+        self, request: str, status: int, error_type: str, reason: str, *, asker: str = ""
+    ) -> None:
+        # A proxy's answer, and a 401 of the cluster itself, has neither type nor reason.
+        why = ": ".join(part for part in (error_type, reason) if part)
+        said = f"{request} was refused with {status}" + (f" for {asker}" if asker else "")
+        super().__init__(f"{said}: {why}" if why else said)
         self.status = status
         self.error_type = error_type
         self.hint = _HINTS.get(status, "look into the log of the cluster")
 
 
 _HINTS = {
-    401: "check the user name and the password of this role",
+    401: "check the user name and the password of this role"
+    " (INDELIBLE_OPENSEARCH_<ROLE>_USERNAME and …_PASSWORD)",
     403: "check that the role of this user allows it (README, section Roles)",
     404: "check that the URL is that of an OpenSearch cluster",
 }

@@ -5,7 +5,7 @@ import gzip
 import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from typing_extensions import override
 from indexer.client import ask, connect, request
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
 from indexer.settings import ConnectionSettings, Secret
+from tests.throw_away_tls import make_authority
 
 
 class Recorder(BaseHTTPRequestHandler):
@@ -118,21 +119,30 @@ def test_nobody_listening_is_no_answer() -> None:
     settings = ConnectionSettings(url=f"http://127.0.0.1:{port}")
     with connect(settings, role="writer") as client, pytest.raises(NoAnswerError) as raised:
         ask(client, "POST", "/_bulk", body=b"secret line")
-    assert str(port) in str(raised.value)
-    assert "secret line" not in str(raised.value)
+    assert str(raised.value) == f"no answer from http://127.0.0.1:{port}: Connection refused"
     assert raised.value.hint
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "cause"),
     [
-        pytest.param(b"", id="closed without a word"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", id="cut"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xff", id="no text"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
+        pytest.param(b"", "the connection was closed without an answer", id="without a word"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", "the answer was cut", id="cut"
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xff",
+            "the answer is no text",
+            id="no text",
+        ),
+        pytest.param(
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            "what answers there does not speak HTTP",
+            id="another protocol",
+        ),
     ],
 )
-def test_an_answer_that_is_none_is_no_answer(answer: bytes) -> None:
+def test_an_answer_that_is_none_is_no_answer(answer: bytes, cause: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -144,17 +154,47 @@ def test_an_answer_that_is_none_is_no_answer(answer: bytes) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         settings = ConnectionSettings(url=f"http://127.0.0.1:{server.getsockname()[1]}")
-        with connect(settings, role="writer") as client, pytest.raises(NoAnswerError):
+        with connect(settings, role="writer") as client, pytest.raises(NoAnswerError) as raised:
             ask(client, "POST", "/_bulk", body=b"x")
         thread.join()
+    assert str(raised.value) == f"no answer from {settings.url}: {cause}"
 
 
 def test_a_slow_answer_ends_at_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         settings = ConnectionSettings(url=url, timeout_seconds=0.1)
-        with connect(settings, role="writer") as client, pytest.raises(NoAnswerError):
+        with connect(settings, role="writer") as client, pytest.raises(NoAnswerError) as raised:
             ask(client, "POST", "/_bulk", body=b"x")
+    assert str(raised.value) == f"no answer from {url}: timed out"
+
+
+def test_a_name_that_nobody_has_is_said() -> None:
+    settings = ConnectionSettings(url="http://opensearch.invalid:9200")
+    with connect(settings, role="writer") as client, pytest.raises(NoAnswerError) as raised:
+        ask(client, "POST", "/_bulk", body=b"x")
+    assert ": its name cannot be resolved: " in str(raised.value)
+    assert "Connection(" not in str(raised.value)
+
+
+def test_a_certificate_that_is_not_believed_names_the_setting(tmp_path: Path) -> None:
+    context = make_authority(tmp_path).server()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                context.wrap_socket(connection, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        settings = ConnectionSettings(url=f"https://127.0.0.1:{server.getsockname()[1]}")
+        with connect(settings, role="writer") as client, pytest.raises(NoAnswerError) as raised:
+            ask(client, "POST", "/_bulk", body=b"x")
+        thread.join()
+    assert ": its certificate is not believed: " in str(raised.value)
+    assert "INDELIBLE_OPENSEARCH_CA_FILE" in raised.value.hint
+    assert not raised.value.sent
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
@@ -171,7 +211,27 @@ def test_a_refused_request_says_what_was_asked() -> None:
     with recorder() as (url, _), connect(ConnectionSettings(url=url), role="reader") as client:
         with pytest.raises(RefusedError, match="POST /401 was refused with 401") as raised:
             request(client, "POST", "/401", body={})
+        assert str(raised.value).startswith(
+            "POST /401 was refused with 401 for the reader, who has"
+        )
         assert "password" in raised.value.hint
         with pytest.raises(RefusedError, match="no JSON"):
             request(client, "POST", "/200")
         assert request(client, "POST", "/404") is None
+
+
+@pytest.mark.parametrize(
+    ("error_type", "reason", "asker", "expected"),
+    [
+        pytest.param("", "", "", "GET / was refused with 401", id="nothing is known"),
+        pytest.param(
+            "", "", "the reader 'r'", "GET / was refused with 401 for the reader 'r'", id="who"
+        ),
+        pytest.param("x_exception", "", "", "GET / was refused with 401: x_exception", id="type"),
+        pytest.param("x", "why", "", "GET / was refused with 401: x: why", id="type and reason"),
+    ],
+)
+def test_a_refusal_says_what_is_known_of_it(
+    error_type: str, reason: str, asker: str, expected: str
+) -> None:
+    assert str(RefusedError("GET /", 401, error_type, reason, asker=asker)) == expected
