@@ -32,6 +32,8 @@ SYSTEM_HOME: Final = Path("/var/lib/indelible")
 
 ROLES: Final = ("writer", "reader", "lifecycle")
 
+PORTS: Final = ("http_port", "transport_port")
+
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -101,6 +103,8 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
     configuration = _sign_with_own_secret(configuration)
     if not configuration.embedded:
         return configuration
+    if not any(_sets(environ, reading.document, "node", name) for name in PORTS):
+        configuration = _on_last_ports(configuration)
     return _reach_embedded(
         configuration, replicas_set=_sets(environ, reading.document, "index", "replicas")
     )
@@ -159,6 +163,23 @@ def _sign_with_own_secret(configuration: Configuration) -> Configuration:
         return configuration
     web = msgspec.structs.replace(web, jwt_secret=Secret(path.read_text("utf-8").strip()))
     return replace(configuration, web=web)
+
+
+def _on_last_ports(configuration: Configuration) -> Configuration:
+    """Take the ports that the home's node has: the default's may be somebody else's node."""
+    from node import last_config  # noqa: PLC0415  # as in `_node_config`
+
+    try:
+        last = last_config(configuration.node)
+    except PermissionError:
+        # Told by whoever needs the passwords that lie beside it.
+        last = None
+    if last is None:
+        return configuration
+    settings = msgspec.structs.replace(
+        configuration.node_settings, http_port=last.http_port, transport_port=last.transport_port
+    )
+    return replace(configuration, node_settings=settings)
 
 
 def _reach_embedded(configuration: Configuration, *, replicas_set: bool) -> Configuration:

@@ -1,6 +1,7 @@
 """`indelible status`: how the node, the indices, the agent and the web are.
 
-Everything is looked at, whatever else is down; what is down makes the exit code 1.
+Everything that this host has settings for is looked at, whatever else is down; what is down makes
+the exit code 1.
 """
 
 import time
@@ -65,15 +66,30 @@ def all_ok(parts: list[Part]) -> bool:
 
 
 def look(configuration: Configuration, *, now: datetime) -> list[Part]:
-    """Look at every part."""
+    """Look at every part that this host has settings for."""
     directory = Path(configuration.agent.state_directory)
     return [
         *([look_at_node(configuration)] if configuration.embedded else []),
-        look_at_indices(configuration),
+        *([look_at_indices(configuration)] if asks_indices(configuration) else []),
         judge_agent(agent_status.read(directory), now),
         judge_dead_letters(directory),
-        look_at_web(configuration),
+        *([look_at_web(configuration)] if serves_web(configuration) else []),
     ]
+
+
+def asks_indices(configuration: Configuration) -> bool:
+    """Tell whether the indices can be asked: a host with the writer's user alone may not."""
+    connection = configuration.connection
+    own = connection.lifecycle_username is not None and connection.reader_username is not None
+    named = own or connection.username is not None or connection.client_cert_file is not None
+    # A cluster that knows no users: one that does would have its writer named.
+    return configuration.embedded or named or connection.writer_username is None
+
+
+def serves_web(configuration: Configuration) -> bool:
+    """Tell whether a web is to run here: it needs a key for tokens, which `up` makes itself."""
+    web = configuration.web
+    return configuration.embedded or web.jwt_secret is not None or web.jwks_url is not None
 
 
 def look_at_node(configuration: Configuration) -> Part:

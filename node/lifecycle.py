@@ -179,6 +179,11 @@ def credentials(config: NodeConfig) -> Credentials:
     return read_credentials(find_layout(config).credentials)
 
 
+def last_config(config: NodeConfig) -> NodeConfig | None:
+    """Return how the node was last started, which is how it runs if it does; None before that."""
+    return read_record(find_layout(config))
+
+
 def log_tail(config: NodeConfig, lines: int) -> str:
     """Return the last lines that the node logged."""
     layout = find_layout(config)

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import msgspec
 import platformdirs
 import pytest
 
 from indelible import configuration
 from indelible.configuration import load
 from indexer.errors import SettingsError
+from node import NodeConfig
+from node.layout import find_layout
 
 
 def test_everything_has_a_default_under_the_home(tmp_path: Path) -> None:
@@ -74,6 +77,55 @@ def test_without_a_url_the_embedded_nodes_credentials_are_used(tmp_path: Path) -
     assert found.connection.reader_password is not None
     assert found.connection.reader_password.reveal() == "reader-password"
     assert found.index.replicas == 0
+
+
+def started_before(home: Path, *, http_port: int, transport_port: int) -> None:
+    """What a node of this home leaves: how it was last started."""
+    config = NodeConfig(home / "node", http_port=http_port, transport_port=transport_port)
+    record = find_layout(config).record
+    record.parent.mkdir(parents=True)
+    record.write_bytes(msgspec.json.encode(config, enc_hook=str))
+
+
+@pytest.fixture
+def _shared_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where root's node lies if its user cannot reach the home, as one of a test."""
+    monkeypatch.setattr("node.layout.SHARED_STATE", tmp_path / "shared")
+
+
+@pytest.mark.usefixtures("_shared_place")
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        pytest.param({}, (9391, 9491), id="those of the node"),
+        pytest.param({"INDELIBLE_NODE_HTTP_PORT": "9392"}, (9392, 9350), id="one is set"),
+        pytest.param({"INDELIBLE_NODE_TRANSPORT_PORT": "9492"}, (9250, 9492), id="the other is"),
+    ],
+)
+def test_the_ports_are_those_of_the_homes_node_unless_they_are_set(
+    tmp_path: Path, environ: dict[str, str], expected: tuple[int, int]
+) -> None:
+    credentials_file(tmp_path)
+    started_before(tmp_path, http_port=9391, transport_port=9491)
+    found = load({"INDELIBLE_HOME": str(tmp_path), **environ})
+    assert (found.node.http_port, found.node.transport_port) == expected
+    assert found.connection.url == f"https://127.0.0.1:{expected[0]}"
+
+
+@pytest.mark.usefixtures("_shared_place")
+def test_the_ports_of_the_file_beat_those_of_the_homes_node(tmp_path: Path) -> None:
+    started_before(tmp_path, http_port=9391, transport_port=9491)
+    document = tmp_path / "indelible.toml"
+    document.write_text("[node]\nhttp_port = 9250\n")
+    found = load({"INDELIBLE_HOME": str(tmp_path), "INDELIBLE_CONFIG": str(document)})
+    assert found.connection.url == "https://127.0.0.1:9250"
+
+
+@pytest.mark.usefixtures("_shared_place")
+def test_a_torn_record_of_the_node_leaves_the_default(tmp_path: Path) -> None:
+    started_before(tmp_path, http_port=9391, transport_port=9491)
+    find_layout(NodeConfig(tmp_path / "node")).record.write_text("{")
+    assert load({"INDELIBLE_HOME": str(tmp_path)}).connection.url == "https://127.0.0.1:9250"
 
 
 def test_a_cluster_that_is_named_gets_nothing_of_the_embedded_node(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from indelible.status import (
     command,
     judge_agent,
     judge_dead_letters,
+    look,
     look_at_indices,
     show,
     web_url,
@@ -196,6 +197,40 @@ def test_nothing_running_is_said_part_by_part(
     text = CliRunner().invoke(command, [])
     assert text.exit_code == 1
     assert text.output.count("down") == 4
+
+
+URL = {"INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:1"}
+KEY = {"INDELIBLE_WEB_JWT_SECRET": "s" * 43}
+ALWAYS = ["agent", "dead letters"]
+
+
+def user(role: str) -> dict[str, str]:
+    name = f"INDELIBLE_OPENSEARCH_{role}"
+    return {f"{name}USERNAME": "u", f"{name}PASSWORD": "p"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        pytest.param({}, ["node", "indices", *ALWAYS, "web"], id="the embedded node"),
+        pytest.param({**URL, **user("WRITER_")}, ALWAYS, id="an agent's host"),
+        pytest.param({**URL, **user("WRITER_"), **user("READER_")}, ALWAYS, id="no lifecycle"),
+        pytest.param(
+            {**URL, **user("LIFECYCLE_"), **user("READER_")}, ["indices", *ALWAYS], id="both"
+        ),
+        pytest.param({**URL, **user("")}, ["indices", *ALWAYS], id="one user for all"),
+        pytest.param(URL, ["indices", *ALWAYS], id="a cluster without users"),
+        pytest.param(
+            {**URL, **user("WRITER_"), **KEY}, [*ALWAYS, "web"], id="a web beside the agent"
+        ),
+    ],
+)
+def test_what_this_host_has_no_settings_for_is_left_out(
+    tmp_path: Path, environ: dict[str, str], expected: list[str]
+) -> None:
+    ports = {"INDELIBLE_NODE_HTTP_PORT": "1", "INDELIBLE_WEB_PORT": "2"}
+    configuration = load({"INDELIBLE_HOME": str(tmp_path), **ports, **environ})
+    assert [part.name for part in look(configuration, now=NOW)] == expected
 
 
 @pytest.mark.opensearch
