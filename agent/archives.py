@@ -207,6 +207,9 @@ def tell_end(tail: Tail, content: Unpacked, now: float, unreadable: Unreadable) 
         unreadable.resolve(tail.path)
     elif _rests(tail, now):
         unreadable.tell_incomplete(tail.path)
+        if tail.looked and content.size(tail.looked[0]) <= tail.position:
+            # Half a line that nobody is going to complete is nothing to wait for.
+            tail.size = tail.pending
 
 
 def lacks_end(tail: Tail, told: Container[str]) -> bool:

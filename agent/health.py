@@ -1,7 +1,8 @@
 """Whether the agent lives and whether it does its work, judged by what the loop showed last: pure.
 
 *Healthy* is a loop that turns; it is restarted otherwise. *Ready* is one that ships: a cluster that
-halts it is no reason for a restart, but for somebody to look.
+halts it is no reason for a restart, but for somebody to look. What is worth knowing and leaves it
+ready is a *note*. `/readyz` and `indelible status` both go by what is decided here.
 """
 
 from datetime import datetime
@@ -9,7 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from agent.status import Status
+from agent.status import Status, Waiting
+from agent.unreadable import is_archive
 from audit_events.instant import parse_instant
 
 TURN_SECONDS: Final = 10.0
@@ -81,22 +83,48 @@ def judge(status: Status | None, turned_seconds: float, now: datetime) -> list[P
             )
         )
     problems += judge_cluster(status, now)
-    problems += [
+    return problems + judge_files(status)[:PATHS_SHOWN]
+
+
+def judge_files(status: Status) -> list[Problem]:
+    """The files that it should read and cannot; archives are told by `find_notes`."""
+    return [
         Problem("file_unreadable", reason, path, "let the agent's user read it")
-        for path, reason in list(status.unreadable.items())[:PATHS_SHOWN]
-        # Its lines were read before it was packed, as a rule; the metric and the status tell of it.
-        if "archive" not in reason
+        for path, reason in status.unreadable.items()
+        if not is_archive(reason)
     ]
-    return problems
+
+
+def find_notes(status: Status, now: datetime) -> list[Problem]:
+    """What is worth knowing although the agent is ready."""
+    notes: list[Problem] = []
+    if status.config_problems:
+        notes.append(
+            Problem(
+                "configuration_refused",
+                "; ".join(status.config_problems),
+                hint="the one before goes on; correct it and send SIGHUP again",
+            )
+        )
+    waiting, seconds = status.waiting, _waiting_seconds(status, now)
+    if waiting is not None and _may_pass(waiting, seconds):
+        reason = f"no answer as it should be: {waiting.error_type}"
+        if waiting.error_type == "no_answer":
+            reason = "no answer of the cluster"
+        hint = "it is tried again until it succeeds"
+        notes.append(Problem("cluster_retry", f"{reason} for {seconds:.0f} s", hint=hint))
+    notes += [
+        Problem("archive_unread", reason, path, "restore it, compress by gzip, or match it not")
+        for path, reason in status.unreadable.items()
+        if is_archive(reason)
+    ]
+    return notes
 
 
 def judge_cluster(status: Status, now: datetime) -> list[Problem]:
     """What is wrong with the cluster as the agent sees it; empty while that may pass."""
-    waiting = status.waiting
-    if waiting is None:
-        return []
-    seconds = max(0.0, (now - parse_instant(waiting.since)).total_seconds())
-    if waiting.outcome == "retry" and seconds < RETRY_SECONDS:
+    waiting, seconds = status.waiting, _waiting_seconds(status, now)
+    if waiting is None or _may_pass(waiting, seconds):
         return []
     reason, hint = _WAITING[waiting.outcome]
     return [
@@ -106,3 +134,13 @@ def judge_cluster(status: Status, now: datetime) -> list[Problem]:
             hint=hint,
         )
     ]
+
+
+def _waiting_seconds(status: Status, now: datetime) -> float:
+    if status.waiting is None:
+        return 0.0
+    return max(0.0, (now - parse_instant(status.waiting.since)).total_seconds())
+
+
+def _may_pass(waiting: Waiting, seconds: float) -> bool:
+    return waiting.outcome == "retry" and seconds < RETRY_SECONDS

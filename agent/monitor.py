@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from agent.board import Board
 from agent.errors import MonitorError
-from agent.health import TURN_SECONDS, judge
+from agent.health import PATHS_SHOWN, TURN_SECONDS, find_notes, judge
 from agent.metrics import MEDIA_TYPE, Exposition
 
 CONNECTION_SECONDS: Final = 10.0
@@ -181,12 +181,15 @@ class Monitor:
         is_healthy = seconds <= TURN_SECONDS
         status = HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
         content = {"healthy": is_healthy, "loopTurnedSecondsAgo": round(seconds, 2)}
-        return Answer(status, msgspec.json.encode(content))
+        return Answer(status, _encode(content))
 
     def _readiness(self) -> Answer:
-        problems = judge(self._board.status, self._turned_seconds(), datetime.now(UTC))
+        shown, now = self._board.status, datetime.now(UTC)
+        problems = judge(shown, self._turned_seconds(), now)
+        notes = find_notes(shown, now)[:PATHS_SHOWN] if shown else []
         status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-        return Answer(status, msgspec.json.encode({"ready": not problems, "problems": problems}))
+        content = {"ready": not problems, "problems": problems, "notes": notes}
+        return Answer(status, _encode(content))
 
     def _turned_seconds(self) -> float:
         return max(0.0, time.monotonic() - self._board.turned)
@@ -194,4 +197,9 @@ class Monitor:
 
 def _problem(status: HTTPStatus, detail: str) -> Answer:
     content = {"status": status.value, "title": status.phrase, "detail": detail}
-    return Answer(status, msgspec.json.encode(content), "application/problem+json")
+    return Answer(status, _encode(content), "application/problem+json")
+
+
+def _encode(content: object) -> bytes:
+    """With an end of line, for whoever asks in a terminal."""
+    return msgspec.json.encode(content) + b"\n"

@@ -15,6 +15,8 @@ _ARCHIVE: Final = "only gzip is read: unpack it beside, compress by gzip, or let
 _DAMAGED: Final = "every whole line before that was read; restore it from where it was made"
 _INCOMPLETE: Final = "every whole line that is there was read; it is read on when it grows"
 
+_PACKED: Final = " archive"
+
 _log = structlog.get_logger("agent")
 
 
@@ -37,15 +39,15 @@ class Unreadable(dict[str, str]):
 
     def tell_archive(self, path: str, kind: str) -> None:
         """It is an archive of a kind that nobody unpacks here."""
-        self._tell(path, f"{kind} archive", _ARCHIVE)
+        self._tell(path, f"{kind}{_PACKED}", _ARCHIVE)
 
     def tell_damaged(self, path: str, problem: str) -> None:
         """It is an archive that unpacks to a part only."""
-        self._tell(path, f"damaged archive: {problem}", _DAMAGED)
+        self._tell(path, f"damaged{_PACKED}: {problem}", _DAMAGED)
 
     def tell_incomplete(self, path: str) -> None:
         """It is an archive without an end, and nobody writes to it."""
-        self._tell(path, "incomplete archive", _INCOMPLETE)
+        self._tell(path, f"incomplete{_PACKED}", _INCOMPLETE)
 
     def forget(self, found: Container[str]) -> None:
         """Forget those that are no longer there."""
@@ -56,3 +58,12 @@ class Unreadable(dict[str, str]):
         if self.get(path) != reason:
             self[path] = reason
             _log.error("file_unreadable", path=path, reason=reason, hint=hint)
+
+
+def is_archive(reason: str) -> bool:
+    """Whether it is an archive that cannot be unpacked, or not to its end.
+
+    That holds nothing up: as a rule its lines were read before it was packed, and what is whole of
+    it was read.
+    """
+    return reason.partition(":")[0].endswith(_PACKED)

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent import status as agent_status
-from agent.health import judge_cluster
+from agent.health import Problem, find_notes, judge_cluster, judge_files
 from audit_events.instant import parse_instant
 from indelible.configuration import Configuration, load
 from indelible.probe import ask
@@ -99,10 +99,13 @@ def look_at_node(configuration: Configuration) -> Part:
     found = node.status(configuration.node)
     where = f"{found.url} (process {found.pid})" if found.pid else f"{found.home}"
     health = f", {found.health}" if found.health else ""
+    # Below a megabyte nothing can be said of it.
+    size_bytes = found.data_megabytes << 20
+    data = f", {decimal(size_bytes)} of data on disk" if size_bytes else ""
     return Part(
         name="node",
         ok=found.state == "running" and found.health != "red",
-        summary=f"{found.state}{health}: {where}, {decimal(found.data_megabytes << 20)}",
+        summary=f"{found.state}{health}: {where}{data}",
         figures={
             "state": found.state,
             "url": found.url,
@@ -180,14 +183,13 @@ def judge_agent(found: agent_status.Status | None, now: datetime) -> Part:
         if found.lag_bytes
         else "nothing waits"
     )
-    notes = [f"configuration refused: {'; '.join(found.config_problems)}"]
     return Part(
         name="agent",
         ok=not trouble,
         summary="; ".join(
             [
                 *trouble,
-                *(notes if found.config_problems else []),
+                *_agent_notes(found, age_seconds, now),
                 f"{found.file_count} files, {lag}",
             ]
         ),
@@ -230,15 +232,33 @@ def _agent_trouble(found: agent_status.Status, age_seconds: float, now: datetime
         trouble.append(f"silent for {age_seconds:.0f} s")
     else:
         trouble += [f"{one.reason} ({one.hint})" for one in judge_cluster(found, now)]
-    unreadable = [f"cannot read {path}: {reason}" for path, reason in found.unreadable.items()]
-    trouble += unreadable[:PATHS_SHOWN]
-    if len(unreadable) > PATHS_SHOWN:
-        trouble.append(f"and {len(unreadable) - PATHS_SHOWN} files more")
+    trouble += _list_paths("cannot read", judge_files(found))
     if found.checkpoint_problem:
         trouble.append(f"checkpoint: {found.checkpoint_problem}")
     if found.trail_problem:
         trouble.append(f"trail: {found.trail_problem}")
     return trouble
+
+
+def _agent_notes(found: agent_status.Status, age_seconds: float, now: datetime) -> list[str]:
+    """What leaves it up; of one that is not there, not what it waits for."""
+    is_there = found.state == "running" and age_seconds <= STALE_SECONDS
+    notes = find_notes(found, now)
+    named = {"configuration_refused": "configuration refused: "}
+    return [
+        *(
+            f"{named.get(note.what, '')}{note.reason}"
+            for note in notes
+            if not note.path and (is_there or note.what in named)
+        ),
+        *_list_paths("not unpacked:", [note for note in notes if note.path]),
+    ]
+
+
+def _list_paths(title: str, problems: list[Problem]) -> list[str]:
+    lines = [f"{title} {one.path}: {one.reason}" for one in problems[:PATHS_SHOWN]]
+    rest = len(problems) - PATHS_SHOWN
+    return [*lines, f"and {rest} files more"] if rest > 0 else lines
 
 
 def judge_dead_letters(directory: Path) -> Part:

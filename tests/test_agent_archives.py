@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.lag import Lags
 from agent.places import COPYING_SECONDS
 from tests.agent_world import Bench, bench, event_id, event_line, ids, read_twice, write
 
@@ -249,6 +250,24 @@ def test_an_archive_that_gets_its_end_meanwhile_is_awaited_no_more(tmp_path: Pat
     assert not agent.follower.is_copy_awaited
     assert agent.follower.unreadable == {}
     assert agent.settled_ids == ids(*range(400))
+
+
+def test_half_a_line_at_the_end_of_a_cut_archive_is_no_lag(tmp_path: Path) -> None:
+    """It is told, and nobody is going to complete it: nothing waits."""
+    agent = bench(tmp_path, "*.log*", rotated_grace_seconds=3600)
+    for number in range(400):
+        write(tmp_path / "a.log", number, pad=number)
+    archive = compress(tmp_path / "a.log")
+    cut(archive)
+    agent.drain()
+    assert agent.follower.lag_bytes() > 0, "somebody may be writing it"
+    age(archive)
+    agent.drain()
+    (tail,) = agent.follower.tails.values()
+    assert tail.has_half_line
+    assert agent.follower.unreadable == {str(archive): "incomplete archive"}
+    assert agent.follower.lag_bytes() == 0
+    assert Lags().measure(agent.follower.contents()) == {}
 
 
 def test_an_incomplete_archive_that_is_completed_is_read_on(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from agent.health import PATHS_SHOWN, RETRY_SECONDS, TURN_SECONDS, judge
+from agent.health import PATHS_SHOWN, RETRY_SECONDS, TURN_SECONDS, find_notes, judge
 from agent.status import Status, Waiting
+from agent.unreadable import Unreadable, is_archive
 from audit_events.instant import format_instant
 from tests.test_agent_metrics import QUIET
 
@@ -67,6 +68,65 @@ def test_problems(status: Status | None, turned: float, what: list[str]) -> None
     problems = judge(status, turned, NOW)
     assert [problem.what for problem in problems] == what
     assert all(problem.hint for problem in problems if problem.reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "notes"),
+    [
+        pytest.param(QUIET, [], id="at rest"),
+        pytest.param(
+            waits("retry", 33),
+            [("cluster_retry", "no answer as it should be: some_exception for 33 s")],
+            id="a cluster that restarts",
+        ),
+        pytest.param(
+            msgspec.structs.replace(
+                QUIET, waiting=Waiting("retry", "no_answer", format_instant(NOW))
+            ),
+            [("cluster_retry", "no answer of the cluster for 0 s")],
+            id="a cluster that is down",
+        ),
+        pytest.param(waits("retry", RETRY_SECONDS), [], id="a problem, and no note any more"),
+        pytest.param(waits("halted", 0), [], id="a problem at once"),
+        pytest.param(
+            msgspec.structs.replace(QUIET, config_problems=("[agent] x", "[index] y")),
+            [("configuration_refused", "[agent] x; [index] y")],
+            id="refused by the last SIGHUP",
+        ),
+        pytest.param(
+            msgspec.structs.replace(
+                QUIET,
+                unreadable={
+                    "/a": "xz archive",
+                    "/archive": "Permission denied",
+                    "/c": "damaged archive: incorrect data check",
+                    "/d": "incomplete archive",
+                },
+            ),
+            [
+                ("archive_unread", "xz archive"),
+                ("archive_unread", "damaged archive: incorrect data check"),
+                ("archive_unread", "incomplete archive"),
+            ],
+            id="archives",
+        ),
+    ],
+)
+def test_notes(status: Status, notes: list[tuple[str, str]]) -> None:
+    found = find_notes(status, NOW)
+    assert [(note.what, note.reason) for note in found] == notes
+    assert all(note.hint for note in found)
+
+
+def test_each_reason_of_an_archive_is_known_as_one() -> None:
+    found = Unreadable()
+    found.tell_archive("/a", "zstd")
+    found.tell_damaged("/b", "a: b archive: c")
+    found.tell_incomplete("/c")
+    found.tell_name("/archive")
+    found.note("/d", OSError(13, "Permission denied", "/an archive"))
+    told = {path: is_archive(reason) for path, reason in found.items()}
+    assert told == {"/a": True, "/b": True, "/c": True, "/archive": False, "/d": False}
 
 
 def test_ten_thousand_unreadable_files_make_no_endless_answer() -> None:

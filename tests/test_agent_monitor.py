@@ -62,7 +62,8 @@ def test_health_is_a_loop_that_turns(monitor: Monitor, board: Board) -> None:
 
 def test_readiness_says_what_is_wrong(monitor: Monitor, board: Board) -> None:
     status, _, body = ask(monitor, "/readyz?verbose")
-    assert (status, msgspec.json.decode(body)) == (200, {"ready": True, "problems": []})
+    quiet = {"ready": True, "problems": [], "notes": []}
+    assert (status, msgspec.json.decode(body)) == (200, quiet)
     board.status = msgspec.structs.replace(QUIET, checkpoint_problem="No space left on device")
     status, _, body = ask(monitor, "/readyz")
     assert status == 503
@@ -71,6 +72,20 @@ def test_readiness_says_what_is_wrong(monitor: Monitor, board: Board) -> None:
     assert found["problems"][0]["what"] == "checkpoint_not_saved"
     assert found["problems"][0]["reason"] == "No space left on device"
     assert found["problems"][0]["hint"]
+
+
+def test_what_is_worth_knowing_leaves_it_ready(monitor: Monitor, board: Board) -> None:
+    board.status = msgspec.structs.replace(QUIET, config_problems=("[agent] paths: bad",))
+    status, _, body = ask(monitor, "/readyz")
+    found = msgspec.json.decode(body)
+    assert (status, found["ready"], found["problems"]) == (200, True, [])
+    assert [note["what"] for note in found["notes"]] == ["configuration_refused"]
+    assert found["notes"][0]["reason"] == "[agent] paths: bad"
+
+
+def test_whatever_is_answered_ends_its_line(monitor: Monitor) -> None:
+    for path in ("/", "/metrics", "/healthz", "/readyz"):
+        assert ask(monitor, path)[2].endswith(b"\n"), path
 
 
 def test_another_path_is_a_404_that_names_those_that_are(monitor: Monitor) -> None:

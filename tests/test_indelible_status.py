@@ -5,11 +5,14 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
+import node
+from agent.health import RETRY_SECONDS, judge
 from agent.status import FileStatus, Status, Totals, Waiting
 from audit_events.instant import format_instant
 from indelible.configuration import Configuration, load
@@ -21,6 +24,7 @@ from indelible.status import (
     judge_dead_letters,
     look,
     look_at_indices,
+    look_at_node,
     show,
     web_url,
 )
@@ -40,6 +44,7 @@ def ago(seconds: float) -> str:
     return format_instant(NOW - timedelta(seconds=seconds))
 
 
+CUT = "incomplete archive"
 RUNNING = Status(
     pid=1,
     state="running",
@@ -108,8 +113,32 @@ RUNNING = Status(
         pytest.param(
             msgspec.structs.replace(RUNNING, waiting=Waiting("retry", "no_answer", ago(5))),
             True,
-            "3 files, nothing waits",
+            "no answer of the cluster for 5 s; 3 files, nothing waits",
             id="a cluster that restarts",
+        ),
+        pytest.param(
+            msgspec.structs.replace(
+                RUNNING,
+                state="stopped",
+                updated_at=ago(30),
+                waiting=Waiting("retry", "no_answer", ago(35)),
+            ),
+            False,
+            f"stopped since {ago(30)}; 3 files, nothing waits",
+            id="one that is gone waits for nobody",
+        ),
+        pytest.param(
+            msgspec.structs.replace(
+                RUNNING,
+                unreadable={"/a.xz": "xz archive", **{f"/{n}.gz": CUT for n in range(6)}},
+            ),
+            True,
+            "; ".join(
+                ["not unpacked: /a.xz: xz archive"]
+                + [f"not unpacked: /{n}.gz: {CUT}" for n in range(4)]
+            )
+            + "; and 2 files more; 3 files, nothing waits",
+            id="archives are told, as their lines were read before, as a rule",
         ),
         pytest.param(
             msgspec.structs.replace(RUNNING, config_problems=("[agent] paths: bad",)),
@@ -261,6 +290,50 @@ def write(opensearch: Cluster, index: IndexSettings, times: list[str]) -> None:
 def configuration_of(opensearch: Cluster, index: IndexSettings, home: Path) -> Configuration:
     environ = {"INDELIBLE_HOME": str(home), "INDELIBLE_OPENSEARCH_URL": opensearch.url}
     return replace(load(environ), connection=opensearch.connection(), index=index)
+
+
+@pytest.mark.parametrize(
+    ("changes", "up"),
+    [
+        ({"unreadable": {"/a.xz": "xz archive"}}, True),
+        ({"unreadable": {"/a.log": "Permission denied"}}, False),
+        ({"waiting": Waiting("retry", "no_answer", ago(RETRY_SECONDS - 1))}, True),
+        ({"waiting": Waiting("retry", "no_answer", ago(RETRY_SECONDS))}, False),
+        ({"waiting": Waiting("blocked", "cluster_block_exception", ago(1))}, False),
+        ({"checkpoint_problem": "full"}, False),
+        ({"trail_problem": "full"}, False),
+        ({"config_problems": ("bad",)}, True),
+    ],
+)
+def test_it_is_up_when_the_monitor_says_ready(
+    changes: dict[str, Any],
+    up: bool,  # noqa: FBT001  # an expectation
+) -> None:
+    status = msgspec.structs.replace(RUNNING, **changes)
+    assert judge_agent(status, NOW).ok is up
+    assert (judge(status, 0, NOW) == []) is up
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "says"),
+    [(0, "(process 7)"), (3, "(process 7), 3.1 MB of data on disk")],
+    ids=["nothing that could be measured", "said what it is"],
+)
+def test_the_bytes_of_a_node_are_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int, says: str
+) -> None:
+    configuration = load({"INDELIBLE_HOME": str(tmp_path)})
+    found = msgspec.structs.replace(
+        node.status(configuration.node),
+        state="running",
+        health="green",
+        pid=7,
+        data_megabytes=megabytes,
+    )
+    monkeypatch.setattr(node, "status", lambda _config: found)
+    part = look_at_node(configuration)
+    assert part.ok
+    assert part.summary.endswith(says)
 
 
 def test_what_looks_like_mark_up_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
