@@ -20,6 +20,7 @@ from audit_events.instant import format_instant, parse_instant
 from indelible.configuration import Configuration, load
 from indelible.dead_letter_table import (
     describe_counts,
+    describe_known,
     describe_result,
     explain,
     summarize,
@@ -185,8 +186,12 @@ def acknowledge_records(
     letter = open_letter(load(), state_directory)
     wanted = selection(which, reason, since, path, everything=everything)
     find(letter, which)
+    marked = letter.records(wanted, marked=True) if which else ()
+    known = [(record, mark) for record in marked if (mark := letter.mark(record))]
     count = acknowledge(letter.directory, letter_key(letter.path), letter.records(wanted), note)
     click.echo(f"{count:,} acknowledged")
+    for record, mark in known:
+        click.echo(describe_known(record, mark, note))
 
 
 def open_letter(configuration: Configuration, state_directory: str | None) -> Letter:
@@ -278,7 +283,9 @@ def replay(configuration: Configuration, letter: Letter, wanted: Filter) -> Resu
             letter.directory,
             letter_key(letter.path),
             configuration.index,
-            lambda grave, stop: BulkWriter(client, configuration.index, grave, stop=stop),
+            lambda grave, stop: BulkWriter(
+                client, configuration.index, grave, stop=stop, tells_refusals=False
+            ),
         )
         # Another replay may have been here before this one held the lock. And what is added from
         # now on, by the agent or by this replay itself, is not meant.

@@ -1,5 +1,6 @@
 """Dead letters as people and programs read them."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from audit_events.envelope import Envelope
 from indelible.terminal import plain
 from indexer.dead_marks import Mark
 from indexer.dead_records import ADVICE, Record
@@ -75,14 +77,23 @@ def explain(record: Record, mark: Mark | None) -> str:
         "where": f"{fields.path}, offset {fields.offset}",
         "time": fields.time,
         "reason": fields.reason,
+        "event id": record.event.id or None,
         "status": fields.status,
         "length": fields.bytes,
         "sha256": fields.sha256,
         "outcome": f"{mark.outcome} {mark.time} {mark.note}".strip() if mark else "open",
     }
     lines = [f"{name:8} {plain(str(value))}" for name, value in said.items() if value is not None]
-    lines += ["", *_show_line(record.line), ""]
-    return "\n".join([*lines, f"next     {ADVICE[record.kind]}", ""])
+    lines += ["", *_show_line(record.line), "", f"next     {ADVICE[record.kind]}"]
+    if record.kind == "conflict" and record.envelope is not None:
+        lines.append(f"stored   {_find_stored(record.envelope)}")
+    return "\n".join([*lines, ""])
+
+
+def describe_known(record: Record, mark: Mark, note: str) -> str:
+    """That something became of a record before; `note` is what was given with it now."""
+    text = f"record {record.number}: already {mark.outcome} at {plain(mark.time)}"
+    return text + ("; the note was not changed" if note else "")
 
 
 def describe_result(result: Result, *, dry_run: bool) -> str:
@@ -99,6 +110,12 @@ def describe_result(result: Result, *, dry_run: bool) -> str:
     if result.no_events:
         parts.append(f"{result.no_events:,} are no events and cannot be sent")
     return ", ".join(parts)
+
+
+def _find_stored(event: Envelope) -> str:
+    """The command that shows the event that is stored under the same id."""
+    organization = shlex.quote(plain(event.organizationId))
+    return f"indelible search --organization {organization} --json {event.id}"
 
 
 def _show_line(line: bytes | None) -> list[str]:

@@ -77,6 +77,7 @@ class BulkWriter:
         backoff: the pace of attempts.
         at_once: requests under way at a time, at most; more writes may wait.
         figures: where requests, dead letters and lasting trouble are counted.
+        tells_refusals: whether the log says what was refused; not where the caller does.
     """
 
     def __init__(
@@ -89,10 +90,12 @@ class BulkWriter:
         backoff: Backoff | None = None,
         at_once: int = REQUESTS_AT_ONCE,
         figures: Figures | None = None,
+        tells_refusals: bool = True,
     ) -> None:
         self._settings = settings
         self._dead_letter = dead_letter
         self._stop = stop
+        self._tells_refusals = tells_refusals
         self._backoff = backoff or Backoff()
         self._figures = figures or Figures()
         self._exchange = Exchange(client, self._backoff, at_once, stop, self._figures)
@@ -260,6 +263,8 @@ class BulkWriter:
             else:
                 break
         self._figures.note_dead(dead_reason(refusal.status) for refusal in refusals)
+        if not self._tells_refusals:
+            return
         # One entry a batch, and without the reason: the cluster quotes what it could not read.
         first = refusals[0]
         _log.warning(

@@ -34,8 +34,8 @@ ADVICE: Final = {
     "refused": "The cluster cannot store this value in this field. Where the mapping is wrong,"
     " mend it (`indelible indices status`) and replay; where the event is, mend what wrote it,"
     " and acknowledge the record.",
-    "conflict": "Another event is stored under this id. Compare both (`indelible search`): ids"
-    " are made twice, or somebody changed the line. Acknowledge the record when that is clear.",
+    "conflict": "Another event is stored under this id. Compare both: ids are made twice, or"
+    " somebody changed the line. Acknowledge the record when that is clear.",
     "too_large": "Raise http.max_content_length of the cluster, or the limit of the proxy before"
     " it, then replay.",
 }

@@ -1,6 +1,7 @@
 """`indelible dead-letter`: found, read, sent again, acknowledged; and no terminal obeys a line."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -201,7 +202,16 @@ def test_what_is_acknowledged_is_open_no_more(run: Run) -> None:
     assert [one["key"] for one in everything] == before
     assert [one["outcome"] for one in everything] == ["open", "acknowledged", "open"]
     assert "a colleague's debug line" in run("show", "2").output
-    assert run("acknowledge", "2").output == "0 acknowledged\n"
+    (marked,) = [one for one in listed(run, "--all") if one["outcome"] == "acknowledged"]
+    again = run("acknowledge", "2", "--note", "another note")
+    assert again.exit_code == 0
+    first, second = again.output.splitlines()
+    assert first == "0 acknowledged"
+    assert second.startswith("record 2: already acknowledged at 20")
+    assert second.endswith("Z; the note was not changed")
+    assert "a colleague's debug line" in run("show", marked["key"]).output
+    assert "note" not in run("acknowledge", "2", "3").output
+    assert run("acknowledge", "--all").output == "1 acknowledged\n", "only named ones are told"
 
 
 @pytest.mark.usefixtures("letter")
@@ -241,14 +251,25 @@ def test_ten_megabytes_are_listed_fast(run: Run, tmp_path: Path) -> None:
     assert time.process_time() - began < 3
 
 
-@pytest.mark.opensearch
-def test_what_can_be_stored_is_replayed(
-    run: Run,
-    tmp_path: Path,
-    opensearch: Cluster,
-    index: IndexSettings,
-    monkeypatch: pytest.MonkeyPatch,
+def test_of_a_conflict_the_command_that_shows_the_other_event_is_said(
+    run: Run, tmp_path: Path
 ) -> None:
+    line = event_line({"organizationId": f"o'1{HOSTILE}"}, event_id=EVENT_ID)
+    DeadLetter(tmp_path / "agent").append([refusal(line, status=409, reason="another event")])
+    output = run("show", "1").output
+    assert f"event id {EVENT_ID}\n" in output
+    (command_line,) = [one for one in output.splitlines() if one.startswith("stored ")]
+    words = shlex.split(command_line)
+    assert words[1:4] == ["indelible", "search", "--organization"]
+    assert words[4].startswith("o'1")
+    assert words[5:] == ["--json", EVENT_ID]
+
+
+@pytest.fixture
+def reachable(
+    run: Run, opensearch: Cluster, index: IndexSettings, monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """The command, which reaches the cluster, on an index of its own."""
     connection = opensearch.connection()
     password = connection.writer_password
     assert password is not None
@@ -261,6 +282,27 @@ def test_what_can_be_stored_is_replayed(
         "INDELIBLE_INDEX_REPLICAS": "0",
     }.items():
         monkeypatch.setenv(name, value)
+    return run
+
+
+@pytest.mark.opensearch
+def test_what_is_refused_again_is_told_once_and_not_by_the_log(
+    reachable: Run, tmp_path: Path
+) -> None:
+    """The log is the agent's: JSON over an operator's terminal, which names the wrong next step."""
+    lines = [event_line({"result": one}, event_id=EVENT_ID) for one in ("success", "denied")]
+    DeadLetter(tmp_path / "agent").append(
+        [refusal(line, status=413, offset=n) for n, line in enumerate(lines)]
+    )
+    result = reachable("replay", "--all")
+    assert result.exit_code == 1
+    assert result.output == "1 stored, 1 refused for another reason, under new numbers\n"
+    assert "events_refused" not in result.stderr
+
+
+@pytest.mark.opensearch
+def test_what_can_be_stored_is_replayed(reachable: Run, tmp_path: Path) -> None:
+    run = reachable
     good = [refusal(event_line(), status=413, reason="too large", offset=n) for n in range(3)]
     DeadLetter(tmp_path / "agent").append([*good, *RECORDS[1:]])
     result = run("replay", "--reason", "too_large", "--json")

@@ -1,5 +1,6 @@
 """`indelible search`: a table that people read, or the events as they are."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,14 @@ def test_options_are_the_filters_of_the_api(search: Search) -> None:
 def test_json_is_the_stored_events(search: Search) -> None:
     result = search("--json", "--action", "member.*")
     assert result.stdout_bytes == search.lines[0] + b"\n"
+
+
+@pytest.mark.opensearch
+def test_an_id_finds_its_event(search: Search) -> None:
+    """`indelible dead-letter show` names this command for a conflict."""
+    event_id = json.loads(search.lines[1])["id"]
+    result = search("--organization", "org_a", "--json", event_id)
+    assert result.stdout_bytes == search.lines[1] + b"\n"
 
 
 @pytest.mark.opensearch
