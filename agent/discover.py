@@ -48,6 +48,22 @@ def scan(patterns: Sequence[str], excluded: str) -> Found:
     return found
 
 
+def find_unmatched(patterns: Sequence[str], excluded: str) -> tuple[str, ...]:
+    """The patterns that match no regular file outside of the directory `excluded`: a typing error?
+
+    Cost: that of `scan` for those that match nothing, and up to the first match for the others.
+    """
+    own = excluded.rstrip("/") + "/"
+    return tuple(
+        pattern
+        for pattern in patterns
+        if not any(
+            os.path.isfile(path) and not path.startswith(own)  # noqa: PTH113  # as in `scan`
+            for path in glob.iglob(pattern, recursive=True)  # noqa: PTH207  # as in `scan`
+        )
+    )
+
+
 def drop_unspeakable(found: Found) -> list[str]:
     """Take out what has a name that is not UTF-8, which no record can hold, and spell it."""
     unspeakable = [path for path in found if not path.isascii() and _is_not_utf8(path)]

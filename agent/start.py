@@ -13,6 +13,7 @@ from opensearchpy import OpenSearch
 
 from agent import checkpoint
 from agent.board import Board
+from agent.discover import find_unmatched
 from agent.errors import NothingToFollowError, StateDirectoryError
 from agent.lock import hold
 from agent.memory import share_one_heap
@@ -33,6 +34,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     totals: Totals
     unreadable: dict[str, str]
+    unmatched: tuple[str, ...] = ()
+    """Globs that matched nothing when it began."""
 
 
 def run(
@@ -95,8 +98,21 @@ def run(
             _log.info(
                 "agent_started", paths=settings.paths, state_directory=settings.state_directory
             )
+            unmatched = find_unmatched(settings.paths, settings.state_directory)
+            if not once:
+                _tell_unmatched(unmatched)
             pipeline.run(once=once)
-        return Outcome(pipeline.totals, dict(pipeline.follower.unreadable))
+        return Outcome(pipeline.totals, dict(pipeline.follower.unreadable), unmatched)
+
+
+def _tell_unmatched(patterns: tuple[str, ...]) -> None:
+    for pattern in patterns:
+        _log.warning(
+            "no_file_matches",
+            pattern=pattern,
+            hint="a file that comes later is followed; if one should be there, look at the spelling"
+            " and whether the agent's user may list the directory",
+        )
 
 
 def _prove_writable(directory: Path) -> OSError | None:

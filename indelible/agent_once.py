@@ -45,6 +45,8 @@ class Report(Struct, frozen=True, rename="camel"):
     lag_bytes: int
     totals: Totals
     unreadable: dict[str, str]
+    unmatched: tuple[str, ...]
+    """Globs that matched no file when it began; that is no failure."""
     checkpoint_problem: str
     trail_problem: str
 
@@ -88,6 +90,7 @@ def judge(outcome: Outcome, last: Status | None, *, is_stopped: bool) -> Report:
         lag_bytes=lag_bytes,
         totals=outcome.totals,
         unreadable=outcome.unreadable,
+        unmatched=outcome.unmatched,
         checkpoint_problem=checkpoint_problem,
         trail_problem=trail_problem,
     )
@@ -102,6 +105,7 @@ def describe(report: Report) -> str:
         lines.append(f"missing: {totals.missing_events} events in {totals.gaps} gaps, recorded")
     if totals.chain_breaks:
         lines.append(f"altered: {totals.chain_breaks} events, stored and recorded")
+    lines += [f"no file matches {pattern}" for pattern in report.unmatched]
     lines += [f"not read: {path}: {reason}" for path, reason in report.unreadable.items()]
     if report.checkpoint_problem:
         lines.append(f"checkpoint not saved: {report.checkpoint_problem}; they will be sent again")

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.discover import archive_kind, base_directory, list_files, may_match, scan
+from agent.discover import (
+    archive_kind,
+    base_directory,
+    find_unmatched,
+    list_files,
+    may_match,
+    scan,
+)
 from tests.agent_world import event_line
 
 
@@ -28,6 +35,23 @@ def test_of_the_agents_own_directory_its_trail_alone_is_found(tmp_path: Path) ->
     found = sorted(scan([f"{tmp_path}/**"], str(state)))
     assert found == [f"{state}/events/agent.log", f"{state}/events/agent.log.1"]
     assert sorted(scan([], str(state))) == found
+
+
+def test_globs_that_match_no_file_are_named(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    for name in ("a.log", "x/y/b.log", "state/c.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "to_nowhere.txt").symlink_to(tmp_path / "nowhere")
+    right = [f"{tmp_path}/a.log", f"{tmp_path}/**/b.log"]
+    wrong = [
+        f"{tmp_path}/*.lgo",
+        "/nowhere/*.log",
+        f"{tmp_path}/x",
+        f"{tmp_path}/*.txt",
+        f"{state}/*.jsonl",
+    ]
+    assert find_unmatched([*right, *wrong], str(state)) == tuple(wrong)
 
 
 @pytest.mark.parametrize(

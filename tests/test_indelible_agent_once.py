@@ -165,6 +165,34 @@ def test_on_a_terminal_the_bar_shows_and_is_gone_at_the_end() -> None:
     assert structlog.get_config()["wrapper_class"] is usual
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_glob_that_matches_nothing_is_said_and_is_no_failure(
+    tmp_path: Path,
+    as_json: bool,  # noqa: FBT001  # an expectation
+) -> None:
+    arguments = ["--once", "--path", f"{tmp_path}/*.lgo", *(["--json"] if as_json else [])]
+    result = subprocess.run(
+        [sys.executable, "-m", "indelible", "agent", *arguments],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "INDELIBLE_HOME": str(tmp_path),
+            "INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:9",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    if as_json:
+        assert msgspec.json.decode(result.stdout)["unmatched"] == [f"{tmp_path}/*.lgo"]
+    else:
+        first, second = result.stdout.splitlines()
+        assert first.startswith("0 events stored")
+        assert second == f"no file matches {tmp_path}/*.lgo"
+
+
 def test_its_help_states_the_exit_codes() -> None:
     output = CliRunner().invoke(command, ["--help"]).output
     for words in ("--once", "--json", "0 ", "1 ", "2 ", "130 "):

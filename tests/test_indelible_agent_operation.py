@@ -143,6 +143,17 @@ def test_sighup_takes_the_right_password_and_nothing_is_lost_or_read_twice(rig: 
     assert not rig.entries("bulk_resumed"), "no all-clear when SIGHUP interrupts what waits"
 
 
+def test_a_glob_that_matches_nothing_is_told_once_at_the_start(rig: Rig) -> None:
+    write(rig.directory / "a.log", 0)
+    process = rig.start("--path", f"{rig.directory}/*.lgo", "--path", f"{rig.directory}/*.log")
+    wait_until(lambda: rig.sink.ids == ids(0), "the other one is followed")
+    process.terminate()
+    process.wait(30)
+    (entry,) = rig.entries("no_file_matches")
+    assert entry["pattern"] == f"{rig.directory}/*.lgo"
+    assert entry["hint"]
+
+
 def test_sighup_names_what_changed_of_the_connection_and_no_value(rig: Rig) -> None:
     process = rig.start()
     wait_until((rig.state / "status.json").exists, "runs")
