@@ -1,4 +1,4 @@
-"""The unit and its example files, held against the settings and the command that they speak of."""
+"""The units and their example files, held against the settings and commands that they speak of."""
 
 import shlex
 import shutil
@@ -13,16 +13,23 @@ import pytest
 from agent.settings import AgentSettings
 from indelible import environment_file
 from indelible.agent import command
+from indelible.cli import EXIT_SETTINGS, describe
+from indelible.configuration import load
+from indelible.status import asks_indices, serves_web
+from indexer.errors import SettingsError
 from indexer.settings import ConnectionSettings, SettingsReading
 
 DIRECTORY = Path(__file__).parent.parent / "packaging" / "systemd"
 UNIT = DIRECTORY / "indelible-agent.service"
 
 
-def read_unit() -> dict[str, list[str]]:
+WEB_UNIT = DIRECTORY / "indelible-web.service"
+
+
+def read_unit(path: Path = UNIT) -> dict[str, list[str]]:
     """Every key with its values, in order."""
     found: dict[str, list[str]] = defaultdict(list)
-    for line in UNIT.read_text().splitlines():
+    for line in path.read_text().splitlines():
         if line and not line.startswith(("#", "[")):
             name, _, value = line.partition("=")
             found[name].append(value)
@@ -118,15 +125,59 @@ def test_it_may_do_nothing_that_it_need_not(unit: dict[str, list[str]]) -> None:
     assert unit["User"] != ["root"]
 
 
-def test_the_example_has_no_secret_in_it() -> None:
-    document = tomllib.loads((DIRECTORY / "agent.toml").read_text())
-    assert not {"password", "writer_password"} & set(document["opensearch"])
+@pytest.mark.parametrize("path", [UNIT, WEB_UNIT], ids=lambda path: path.stem)
+def test_what_restarting_does_not_mend_is_not_restarted(path: Path) -> None:
+    unit = read_unit(path)
+    assert unit["RestartPreventExitStatus"] == [str(EXIT_SETTINGS)]
+    assert describe(SettingsError(("[agent] paths: wrong",))) == (
+        "error: [agent] paths: wrong\nnext: " + SettingsError.hint,
+        EXIT_SETTINGS,
+    )
+
+
+def test_a_command_finds_the_agent_by_its_toml_file_alone(
+    environ: dict[str, str], unit: dict[str, list[str]]
+) -> None:
+    found = load({"INDELIBLE_CONFIG": environ["INDELIBLE_CONFIG"]})
+    assert found.agent.state_directory == f"/var/lib/{unit['StateDirectory'][0]}"
+    assert not found.embedded
+    assert not asks_indices(found)
+    assert not serves_web(found)
+
+
+def test_the_webs_settings_are_settings(tmp_path: Path) -> None:
+    unit = read_unit(WEB_UNIT)
+    variables = dict(one.split("=", 1) for one in unit["Environment"])
+    assert variables["INDELIBLE_CONFIG"] == "/etc/indelible-web/web.toml"
+    text = (DIRECTORY / "web.toml").read_text()
+    for name in ("reader_password", "jwt_secret"):
+        secret = tmp_path / name
+        secret.write_text("s" * 43 + "\n")
+        secret.chmod(0o600)
+        assert f'"/etc/indelible-web/{name}"' in text
+        text = text.replace(f"/etc/indelible-web/{name}", str(secret))
+    config = tmp_path / "web.toml"
+    config.write_text(text)
+    found = load({**variables, "INDELIBLE_CONFIG": str(config)})
+    assert found.web.shutdown_seconds < float(unit["TimeoutStopSec"][0])
+    assert found.web.audit_path == f"/var/log/{unit['LogsDirectory'][0]}/audit.log"
+    assert found.connection.reader_password is not None
+    assert found.web.jwt_secret is not None
+    assert unit["User"] != read_unit()["User"]
+
+
+def test_the_examples_have_no_secret_in_them() -> None:
+    secrets = {"password", "writer_password", "reader_password", "jwt_secret", "cursor_secret"}
+    for name in ("agent.toml", "web.toml"):
+        document = tomllib.loads((DIRECTORY / name).read_text())
+        assert not secrets & {key for group in document.values() for key in group}
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_systemd_finds_nothing_wrong_and_little_exposed(tmp_path: Path) -> None:
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/indelible/bin/indelible", "/bin/true"))
+@pytest.mark.parametrize("path", [UNIT, WEB_UNIT], ids=lambda path: path.stem)
+def test_systemd_finds_nothing_wrong_and_little_exposed(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / path.name
+    copy.write_text(path.read_text().replace("/opt/indelible/bin/indelible", "/bin/true"))
     verified = subprocess.run(
         ["systemd-analyze", "verify", str(copy)],  # noqa: S607  # where it lies differs
         capture_output=True,
