@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from indelible.configuration import load
+from indexer.client import connect, request
 from node.artifact import read_lock
 from tests.node_home import artifact_cache, free_ports, own_home
 
@@ -77,6 +79,14 @@ def test_start_status_logs_stop() -> None:
             assert (status["state"], status["url"]) == ("running", operator.url)
             assert "green" in operator.run("status")
             assert len(operator.run("logs", "-n", "3").splitlines()) == 3
+            # Another shell, which knows the home alone.
+            del operator.environ["INDELIBLE_NODE_HTTP_PORT"]
+            del operator.environ["INDELIBLE_NODE_TRANSPORT_PORT"]
+            assert "runs already" in operator.run("start")
+            connection = load(operator.environ).connection
+            assert connection.url == operator.url
+            with connect(connection, role="lifecycle") as client:
+                assert request(client, "GET", "/_cluster/health") is not None
         finally:
             assert operator.run("stop") == "node-1 stopped\n"
         assert "stopped" in operator.run("status", code=1)
