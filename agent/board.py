@@ -4,9 +4,9 @@ They look whenever they like, and the loop never waits for them: each attribute 
 whole, so that a reader needs no lock.
 """
 
-import threading
 import time
 
+from agent.flag import Flag
 from agent.notify import Notifier
 from agent.status import Status, describe
 
@@ -25,7 +25,7 @@ class Board:
         self.turned = time.monotonic()
         """When (monotonic) the loop turned last."""
         self.status: Status | None = None
-        self.reload = threading.Event()
+        self.reload = Flag()
         """Set by whoever wants the configuration to be read again."""
 
     def turn(self, now: float) -> None:

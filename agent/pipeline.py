@@ -25,6 +25,7 @@ from agent.board import Board
 from agent.chain import Links
 from agent.checkpoint import Checkpoint
 from agent.errors import SenderError
+from agent.flag import Asked
 from agent.follow import Follower
 from agent.integrity import Integrity
 from agent.keeper import SHARE, Keeper
@@ -73,7 +74,7 @@ class Pipeline:
         writer: Writer,
         dead_letter: DeadLetter,
         *,
-        stop: threading.Event,
+        stop: Asked,
         abandon: threading.Event,
         figures: Figures | None = None,
         board: Board | None = None,

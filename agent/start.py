@@ -2,7 +2,6 @@
 
 import errno
 import resource
-import threading
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from agent import checkpoint
 from agent.board import Board
 from agent.discover import find_unmatched
 from agent.errors import NothingToFollowError, StateDirectoryError
+from agent.flag import Asked
 from agent.lock import hold
 from agent.memory import share_one_heap
 from agent.pipeline import Pipeline
@@ -44,7 +44,7 @@ def run(
     client: OpenSearch,
     *,
     connection: ConnectionSettings | None = None,
-    stop: threading.Event,
+    stop: Asked,
     once: bool = False,
     board: Board | None = None,
     read: Read | None = None,

@@ -27,6 +27,7 @@ from audit_events.event import (
     TargetUser,
     is_action,
 )
+from audit_events.terms import MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
 
 FIELDS: Final = {
     "organization_id": "organizationId",
@@ -86,6 +87,8 @@ def draft_event(action: object, fields: Mapping[str, object], *, system: bool = 
         )
         if len(head) > MAX_LEAF_BYTES:
             _refuse_long_leaf(context, "context")
+        if len(head) > SMALL_LINE_BYTES:
+            _refuse_many_terms(context)
         return Draft(
             head[1:-1],
             encode_prepared(_check_middle(present, system=system))[1:-1],
@@ -213,6 +216,14 @@ def _refuse_long_leaf(value: object, path: str) -> None:
     elif len(f"{path}={value}".encode()) > MAX_LEAF_BYTES:
         hint = f"at most {MAX_LEAF_BYTES} bytes with its path: cut it, or split it"
         raise EventError(path[:200], "is a value too long to be indexed", hint)
+
+
+def _refuse_many_terms(context: object) -> None:
+    """Refuse what would fill the memory of the index, and which the shipper would not send."""
+    size = count_term_bytes(context)
+    if size > MAX_TERM_BYTES:
+        hint = "each value is indexed with its whole path: shorten the keys, or record less"
+        raise EventError("context", f"comes to {size} bytes in the index", hint)
 
 
 def _check_optional_name(present: Mapping[str, object], name: str) -> str | None:

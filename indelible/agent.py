@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from pathlib import Path
 from types import FrameType
 
@@ -11,6 +10,7 @@ import msgspec
 from typing_extensions import override
 
 from agent.board import Board
+from agent.flag import Flag
 from agent.notify import Notifier
 from agent.reread import Settings
 from agent.settings import AgentSettings
@@ -90,7 +90,7 @@ def command(
         return Settings(settings, configuration.index, client, configuration.connection)
 
     own = read()
-    stop, board = threading.Event(), Board(Notifier(os.environ))
+    stop, board = Flag(), Board(Notifier(os.environ))
     _stop_on_signals(stop)
 
     def start() -> Outcome:
@@ -106,6 +106,7 @@ def command(
         )
 
     if once:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         from indelible.agent_once import ship  # noqa: PLC0415  # draws: not in an agent that stays
 
         ctx.exit(ship(start, board, stop, as_json=as_json))
@@ -129,7 +130,7 @@ def give(
     )
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def _stop_on_signals(stop: Flag) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
         stop.set()
@@ -140,7 +141,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
         signal.signal(number, handle)
 
 
-def _reload_on_hangup(stop: threading.Event, reload: threading.Event) -> None:
+def _reload_on_hangup(stop: Flag, reload: Flag) -> None:
     terminals = find_terminals()
 
     def handle(_number: int, _frame: FrameType | None) -> None:

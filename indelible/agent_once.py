@@ -21,6 +21,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from agent.board import Board
+from agent.flag import Asked
 from agent.start import Outcome
 from agent.status import Status, Totals
 from indelible.display import QuietConsole
@@ -58,9 +59,7 @@ class Report(Struct, frozen=True, rename="camel"):
         return 0 if self.ok else EXIT_UNFINISHED
 
 
-def ship(
-    run: Callable[[], Outcome], board: Board, stop: threading.Event, *, as_json: bool = False
-) -> int:
+def ship(run: Callable[[], Outcome], board: Board, stop: Asked, *, as_json: bool = False) -> int:
     """Run an agent that ends by itself, show how far it is, say what it came to.
 
     Args:
@@ -118,7 +117,7 @@ def describe(report: Report) -> str:
 
 
 @contextmanager
-def show(board: Board, stop: threading.Event, console: Console) -> Generator[None]:
+def show(board: Board, stop: Asked, console: Console) -> Generator[None]:
     """Show a bar while the block runs, if anybody looks; the log then holds warnings alone."""
     if not console.is_terminal:
         yield
@@ -204,7 +203,7 @@ def describe_progress(status: Status, rate: float, *, is_stopped: bool) -> str:
     return ", ".join(parts)
 
 
-def _refresh(bar: Bar, board: Board, stop: threading.Event, ended: threading.Event) -> None:
+def _refresh(bar: Bar, board: Board, stop: Asked, ended: threading.Event) -> None:
     while not ended.wait(REFRESH_SECONDS):
         if board.status is not None:
             with suppress(OSError):

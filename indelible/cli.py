@@ -13,6 +13,7 @@ prints; what goes wrong on the way becomes one of these exits, here and nowhere 
 import difflib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from types import ModuleType
@@ -121,6 +122,9 @@ def command() -> None:
 
 def main() -> None:
     """Run the command line and exit; the exit codes stand in the module's docstring."""
+    if sys.argv[1:2] == ["agent"]:
+        # logrotate may ask before the agent listens, and the default would end it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         code = _run()
         sys.stdout.flush()

@@ -14,9 +14,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from audit_events.terms import MAX_TERM_BYTES
 from indexer.names import admitted_window, late_name, partition_characters, partition_name
 from indexer.nesting import MAX_LEVELS, SHALLOW_LINE_BYTES, is_too_deep
 from indexer.settings import IndexSettings
+from indexer.width import is_too_wide
 
 Line = bytes
 """One event as it was read, without its newline."""
@@ -106,7 +108,7 @@ class Batch:
         if earliest < self._floor or latest >= self._ceiling:
             self._refuse_outside(timestamps, first_row)
         if max(lengths) > SHALLOW_LINE_BYTES:
-            self._refuse_deep(lines, lengths, first_row)
+            self._refuse_costly(lines, lengths, first_row)
         heads = self._frame(ids, timestamps, earliest, latest)
         parts = [b""] * (2 * len(lines) + 1)
         parts[0:-1:2] = heads
@@ -208,11 +210,15 @@ class Batch:
                 hours = self._settings.future_hours
                 self.refused[row] = f"more than {hours} hours in the future"
 
-    def _refuse_deep(self, lines: Sequence[Line], lengths: Sequence[int], first_row: int) -> None:
+    def _refuse_costly(self, lines: Sequence[Line], lengths: Sequence[int], first_row: int) -> None:
         long = [row for row, length in enumerate(lengths) if length > SHALLOW_LINE_BYTES]
         for row in long:
             if is_too_deep(lines[row]):
                 self.refused[first_row + row] = f"nested deeper than {MAX_LEVELS} levels"
+            elif is_too_wide(lines[row]):
+                self.refused[first_row + row] = (
+                    f"its context comes to more than {MAX_TERM_BYTES} bytes in the index"
+                )
 
     def _run_of(self, row: int) -> _Run:
         return self._runs[bisect_right(self._firsts, row) - 1]
