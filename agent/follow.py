@@ -153,7 +153,7 @@ class Follower:
                 del self.tails[key]
                 self._former.let_go(tail)
         self._arrivals.max_line_bytes = settings.max_line_bytes
-        for tail in self.tails.values():
+        for tail in self.contents():
             tail.max_line_bytes = settings.max_line_bytes
 
     # What is read.
@@ -228,13 +228,11 @@ class Follower:
             self.unreadable.resolve(tail.path)
             tail.size = max(tail.size, tail.position)
             tail.grown = now
-        if isinstance(tail.content, Unpacked) and not tail.has_more:
-            self._end_archive(tail, tail.content, now)
-        if chunk is None:
-            return None
         if tail.has_more:
             self._turns.add(tail)
-        return chunk if chunk.pieces else None
+        elif isinstance(tail.content, Unpacked):
+            self._end_archive(tail, tail.content, now)
+        return chunk if chunk and chunk.pieces else None
 
     def _became_archive(self, tail: Tail, now: float) -> bool:
         """Whether what was an empty file is an archive now; then it is taken up as that."""
@@ -288,9 +286,11 @@ class Follower:
     def _find(self, path: str, status: os.stat_result, now: float) -> None:
         """No tail reads this file."""
         key = (status.st_dev, status.st_ino)
-        if self._archives.meet(key, path, status, _seen_now()):
+        if self._former.holds(key):
+            self._take_up(self._former.take_back(key, path, status, self.parking), now)
+        elif self._archives.meet(key, path, status, _seen_now()):
             return
-        if not self._arrivals.is_foreign(key, path):
+        elif not self._arrivals.is_foreign(key, path):
             self._adopt(path, now)
 
     def _meet(self, tail: Tail, path: str, status: os.stat_result, now: float) -> None:

@@ -47,6 +47,10 @@ class Opened:
             self.content = Unpacked(self.content.descriptor)
             self.head = self.content.pread(HEAD_BYTES, 0)
 
+    def is_file_of(self, place: Place) -> bool:
+        """Whether it is the very file of `place`, and so no copy of it."""
+        return self.key == (place.device, place.inode)
+
     def continues(self, place: Place) -> bool:
         """Whether it is the content that `place` speaks of."""
         length = place.anchor.length
@@ -133,7 +137,7 @@ class Places:
         As good as rotated: nobody writes to a copy.
         """
         for place, _ in self._same_heads(opened.head):
-            if place.offset and opened.continues(place):
+            if place.offset and not opened.is_file_of(place) and opened.continues(place):
                 return moved(place, path, opened.key)
         return None
 
@@ -143,7 +147,7 @@ class Places:
             return False
         start = max(0, opened.size - HEAD_BYTES)
         for place, descriptor in self._same_heads(opened.head):
-            if descriptor < 0 or opened.size >= place.offset:
+            if descriptor < 0 or opened.size >= place.offset or opened.is_file_of(place):
                 continue
             ours = opened.content.pread(opened.size - start, start)
             if ours == os.pread(descriptor, opened.size - start, start):
