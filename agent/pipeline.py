@@ -238,6 +238,13 @@ class Pipeline:
         self._watch.stop()
         deadline = time.monotonic() + self._settings.shutdown_seconds
         self._report("stopping")
+        if self._stop.is_set() and self._senders.in_flight:
+            _log.info(
+                "agent_stopping",
+                batches_in_flight=self._senders.in_flight,
+                waits_seconds=self._settings.shutdown_seconds,
+                hint="a second signal ends it at once; nothing is lost, it is only sent again",
+            )
         self._senders.close()
         while self._senders.in_flight and time.monotonic() < deadline:
             self._collect()

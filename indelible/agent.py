@@ -109,7 +109,8 @@ def command(
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         from indelible.agent_once import ship  # noqa: PLC0415  # draws: not in an agent that stays
 
-        ctx.exit(ship(start, board, stop, as_json=as_json))
+        seconds = own.agent.shutdown_seconds
+        ctx.exit(ship(start, board, stop, shutdown_seconds=seconds, as_json=as_json))
     _reload_on_hangup(stop, board.reload)
     start()
 

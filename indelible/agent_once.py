@@ -39,7 +39,10 @@ WAITING: Final = {
 
 
 class Report(Struct, frozen=True, rename="camel"):
-    """What a run came to; `complete` is False when it was stopped before the end."""
+    """What a run came to; `complete` is False when it was stopped before the end, then so is `ok`.
+
+    `ok` says the same as exit code 0.
+    """
 
     ok: bool
     complete: bool
@@ -59,19 +62,28 @@ class Report(Struct, frozen=True, rename="camel"):
         return 0 if self.ok else EXIT_UNFINISHED
 
 
-def ship(run: Callable[[], Outcome], board: Board, stop: Asked, *, as_json: bool = False) -> int:
+def ship(
+    run: Callable[[], Outcome],
+    board: Board,
+    stop: Asked,
+    *,
+    shutdown_seconds: float,
+    as_json: bool = False,
+) -> int:
     """Run an agent that ends by itself, show how far it is, say what it came to.
 
     Args:
         run: the agent, which shows itself on `board`.
         board: looked at while it runs.
         stop: whether it was told to end earlier.
+        shutdown_seconds: how long it may take to end then.
         as_json: say it as one line of JSON.
 
     Returns:
         The exit code.
     """
-    with show(board, stop, QuietConsole(stderr=True, highlight=False)):
+    console = QuietConsole(stderr=True, highlight=False)
+    with show(board, stop, console, shutdown_seconds=shutdown_seconds):
         outcome = run()
     report = judge(outcome, board.status, is_stopped=stop.is_set())
     click.echo(msgspec.json.encode(report) if as_json else describe(report))
@@ -83,9 +95,10 @@ def judge(outcome: Outcome, last: Status | None, *, is_stopped: bool) -> Report:
     lag_bytes = last.lag_bytes if last else 0
     checkpoint_problem = last.checkpoint_problem if last else ""
     trail_problem = last.trail_problem if last else ""
+    is_complete = not (is_stopped and lag_bytes)
     return Report(
-        ok=not (outcome.unreadable or checkpoint_problem or trail_problem),
-        complete=not (is_stopped and lag_bytes),
+        ok=is_complete and not (outcome.unreadable or checkpoint_problem or trail_problem),
+        complete=is_complete,
         lag_bytes=lag_bytes,
         totals=outcome.totals,
         unreadable=outcome.unreadable,
@@ -117,13 +130,15 @@ def describe(report: Report) -> str:
 
 
 @contextmanager
-def show(board: Board, stop: Asked, console: Console) -> Generator[None]:
+def show(
+    board: Board, stop: Asked, console: Console, *, shutdown_seconds: float
+) -> Generator[None]:
     """Show a bar while the block runs, if anybody looks; the log then holds warnings alone."""
     if not console.is_terminal:
         yield
         return
     ended = threading.Event()
-    bar = Bar(console)
+    bar = Bar(console, shutdown_seconds)
     thread = threading.Thread(target=_refresh, args=(bar, board, stop, ended), daemon=True)
     with _warnings_alone(), bar.shown():
         thread.start()
@@ -137,8 +152,10 @@ def show(board: Board, stop: Asked, console: Console) -> Generator[None]:
 class Bar:
     """Bytes settled of bytes there, events a second, and what holds it up."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, shutdown_seconds: float) -> None:
         self._console = console
+        self._shutdown_seconds = shutdown_seconds
+        self._is_stop_said = False
         self._progress = Progress(
             BarColumn(),
             TaskProgressColumn(),
@@ -165,6 +182,10 @@ class Bar:
 
     def update(self, status: Status, now: float, *, is_stopped: bool) -> None:
         """Show how it is now; `now` monotonic."""
+        if is_stopped and not self._is_stop_said:
+            # A line of its own: beside the bar a narrow terminal has no room for it.
+            self._is_stop_said = True
+            self._console.print(describe_stop(status, self._shutdown_seconds), markup=False)
         settled = status.totals.settled_bytes
         self._progress.update(
             self._task,
@@ -189,7 +210,8 @@ def describe_progress(status: Status, rate: float, *, is_stopped: bool) -> str:
     """What stands beside the bar."""
     settled = status.totals.settled_bytes
     there = decimal(settled + status.lag_bytes)
-    parts = [f"{decimal(settled)} of {there}", f"{rate:,.0f} events/s"]
+    parts = ["stopping"] if is_stopped else []
+    parts += [f"{decimal(settled)} of {there}", f"{rate:,.0f} events/s"]
     if status.waiting is not None:
         waiting = status.waiting
         why = WAITING.get(waiting.outcome, waiting.outcome)
@@ -198,9 +220,17 @@ def describe_progress(status: Status, rate: float, *, is_stopped: bool) -> str:
         parts.append(f"the checkpoint cannot be saved: {status.checkpoint_problem}")
     if status.trail_problem:
         parts.append(f"findings cannot be recorded: {status.trail_problem}")
-    if is_stopped:
-        parts.append("stopping; Ctrl-C again ends it at once, and loses nothing")
     return ", ".join(parts)
+
+
+def describe_stop(status: Status, shutdown_seconds: float) -> str:
+    """What it waits for once it was told to end."""
+    batches = "1 batch" if status.in_flight == 1 else f"{status.in_flight} batches"
+    return (
+        f"Stopping: up to {shutdown_seconds:g} s for what was sent and is not answered"
+        f" ({batches}). Ctrl-C again ends it at once; nothing is lost by that,"
+        " the next start sends it again."
+    )
 
 
 def _refresh(bar: Bar, board: Board, stop: Asked, ended: threading.Event) -> None:

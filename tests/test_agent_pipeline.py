@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent import checkpoint, status
 from agent.errors import SenderError
@@ -64,9 +65,13 @@ def test_it_ends_in_time_when_nothing_comes_back_and_the_rest_stays(tmp_path: Pa
     agent.thread.start()
     wait_until(lambda: bool(agent.sink.waiting), "in flight")
     start = time.monotonic()
-    agent.stop.set()
-    agent.thread.join(10)
+    with capture_logs() as logs:
+        agent.stop.set()
+        agent.thread.join(10)
     assert not agent.thread.is_alive()
+    (told,) = [one for one in logs if one["event"] == "agent_stopping"]
+    assert (told["batches_in_flight"], told["waits_seconds"]) == (1, 0.3)
+    assert "nothing is lost" in told["hint"]
     assert 0.3 <= time.monotonic() - start < 2
     assert agent.error is None
     assert agent.offset() == 0

@@ -69,7 +69,7 @@ def status(**changes: Any) -> Status:
                      ["checkpoint cannot be saved: No space left"], id="full disk"),
         pytest.param({"trail_problem": "No space left"}, 0,
                      ["findings cannot be recorded: No space left"], id="trail"),
-        pytest.param({}, 1, ["Ctrl-C again ends it at once, and loses nothing"], id="stopping"),
+        pytest.param({}, 1, ["stopping, 1.0 MB of 4.0 MB"], id="stopping"),
     ],
 )  # fmt: skip
 def test_beside_the_bar_stands_how_far_it_is_and_what_holds_it_up(
@@ -80,7 +80,7 @@ def test_beside_the_bar_stands_how_far_it_is_and_what_holds_it_up(
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    bar = Bar(Console(file=io.StringIO()))
+    bar = Bar(Console(file=io.StringIO()), 20.0)
     rates = [
         bar._rate(status(totals=Totals(created=created)), now)
         for now, created in ((0, 0), (1, 100), (2, 200), (10, 1000), (10.5, 1000), (20, 1000))
@@ -110,6 +110,7 @@ def test_what_it_came_to(
 ) -> None:
     report = judge(Outcome(Totals(created=10), unreadable), last, is_stopped=bool(stopped))
     assert report.exit_code == code
+    assert report.ok == (code == 0)
     assert says in describe(report)
 
 
@@ -129,7 +130,8 @@ def shipped(*, as_json: bool = False) -> tuple[int, str]:
     @click.command()
     def probe() -> None:
         outcome = Outcome(Totals(created=10), {})
-        codes.append(ship(lambda: outcome, board, threading.Event(), as_json=as_json))
+        code = ship(lambda: outcome, board, threading.Event(), shutdown_seconds=1, as_json=as_json)
+        codes.append(code)
 
     result = CliRunner().invoke(probe)
     assert result.exception is None
@@ -155,7 +157,7 @@ def test_on_a_terminal_the_bar_shows_and_is_gone_at_the_end() -> None:
     console = Console(file=file, force_terminal=True, width=120)
     board = Board()
     board.show(status())
-    with show(board, threading.Event(), console):
+    with show(board, threading.Event(), console, shutdown_seconds=20):
         deadline = time.monotonic() + 10
         while "1.0 MB of 4.0 MB" not in file.getvalue():
             assert time.monotonic() < deadline
@@ -277,11 +279,13 @@ def test_ctrl_c_says_what_is_settled_and_that_nothing_is_lost(tmp_path: Path) ->
     """The cluster does not answer; the bar says so."""
     emit(tmp_path, 100)
     unreachable = {"INDELIBLE_OPENSEARCH_URL": "https://127.0.0.1:9"}
-    with terminal(tmp_path, INDELIBLE_AGENT_SHUTDOWN_SECONDS="1", **unreachable) as one:
+    with terminal(tmp_path, INDELIBLE_AGENT_SHUTDOWN_SECONDS="2", **unreachable) as one:
         one.wait_for("trying again")
         assert "events/s" in one.shown
         assert '"file_followed"' not in one.shown, "what is no trouble is not logged beside a bar"
         one.process.send_signal(signal.SIGINT)
+        one.wait_for("Ctrl-C again ends it at once")
+        assert "Stopping: up to 2 s for what was sent and is not answered (1 batch)" in one.shown
         output = one.end()
         assert one.process.returncode == 130
     assert output.startswith("0 events stored")
