@@ -17,6 +17,7 @@ from rich.text import Text
 
 from agent import checkpoint
 from agent.checkpoint import Checkpoint, Slot, SourceState
+from agent.discover import GZIP, MAGIC_BYTES, archive_kind
 from agent.errors import CheckpointMissingError, CheckpointUnreadableError
 from agent.findings import Finding
 from agent.identity import Place
@@ -42,12 +43,17 @@ class GenerationReport(Struct, frozen=True, rename="camel"):
 
 
 class FileReport(Struct, frozen=True, rename="camel"):
-    """One file: bytes; `size` and `lag_bytes` are None where it is not at its path any more."""
+    """One file: bytes; `size` is None where it is not at its path any more.
+
+    `offset` of an archive is one of what it unpacks to, `size` that of the file: so `lag_bytes` is
+    None there, unless it was read to its end. `last_seen_at`: within the hour that begins then.
+    """
 
     path: str
     offset: int
     size: int | None
     lag_bytes: int | None
+    archive: bool
     rotated: bool
     gone: bool
     last_seen_at: str
@@ -88,10 +94,12 @@ def command(
     """Show how far each file and each source is settled.
 
     Files: `offset` is the next byte that is read after a restart, `size` what the file has now,
-    `lag` what is between them; a file that lags most comes first. `rotated`: it has lost the name
-    that it was found by; `gone`: nothing at that path is this file. Sources: the processes that
-    write, with the last `seq` that is stored; `missing` is looked for still, `told` was recorded as
-    a gap.
+    `lag` what is between them; a file that lags most comes first. `archive`: its offset is one of
+    what it unpacks to, so there is no lag before it is read to its end. `rotated`: it has lost the
+    name that it was found by. `gone`: nothing at that path is this file; when it was last seen is
+    known to the hour, as the checkpoint would change all the time otherwise. Sources: the processes
+    that write, with the last `seq` that is stored; `missing` is looked for still, `told` was
+    recorded as a gap.
 
     It only reads: the agent may run meanwhile, and then it is at most a moment behind.
 
@@ -174,15 +182,36 @@ def _report_files(newest: Checkpoint) -> tuple[FileReport, ...]:
 
 def _report_file(place: Place) -> FileReport:
     size = _size_of(place)
+    is_archive = size is not None and _is_archive(place)
     return FileReport(
         path=place.path,
         offset=place.offset,
         size=size,
-        lag_bytes=None if size is None else max(0, size - place.offset),
+        lag_bytes=_lag_bytes(place, size, is_archive=is_archive),
+        archive=is_archive,
         rotated=place.rotated,
         gone=size is None,
         last_seen_at=_instant(place.seen),
     )
+
+
+def _lag_bytes(place: Place, size: int | None, *, is_archive: bool) -> int | None:
+    if size is None:
+        return None
+    if is_archive:
+        return 0 if size == place.packed else None
+    return max(0, size - place.offset)
+
+
+def _is_archive(place: Place) -> bool:
+    """Whether it is read as what it unpacks to; a file that may not be read is taken for plain."""
+    if place.packed:
+        return True
+    try:
+        with open(place.path, "rb") as file:  # noqa: PTH123  # thousands of them
+            return archive_kind(file.read(MAGIC_BYTES)) == GZIP
+    except (OSError, ValueError):
+        return False
 
 
 def _size_of(place: Place) -> int | None:
@@ -201,10 +230,13 @@ def _report_source(name: str, state: SourceState) -> SourceReport:
 def _show_files(files: Sequence[FileReport], console: Console) -> None:
     table = _table("file", "offset", "size", "lag", "", "last seen")
     for one in files:
-        marks = [name for name in ("rotated", "gone") if getattr(one, name)]
+        # Nobody writes to an archive: as good as rotated, and it need not be said.
+        kind = "archive" if one.archive else "rotated" if one.rotated else ""
+        marks = [kind] * bool(kind) + ["gone"] * one.gone
+        seen = f"within the hour of {one.last_seen_at[:16]}Z" if one.gone else ""
         size = "-" if one.size is None else f"{one.size:,}"
         lag = "-" if one.lag_bytes is None else decimal(one.lag_bytes)
-        row = (f"{one.offset:,}", size, lag, " ".join(marks), one.last_seen_at[:16] + "Z")
+        row = (f"{one.offset:,}", size, lag, " ".join(marks), seen)
         table.add_row(Text(one.path), *row)
     console.print(table)
 

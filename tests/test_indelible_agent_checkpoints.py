@@ -1,6 +1,8 @@
 """`indelible agent checkpoints`: what an operator sees of a whole, a torn and a missing one."""
 
+import gzip
 import os
+import re
 import time
 from pathlib import Path
 
@@ -48,8 +50,36 @@ def test_it_shows_files_and_sources(agent: Bench, tmp_path: Path) -> None:
     assert grown.split()[0] == str(tmp_path / "grown.log"), "what lags comes first"
     gone = next(line for line in result.output.splitlines() if "gone.log" in line)
     assert gone.split()[2:5] == ["-", "-", "gone"]
+    assert re.search(r"within the hour of \d{4}-\d\d-\d\dT\d\d:00Z$", gone.rstrip())
+    assert "within the hour" not in grown, "it is there now"
     source = next(line for line in result.output.splitlines() if SOURCE in line)
     assert source.split()[:3] == [SOURCE, "8", "3-4"]
+
+
+@pytest.mark.parametrize(
+    ("share", "lag_bytes"), [pytest.param(1.0, 0, id="whole"), pytest.param(0.6, None, id="cut")]
+)
+def test_an_archive_is_called_so_and_has_no_lag_that_means_nothing(
+    tmp_path: Path, share: float, lag_bytes: int | None
+) -> None:
+    """What it unpacks to is not compared with its size, whichever is larger."""
+    packed = gzip.compress(b"".join(event_line(n) + b"\n" for n in range(400)))
+    archive = tmp_path / "a.log.1.gz"
+    archive.write_bytes(packed[: int(len(packed) * share)])
+    one = bench(tmp_path, "*.log*")
+    for _ in range(3):
+        one.drain()
+    (report,) = look(Path(one.settings.state_directory), time.time()).files
+    assert (report.archive, report.gone, report.lag_bytes) == (True, False, lag_bytes)
+    assert report.offset > (report.size or 0)
+    result = run(tmp_path, "--state-directory", one.settings.state_directory)
+    (row,) = [line for line in result.output.splitlines() if "a.log.1.gz" in line]
+    assert row.split()[-1] == "archive", "and not rotated"
+
+
+def test_its_help_says_how_exact_it_is() -> None:
+    output = CliRunner().invoke(command, ["checkpoints", "--help"]).output
+    assert "known to the hour" in " ".join(output.split())
 
 
 def test_as_json_it_is_one_line_for_programs(agent: Bench, tmp_path: Path) -> None:
