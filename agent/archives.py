@@ -70,6 +70,8 @@ class Search:
         """Unpack a little more; True when `found` is the place, or None if it is not known."""
         if self._candidates is None:
             head = self._content.pread(HEAD_BYTES, 0)
+            if self._content.is_behind:
+                return False
             if len(head) == HEAD_BYTES or not self._waits():
                 self.opened.head = head
                 self._candidates = places.of_archive(self.opened)
@@ -77,8 +79,13 @@ class Search:
         if self._candidates:
             self._try(self._candidates)
             return False
-        first = self.found.offset - self.found.anchor.length if self.found else 0
-        return self._content.advance(first)
+        length = self.found.anchor.length if self.found else 0
+        first = self.found.offset - length if self.found else 0
+        if not self._content.advance(first):
+            return False
+        # What a tail begins with has to be at hand.
+        self._content.pread(length, first)
+        return not self._content.is_behind
 
     def _try(self, candidates: list[Place]) -> None:
         """Unpack towards the first of them, and see whether it is one."""
@@ -87,6 +94,8 @@ class Search:
         if not self._content.advance(place.offset - length):
             return
         anchor = self._content.pread(length, place.offset - length)
+        if self._content.is_behind:
+            return
         if len(anchor) < length and self._waits():
             return
         del candidates[0]

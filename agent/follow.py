@@ -171,7 +171,7 @@ class Follower:
         for _ in range(BARREN_TURNS):
             tail = self._turns.take()
             chunk = self._read(tail, now) if tail else None
-            if chunk is not None or tail is None:
+            if chunk is not None or tail is None or isinstance(tail.content, Unpacked):
                 return chunk
         return None
 
@@ -308,7 +308,7 @@ class Follower:
             self._end_if_quiet(tail, now)
             if self._is_over(tail, now):
                 self.parking.park(tail)
-        if isinstance(tail.content, Unpacked):
+        if isinstance(tail.content, Unpacked) and tail not in self._turns:
             self._finish(tail, tail.content, now)
 
     def _miss(self, tail: Tail, now: float) -> None:
@@ -331,7 +331,7 @@ class Follower:
         tell_end(tail, content, now, self.unreadable)
         if not (content.is_over or self._is_over(tail, now)):
             return
-        if tail.has_half_line or not tail.is_settled or tail in self._turns or self._ended:
+        if tail.has_half_line or not tail.is_settled or self._ended:
             return
         if not content.is_over:
             self.unreadable.tell_incomplete(tail.path)

@@ -40,12 +40,12 @@ class Opened:
         """Which archive it is."""
 
     def read_head(self) -> None:
-        """Take its first bytes, which a regular file alone is asked for; of gzip the unpacked."""
+        """Take its first bytes, which a regular file alone is asked for; of gzip none yet."""
         self.head = self.content.pread(HEAD_BYTES, 0)
         self.kind = archive_kind(self.head)
         if self.kind == GZIP:
             self.content = Unpacked(self.content.descriptor)
-            self.head = self.content.pread(HEAD_BYTES, 0)
+            self.head = b""
 
     def is_file_of(self, place: Place) -> bool:
         """Whether it is the very file of `place`, and so no copy of it."""

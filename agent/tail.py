@@ -255,7 +255,7 @@ class Tail:
         found = self.content.pread(reach + length, offset - reach)
         if not found.startswith(before):
             return None
-        self.has_more = len(found) == reach + length
+        self.has_more = len(found) == reach + length or self.content.is_behind
         return found[reach:]
 
     def _has_head(self) -> bool:

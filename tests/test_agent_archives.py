@@ -393,3 +393,41 @@ def test_an_archive_that_is_known_is_searched_a_step_at_a_turn(tmp_path: Path) -
     agent.follower.rescan(agent.now)
     assert step_to_the_end(agent) > 20
     assert agent.read_ids.total() == 10_000
+
+
+def read_and_look(agent: Bench) -> list[str]:
+    """Which file each read brought lines of; none is told meanwhile as one without an end."""
+    order: list[str] = []
+    agent.follower.rescan(agent.now)
+    while agent.follower.has_more:
+        chunk = agent.follower.read(agent.now)
+        if chunk is not None:
+            agent.loader.load(chunk, agent.now)
+        order.append(Path(chunk.tail.path).name if chunk else "")
+        if len(order) % 10 == 0:
+            agent.follower.rescan(agent.now)
+            assert dict(agent.follower.unreadable) == {}, "it is not at its end"
+    return order
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_archive_of_empty_members_holds_nobody_up(tmp_path: Path, *, known: bool) -> None:
+    """It is work without a line: others are read between two pieces of it, and its line is too."""
+    agent = bench(tmp_path, "*.log*")
+    numbers = range(20)
+    write(tmp_path / "c.log", *numbers, pad=100)
+    packed = gzip.compress(b"") * 100_000 + gzip.compress((tmp_path / "c.log").read_bytes())
+    if known:
+        agent.drain()
+    (tmp_path / "c.log").unlink()
+    (tmp_path / "a.log.gz").write_bytes(packed + gzip.compress(event_line(20) + b"\n"))
+    age(tmp_path / "a.log.gz")
+    agent.follower.rescan(agent.now)
+    agent.follower.read(agent.now)
+    write(tmp_path / "b.log", 30)
+    order = read_and_look(agent)
+    assert len(order) > 10
+    assert order.index("b.log") < 3
+    rest(agent)
+    assert agent.settled_ids == ids(*numbers, 20, 30)
+    assert read_twice(agent) == []

@@ -4,6 +4,7 @@ import gzip
 import os
 import random
 import tracemalloc
+import zlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.content import PACKED_BYTES, STEP_BYTES, Unpacked
+import agent.content
+from agent.content import PACKED_BYTES, READ_STEPS, STEP_BYTES, STEP_CALLS, Unpacked
 
 LINES = b"".join(
     b'{"id":"%08d","pad":"%s"}\n' % (n, os.urandom(9).hex().encode()) for n in range(9000)
@@ -30,7 +32,7 @@ def unpacked(path: Path) -> Generator[Unpacked]:
 
 def read_all(content: Unpacked, length: int = 50_000) -> bytes:
     found = bytearray()
-    while data := content.pread(length, len(found)):
+    while (data := content.pread(length, len(found))) or content.is_behind:
         found += data
     return bytes(found)
 
@@ -133,6 +135,8 @@ def test_what_an_archive_unpacks_to_needs_no_memory(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(bytes(200_000_000), 9))
     with unpacked(path) as content:
         tracemalloc.start()
+        while not content.advance(199_999_950):
+            pass
         assert content.pread(100, 199_999_950) == bytes(50)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -146,3 +150,95 @@ def test_random_bytes_behind_the_magic_do_no_harm(tmp_path: Path) -> None:
         path.write_bytes(b"\x1f\x8b" + rng.randbytes(rng.randrange(3000)))
         with unpacked(path) as content:
             read_all(content)
+
+
+class Work:
+    """Counts what is unpacked; each inflater of a content is made by it."""
+
+    def __init__(self) -> None:
+        self.calls = self.given = 0
+
+    def begin(self) -> "CountedInflate":
+        return CountedInflate(self)
+
+
+class CountedInflate:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._inflate = zlib.decompressobj(31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inflate.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflate.unused_data
+
+    @property
+    def unconsumed_tail(self) -> bytes:
+        return self._inflate.unconsumed_tail
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        found = self._inflate.decompress(data, max_length)
+        self._work.calls += 1
+        self._work.given += len(found)
+        return found
+
+
+EMPTY_BLOCKS = b"\0\0\0\xff\xff" * 200_000
+"""Of deflate, stored ones: input without output."""
+
+
+def wrong_checksum(packed: bytes) -> bytes:
+    return packed[:-6] + bytes([packed[-6] ^ 1]) + packed[-5:]
+
+
+@pytest.mark.parametrize(
+    ("packed", "length"),
+    [
+        pytest.param(gzip.compress(b"") * 50_000 + gzip.compress(b"x"), 1, id="empty members"),
+        pytest.param(gzip.compress(b"x") * 20_000, 20_000, id="members of a byte"),
+        pytest.param(
+            gzip.compress(b"")[:10] + EMPTY_BLOCKS + gzip.compress(b"x" * 5)[10:], 5,
+            id="empty blocks",
+        ),
+        pytest.param(b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 1_000_000, 0, id="an endless name"),
+        pytest.param(gzip.compress(b"x") + bytes(1_000_000), 1, id="zeros behind it"),
+        pytest.param(wrong_checksum(gzip.compress(bytes(50_000_000))), 50_000_000,
+                     id="a bomb with a wrong checksum"),
+        pytest.param(wrong_checksum(gzip.compress(b"") * 20_000 + gzip.compress(b"x")), 1,
+                     id="empty members and a wrong checksum"),
+    ],
+)  # fmt: skip
+def test_no_call_works_on_more_than_a_bounded_amount(
+    tmp_path: Path, packed: bytes, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One read stood the whole agent still for a minute, and the watchdog ended it, for ever."""
+    work = Work()
+    monkeypatch.setattr(agent.content, "_new_inflate", work.begin)
+    monkeypatch.setattr(agent.content, "_DamagedError", zlib.error)
+    path = tmp_path / "x.gz"
+    path.write_bytes(packed)
+    with unpacked(path) as content:
+        found, fetched = 0, 0
+        read_file = os.pread
+
+        def pread(descriptor: int, length: int, offset: int) -> bytes:
+            nonlocal fetched
+            data = read_file(descriptor, length, offset)
+            fetched += len(data)
+            return data
+
+        monkeypatch.setattr(os, "pread", pread)
+        is_more = True
+        while is_more:
+            work.calls = work.given = fetched = 0
+            data = content.pread(1 << 18, found)
+            found += len(data)
+            is_more = bool(data) or content.is_behind
+            assert work.calls <= READ_STEPS * STEP_CALLS
+            assert work.given <= READ_STEPS * STEP_BYTES
+            assert fetched <= READ_STEPS * PACKED_BYTES
+            assert len(data) <= 1 << 18
+    assert found == length
