@@ -85,7 +85,8 @@ class Unpacked(Plain):
         self._stream = _Stream(descriptor)
         self._head = b""
         # What is unpacked and not let go, and its offset.
-        self._buffer, self._start = bytearray(), 0
+        self._buffer: bytearray = bytearray()
+        self._start = 0
         # The furthest offset in the file, and the bytes before it.
         self._read = (0, b"")
         self.problem = ""
@@ -152,7 +153,7 @@ class Unpacked(Plain):
             self._read = (stream.offset, stream.before)
         if end <= len(self._head) < HEAD_BYTES:
             self._head += data[len(self._head) - end : HEAD_BYTES - end]
-        self._buffer += data
+        self._buffer.extend(data)
         if not stream.damage:
             return not stream.is_dry
         if stream.careful_from is None:
