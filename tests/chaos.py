@@ -82,6 +82,9 @@ class Outcome(Struct, frozen=True):
     """Stored with other bytes than were written."""
     chain_breaks: int
     buried: int
+    fragments: int
+    """Beginnings of lines that were read when their file was truncated: buried, as they may be all
+    that is left; here the whole line is in the copy, and counted as any other."""
     seconds: float
     agent_kills: int
     agent_stops: int
@@ -303,6 +306,10 @@ class _Run:
                 for one in ("gap_detected", "gap_closed")
             )
         breaks = [verify_chain(line for _, line in sorted(one.items())) for one in chains.values()]
+        buried = [str(record.get("line")).encode() for record in self.home.buried()]
+        fragments = sum(
+            any(line.startswith(one) and line != one for line in written.values()) for one in buried
+        )
         return Outcome(
             seed=self.seed,
             events=self.plan.events,
@@ -310,7 +317,8 @@ class _Run:
             twice=sum(count - 1 for count in stored.values()),
             altered=altered,
             chain_breaks=sum(map(len, breaks)),
-            buried=len(self.home.buried()),
+            buried=len(buried) - fragments,
+            fragments=fragments,
             seconds=round(seconds, 1),
             agent_kills=self.counts["_kill_agent"],
             agent_stops=self.counts["_stop_agent"],
