@@ -6,7 +6,6 @@ and the action line (`create` and nothing else, DESIGN.md section 4) is put in f
 for rarely (one line, where it stood) is found again in those bytes.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import itemgetter
@@ -52,7 +51,6 @@ class Batch:
 
     __slots__ = (
         "_ceiling",
-        "_firsts",
         "_floor",
         "_heads",
         "_partition_characters",
@@ -72,7 +70,6 @@ class Batch:
         self._partition_characters = partition_characters(settings)
         self._heads: dict[str, str] = {}
         self._runs: list[_Run] = []
-        self._firsts: list[int] = []
         self.bytes = 0
         """Bytes of the lines as read, without newlines."""
         self.ids: list[str] = []
@@ -115,7 +112,6 @@ class Batch:
         parts[1::2] = map(_but_last_byte, lines)
         parts[-1] = self._tail.encode()
         self._runs.append(_Run(first_row, len(lines), path, offset, b"".join(parts)))
-        self._firsts.append(first_row)
         self.ids += ids
         self.timestamps += timestamps
         self.bytes += sum(lengths)
@@ -145,23 +141,10 @@ class Batch:
             document[:-cut] + b"}" for run in self._runs for document in run.text.split(b"\n")[1::2]
         ]
 
-    def line(self, row: int) -> Line:
-        """One line as it was read; a pass over the lines that it was added with."""
-        run = self._run_of(row)
-        document = run.text.split(b"\n")[2 * (row - run.first_row) + 1]
-        return document[: 1 - len(self._tail)] + b"}"
-
-    def where(self, row: int) -> tuple[str, int]:
-        """The file of a line, and the offset of its first byte there."""
-        run = self._run_of(row)
-        before = run.text.split(b"\n")[1 : 2 * (row - run.first_row) : 2]
-        # A document is the line without its newline and with `ingestedAt`, which ends with one.
-        longer = len(self._tail) - 2
-        return run.path, run.offset + sum(len(document) - longer + 1 for document in before)
-
     def located(self, rows: Sequence[int]) -> list[tuple[str, int, Line]]:
         """Path, offset and line of these rows, ascending; a pass over the runs that hold them."""
         found: list[tuple[str, int, Line]] = []
+        # A document is the line without its newline and with `ingestedAt`, which ends with one.
         longer = len(self._tail) - 2
         for run, wanted in self._by_run(rows):
             documents = run.text.split(b"\n")[1::2]
@@ -219,9 +202,6 @@ class Batch:
                 self.refused[first_row + row] = (
                     f"its context comes to more than {MAX_TERM_BYTES} bytes in the index"
                 )
-
-    def _run_of(self, row: int) -> _Run:
-        return self._runs[bisect_right(self._firsts, row) - 1]
 
     def _by_run(self, rows: Sequence[int]) -> Iterator[tuple[_Run, Sequence[int]]]:
         start = 0

@@ -100,8 +100,9 @@ def test_each_line_carries_where_it_stood(tmp_path: Path) -> None:
     data = path.read_bytes()
     for shipment in agent.look():
         batch = shipment.batch
-        for row, line in enumerate(batch.lines()):
-            _, offset = batch.where(row)
+        located = batch.located(range(len(batch)))
+        assert [line for _, _, line in located] == batch.lines()
+        for _, offset, line in located:
             assert data[offset : offset + len(line) + 1] == line + b"\n"
         for refusal in shipment.refusals:
             assert data[refusal.offset : refusal.offset + 5] == b"junk\n"

@@ -92,7 +92,7 @@ def test_each_line_is_found_again_with_its_place(
         starts = [start + sum(map(len, lines[:row])) + row for row in range(count)]
         expected += [(line, f"/{number}.log", at) for line, at in zip(lines, starts, strict=True)]
     rows = range(len(batch))
-    assert [(batch.line(row), *batch.where(row)) for row in rows] == expected
+    assert [(line, path, at) for path, at, line in batch.located(rows)] == expected
     some = sorted(data.draw(st.sets(st.sampled_from(rows))))
     assert [(line, path, at) for path, at, line in batch.located(some)] == [
         expected[row] for row in some

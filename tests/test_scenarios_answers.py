@@ -16,13 +16,12 @@ import pytest
 from agent.settings import AgentSettings
 from indexer.settings import IndexSettings
 from tests import faults
-from tests.agent_process import MEGABYTE, AgentHome, memory_of, wait_until
+from tests.agent_process import MEGABYTE, memory_of, wait_until
+from tests.agent_rig import Rig, agent_rig
 from tests.cluster import Cluster
 from tests.fault_proxy import (
     Attempt,
-    FaultProxy,
     cut_on_the_wire,
-    fault_proxy,
     slow,
     sometimes,
 )
@@ -35,21 +34,10 @@ IN_FLIGHT: Final = AgentSettings().requests_in_flight
 REJECTED: Final = "rejected_execution_exception"
 
 
-class Rig:
-    """An agent's home whose way to the node leads through a proxy."""
-
-    def __init__(self, home: AgentHome, proxy: FaultProxy) -> None:
-        self.home = home
-        self.proxy = proxy
-        home.url = proxy.url
-
-
 @pytest.fixture
 def rig(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[Rig]:
-    home = AgentHome(tmp_path, opensearch, index)
-    with fault_proxy(opensearch.url, opensearch.ca_file) as proxy:
-        yield Rig(home, proxy)
-        home.close()
+    with agent_rig(tmp_path, opensearch, index) as one:
+        yield one
 
 
 @pytest.mark.parametrize(

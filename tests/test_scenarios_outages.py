@@ -20,8 +20,9 @@ from indexer.backoff import Backoff, delay_seconds
 from indexer.settings import IndexSettings
 from tests import faults
 from tests.agent_process import MEGABYTE, AgentHome, memory_of, wait_until
+from tests.agent_rig import Rig, agent_rig
 from tests.cluster import Cluster
-from tests.fault_proxy import FaultProxy, fault_proxy, silent
+from tests.fault_proxy import fault_proxy, silent
 from tests.faults import Fault
 from tests.throw_away_tls import Authority, make_authority
 
@@ -34,21 +35,10 @@ IN_FLIGHT: Final = AgentSettings().requests_in_flight
 FLAT_BYTES: Final = 40 * MEGABYTE
 
 
-class Rig:
-    """An agent's home whose way to the node leads through a proxy."""
-
-    def __init__(self, home: AgentHome, proxy: FaultProxy) -> None:
-        self.home = home
-        self.proxy = proxy
-        home.url = proxy.url
-
-
 @pytest.fixture
 def rig(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[Rig]:
-    home = AgentHome(tmp_path, opensearch, index)
-    with fault_proxy(opensearch.url, opensearch.ca_file) as proxy:
-        yield Rig(home, proxy)
-        home.close()
+    with agent_rig(tmp_path, opensearch, index) as one:
+        yield one
 
 
 @pytest.mark.parametrize("block", ["index.blocks.write", "index.blocks.read_only_allow_delete"])
