@@ -9,7 +9,7 @@ from typing_extensions import override
 from node.errors import CredentialsError, NodeMissingError
 from node.file import write_file
 from node.layout import Layout
-from node.security import make_passwords
+from node.security import USERS, make_passwords
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,21 @@ def have_credentials(layout: Layout) -> Credentials:
                 f"{layout.credentials} is gone, but {layout.place} has data under its passwords",
                 hint="restore the file; or give up the data: indelible up --fresh",
             )
-        content = msgspec.json.encode(_File(users=make_passwords()))
-        write_file(layout.credentials, msgspec.json.format(content, indent=2), mode=0o600)
+        _write(layout, _File(users=make_passwords()))
+    _add_missing_users(layout)
     return read_credentials(layout.credentials)
+
+
+def _add_missing_users(layout: Layout) -> None:
+    """Give a password to each user that an older version of the home did not have."""
+    users = read_credentials(layout.credentials).users
+    missing = [name for name in USERS if name not in users]
+    if missing:
+        content = msgspec.json.decode(layout.credentials.read_bytes(), type=_File)
+        added = msgspec.structs.replace(content, users={**users, **make_passwords(missing)})
+        _write(layout, added)
+
+
+def _write(layout: Layout, content: _File) -> None:
+    encoded = msgspec.json.format(msgspec.json.encode(content), indent=2)
+    write_file(layout.credentials, encoded, mode=0o600)

@@ -133,7 +133,7 @@ def await_ready(config: NodeConfig, launched: Launch, report: Report = _silent) 
         return await_ready(config, launch(config, report), report)
     layout.initialised.touch()
     if not launched.adopted:
-        renew_roles(as_admin(known, config.http_port))
+        renew_roles(as_admin(known, config.http_port), known.users)
     url = f"https://{LOOPBACK}:{config.http_port}"
     return Running(url, known.ca_file, known, launched.pid, launched.adopted)
 

@@ -7,14 +7,15 @@ any other cluster gets the same by `PUT _plugins/_security/api/roles/<name>`.
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 
 import msgspec
 
 from node.certificates import NODE_NAMES
 
-USERS = ("audit_writer", "audit_reader", "audit_lifecycle")
+# Of each role, one user of the same name. `audit_deletion` is for clusters that are not immutable.
+USERS = ("audit_writer", "audit_reader", "audit_lifecycle", "audit_auditor")
 # The passwords have 256 random bits: stretching would only make the first request slow.
 PBKDF2_ITERATIONS = 10_000
 _PBKDF2_BYTES = 32
@@ -36,9 +37,9 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     index_permissions: tuple[IndexPermission, ...] = ()
 
 
-def make_passwords() -> dict[str, str]:
+def make_passwords(users: Iterable[str] = USERS) -> dict[str, str]:
     """Return a random password for each user."""
-    return {user: secrets.token_urlsafe(32) for user in USERS}
+    return {user: secrets.token_urlsafe(32) for user in users}
 
 
 def hash_password(password: str, salt: bytes) -> str:
@@ -63,16 +64,17 @@ def read_role(name: str) -> Role:
     return msgspec.json.decode(file.read_bytes(), type=Role)
 
 
+def describe_user(name: str, password: str) -> dict[str, object]:
+    """Return the body of a user, with a hash of the password."""
+    return {
+        "hash": hash_password(password, secrets.token_bytes(16)),
+        "description": f"Indelible: {name}",
+    }
+
+
 def render(passwords: Mapping[str, str]) -> dict[str, object]:
     """Return the plugin's configuration: file name to content (JSON is YAML)."""
-    users = {
-        user: {
-            "hash": hash_password(passwords[user], secrets.token_bytes(16)),
-            "reserved": True,
-            "description": f"Indelible: {user}",
-        }
-        for user in USERS
-    }
+    users = {user: {"reserved": True, **describe_user(user, passwords[user])} for user in USERS}
     mapping = {user: {"reserved": True, "users": [user]} for user in USERS}
     roles = {user: {"reserved": True, **msgspec.to_builtins(read_role(user))} for user in USERS}
     return {

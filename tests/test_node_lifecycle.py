@@ -20,7 +20,7 @@ from node.artifact import read_lock
 from node.assembly import copy_tree, link_or_copy
 from node.errors import CredentialsError, NodeDiedError, NodeRunningError, PortTakenError
 from node.layout import SHARED_STATE, User, find_layout, reachable
-from node.probe import as_user
+from node.probe import as_admin, as_user
 from node.security import USERS
 from tests.cluster import Cluster
 from tests.node_home import artifact_cache, node_config, own_home
@@ -87,8 +87,10 @@ def test_the_life_of_a_node(home: Path) -> None:
 
     _make_partition(running)
     _create(running, config.http_port, 20)
+    _age(config, running)
     os.kill(running.pid, signal.SIGKILL)
     assert _documents(config) == 20, "acknowledged events survive kill -9"
+    _check_renewed(config)
 
     _check_refusals(config)
 
@@ -100,6 +102,33 @@ def test_the_life_of_a_node(home: Path) -> None:
     assert node.status(config).state == "absent"
     assert {one.name for one in home.iterdir()} <= {"lock"}
     assert place == home or not place.exists()
+
+
+def _age(config: node.NodeConfig, running: node.Running) -> None:
+    """Make it a home of an older version: a user that it does not know, a role that is poorer."""
+    admin = as_admin(running.credentials, config.http_port)
+    api = "/_plugins/_security/api"
+    for method, path, body in (
+        ("DELETE", "internalusers/audit_auditor", None),
+        ("DELETE", "rolesmapping/audit_auditor", None),
+        ("DELETE", "roles/audit_auditor", None),
+        ("PUT", "roles/audit_reader", {"description": "as it was"}),
+    ):
+        answer = admin.ask(method, f"{api}/{path}", body)
+        assert answer is not None
+        assert answer.status == 200, answer.body
+    file = find_layout(config).credentials
+    content = msgspec.json.decode(file.read_bytes())
+    del content["users"]["audit_auditor"]
+    file.write_bytes(msgspec.json.encode(content))
+
+
+def _check_renewed(config: node.NodeConfig) -> None:
+    credentials = node.credentials(config)
+    for user in ("audit_reader", "audit_auditor"):
+        answer = as_user(credentials, user, config.http_port).ask("GET", f"/{PARTITION}/_count")
+        assert answer is not None
+        assert answer.status == 200, answer.body
 
 
 def _check_refusals(config: node.NodeConfig) -> None:
