@@ -21,11 +21,17 @@ import msgspec
 import platformdirs
 
 from agent.settings import AgentSettings
-from indexer.settings import ConnectionSettings, IndexSettings, Secret, SettingsReading
+from indexer.settings import (
+    ConnectionSettings,
+    IndexSettings,
+    LifecycleSettings,
+    Secret,
+    SettingsReading,
+)
 from webapi.settings import WebSettings
 
 if TYPE_CHECKING:
-    from node import NodeConfig
+    from node import Credentials, NodeConfig
 
 SYSTEM_HOME: Final = Path("/var/lib/indelible")
 """Where root's data lies: another user runs the node and must reach it, which `/root` forbids."""
@@ -57,6 +63,7 @@ class Configuration:
     cache: Path
     connection: ConnectionSettings
     index: IndexSettings
+    lifecycle: LifecycleSettings
     agent: AgentSettings
     web: WebSettings
     node_settings: NodeSettings
@@ -84,10 +91,11 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
     reading = SettingsReading(environ)
     connection = reading.group("opensearch", ConnectionSettings)
     index = reading.group("index", IndexSettings)
+    lifecycle = reading.group("lifecycle", LifecycleSettings)
     agent = reading.group("agent", AgentSettings)
     web = reading.group("web", WebSettings)
     node = reading.group("node", NodeSettings)
-    if not (connection and index and agent and web and node) or reading.problems:
+    if not (connection and index and lifecycle and agent and web and node) or reading.problems:
         raise reading.error()
     home = home_directory(environ)
     configuration = Configuration(
@@ -95,6 +103,7 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
         cache=cache_directory(environ),
         connection=connection,
         index=index,
+        lifecycle=lifecycle,
         agent=_under_home(agent, home),
         web=web,
         node_settings=node,
@@ -190,27 +199,36 @@ def _reach_embedded(configuration: Configuration, *, replicas_set: bool) -> Conf
     connection = msgspec.structs.replace(
         configuration.connection, url=f"https://127.0.0.1:{settings.http_port}"
     )
-    return replace(
-        configuration, index=index, connection=_with_credentials(connection, configuration)
-    )
-
-
-def _with_credentials(
-    connection: ConnectionSettings, configuration: Configuration
-) -> ConnectionSettings:
+    configuration = replace(configuration, index=index, connection=connection)
     from node import credentials  # noqa: PLC0415  # as in `_node_config`
     from node.errors import NodeMissingError  # noqa: PLC0415
 
     if connection.username is not None:
-        return connection
+        return configuration
     try:
         found = credentials(configuration.node)
     except NodeMissingError:
         # Never started yet: whoever needs an answer is told by the connection that is refused.
-        return connection
+        return configuration
+    return replace(
+        configuration,
+        connection=_with_users(connection, found),
+        lifecycle=_with_admin(configuration.lifecycle, found),
+    )
+
+
+def _with_users(connection: ConnectionSettings, found: "Credentials") -> ConnectionSettings:
     own: dict[str, object] = {"ca_file": connection.ca_file or found.ca_file}
     for role in ROLES:
         if getattr(connection, f"{role}_username") is None:
             own[f"{role}_username"] = f"audit_{role}"
             own[f"{role}_password"] = Secret(found.users[f"audit_{role}"])
     return msgspec.structs.replace(connection, **own)
+
+
+def _with_admin(lifecycle: LifecycleSettings, found: "Credentials") -> LifecycleSettings:
+    if lifecycle.admin_cert_file is not None:
+        return lifecycle
+    return msgspec.structs.replace(
+        lifecycle, admin_cert_file=found.admin_cert_file, admin_key_file=found.admin_key_file
+    )

@@ -59,7 +59,11 @@ def status(*, as_json: bool) -> None:
 
 def describe(change: Change, *, dry_run: bool) -> str:
     """One change in words, with its differences."""
-    words = {"create": ("created", "would create"), "update": ("updated", "would update")}
+    words = {
+        "create": ("created", "would create"),
+        "update": ("updated", "would update"),
+        "delete": ("deleted", "would delete"),
+    }
     done, planned = words[change.action]
     return show(f"{planned if dry_run else done} index template {change.name}", change.differences)
 

@@ -6,13 +6,15 @@ itself (409), whenever that is.
 
 import re
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from audit_events.instant import CANONICAL_INSTANT, format_instant, parse_instant
 from indexer.settings import IndexSettings
 
 MONTH_CHARACTERS: Final = len("2026-11")
 DAY_CHARACTERS: Final = len("2026-11-23")
+
+IndexKind = Literal["events", "late", "journal"]
 
 _is_canonical = re.compile(CANONICAL_INSTANT, re.ASCII).fullmatch
 
@@ -60,19 +62,47 @@ def late_pattern(settings: IndexSettings) -> str:
     return f"{settings.prefix}-late-*"
 
 
+def journal_name(settings: IndexSettings) -> str:
+    """The one index of what the log did to itself, kept for good: `audit-journal`."""
+    return f"{settings.prefix}-journal"
+
+
+def control_name(settings: IndexSettings) -> str:
+    """The index of the lease: `indelible-audit-control`.
+
+    Its document changes, so it lies outside of what `immutable_indices` covers (`audit-*`).
+    """
+    return f"indelible-{settings.prefix}-control"
+
+
 def read_indices(settings: IndexSettings) -> str:
-    """What a query over everything names; wildcards, so it is no error that none exists yet."""
-    return f"{events_pattern(settings)},{late_pattern(settings)}"
+    """What a query over everything names; wildcards, so it is no error that none exists yet.
+
+    No prefix has a word that begins with `journal`, so the last one finds the journal alone.
+    """
+    return f"{events_pattern(settings)},{late_pattern(settings)},{journal_name(settings)}*"
+
+
+def index_kind(name: str, settings: IndexSettings) -> IndexKind | None:
+    """What an index is by its name, None for one that is not of this prefix.
+
+    Says nothing of what follows the beginning: `indexer.span` reads that.
+    """
+    if name.startswith(f"{settings.prefix}-events-"):
+        return "events"
+    if name.startswith(f"{settings.prefix}-late-"):
+        return "late"
+    return "journal" if name == journal_name(settings) else None
 
 
 def events_template(settings: IndexSettings) -> str:
-    """The template of the partitions: `audit-events`."""
+    """The template of partitions, indices of late events and the journal: `audit-events`."""
     return f"{settings.prefix}-events"
 
 
-def late_template(settings: IndexSettings) -> str:
-    """The template of the indices of late events: `audit-late`."""
-    return f"{settings.prefix}-late"
+def obsolete_templates(settings: IndexSettings) -> tuple[str, ...]:
+    """Templates of older versions, which the present one has replaced."""
+    return (f"{settings.prefix}-late",)
 
 
 def admitted_window(now: str, settings: IndexSettings) -> tuple[str, str]:

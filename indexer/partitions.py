@@ -36,7 +36,7 @@ class _Row(Struct, frozen=True, rename={"docs": "docs.count", "size": "store.siz
 def list_partitions(
     client: OpenSearch, settings: IndexSettings, drifts: list[Drift]
 ) -> list[Partition]:
-    """All partitions and late indices of the prefix, in the order of their names.
+    """All partitions, late indices and the journal of the prefix, in the order of their names.
 
     Args:
         client: of the role `lifecycle`.

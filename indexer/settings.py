@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from indexer.errors import SettingsError
 
-GROUPS: Final = ("opensearch", "index", "agent", "web", "node")
+GROUPS: Final = ("opensearch", "index", "lifecycle", "agent", "web", "node")
 OTHER_VARIABLES: Final = ("INDELIBLE_HOME", "INDELIBLE_CONFIG", "INDELIBLE_CACHE")
 OTHER_PREFIXES: Final = ("INDELIBLE_NODE_", "INDELIBLE_TEST_")
 
@@ -151,8 +151,61 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a prefix under which another prefix's patterns would match (`audit-events-*`)."""
-        if {"events", "late"} & set(self.prefix.split("-")):
+        words = self.prefix.split("-")
+        if {"events", "late"} & set(words):
             raise ValueError("prefix must not contain the words events or late")
+        if any(word.startswith("journal") for word in words):
+            raise ValueError("prefix must not contain a word that begins with journal")
+
+
+class LifecycleSettings(Struct, frozen=True, kw_only=True):
+    """Group `lifecycle`: how partitions are sealed, kept elsewhere and deleted."""
+
+    mode: Annotated[
+        Literal["auto", "worm", "ism"],
+        Meta(
+            description="Who deletes: `worm` only `indelible lifecycle`, with the admin"
+            " certificate; `ism` the ISM plugin; `auto` by what the cluster reports"
+        ),
+    ] = "auto"
+    snapshot_repository: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^[a-z0-9][a-z0-9_-]*$",
+            description="Repository into which a partition is copied before it is deleted",
+        ),
+    ] = None
+    archive_path: Annotated[
+        Path | None,
+        Meta(description="Directory of that repository, where it is a filesystem of the cluster"),
+    ] = None
+    interval_seconds: Annotated[
+        float, Meta(gt=0, le=86_400, description="How often the partitions are looked at")
+    ] = 300
+    lease_seconds: Annotated[
+        float,
+        Meta(ge=5, le=3600, description="How long a leader that died keeps others from its place"),
+    ] = 60
+    merge_segments: Annotated[
+        int, Meta(ge=1, le=50, description="Into how many segments a sealed partition is merged")
+    ] = 1
+    restored_days: Annotated[
+        int, Meta(ge=1, le=36_500, description="How long a restored partition stays")
+    ] = 30
+    admin_cert_file: Annotated[
+        Path | None,
+        Meta(description="Admin certificate, which alone deletes what `immutable_indices` covers"),
+    ] = None
+    admin_key_file: Annotated[
+        Path | None, Meta(description="Key of the admin certificate, if not in the same file")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what has no sense without another."""
+        if self.admin_key_file and not self.admin_cert_file:
+            raise ValueError("admin_key_file needs admin_cert_file")
+        if self.archive_path and not self.snapshot_repository:
+            raise ValueError("archive_path needs snapshot_repository")
 
 
 def read_document(environ: Mapping[str, str]) -> Mapping[str, object]:

@@ -1,8 +1,12 @@
-"""The index templates: rendered from their files, installed, and compared with the cluster.
+"""The index template: rendered from its file, installed, and compared with the cluster.
 
-A file of `index_templates/` is the body of `PUT _index_template/<its stem>` as it is used with
-default settings; prefix, replicas and refresh interval are put in here. A template acts only on
-indices that are made after it, so the live partitions are compared as well.
+`index_templates/audit-events.json` is the body of `PUT _index_template/audit-events` as it is used
+with default settings; prefix, replicas and refresh interval are put in here. It covers partitions,
+indices of late events and the journal. A template acts only on indices that are made after it, so
+the live ones are compared as well.
+
+Its priority is above that of older versions, which had a template for late events alone: two
+templates of one priority must not overlap, and no index may be made while neither stands.
 """
 
 from importlib.resources import files
@@ -16,14 +20,14 @@ from indexer.client import request, request_shape
 from indexer.names import (
     events_pattern,
     events_template,
+    journal_name,
     late_pattern,
-    late_template,
+    obsolete_templates,
     read_indices,
 )
 from indexer.settings import IndexSettings
 
 EVENTS_FILE: Final = "audit-events.json"
-LATE_FILE: Final = "audit-late.json"
 
 Body = dict[str, object]
 
@@ -47,22 +51,26 @@ class Drift(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """What an installation changes, or would change."""
 
-    action: Literal["create", "update"]
+    action: Literal["create", "update", "delete"]
     name: str
     differences: tuple[Difference, ...]
-    """Empty when the template is new."""
+    """Empty when the template is new or goes."""
 
 
 def render(settings: IndexSettings) -> dict[str, Body]:
     """Each template's name and body for these settings."""
-    return {
-        events_template(settings): _render(EVENTS_FILE, events_pattern(settings), settings),
-        late_template(settings): _render(LATE_FILE, late_pattern(settings), settings),
+    text = (files("index_templates") / EVENTS_FILE).read_bytes()
+    body = msgspec.json.decode(text, type=_File)
+    body.index_patterns = _patterns(settings)
+    body.template.settings["index"] |= {
+        "number_of_replicas": settings.replicas,
+        "refresh_interval": f"{settings.refresh_interval_seconds}s",
     }
+    return {events_template(settings): cast("Body", msgspec.to_builtins(body))}
 
 
 def install(client: OpenSearch, settings: IndexSettings, *, dry_run: bool = False) -> list[Change]:
-    """Put the templates that differ, and say what that changed; nothing when all are right.
+    """Put the templates that differ, delete those of older versions, and say what that changed.
 
     Args:
         client: of the role `lifecycle`.
@@ -85,6 +93,10 @@ def install(client: OpenSearch, settings: IndexSettings, *, dry_run: bool = Fals
             changes.append(Change("update", name, differences))
         if not dry_run:
             request(client, "PUT", f"/_index_template/{name}", body=body)
+    for name in _standing_obsolete(client, settings):
+        changes.append(Change("delete", name, ()))
+        if not dry_run:
+            request(client, "DELETE", f"/_index_template/{name}")
     return changes
 
 
@@ -103,14 +115,16 @@ def compare(client: OpenSearch, settings: IndexSettings) -> list[Drift]:
             drifts.append(Drift("template", name, (missing,)))
         elif differences := differ(body, installed):
             drifts.append(Drift("template", name, differences))
+    obsolete = Difference("index template", None, "installed by an older version")
+    drifts += [
+        Drift("template", name, (obsolete,)) for name in _standing_obsolete(client, settings)
+    ]
     params = {"flat_settings": "true", "expand_wildcards": "open,closed"}
     path = f"/{read_indices(settings)}"
     live = request_shape(client, "GET", path, dict[str, Body], params=params) or {}
-    wanted = render(settings)
+    wanted = cast("Body", render(settings)[events_template(settings)]["template"])
     for name, index in sorted(live.items()):
-        late = name.startswith(late_pattern(settings).removesuffix("*"))
-        template = wanted[late_template(settings) if late else events_template(settings)]
-        differences = differ_live(cast("Body", template["template"]), index)
+        differences = differ_live(wanted, index)
         if differences:
             drifts.append(Drift("partition", name, differences))
     return drifts
@@ -179,6 +193,17 @@ def _installed(client: OpenSearch, name: str) -> Body | None:
     return None if answer is None else answer.index_templates[0].index_template
 
 
+def _standing_obsolete(client: OpenSearch, settings: IndexSettings) -> list[str]:
+    """Older versions' templates that stand, by what they cover: no stranger's of the same name."""
+    covered = _patterns(settings)
+    return [
+        name
+        for name in obsolete_templates(settings)
+        if (body := _installed(client, name)) is not None
+        and all(pattern in covered for pattern in cast("list[str]", body["index_patterns"]))
+    ]
+
+
 class _Template(Struct):
     index_template: Body
 
@@ -199,12 +224,5 @@ class _Part(Struct):
     mappings: Body
 
 
-def _render(file: str, pattern: str, settings: IndexSettings) -> Body:
-    text = (files("index_templates") / file).read_bytes()
-    body = msgspec.json.decode(text, type=_File)
-    body.index_patterns = [pattern]
-    body.template.settings["index"] |= {
-        "number_of_replicas": settings.replicas,
-        "refresh_interval": f"{settings.refresh_interval_seconds}s",
-    }
-    return cast("Body", msgspec.to_builtins(body))
+def _patterns(settings: IndexSettings) -> list[str]:
+    return [events_pattern(settings), late_pattern(settings), journal_name(settings)]

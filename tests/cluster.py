@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from indexer.client import Role, connect
+from indexer.client import Role, ask, connect
 from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from indexer.templates import install
 from node import Credentials
@@ -54,9 +54,11 @@ class Cluster:
         finally:
             with self.admin() as admin:
                 # By name: the node refuses to delete by wildcard.
-                for name in admin.indices.get(index=f"{settings.prefix}-*", expand_wildcards="all"):
+                below = f"{settings.prefix}-*,indelible-{settings.prefix}-*"
+                for name in admin.indices.get(index=below, expand_wildcards="all"):
                     admin.indices.delete(index=name)
-                admin.indices.delete_index_template(name=f"{settings.prefix}-*")
+                # Whatever the answer: a test may have removed them itself.
+                ask(admin, "DELETE", f"/_index_template/{settings.prefix}-*")
 
     def admin(self) -> OpenSearch:
         """Act with the admin certificate, which alone may delete an immutable index."""

@@ -142,7 +142,7 @@ def test_the_installed_wheel_has_its_index_templates(installed: Environment) -> 
         "from indexer.templates import render\n"
         "print(json.dumps(sorted(render(IndexSettings()))))"
     )
-    assert json.loads(installed.run(script)) == ["audit-events", "audit-late"]
+    assert json.loads(installed.run(script)) == ["audit-events"]
 
 
 @pytest.mark.opensearch

@@ -12,7 +12,12 @@ from agent.settings import AgentSettings
 from indelible.cli import COMMANDS
 from indelible.configuration import NodeSettings
 from indelible.up import command as up_command
-from indexer.settings import OTHER_VARIABLES, ConnectionSettings, IndexSettings
+from indexer.settings import (
+    OTHER_VARIABLES,
+    ConnectionSettings,
+    IndexSettings,
+    LifecycleSettings,
+)
 from webapi.parameters import PARAMETERS
 from webapi.settings import WebSettings
 
@@ -20,6 +25,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"
 GROUPS: dict[str, type[msgspec.Struct]] = {
     "opensearch": ConnectionSettings,
     "index": IndexSettings,
+    "lifecycle": LifecycleSettings,
     "agent": AgentSettings,
     "web": WebSettings,
     "node": NodeSettings,

@@ -77,6 +77,8 @@ def test_without_a_url_the_embedded_nodes_credentials_are_used(tmp_path: Path) -
     assert found.connection.reader_password is not None
     assert found.connection.reader_password.reveal() == "reader-password"
     assert found.index.replicas == 0
+    assert found.lifecycle.admin_cert_file == tmp_path / "node" / "admin.pem"
+    assert found.lifecycle.admin_key_file == tmp_path / "node" / "admin.key"
 
 
 def started_before(home: Path, *, http_port: int, transport_port: int) -> None:

@@ -61,8 +61,7 @@ def test_apply_as_json(operator: IndexSettings) -> None:
     report = json.loads(run("apply", "--json").output)
     assert report["dryRun"] is False
     assert [(one["action"], one["name"]) for one in report["changes"]] == [
-        ("create", f"{operator.prefix}-events"),
-        ("create", f"{operator.prefix}-late"),
+        ("create", f"{operator.prefix}-events")
     ]
     assert json.loads(run("apply", "--json", "--dry-run").output)["changes"] == []
 

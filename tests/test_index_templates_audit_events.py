@@ -248,10 +248,9 @@ def test_the_engine_itself_refuses_changes(
     assert sorted(found(search, {"match_all": {}})) == sorted([ANA, OTHER])
 
 
-def test_late_events_are_mapped_as_all_others() -> None:
-    early, late = render(IndexSettings()).values()
-    assert early["template"] == late["template"]
-    assert late["index_patterns"] == ["audit-late-*"]
+def test_late_events_and_the_journal_are_mapped_as_all_others() -> None:
+    (template,) = render(IndexSettings()).values()
+    assert template["index_patterns"] == ["audit-events-*", "audit-late-*", "audit-journal"]
 
 
 def test_a_file_is_the_body_that_is_installed_with_default_settings() -> None:

@@ -4,11 +4,14 @@ import pytest
 
 from indexer.names import (
     admitted_window,
+    control_name,
     events_pattern,
     events_template,
+    index_kind,
+    journal_name,
     late_name,
     late_pattern,
-    late_template,
+    obsolete_templates,
     partition_name,
     read_indices,
 )
@@ -58,8 +61,30 @@ def test_nonsense_makes_no_index(timestamp: str) -> None:
 def test_names_of_one_prefix() -> None:
     assert events_pattern(MONTHLY) == "audit-events-*"
     assert late_pattern(MONTHLY) == "audit-late-*"
-    assert read_indices(DAILY) == "audit-t1-events-*,audit-t1-late-*"
-    assert (events_template(DAILY), late_template(DAILY)) == ("audit-t1-events", "audit-t1-late")
+    assert read_indices(DAILY) == "audit-t1-events-*,audit-t1-late-*,audit-t1-journal*"
+    assert (events_template(DAILY), obsolete_templates(DAILY)) == (
+        "audit-t1-events",
+        ("audit-t1-late",),
+    )
+    assert journal_name(DAILY) == "audit-t1-journal"
+    assert control_name(DAILY) == "indelible-audit-t1-control"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param("audit-events-2026.11", "events", id="month"),
+        pytest.param("audit-events-2026.11.23", "events", id="day, whatever the setting is"),
+        pytest.param("audit-late-2026.11", "late", id="late"),
+        pytest.param("audit-journal", "journal", id="journal"),
+        pytest.param("audit-journal-2", None, id="beside the journal"),
+        pytest.param("audit-t1-events-2026.11", None, id="another prefix"),
+        pytest.param("indelible-audit-control", None, id="control"),
+        pytest.param("", None, id="nothing"),
+    ],
+)
+def test_the_kind_of_an_index_follows_from_its_name(name: str, kind: str | None) -> None:
+    assert index_kind(name, MONTHLY) == kind
 
 
 def test_the_window_of_timestamps_reaches_from_retention_to_the_near_future() -> None:

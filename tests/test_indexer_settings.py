@@ -96,6 +96,12 @@ def test_an_empty_variable_is_not_set() -> None:
             id="a prefix inside the patterns of another",
         ),
         pytest.param(
+            {"INDELIBLE_INDEX_PREFIX": "audit-journal-2"},
+            {},
+            "[index]: prefix must not contain a word that begins with journal",
+            id="prefix that the pattern of the journal covers",
+        ),
+        pytest.param(
             {"INDELIBLE_INDEX_PREFIX": "Audit*"}, {}, "INDELIBLE_INDEX_PREFIX: ", id="bad prefix"
         ),
     ],

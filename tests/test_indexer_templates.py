@@ -44,9 +44,9 @@ def test_values_are_compared_as_the_cluster_understands_them(
 def test_settings_are_rendered_into_the_templates() -> None:
     settings = IndexSettings(prefix="audit-t1", replicas=2, refresh_interval_seconds=5)
     templates = render(settings)
-    assert list(templates) == ["audit-t1-events", "audit-t1-late"]
+    assert list(templates) == ["audit-t1-events"]
     flat = flatten(templates["audit-t1-events"])
-    assert flat["index_patterns"] == "audit-t1-events-*"
+    assert flat["index_patterns"] == "audit-t1-events-*, audit-t1-late-*, audit-t1-journal"
     assert flat["template.settings.index.number_of_replicas"] == "2"
     assert flat["template.settings.index.refresh_interval"] == "5s"
 
@@ -100,14 +100,60 @@ def test_a_missing_template_is_drift_until_it_is_installed(
     index: IndexSettings, client: OpenSearch
 ) -> None:
     bare = msgspec.structs.replace(index, prefix=f"{index.prefix}-bare")
-    names = [f"{bare.prefix}-events", f"{bare.prefix}-late"]
-    assert [(one.kind, one.name) for one in compare(client, bare)] == [
-        ("template", name) for name in names
-    ]
-    created = [Change("create", name, ()) for name in names]
+    name = f"{bare.prefix}-events"
+    assert [(one.kind, one.name) for one in compare(client, bare)] == [("template", name)]
+    created = [Change("create", name, ())]
     assert install(client, bare, dry_run=True) == created
     assert install(client, bare) == created
     assert compare(client, bare) == []
+
+
+def install_as_before(client: OpenSearch, settings: IndexSettings) -> None:
+    """Two templates of one priority, as older versions had them."""
+    (body,) = render(settings).values()
+    for kind in ("events", "late"):
+        body["priority"], body["index_patterns"] = 500, [f"{settings.prefix}-{kind}-*"]
+        name = f"{settings.prefix}-{kind}"
+        assert ask(client, "PUT", f"/_index_template/{name}", body=msgspec.json.encode(body)).status
+
+
+@pytest.mark.opensearch
+def test_an_older_installation_is_upgraded(index: IndexSettings, client: OpenSearch) -> None:
+    """Its two templates become one, and at no moment is a pattern covered by none."""
+    old = msgspec.structs.replace(index, prefix=f"{index.prefix}-old")
+    install_as_before(client, old)
+    changes = install(client, old, dry_run=True)
+    assert [(one.action, one.name) for one in changes] == [
+        ("update", f"{old.prefix}-events"),
+        ("delete", f"{old.prefix}-late"),
+    ]
+    assert [one.name for one in compare(client, old)] == [
+        f"{old.prefix}-events",
+        f"{old.prefix}-late",
+    ]
+    assert install(client, old) == changes
+    assert install(client, old) == []
+    assert compare(client, old) == []
+
+
+@pytest.mark.opensearch
+def test_a_strangers_template_of_that_name_stays(index: IndexSettings, client: OpenSearch) -> None:
+    name = f"{index.prefix}-late"
+    body = b'{"index_patterns":["%s-elsewhere-*"]}' % index.prefix.encode()
+    assert ask(client, "PUT", f"/_index_template/{name}", body=body).status == 200
+    assert install(client, index) == []
+    assert compare(client, index) == []
+
+
+@pytest.mark.opensearch
+def test_the_journal_is_made_and_compared_as_a_partition(
+    opensearch: Cluster, index: IndexSettings, client: OpenSearch
+) -> None:
+    with opensearch.admin() as admin:
+        assert ask(admin, "PUT", f"/{index.prefix}-journal").status == 200
+    assert compare(client, index) == []
+    slower = msgspec.structs.replace(index, refresh_interval_seconds=7)
+    assert f"{index.prefix}-journal" in [one.name for one in compare(client, slower)]
 
 
 @pytest.mark.opensearch
@@ -124,8 +170,8 @@ def test_other_settings_update_the_template_and_show_in_live_partitions(
         f"{index.prefix}-events-{NOW[:7].replace('-', '.')}",
     )
     assert drift.differences == (Difference("settings.index.refresh_interval", "7s", "1s"),)
-    (first, _) = install(client, index)
-    assert first == Change("update", f"{index.prefix}-events", (Difference(path, "1s", "7s"),))
+    (change,) = install(client, index)
+    assert change == Change("update", f"{index.prefix}-events", (Difference(path, "1s", "7s"),))
 
 
 @pytest.mark.opensearch
@@ -134,9 +180,8 @@ def test_a_partition_that_somebody_else_made_is_drift(
 ) -> None:
     """Made without the template: it would take changes, and must not pass for one of ours."""
     name = f"{index.prefix}-late-2026.11"
-    ask(client, "DELETE", f"/_index_template/{index.prefix}-late")
     with opensearch.admin() as admin:
-        ask(admin, "DELETE", f"/_index_template/{index.prefix}-late")
+        ask(admin, "DELETE", f"/_index_template/{index.prefix}-events")
         reply = ask(admin, "PUT", f"/{name}", body=b'{"mappings":{"dynamic":true}}')
     assert reply.status == 200
     drifts = {drift.name: drift.differences for drift in compare(client, index)}
