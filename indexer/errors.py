@@ -7,6 +7,9 @@ IndexerError              .hint is the next step for the operator
 ├── RefusedError          the cluster answered, and refused (.status, .error_type)
 ├── DeadLetterError       the dead letter could not be made durable
 ├── ReplayError           dead letters cannot be replayed now
+├── JournalError          the journal cannot be written or read whole
+├── LeaseLostError        another process looks after the partitions now
+├── HoldError             a hold cannot be placed or released as it was asked for
 └── Interrupted           stopped while waiting; nothing of the batch may be checkpointed
 """
 
@@ -99,6 +102,28 @@ class DeadLetterError(IndexerError):
 
 class ReplayError(IndexerError):
     """Dead letters cannot be replayed now; those that were not are as they were."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class JournalError(IndexerError):
+    """The journal cannot be used: what is recorded there must be whole, and stay as it is."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class LeaseLostError(IndexerError):
+    """Another process holds the lease, or this one could not renew it in time."""
+
+    hint = "nothing is lost: whoever has the lease does the work"
+
+
+class HoldError(IndexerError):
+    """A hold cannot be placed or released as it was asked for."""
 
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)

@@ -1,0 +1,199 @@
+"""Legal holds: what must not be deleted, whatever its age.
+
+There is no list of holds that somebody could edit: a hold is the event `audit_log.hold_placed` in
+the journal, its end the event `audit_log.hold_released`, and the active ones follow from those. A
+partition is shared by all organisations, so a hold keeps whole partitions, for everybody.
+
+`_system` has the record that counts; the organisation's auditors have a copy each, which is made
+up for where a crash came between the two (`copy_to_organizations`).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from audit_events.event import SYSTEM_ORGANIZATION, Actor, Event, Resource
+from audit_events.instant import format_instant, parse_instant
+from indexer.errors import JournalError
+from indexer.journal import Journal, Key
+from indexer.span import Span
+
+PLACED: Final = "audit_log.hold_placed"
+RELEASED: Final = "audit_log.hold_released"
+OPEN_END: Final = datetime.max.replace(tzinfo=UTC)
+"""The end of a hold that has none."""
+_RESOURCE: Final = "legal_hold"
+
+
+class Hold(Struct, frozen=True, kw_only=True):
+    """One hold on what lies in `[since, until)`."""
+
+    id: str
+    organization_id: str
+    since: datetime
+    until: datetime
+    """`OPEN_END` where it has no end."""
+    reason: str
+    placed_by: str
+    placed_at: datetime
+
+
+def active_holds(events: Iterable[Event]) -> list[Hold]:
+    """The holds that were placed and not released, oldest first, in whatever order they come.
+
+    Args:
+        events: from the journal, of `PLACED` and `RELEASED`; copies and others are passed over.
+
+    Raises:
+        JournalError: a record of a hold cannot be read, so nobody can tell what it keeps.
+    """
+    ours = [event for event in events if event.organization_id == SYSTEM_ORGANIZATION]
+    placed = [_read(event) for event in ours if event.action == PLACED]
+    released = {_context(event, _Release).hold_id for event in ours if event.action == RELEASED}
+    active = [hold for hold in placed if hold.id not in released]
+    return sorted(active, key=lambda hold: (hold.placed_at, hold.id))
+
+
+def touches(hold: Hold, span: Span) -> bool:
+    """Whether a partition of this span is kept by the hold."""
+    return span.meets(hold.since, hold.until)
+
+
+def read_holds(journal: Journal) -> list[Hold]:
+    """The active holds, as of everything that was acknowledged before.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: nobody can tell, so nothing may be deleted.
+    """
+    return active_holds(journal.read((PLACED, RELEASED)))
+
+
+def place(journal: Journal, hold: Hold) -> None:
+    """Record a hold: from now on no deletion that is not decided yet touches it.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: it may not be recorded.
+    """
+    context: dict[str, object] = {
+        "holdId": hold.id,
+        "organizationId": hold.organization_id,
+        "from": format_instant(hold.since),
+        "reason": hold.reason,
+    }
+    if hold.until != OPEN_END:
+        context["until"] = format_instant(hold.until)
+    _record(journal, PLACED, hold, _person(hold.placed_by), context)
+
+
+def release(journal: Journal, hold: Hold, *, by: str, reason: str) -> None:
+    """Record the end of a hold.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: it may not be recorded.
+    """
+    context: dict[str, object] = {
+        "holdId": hold.id,
+        "organizationId": hold.organization_id,
+        "reason": reason,
+        "placedBy": hold.placed_by,
+        "placedAt": format_instant(hold.placed_at),
+    }
+    _record(journal, RELEASED, hold, _person(by), context)
+
+
+def copy_to_organizations(journal: Journal) -> int:
+    """Record for its organisation what only `_system` has; how many that were."""
+    events = journal.read((PLACED, RELEASED), organization_id=None)
+    copied = {
+        (event.action, _context(event, _Release).hold_id)
+        for event in events
+        if event.organization_id != SYSTEM_ORGANIZATION
+    }
+    count = 0
+    for event in events:
+        record = _context(event, _Release)
+        if (
+            event.organization_id == SYSTEM_ORGANIZATION
+            and (event.action, record.hold_id) not in copied
+        ):
+            journal.record(
+                event.action,
+                organization_id=record.organization_id,
+                key=_key(record.hold_id),
+                context=event.context or {},
+                actor=event.actor,
+                resource=event.resource,
+            )
+            count += 1
+    return count
+
+
+def _record(
+    journal: Journal, action: str, hold: Hold, actor: Actor, context: dict[str, object]
+) -> None:
+    for organization_id in (SYSTEM_ORGANIZATION, hold.organization_id):
+        journal.record(
+            action,
+            organization_id=organization_id,
+            key=_key(hold.id),
+            context=context,
+            actor=actor,
+            resource=Resource(type=_RESOURCE, id=hold.id),
+        )
+
+
+def _key(hold_id: str) -> Key:
+    """What each record of a hold is told apart by: its id, which begins with its moment."""
+    milliseconds = int(hold_id.replace("-", "")[:12], 16)
+    return Key(hold_id, datetime.fromtimestamp(milliseconds / 1000, UTC))
+
+
+def _person(name: str) -> Actor:
+    return Actor(type="user", name=name, email=name if "@" in name else None)
+
+
+class _Release(Struct, frozen=True, rename="camel"):
+    hold_id: str
+    organization_id: str
+
+
+class _Placement(_Release, frozen=True, rename="camel"):
+    reason: str
+    since: str = msgspec.field(name="from")
+    until: str | None = None
+
+
+_Shape = TypeVar("_Shape", bound=_Release)
+
+
+def _context(event: Event, shape: type[_Shape]) -> _Shape:
+    try:
+        return msgspec.convert(event.context, shape)
+    except msgspec.ValidationError as error:
+        raise _unreadable(event, error) from None
+
+
+def _unreadable(event: Event, error: Exception) -> JournalError:
+    return JournalError(
+        f"the journal's record {event.id} of a hold cannot be read: {error}",
+        hint="a newer version may have written it; nothing is deleted until it can be read",
+    )
+
+
+def _read(event: Event) -> Hold:
+    context = _context(event, _Placement)
+    try:
+        return Hold(
+            id=context.hold_id,
+            organization_id=context.organization_id,
+            since=parse_instant(context.since),
+            until=OPEN_END if context.until is None else parse_instant(context.until),
+            reason=context.reason,
+            placed_by=event.actor.name or "unknown",
+            placed_at=parse_instant(event.timestamp),
+        )
+    except ValueError as error:
+        raise _unreadable(event, error) from None

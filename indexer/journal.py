@@ -1,0 +1,364 @@
+"""The journal: what the log did to itself, as events that nobody can change.
+
+One index, append-only, never deleted, in no ISM policy. An id follows from what is recorded
+(`identify`), so a step that is recorded again, after a crash or by a second process, meets itself
+(409). What one run writes is one source with `seq` from 0 without a gap:
+
+    201                 the event took its `seq`
+    409                 it was recorded before: its `seq` is used by the next one
+    no answer           it is read back: ours took its `seq`, another's did not. If nobody can tell,
+                        the run goes on as a fresh source, as a late write could take the place
+
+Reading back sees everything that was acknowledged, or fails: what is missing here could be a hold.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+from opensearchpy import OpenSearch
+
+from audit_events.canonical import canonical
+from audit_events.chain import encode_hash, genesis, link
+from audit_events.draft import draft_event
+from audit_events.errors import EventTooLargeError
+from audit_events.event import MAX_LINE_BYTES, SYSTEM_ORGANIZATION, Actor, Event, Resource
+from audit_events.identifier import format_uuid7, new_uuid7
+from audit_events.instant import format_instant
+from indexer.answer import UNREADABLE, read_error
+from indexer.client import Reply, ask, request_shape
+from indexer.errors import JournalError, NoAnswerError, RefusedError
+from indexer.names import events_template, journal_name
+from indexer.settings import IndexSettings
+from indexer.templates import flatten
+
+SERVICE: Final = "indelible-lifecycle"
+PAGE: Final = 100
+"""Events read at a time: each may have 64 KiB."""
+PARTITION: Final = "partition"
+"""`resource.type` of what is recorded of an index."""
+ORGANIZATIONS: Final = "organizations"
+"""Key of the context with a count for each organisation, the largest part of a record."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_REQUIRED: Final = {"settings.index.append_only.enabled": "true", "mappings.dynamic": "false"}
+_SYSTEM: Final = Actor(type="system", id=SERVICE)
+
+
+class Key(NamedTuple):
+    """What makes two records the same one, besides action and organisation.
+
+    Args:
+        text: what is recorded: a partition with its uuid, a hold.
+        instant: the moment that the id begins with, the same whenever it is recorded: the end of
+            the partition's span, not the moment of the recording.
+    """
+
+    text: str
+    instant: datetime
+
+
+def identify(action: str, organization_id: str, key: Key) -> str:
+    """The id of a record: shaped as UUIDv7, with a digest where that has random bits."""
+    digest = sha256(f"{action}\n{organization_id}\n{key.text}".encode()).digest()
+    microseconds = max(0, (key.instant - _EPOCH) // timedelta(microseconds=1))
+    return format_uuid7(microseconds * 1000, int.from_bytes(digest[:8]) >> 2)
+
+
+class Journal:
+    """Records events of the log itself, and reads them back. For one thread.
+
+    Args:
+        client: of the role `lifecycle`.
+        settings: the prefix.
+        clock: what an event's `timestamp` is.
+        host: where this runs.
+    """
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        settings: IndexSettings,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        host: str | None = None,
+    ) -> None:
+        self._client = client
+        self._name = journal_name(settings)
+        self._template = events_template(settings)
+        self._clock = clock
+        self._host = host or socket.gethostname()
+        self._is_prepared = False
+        self._start_source()
+
+    def _start_source(self) -> None:
+        self._source_id = new_uuid7(time.time_ns())
+        self._seq = 0
+        self._previous = genesis(self._source_id)
+
+    def prepare(self) -> str:
+        """Make the index where it is missing, and return its uuid.
+
+        Raises:
+            JournalError: the template is missing, or the index was not made from it; nothing may
+                be recorded there.
+            RefusedError, NoAnswerError: see `indexer.client.request`.
+        """
+        uuid = self.find()
+        if uuid is None:
+            self._create()
+            uuid = self.find()
+        if uuid is None:
+            raise JournalError(f"{self._name} is gone again as soon as it is made", hint=_LOOK)
+        self._is_prepared = True
+        return uuid
+
+    def find(self) -> str | None:
+        """The uuid of the index, None where there is none.
+
+        Raises:
+            JournalError: it was not made from the template.
+        """
+        path, params = f"/{self._name}", {"flat_settings": "true"}
+        found = request_shape(self._client, "GET", path, dict[str, _Index], params=params)
+        if not found:
+            return None
+        index = found[self._name]
+        flat = flatten({"settings": index.settings, "mappings": index.mappings})
+        wrong = [path for path, value in _REQUIRED.items() if flat.get(path) != value]
+        if wrong:
+            raise JournalError(
+                f"{self._name} was not made from the template {self._template}: {wrong[0]} is"
+                f" {flat.get(wrong[0])}, and has to be {_REQUIRED[wrong[0]]}",
+                hint="find out who made it; delete it with the admin certificate if it holds"
+                " nothing, then `indelible indices apply`",
+            )
+        return flat["settings.index.uuid"]
+
+    def _create(self) -> None:
+        path = f"/_index_template/{self._template}"
+        templates = request_shape(self._client, "GET", path, _Templates)
+        patterns = templates.index_templates[0].index_template.index_patterns if templates else ()
+        if self._name not in patterns:
+            raise JournalError(
+                f"there is no index template for {self._name}, so nothing is recorded there",
+                hint="indelible indices apply",
+            )
+        reply = ask(self._client, "PUT", f"/{self._name}")
+        error = read_error(reply.text)
+        if reply.status != HTTPStatus.OK and error.type != "resource_already_exists_exception":
+            raise RefusedError(f"PUT /{self._name}", reply.status, error.type, error.reason)
+
+    def record(
+        self,
+        action: str,
+        *,
+        organization_id: str = SYSTEM_ORGANIZATION,
+        key: Key,
+        context: Mapping[str, object],
+        actor: Actor = _SYSTEM,
+        resource: Resource | None = None,
+    ) -> bool:
+        """Record one event; False when it was recorded before.
+
+        Raises:
+            JournalError: see `prepare`.
+            EventError: the event is none.
+            RefusedError: the cluster refused.
+            NoAnswerError: it may have been recorded; to record it again is right.
+        """
+        if not self._is_prepared:
+            self.prepare()
+        fields = {
+            "organization_id": organization_id,
+            "actor": actor,
+            "context": context,
+            "resource": resource,
+        }
+        members = _members(action, fields)
+        event_id = members["id"] = identify(action, organization_id, key)
+        members["timestamp"] = format_instant(self._clock())
+        members["source"] = {
+            "id": self._source_id,
+            "seq": self._seq,
+            "service": SERVICE,
+            "host": self._host,
+        }
+        digest = link(self._previous, canonical(members))
+        members["hash"] = encode_hash(digest)
+        line = canonical(members)
+        if len(line) > MAX_LINE_BYTES:
+            problem = f"is {len(line)} bytes long as a line; the most is {MAX_LINE_BYTES}"
+            raise EventTooLargeError("event", problem, "put less into context")
+        is_new = self._write(event_id, line)
+        if is_new:
+            self._seq += 1
+            self._previous = digest
+        return is_new
+
+    def _write(self, event_id: str, line: bytes) -> bool:
+        path = f"/{self._name}/_create/{event_id}"
+        ingested_at = format_instant(datetime.now(UTC)).encode()
+        body = b'%b,"ingestedAt":"%b"}' % (line[:-1], ingested_at)
+        try:
+            reply = ask(self._client, "PUT", path, body=body)
+        except NoAnswerError:
+            return self._read_back(event_id)
+        if reply.status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
+            self._refuse(path, reply)
+        return reply.status == HTTPStatus.CREATED
+
+    def _refuse(self, path: str, reply: Reply) -> None:
+        error = read_error(reply.text)
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # A gateway says so too, and what is behind it may have written.
+            self._start_source()
+        raise RefusedError(f"PUT {path}", reply.status, error.type, error.reason)
+
+    def _read_back(self, event_id: str) -> bool:
+        """Tell whether the event that got no answer is there, and ours."""
+        params = {"preference": "_primary", "_source_includes": "source.id"}
+        path = f"/{self._name}/_doc/{event_id}"
+        try:
+            found = request_shape(self._client, "GET", path, _Document, params=params)
+        except (NoAnswerError, RefusedError):
+            self._start_source()
+            raise
+        if found is None or found.source is None:
+            # The write may come yet, with the `seq` of the source that it names.
+            self._start_source()
+            raise NoAnswerError(self._name, "an event was sent, and is not there")
+        return found.source.source.id == self._source_id
+
+    def read(
+        self,
+        actions: Sequence[str],
+        *,
+        organization_id: str | None = SYSTEM_ORGANIZATION,
+        resource_id: str | None = None,
+        with_organizations: bool = False,
+    ) -> list[Event]:
+        """Everything that was recorded of these actions, oldest first; empty without a journal.
+
+        Args:
+            actions: at least one.
+            organization_id: whose; None for everybody's.
+            resource_id: of one partition.
+            with_organizations: with the counts of all organisations, which may be long.
+
+        Raises:
+            JournalError: not all of it could be read, or what is there is no event.
+            RefusedError, NoAnswerError: see `indexer.client.request`.
+        """
+        refreshed = request_shape(self._client, "POST", f"/{self._name}/_refresh", _Refreshed)
+        if refreshed is None:
+            return []
+        self._check_shards(refreshed.shards)
+        terms: list[dict[str, object]] = [{"terms": {"action": list(actions)}}]
+        if organization_id is not None:
+            terms.append({"term": {"organizationId": organization_id}})
+        if resource_id is not None:
+            terms.append({"term": {"resource.id": resource_id}})
+        body: dict[str, object] = {
+            "size": PAGE,
+            "query": {"bool": {"filter": terms}},
+            "sort": [{"timestamp": "asc"}, {"id": "asc"}],
+            "track_total_hits": False,
+        }
+        if not with_organizations:
+            body["_source"] = {"excludes": [f"context.{ORGANIZATIONS}"]}
+        return self._read_pages(body)
+
+    def _read_pages(self, body: dict[str, object]) -> list[Event]:
+        events: list[Event] = []
+        while True:
+            path, params = f"/{self._name}/_search", {"preference": "_primary"}
+            page = request_shape(self._client, "POST", path, _Page, params=params, body=body)
+            if page is None:
+                raise JournalError(f"{self._name} went away while it was read", hint=_LOOK)
+            self._check_shards(page.shards, is_cut=page.timed_out)
+            events += [self._decode(hit) for hit in page.hits.hits]
+            if len(page.hits.hits) < PAGE:
+                return events
+            body["search_after"] = page.hits.hits[-1].sort
+
+    def _decode(self, hit: "_Hit") -> Event:
+        try:
+            return msgspec.json.decode(hit.source, type=Event)
+        except UNREADABLE as error:
+            raise JournalError(f"{self._name}/{hit.id} is no event: {error}", hint=_LOOK) from None
+
+    def _check_shards(self, shards: "_Shards", *, is_cut: bool = False) -> None:
+        if shards.failed or not shards.successful or is_cut:
+            raise JournalError(
+                f"{self._name} could not be read whole, and what is missing might be a hold",
+                hint="wait until its primary shard is back: GET _cluster/health",
+            )
+
+
+_LOOK: Final = "look into the log of the cluster for who did it"
+
+
+def _members(action: str, fields: Mapping[str, object]) -> dict[str, object]:
+    """The event's members that stand before it has a place in the chain, checked."""
+    draft = draft_event(action, fields, system=True)
+    return msgspec.json.decode(b"{%b,%b}" % (draft.head, draft.middle), type=dict[str, object])
+
+
+class _Index(Struct, frozen=True):
+    settings: dict[str, object]
+    mappings: dict[str, object]
+
+
+class _TemplateBody(Struct, frozen=True):
+    index_patterns: tuple[str, ...]
+
+
+class _Template(Struct, frozen=True):
+    index_template: _TemplateBody
+
+
+class _Templates(Struct, frozen=True):
+    index_templates: Annotated[list[_Template], Meta(min_length=1)]
+
+
+class _SourceId(Struct, frozen=True):
+    id: str
+
+
+class _Recorded(Struct, frozen=True):
+    source: _SourceId
+
+
+class _Document(Struct, frozen=True, rename={"source": "_source"}):
+    source: _Recorded | None = None
+
+
+class _Shards(Struct, frozen=True):
+    successful: int
+    failed: int
+
+
+class _Refreshed(Struct, frozen=True, rename={"shards": "_shards"}):
+    shards: _Shards
+
+
+class _Hit(Struct, frozen=True, rename={"id": "_id", "source": "_source"}):
+    id: str
+    source: Raw
+    sort: list[object]
+
+
+class _Hits(Struct, frozen=True):
+    hits: list[_Hit]
+
+
+class _Page(Struct, frozen=True, rename={"shards": "_shards"}):
+    shards: _Shards
+    hits: _Hits
+    timed_out: bool
