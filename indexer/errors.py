@@ -6,6 +6,8 @@ IndexerError              .hint is the next step for the operator
 ├── NoAnswerError         no answer, or one that was cut: what was asked may have happened
 ├── RefusedError          the cluster answered, and refused (.status, .error_type)
 ├── DeadLetterError       the dead letter could not be made durable
+├── DigestError           a partition could not be read as a whole
+├── ArchiveError          a snapshot cannot be taken, restored or trusted
 ├── ReplayError           dead letters cannot be replayed now
 ├── JournalError          the journal cannot be written or read whole
 ├── LeaseLostError        another process looks after the partitions now
@@ -98,6 +100,24 @@ class DeadLetterError(IndexerError):
         super().__init__(f"cannot write the dead letter {path}: {cause.strerror or cause}")
         self.path = path
         self.hint = f"free space on the disk of {path.parent}, or let this user write there"
+
+
+class DigestError(IndexerError):
+    """A partition could not be read as a whole, so nothing is said of what it holds."""
+
+    hint = "try again; if it stays, look at the index with `indelible indices status`"
+
+    def __init__(self, name: str, cause: str) -> None:
+        super().__init__(f"{name} cannot be digested: {cause}")
+        self.name = name
+
+
+class ArchiveError(IndexerError):
+    """A snapshot cannot be taken, found, restored or trusted, or the repository is not usable."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class ReplayError(IndexerError):

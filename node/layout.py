@@ -62,6 +62,11 @@ class Layout:
         return self.place / "initialised"
 
     @property
+    def archive(self) -> Path:
+        """OpenSearch's `path.repo`: snapshots may be kept here; one directory for all the nodes."""
+        return self.place / "archive"
+
+    @property
     def node(self) -> Path:
         """What belongs to this node alone."""
         return self.nodes / self.node_name

@@ -161,7 +161,7 @@ def erase(config: NodeConfig) -> None:
         layout.credentials.unlink(missing_ok=True)
         shutil.rmtree(layout.authority, ignore_errors=True)
         # By name, never the place as a whole: what `node` did not make is not its to remove.
-        for directory in (layout.nodes, *_twins(layout.place)):
+        for directory in (layout.nodes, layout.archive, *_twins(layout.place)):
             shutil.rmtree(directory, ignore_errors=True)
         if layout.place != layout.home:
             with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """Lay out what a node needs before its process starts: directories, certificates, configuration.
 
-Where root prepares a node for another user, that user's own directories are `data`, `logs` and
-`tmp`, and root writes into none of them. `config` is root's, with the sticky bit: the server may
-add its keystore there, and may neither change nor replace what root has put there.
+Where root prepares a node for another user, that user's own directories are `data`, `logs`, `tmp`
+and `archive`, and root writes into none of them. `config` is root's, with the sticky bit: the
+server may add its keystore there, and may neither change nor replace what root has put there.
 """
 
 import os
@@ -58,7 +58,7 @@ def _have_directories(layout: Layout, user: User | None) -> None:
         if user is not None:
             os.chown(directory, 0, user.gid)
         directory.chmod(_PRIVATE if user is None else _STICKY_FOR_GROUP)
-    for directory in (layout.data, layout.logs, layout.temporary):
+    for directory in (layout.data, layout.logs, layout.temporary, layout.archive):
         directory.mkdir(exist_ok=True)
         directory.chmod(_PRIVATE)
         if user is not None and directory.stat().st_uid != user.uid:

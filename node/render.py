@@ -32,6 +32,7 @@ def render_opensearch(config: NodeConfig, layout: Layout) -> str:
         "node.name": config.node_name,
         "path.data": str(layout.data),
         "path.logs": str(layout.logs),
+        "path.repo": [str(layout.archive)],
         "network.host": LOOPBACK,
         "http.port": config.http_port,
         "transport.port": config.transport_port,

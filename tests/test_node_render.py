@@ -31,6 +31,12 @@ def test_audit_indices_are_immutable_and_the_transport_is_encrypted() -> None:
     assert "plugins.security.disabled" not in settings
 
 
+def test_snapshots_may_lie_in_the_archive_of_the_home_and_nowhere_else() -> None:
+    """One directory for all nodes of a home: a filesystem repository must be the same on each."""
+    for name in ("node-1", "node-2"):
+        assert _settings(NodeConfig(HOME, node_name=name))["path.repo"] == [str(HOME / "archive")]
+
+
 def test_a_node_alone_is_a_cluster_of_its_own() -> None:
     settings = _settings(NodeConfig(HOME))
     assert settings["discovery.type"] == "single-node"
