@@ -5,6 +5,7 @@ IndexerError              .hint is the next step for the operator
 ├── ConnectionFileError   the CA or client certificate cannot be used
 ├── NoAnswerError         no answer, or one that was cut: what was asked may have happened
 ├── RefusedError          the cluster answered, and refused (.status, .error_type)
+├── PolicyError           a lifecycle policy that cannot be carried out (.problems)
 ├── DeadLetterError       the dead letter could not be made durable
 ├── DigestError           a partition could not be read as a whole
 ├── ArchiveError          a snapshot cannot be taken, restored or trusted
@@ -91,6 +92,16 @@ _HINTS = {
     403: "check that the role of this user allows it (README, section Roles)",
     404: "check that the URL is that of an OpenSearch cluster",
 }
+
+
+class PolicyError(IndexerError):
+    """A lifecycle policy has what cannot be carried out; `problems` has every one of them."""
+
+    hint = "correct the policy's file in index_templates/; nothing was sealed or deleted by it"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("the lifecycle policy cannot be carried out: " + "; ".join(problems))
+        self.problems = problems
 
 
 class DeadLetterError(IndexerError):

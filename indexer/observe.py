@@ -1,0 +1,217 @@
+"""What the cluster shows of each partition, in a few requests however many there are.
+
+Two requests name all indices by pattern (their settings, and `_cat/indices`); the first and last
+timestamps are two searches of one hit for each open index, `SEARCHES` of them in a request.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from opensearchpy import OpenSearch
+
+from audit_events.instant import parse_instant
+from indexer.answer import UNREADABLE
+from indexer.client import ask, request_shape
+from indexer.errors import RefusedError
+from indexer.names import events_pattern, index_kind, late_pattern
+from indexer.plan import Observed
+from indexer.settings import IndexSettings
+from indexer.span import span_of
+
+SEARCHES: Final = 200
+"""How many searches go in one request."""
+COLUMNS: Final = "index,status,docs.count,pri.store.size,pri.segments.count"
+SETTINGS: Final = "index.uuid,index.blocks.write,index.blocks.read_only"
+_OK: Final = 200
+
+
+class Records(Struct, frozen=True, kw_only=True):
+    """What the journal says of indices, by name."""
+
+    sealed: Mapping[str, str] = {}
+    """Those whose digest is recorded, each with the uuid of the index that it was computed of."""
+    archived: Collection[str] = ()
+    """Those of which a good snapshot is recorded."""
+    restored: Mapping[str, datetime] = {}
+    """Those that were brought back, each with the instant until which it stays."""
+    finished: Collection[str] = ()
+    """Those that are gone, and recorded as deleted or as missing."""
+
+
+def observe(
+    lifecycle_client: OpenSearch,
+    reader_client: OpenSearch | None,
+    settings: IndexSettings,
+    records: Records = Records(),  # noqa: B008  # frozen
+) -> list[Observed]:
+    """Every partition and index of late events, and those that the journal alone knows, by name.
+
+    Args:
+        lifecycle_client: of the role `lifecycle`.
+        reader_client: of the role `reader`, to ask for timestamps; None leaves them out.
+        settings: how events are laid into indices.
+        records: what the journal says.
+
+    Raises:
+        RefusedError: the cluster refused, or is no OpenSearch.
+        NoAnswerError: it did not answer.
+    """
+    live = _live(lifecycle_client, settings)
+    readable = [name for name, row in live.items() if row.status == "open"]
+    ends = {} if reader_client is None else _ends(reader_client, readable)
+    there = [_observed(row, ends.get(name), settings, records) for name, row in live.items()]
+    lost = records.sealed.keys() - live.keys() - set(records.finished)
+    return sorted([*there, *(_lost(name, settings, records) for name in lost)], key=_name)
+
+
+class _Row(
+    Struct,
+    frozen=True,
+    rename={"docs": "docs.count", "size": "pri.store.size", "segments": "pri.segments.count"},
+):
+    index: str
+    status: str
+    docs: str | None = None
+    size: str | None = None
+    segments: str | None = None
+    uuid: str | None = None
+    blocked: bool = False
+
+
+class _Settings(Struct):
+    settings: dict[str, str] = {}
+
+
+def _live(client: OpenSearch, settings: IndexSettings) -> dict[str, _Row]:
+    patterns = f"{events_pattern(settings)},{late_pattern(settings)}"
+    wild = {"expand_wildcards": "open,closed"}
+    found = request_shape(
+        client,
+        "GET",
+        f"/{patterns}/_settings/{SETTINGS}",
+        dict[str, _Settings],
+        params={**wild, "flat_settings": "true"},
+    )
+    params = {**wild, "format": "json", "bytes": "b", "h": COLUMNS}
+    rows = request_shape(client, "GET", f"/_cat/indices/{patterns}", list[_Row], params=params)
+    # One that was made or deleted between the two is seen the next time.
+    return {
+        row.index: msgspec.structs.replace(
+            row,
+            uuid=found[row.index].settings.get("index.uuid"),
+            blocked=_blocked(found[row.index].settings),
+        )
+        for row in rows or []
+        if found is not None and row.index in found
+    }
+
+
+def _blocked(settings: Mapping[str, str]) -> bool:
+    return "true" in (
+        settings.get("index.blocks.write"),
+        settings.get("index.blocks.read_only"),
+    )
+
+
+_Ends = tuple[datetime | None, datetime | None]
+
+
+def _observed(row: _Row, ends: _Ends | None, settings: IndexSettings, records: Records) -> Observed:
+    first, last = ends or (None, None)
+    name = row.index
+    recorded = records.sealed.get(name)
+    return Observed(
+        name=name,
+        kind=index_kind(name, settings) or "events",
+        span=span_of(name, settings),
+        uuid=row.uuid,
+        open=row.status == "open",
+        blocked=row.blocked,
+        segments=None if row.segments is None else int(row.segments),
+        events=None if row.docs is None else int(row.docs),
+        size_bytes=None if row.size is None else int(row.size),
+        first=first,
+        last=last,
+        # A digest is of one index; that of a restored one was checked against it.
+        sealed_record=recorded is not None and (recorded == row.uuid or name in records.restored),
+        archived=name in records.archived,
+        restored_until=records.restored.get(name),
+    )
+
+
+def _lost(name: str, settings: IndexSettings, records: Records) -> Observed:
+    return Observed(
+        name=name,
+        kind=index_kind(name, settings) or "events",
+        span=span_of(name, settings),
+        exists=False,
+        open=False,
+        sealed_record=True,
+        archived=name in records.archived,
+        restored_until=records.restored.get(name),
+    )
+
+
+class _Source(Struct):
+    timestamp: str
+
+
+class _Hit(Struct):
+    source: _Source = msgspec.field(name="_source")
+
+
+class _Hits(Struct):
+    hits: list[_Hit]
+
+
+class _Found(Struct):
+    hits: _Hits | None = None
+    """None where this one search failed."""
+
+
+class _Answers(Struct):
+    responses: list[_Found]
+
+
+def _ends(client: OpenSearch, names: list[str]) -> dict[str, _Ends]:
+    """The first and last timestamp of each index; None of one that cannot say, or is empty."""
+    searches = iter([(name, order) for name in names for order in ("asc", "desc")])
+    found: dict[tuple[str, str], datetime | None] = {}
+    while some := list(islice(searches, SEARCHES)):
+        found |= zip(some, _search(client, some), strict=True)
+    return {name: (found[name, "asc"], found[name, "desc"]) for name in names}
+
+
+def _search(client: OpenSearch, searches: list[tuple[str, str]]) -> Iterator[datetime | None]:
+    lines: list[object] = []
+    for name, order in searches:
+        lines += [
+            {"index": name, "ignore_unavailable": True},
+            {
+                "size": 1,
+                "_source": ["timestamp"],
+                "sort": [{"timestamp": order}],
+                "track_total_hits": False,
+            },
+        ]
+    body = msgspec.json.Encoder().encode_lines(lines)
+    reply = ask(client, "POST", "/_msearch", body=body)
+    answers: _Answers | None = None
+    if reply.status == _OK:
+        try:
+            answers = msgspec.json.decode(reply.text, type=_Answers)
+        except UNREADABLE:
+            answers = None
+    if answers is None or len(answers.responses) != len(searches):
+        raise RefusedError("POST /_msearch", reply.status, "not_an_answer", reply.text[:200])
+    for answer in answers.responses:
+        hits = answer.hits.hits if answer.hits is not None else []
+        yield parse_instant(hits[0].source.timestamp) if hits else None
+
+
+def _name(observed: Observed) -> str:
+    return observed.name

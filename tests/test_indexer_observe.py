@@ -1,0 +1,165 @@
+"""What is seen of partitions on a real node, and in how many requests."""
+
+from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from opensearchpy import OpenSearch
+
+from audit_events.instant import parse_instant
+from indexer.client import ask
+from indexer.errors import RefusedError
+from indexer.observe import SEARCHES, Records, observe
+from indexer.partitions import list_partitions
+from indexer.settings import IndexSettings
+from indexer.span import span_of
+from tests.cluster import Cluster
+from tests.faults import UNREACHABLE, Fault, Faults, connect_through
+from tests.lines import batch_of, event_line
+
+pytestmark = pytest.mark.opensearch
+
+FIRST = "2026-01-03T10:00:00.000001Z"
+LAST = "2026-01-30T10:00:00.999999Z"
+
+
+@pytest.fixture
+def lifecycle(opensearch: Cluster) -> Generator[OpenSearch]:
+    with opensearch.client("lifecycle") as client:
+        yield client
+
+
+@pytest.fixture
+def reader(opensearch: Cluster) -> Generator[OpenSearch]:
+    with opensearch.client("reader") as client:
+        yield client
+
+
+def write(opensearch: Cluster, settings: IndexSettings, *timestamps: str) -> None:
+    batch = batch_of(settings, [event_line(timestamp=one) for one in timestamps])
+    body = batch.body(list(range(len(timestamps))))
+    with opensearch.client("writer") as client:
+        assert ask(client, "POST", "/_bulk", body=body, params={"refresh": "true"}).status == 200
+
+
+def test_a_partition_shows_what_it_holds(
+    opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch, reader: OpenSearch
+) -> None:
+    assert observe(lifecycle, reader, index) == []
+    write(opensearch, index, LAST, FIRST, "2026-02-01T00:00:00.000000Z")
+    early, later = observe(lifecycle, reader, index)
+    assert (early.name, early.kind) == (f"{index.prefix}-events-2026.01", "events")
+    assert early.span == span_of(early.name, index)
+    assert (early.events, early.first, early.last) == (2, parse_instant(FIRST), parse_instant(LAST))
+    assert (early.open, early.blocked, early.exists) == (True, False, True)
+    assert (early.size_bytes or 0) > 0
+    assert (early.segments or 0) > 0
+    assert later.first == later.last == datetime(2026, 2, 1, tzinfo=UTC)
+    assert early.uuid
+    assert early.uuid != later.uuid
+    assert observe(lifecycle, None, index)[0].first is None
+
+
+def test_blocked_closed_and_empty_ones(
+    opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch, reader: OpenSearch
+) -> None:
+    write(opensearch, index, FIRST, "2026-02-01T00:00:00.000000Z")
+    with opensearch.admin() as admin:
+        ask(admin, "PUT", f"/{index.prefix}-late-2026.01")
+        ask(admin, "POST", f"/{index.prefix}-events-2026.02/_close")
+    ask(lifecycle, "PUT", f"/{index.prefix}-events-2026.01/_block/write")
+    sealed, closed, empty = observe(lifecycle, reader, index)
+    assert (sealed.blocked, sealed.open) == (True, True)
+    assert (closed.open, closed.first) == (False, None)
+    assert (empty.kind, empty.events, empty.first, empty.last) == ("late", 0, None, None)
+
+
+def test_the_journal_is_believed_of_the_index_that_it_speaks_of(
+    opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch
+) -> None:
+    write(opensearch, index, FIRST)
+    name = f"{index.prefix}-events-2026.01"
+    gone = f"{index.prefix}-events-2025.12"
+    (seen,) = observe(lifecycle, None, index)
+    assert seen.uuid is not None
+    until = datetime(2027, 1, 1, tzinfo=UTC)
+    ours = Records(sealed={name: seen.uuid}, archived=(name,))
+    others = Records(sealed={name: "another", gone: "u"})
+    restored = Records(sealed={name: "another"}, restored={name: until})
+    (one,) = observe(lifecycle, None, index, ours)
+    assert (one.sealed_record, one.archived) == (True, True)
+    lost, one = observe(lifecycle, None, index, others)
+    assert (lost.name, lost.exists, lost.sealed_record, lost.uuid) == (gone, False, True, None)
+    assert one.sealed_record is False
+    (one,) = observe(lifecycle, None, index, restored)
+    assert (one.sealed_record, one.restored_until) == (True, until)
+    finished = Records(sealed={gone: "u"}, finished=(gone,))
+    assert [one.name for one in observe(lifecycle, None, index, finished)] == [name]
+
+
+def test_the_journal_is_no_partition(
+    opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch
+) -> None:
+    with opensearch.admin() as admin:
+        ask(admin, "PUT", f"/{index.prefix}-journal")
+    assert observe(lifecycle, None, index) == []
+    (listed,) = list_partitions(lifecycle, index, [])
+    assert listed.name == f"{index.prefix}-journal"
+
+
+def answering(answers: dict[str, object]) -> Faults:
+    """Something that answers each of the three requests by its path."""
+
+    def script(_method: str, path: str, _body: bytes) -> Fault:
+        content = next(content for part, content in answers.items() if part in path)
+        text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
+        return lambda _send, _sent: (200, {}, text)
+
+    return Faults(script)
+
+
+def test_hundreds_of_partitions_take_a_few_requests() -> None:
+    """Counted at the transport: 400 daily partitions, 200 searches in a request."""
+    settings = IndexSettings(partition="day")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    names = [f"audit-events-{start + timedelta(days=n):%Y.%m.%d}" for n in range(400)]
+    hit = {"hits": {"hits": [{"_source": {"timestamp": FIRST}}]}}
+    faults = answering(
+        {
+            "/_settings": {name: {"settings": {"index.uuid": "u"}} for name in names},
+            "/_cat": [{"index": name, "status": "open", "docs.count": "0"} for name in names],
+            "/_msearch": {"responses": [hit] * SEARCHES},
+        }
+    )
+    with connect_through(UNREACHABLE, faults, role="lifecycle") as client:
+        seen = observe(client, client, settings)
+    assert [one.name for one in seen] == names
+    assert {one.first for one in seen} == {parse_instant(FIRST)}
+    assert sum(faults.requests.values()) == 2 + 4
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        pytest.param("<html>", id="a page"),
+        pytest.param("[]", id="another JSON"),
+        pytest.param('{"responses":[]}', id="none of what was asked"),
+        pytest.param('{"responses":[{"hits":1},{"hits":1}]}', id="another shape"),
+    ],
+)
+def test_something_else_that_answers_is_an_error(garbage: str) -> None:
+    name = "audit-events-2026.01"
+    faults = answering(
+        {
+            "/_settings": {name: {"settings": {}}},
+            "/_cat": [{"index": name, "status": "open"}],
+            "/_msearch": garbage,
+        }
+    )
+    with (
+        connect_through(UNREACHABLE, faults) as client,
+        pytest.raises(RefusedError, match="not_an_answer") as raised,
+    ):
+        observe(client, client, IndexSettings())
+    assert raised.value.hint
