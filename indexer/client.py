@@ -1,5 +1,9 @@
 """The one place that makes an OpenSearch client, and the one call that sends bytes as they are.
 
+Of several nodes each request takes the next. One that cannot be reached, cuts an answer or says
+that it is not ready (502, 503, 504: a node that starts says so for seconds) is left out for a
+while, and what may be asked twice is asked of another at once.
+
 The library's own retries are off: what may be sent again is decided where it is known what was
 sent (`indexer.bulk`). Its logging of requests is off as well, as it would write lines of the audit
 log into other logs; and so is its re-serialising, by `ask`, which hands over bytes and the raw
@@ -7,16 +11,17 @@ answer with its status and headers (`Retry-After`) whatever the status is.
 """
 
 import base64
+import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
 from isal import igzip
 from msgspec import Struct
-from opensearchpy import OpenSearch, Urllib3HttpConnection
-from opensearchpy.exceptions import TransportError
+from opensearchpy import Connection, OpenSearch, Urllib3HttpConnection
+from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from typing_extensions import override
 from urllib3.exceptions import ConnectTimeoutError, SSLError
 
@@ -26,6 +31,9 @@ from indexer.deadline import bound
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
 from indexer.settings import ConnectionSettings, Secret
 
+# Its pool tells of each node that fails; without a handler that would be plain text on stderr.
+logging.getLogger("opensearch").addHandler(logging.NullHandler())
+
 T = TypeVar("T")
 Role = Literal["writer", "reader", "lifecycle"]
 
@@ -33,6 +41,13 @@ GZIP_LEVEL: Final = 1
 """Measured on audit lines: as fast as level 0, and a quarter smaller (15 % of the bytes)."""
 POOL_CONNECTIONS: Final = 8
 DEAD_NODE_SECONDS: Final = 5
+DEAD_NODE_DOUBLINGS: Final = 2
+"""A node that fails again and again is left out for 5, 10, then 20 s: one request in so many
+seconds is what it costs to see that it is back."""
+NOT_READY: Final = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 ANY_STATUS: Final = range(300, 600)
 NOTHING_SENT: Final = (ConnectTimeoutError, SSLError)
 """Refused or unreachable, unknown name, a certificate that is not believed."""
@@ -100,6 +115,7 @@ def connect(
         timeout=settings.timeout_seconds,
         pool_maxsize=POOL_CONNECTIONS,
         dead_timeout=DEAD_NODE_SECONDS,
+        timeout_cutoff=DEAD_NODE_DOUBLINGS,
         max_retries=0,
         retry_on_status=(),
     )
@@ -115,15 +131,58 @@ def ask(
     *,
     params: Mapping[str, str] | None = None,
     body: bytes | Sequence[bytes] | None = None,
+    safe: bool = False,
 ) -> Reply:
     """Send bytes and hand back whatever came, with any status.
 
-    A body in pieces is sent piece by piece, unless it has to be compressed.
+    Where there are several nodes, another is asked at once when nothing was sent to the first, and
+    for a question (GET, HEAD or `safe`) also when its answer was cut or it is not ready; each at
+    most once, and none after a timeout: whoever waits has waited for that long already.
+
+    Args:
+        client: whose nodes are asked.
+        method: of HTTP.
+        path: without the query.
+        params: the query.
+        body: a body in pieces is sent piece by piece, unless it has to be compressed.
+        safe: it changes nothing, whatever the method.
 
     Raises:
         NoAnswerError: refused, timed out, cut in the middle, or not text: it may have been done.
     """
-    connection = client.transport.get_connection()
+    request = _Request(method, path, params, body)
+    safe = safe or method in SAFE_METHODS
+    asked = [client.transport.get_connection()]
+    answer = _ask_node(client, asked[0], request)
+    while _is_for_another(answer, safe=safe):
+        connection = client.transport.get_connection()
+        if connection in asked:
+            break
+        asked.append(connection)
+        answer = _ask_node(client, connection, request)
+    if isinstance(answer, NoAnswerError):
+        raise answer
+    return answer
+
+
+class _Request(NamedTuple):
+    method: str
+    path: str
+    params: Mapping[str, str] | None
+    body: bytes | Sequence[bytes] | None
+
+
+def _is_for_another(answer: Reply | NoAnswerError, *, safe: bool) -> bool:
+    """Whether what one node said is worth asking another."""
+    if isinstance(answer, Reply):
+        return safe and answer.status in NOT_READY
+    return not answer.sent or (safe and not isinstance(answer.__cause__, ConnectionTimeout))
+
+
+def _ask_node(
+    client: OpenSearch, connection: Connection, request: _Request
+) -> Reply | NoAnswerError:
+    body = request.body
     headers: Mapping[str, str] = {}
     if body is not None and not isinstance(body, bytes):
         if connection.http_compress:
@@ -131,20 +190,30 @@ def ask(
         else:
             # Else it would be sent in chunks of HTTP, as of unknown length.
             headers = {"content-length": str(sum(map(len, body)))}
+    pool = client.transport.connection_pool
     try:
         status, answered, text = connection.perform_request(
-            method, path, params=params, body=body, ignore=ANY_STATUS, headers=headers
+            request.method,
+            request.path,
+            params=request.params,
+            body=cast("bytes | None", body),
+            ignore=ANY_STATUS,
+            headers=headers,
         )
     except TransportError as error:
-        client.transport.mark_dead(connection)
-        sent = not isinstance(error.info, NOTHING_SENT)
-        raise NoAnswerError(
+        pool.mark_dead(connection)
+        silence = NoAnswerError(
             connection.host,
             describe_cause(error.info),
-            sent=sent,
+            sent=not isinstance(error.info, NOTHING_SENT),
             believed=not is_disbelief(error.info),
-        ) from error
-    client.transport.connection_pool.mark_live(connection)
+        )
+        silence.__cause__ = error
+        return silence
+    if status in NOT_READY:
+        pool.mark_dead(connection)
+    else:
+        pool.mark_live(connection)
     return Reply(status, text, {name.lower(): value for name, value in answered.items()})
 
 

@@ -2,7 +2,7 @@
 
 A server, or something before it, that sends one byte now and then would hold a sender for hours.
 So the time that is left is measured anew before each read and each piece that is written. (A TLS
-handshake and a TCP connect, each on its own, are bounded by the library already.)
+handshake on its own is bounded by the library already; a TCP connect is bounded more tightly.)
 """
 
 import io
@@ -15,6 +15,9 @@ from typing_extensions import Buffer, override
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+CONNECT_SECONDS: Final = 5.0
+"""To reach a host that answers at all: room for two lost packets (sent again after 1 and 3 s). One
+that is gone without a word is known for it by then, and another node is asked."""
 TLS_PIECE_BYTES: Final = 1 << 16
 """Written at a time by TLS, whose socket bounds each record alone, of which these are four. A plain
 socket's `sendall` bounds all that it is given (Python 3.5), and each call more would let go of the
@@ -70,6 +73,18 @@ class BoundedConnection(HTTPConnection):
     _ends = 0.0
     _piece_bytes: int | None = None
     """Bytes that are written at a time; None for all."""
+
+    @override
+    def _new_conn(self) -> socket:
+        patience = self.timeout
+        self.timeout = CONNECT_SECONDS if patience is None else min(patience, CONNECT_SECONDS)
+        try:
+            connected = super()._new_conn()
+        finally:
+            self.timeout = patience
+        # The handshake of TLS may take longer: the host is there, and busy.
+        connected.settimeout(patience)
+        return connected
 
     @override
     def putrequest(

@@ -19,8 +19,12 @@ from indexer.request import CONGESTED_FLOOR_BYTES, UNANSWERED_FLOOR_BYTES, Reque
 
 BULK: Final = "/_bulk"
 MGET: Final = "/_mget"
+PRIMARY_SECONDS: Final = 10
+"""How long OpenSearch waits for a partition that has no primary, which is longer than it takes to
+promote a replica. Less than `timeout_seconds` of the client: the answer is then a 503 for the items
+of that partition alone, not a silence for all, which would be taken for too large a request."""
 PARAMS: Final = {
-    BULK: {"filter_path": BULK_FILTER},
+    BULK: {"filter_path": BULK_FILTER, "timeout": f"{PRIMARY_SECONDS}s"},
     # The primary has all that was ever acknowledged; a replica may not have it yet.
     MGET: {"filter_path": STORED_FILTER, "preference": "_primary"},
 }
@@ -74,7 +78,9 @@ class Exchange:
         size = sum(map(len, body))
         with self.pace.turn() as turn:
             try:
-                reply = ask(self._client, "POST", path, params=PARAMS[path], body=body)
+                reply = ask(
+                    self._client, "POST", path, params=PARAMS[path], body=body, safe=path == MGET
+                )
             except NoAnswerError as error:
                 if error.sent:
                     self.limit.fail(size, UNANSWERED_FLOOR_BYTES)

@@ -144,7 +144,7 @@ class Storage:
         body: bytes | None = None,
     ) -> Reply:
         try:
-            return ask(self._client, method, path, params=params, body=body)
+            return ask(self._client, method, path, params=params, body=body, safe=True)
         except NoAnswerError as error:
             if isinstance(error.__cause__, ConnectionTimeout):
                 raise UnavailableError(
