@@ -1,6 +1,7 @@
 """Start an agent: prove that its state can be kept, lock it, connect, run."""
 
 import errno
+import gc
 import resource
 from contextlib import closing, suppress
 from pathlib import Path
@@ -78,6 +79,8 @@ def run(
         full = _prove_writable(directory)
         _allow_many_files()
         share_one_heap()
+        # What is there by now stays: nobody needs to look for garbage among it.
+        gc.freeze()
         service = Service(Settings(settings, index, client, connection), dead_letter, board, read)
         with closing(service):
             if not once:

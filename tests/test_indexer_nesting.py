@@ -3,7 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.nesting import MAX_LEVELS, SHALLOW_LINE_BYTES, is_too_deep, nesting_levels
+from indexer.nesting import (
+    MAX_LEVELS,
+    SHALLOW_LINE_BYTES,
+    SHALLOW_OBJECTS_BYTES,
+    is_too_deep,
+    nesting_levels,
+)
 from tests.agent_world import event_line
 
 JSON = st.recursive(
@@ -62,3 +68,15 @@ def test_no_event_within_the_shallow_length_is_deeper_than_the_limit() -> None:
     line = shortest.replace(b"{", b'{"":' + b"[" * (room // 2) + b"]" * (room // 2) + b",", 1)
     assert SHALLOW_LINE_BYTES - 1 <= len(line) <= SHALLOW_LINE_BYTES
     assert nesting_levels(line) <= MAX_LEVELS
+
+
+def test_no_event_of_objects_alone_within_their_shallow_length_is_deeper_than_the_limit() -> None:
+    shortest = (
+        b'{"action":"a.b","hash":"%s","id":"%s","organizationId":"o","source":{"id":"%s","seq":0},'
+        b'"timestamp":"2026-11-01T00:00:00.000000Z"}'
+    ) % (b"A" * 43, b"0" * 36, b"0" * 36)
+    room = (SHALLOW_OBJECTS_BYTES - len(shortest) - len(b'"":1,')) // len(b'{"":}')
+    line = shortest.replace(b"{", b'{"":' + b'{"":' * room + b"1" + b"}" * room + b",", 1)
+    assert SHALLOW_OBJECTS_BYTES - 5 <= len(line) <= SHALLOW_OBJECTS_BYTES
+    assert nesting_levels(line) <= MAX_LEVELS
+    assert not is_too_deep(line)
