@@ -353,6 +353,7 @@ def test_the_last_line_of_an_archive_needs_no_newline(tmp_path: Path) -> None:
     assert agent.follower.tails == {}
 
 
+@pytest.mark.slow
 def test_a_bomb_holds_nobody_up(tmp_path: Path) -> None:
     """A line of 300 MB in 300 kB: a refusal, and the others are read meanwhile."""
     agent = bench(tmp_path, "*.log*")

@@ -20,6 +20,7 @@ def size_of(agent: Bench) -> int:
     return max((Path(agent.settings.state_directory) / name).stat().st_size for name in SLOTS)
 
 
+@pytest.mark.slow
 def test_5000_rotated_generations_leave_as_much_as_those_that_are_there(tmp_path: Path) -> None:
     """Each is written by a process of its own, rotated twice, and deleted after a while."""
     agent = bench(tmp_path, "*.log*", rotated_grace_seconds=GRACE_SECONDS)

@@ -61,6 +61,7 @@ def test_it_unpacks_to_what_was_packed(tmp_path: Path, packed: bytes) -> None:
 
 
 @given(offsets=st.lists(st.integers(0, len(LINES) + 10), max_size=6), length=st.integers(1, 3000))
+@pytest.mark.slow
 def test_any_offset_can_be_asked_for_also_an_earlier_one(
     offsets: list[int], length: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -103,7 +104,10 @@ def test_a_cut_archive_gives_all_that_is_there(tmp_path: Path, at: float) -> Non
 @pytest.mark.parametrize(
     ("damage", "least"),
     [
-        pytest.param(lambda packed: packed[:-6] + b"\1" + packed[-5:], len(LINES), id="checksum"),
+        pytest.param(
+            lambda packed: packed[:-6] + bytes([packed[-6] ^ 1]) + packed[-5:],
+            len(LINES), id="checksum",
+        ),
         pytest.param(lambda packed: packed + b"rubbish", len(LINES), id="rubbish behind it"),
         pytest.param(
             lambda packed: packed + b"\x1f\x8b\x09rubbish", len(LINES),
@@ -129,6 +133,7 @@ def test_a_damaged_archive_gives_all_before_the_damage_and_says_so(
         assert content.pread(10, 0) == found[:10], "and can still be read"
 
 
+@pytest.mark.slow
 def test_what_an_archive_unpacks_to_needs_no_memory(tmp_path: Path) -> None:
     """A bomb: 200 MB in 200 kB; and one member a byte costs no more."""
     path = tmp_path / "x.gz"

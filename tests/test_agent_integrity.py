@@ -281,6 +281,7 @@ def test_the_agents_own_events_are_a_whole_chain(tmp_path: Path) -> None:
     assert verify_chain((agent.state / "events" / "agent.log").read_bytes().splitlines()) == []
 
 
+@pytest.mark.slow
 def test_the_trail_is_rotated_and_nothing_of_it_is_lost_or_sent_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ STEPS: dict[str, Callable[[Agent], object]] = {
 @example(
     order=[0, 1, 3, 2, *range(4, 24)], lost=set(), steps=["settle", "find and record", "crash"]
 )
+@pytest.mark.slow
 def test_every_lost_event_is_told_of_whatever_happens(
     order: list[int], lost: set[int], steps: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -97,6 +97,7 @@ def test_it_settles_what_is_in_flight_before_it_ends(tmp_path: Path) -> None:
     assert report.state == "stopped"
 
 
+@pytest.mark.slow
 def test_once_tells_of_an_archive_without_an_end_however_young_it_is(tmp_path: Path) -> None:
     """`cp half.log.gz logs/; indelible agent --once` must not end as if all of it were shipped."""
     write(tmp_path / "a", *range(400))
@@ -162,6 +163,7 @@ def test_malformed_lines_are_in_the_dead_letter_before_the_checkpoint_moves(
     assert b'"line":"garbage"' in agent.dead_letter.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_without_room_for_the_checkpoint_reading_stops_and_resumes_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +192,7 @@ def test_without_room_for_the_checkpoint_reading_stops_and_resumes_by_itself(
         wait_until(lambda: agent.offset() == 3 * LINE_BYTES, "the checkpoint")
 
 
+@pytest.mark.slow
 def test_a_gap_is_told_once_and_only_when_nothing_can_fill_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

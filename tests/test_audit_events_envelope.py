@@ -133,6 +133,7 @@ _texts = st.tuples(
     st.integers(0, 50),
     _near,
 )
+@pytest.mark.slow
 def test_the_check_of_columns_says_what_the_patterns_say_of_each_text(
     rows: list[tuple[str, str, str, str]], row: int, which: int, position: int, character: str
 ) -> None:

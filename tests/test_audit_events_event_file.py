@@ -124,6 +124,7 @@ for number in range(500):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_file_write_whole_lines(path: Path) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(name)]) for name in range(3)

@@ -275,6 +275,7 @@ def emit(directory: Path, count: int) -> None:
         log.info("member.invited", organization_id="o1", actor={"type": "system"})
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_settled_and_that_nothing_is_lost(tmp_path: Path) -> None:
     """The cluster does not answer; the bar says so."""
     emit(tmp_path, 100)

@@ -18,6 +18,8 @@ from agent import status
 from tests.agent_loop import ids, write
 from tests.http_sink import RIGHT, USER, HttpSink, http_sink
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "http://127.0.0.1:9"
 
 

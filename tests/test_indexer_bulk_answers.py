@@ -132,6 +132,7 @@ def unused(_body: bytes) -> Answer:
     st.lists(st.sampled_from(ITEM_ANSWERS), max_size=40),
     st.lists(st.booleans(), max_size=8),
 )
+@pytest.mark.slow
 def test_every_line_ends_in_exactly_one_place(
     requests: list[int], items: list[tuple[int, str]], hashes: list[bool]
 ) -> None:

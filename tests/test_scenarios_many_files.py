@@ -16,6 +16,8 @@ from tests.agent_loop import Agent, wait_until
 from tests.agent_loop import ids as ids_in_order
 from tests.agent_world import Bench, bench, event_id, event_line, ids, read_twice, write
 
+pytestmark = pytest.mark.slow
+
 
 def test_ten_thousand_files_with_the_same_first_line_are_all_read_at_once(tmp_path: Path) -> None:
     """Scenario 18: in the first look, and each once after a restart; shorter than a fingerprint."""

@@ -94,6 +94,7 @@ def believe_no_path_of_a_proxy(port: int) -> None:
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_client_that_falls_silent_holds_no_thread_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
