@@ -10,6 +10,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
 	done)
 BIN := $(VENV)/bin
+comma := ,
 SOURCES := audit_events indexer agent webapi node indelible examples tests bench
 BENCH_ARGS ?= --quick
 PROJECTS := pyproject.toml packaging/indelible-events/pyproject.toml
@@ -42,10 +43,10 @@ define none_failed
 test -z "$(1)" || { echo "error: failed:$(1)" >&2; exit 1; }
 endef
 
-.PHONY: help up test test-fast lint bench build clean
+.PHONY: help up test test-compat test-fast lint bench build clean
 
 help: ## What there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(VENV)/.up ## Run all of it in this terminal; ARGS="--no-example" and the like
 	@exec $(BIN)/indelible up $(ARGS)
@@ -66,6 +67,18 @@ test-fast: $(VENV)/.dev ## The tests that need no OpenSearch
 test: lint ## Everything: lint, all tests, and the wheels in an empty environment
 	@$(call timed,tests,$(BIN)/pytest -q --ignore=tests/test_distributions.py)
 	@$(call timed,wheels,$(BIN)/pytest -q tests/test_distributions.py)
+
+# What is stored, and how it is found again; each kind of cluster on a node of its own.
+COMPAT_TESTS := $(wildcard tests/test_index_templates_*.py tests/test_indexer_*.py \
+	tests/test_webapi_audit_log.py tests/test_webapi_paging.py)
+
+test-compat: $(VENV)/.dev ## The storage tests on OpenSearch 3.4.0 and 3.8.0, with and without security
+	@failed=; for version in 3.4.0 3.8.0; do for security in on off; do \
+		export INDELIBLE_TEST_OPENSEARCH_VERSION=$$version INDELIBLE_TEST_OPENSEARCH_SECURITY=$$security; \
+		unset INDELIBLE_TEST_OPENSEARCH_URL; \
+		$(call timed,OpenSearch $$version$(comma) security $$security,$(BIN)/pytest -q -m opensearch $(COMPAT_TESTS)) \
+			|| failed="$$failed $$version/$$security"; \
+	done; done; $(call none_failed,$$failed)
 
 bench: $(VENV)/.dev ## Every measurement of bench/, the quick way; BENCH_ARGS= for the long one
 	@failed=; for script in $$(grep -l '__main__' bench/*.py); do \

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePosixPath
 
+from node.distribution import DISTRIBUTIONS, OPENSEARCH_VERSION, SECURITY_DIRECTORY
 from node.errors import LockError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -80,6 +81,8 @@ def format_lock(artifacts: Iterable[Artifact]) -> str:
     )
 
 
-def read_lock() -> tuple[Artifact, ...]:
-    """Return the artifacts that this version of the package pins."""
-    return parse_lock(resources.files("node").joinpath("artifacts.lock").read_text("utf-8"))
+def read_lock(version: str = OPENSEARCH_VERSION, *, security: bool = True) -> tuple[Artifact, ...]:
+    """Return the artifacts that this package pins for a version, with or without the plugin."""
+    file = resources.files("node").joinpath(DISTRIBUTIONS[version].lock)
+    artifacts = parse_lock(file.read_text("utf-8"))
+    return tuple(one for one in artifacts if security or one.directories != (SECURITY_DIRECTORY,))

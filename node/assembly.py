@@ -25,7 +25,7 @@ def server_name(artifacts: Sequence[Artifact]) -> str:
 
 
 def assemble_server(
-    artifacts: Sequence[Artifact], cache: Path, place: Path, report: Report
+    artifacts: Sequence[Artifact], version: str, cache: Path, place: Path, report: Report
 ) -> Path:
     """Return the server's directory in `place`, made from verified files of `cache` if need be."""
     server = place / server_name(artifacts)
@@ -38,12 +38,15 @@ def assemble_server(
         for artifact in artifacts:
             for directory in artifact.directories:
                 _put(cache / artifact.path, fresh / directory)
-        # The server insists on it and must not be able to make it.
+        # The server insists on them and must not be able to make them.
         (fresh / "bin").mkdir()
+        (fresh / "plugins").mkdir(exist_ok=True)
         for module in MODULES:
             descriptor = fresh / "modules" / module.name / "plugin-descriptor.properties"
-            descriptor.write_text(module.descriptor(), "utf-8")
-        _free_of_siblings(fresh / SECURITY_DIRECTORY / "plugin-descriptor.properties")
+            descriptor.write_text(module.descriptor(version), "utf-8")
+        plugin = fresh / SECURITY_DIRECTORY / "plugin-descriptor.properties"
+        if plugin.exists():
+            _adapt(plugin, version)
         _open_directories(fresh)
         try:
             fresh.rename(server)
@@ -77,11 +80,15 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
     Path(target).chmod(mode | _READABLE)
 
 
-def _free_of_siblings(descriptor: Path) -> None:
-    # It names plugins that are not published; only optional extension points use them.
-    lines = descriptor.read_text("utf-8").splitlines()
-    kept = ["extended.plugins=" if line.startswith("extended.plugins=") else line for line in lines]
-    descriptor.write_text("\n".join(kept) + "\n", "utf-8")
+def _adapt(descriptor: Path, version: str) -> None:
+    """Free a plugin of the siblings that it names, and let it say that it is for this server.
+
+    The siblings are not published, and only optional extension points use them.
+    """
+    said = {"extended.plugins": "", "opensearch.version": version}
+    lines = [line.partition("=") for line in descriptor.read_text("utf-8").splitlines()]
+    kept = [f"{key}{sign}{said.get(key, value)}\n" for key, sign, value in lines]
+    descriptor.write_text("".join(kept), "utf-8")
 
 
 def _open_directories(root: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.distribution import DISTRIBUTIONS, OPENSEARCH_VERSION
 from node.errors import ConfigError
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
@@ -19,9 +20,12 @@ class NodeConfig:
     as one cluster: give all of them the same `home`, `initial_nodes` and `seed_hosts`, and each its
     own name and ports. Without them the node is a cluster of its own. `cache` holds the downloaded
     artifacts, `home/cache` by default. `java_options` come last on the command line, so they win.
+    `version` and `security` are for tests of compatibility: without the security plugin a node
+    speaks plain HTTP, and whoever reaches its port may do everything.
 
     Raises:
-        ConfigError: a name that cannot be a directory's, a port or heap out of range.
+        ConfigError: a name that cannot be a directory's, a port or heap out of range,
+            a version that nobody knows how to put together.
     """
 
     home: Path
@@ -34,6 +38,8 @@ class NodeConfig:
     initial_nodes: tuple[str, ...] = ()
     cache: Path | None = None
     java_options: tuple[str, ...] = ()
+    version: str = OPENSEARCH_VERSION
+    security: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what could not work, before anything is downloaded."""
@@ -51,6 +57,11 @@ class NodeConfig:
         for port in (self.http_port, self.transport_port):
             if port not in _PORTS:
                 raise ConfigError(f"{port} is not a port", hint="choose one from 1 to 65535")
+        if self.version not in DISTRIBUTIONS:
+            raise ConfigError(
+                f"OpenSearch {self.version} cannot be put together here",
+                hint=f"choose one of {', '.join(DISTRIBUTIONS)}",
+            )
         if self.heap_megabytes < _LEAST_HEAP_MEGABYTES:
             raise ConfigError(
                 f"a heap of {self.heap_megabytes} MiB is too small for OpenSearch",

@@ -7,7 +7,7 @@ on its own site; its parts are on Maven Central, and this puts them together aga
 from dataclasses import dataclass
 
 OPENSEARCH_VERSION = "3.4.0"
-SECURITY_VERSION = f"{OPENSEARCH_VERSION}.0"
+LIBRARY_DIRECTORY = "lib"
 SECURITY_DIRECTORY = "plugins/opensearch-security"
 
 
@@ -31,13 +31,13 @@ class Module:
     name: str
     classname: str
 
-    def descriptor(self) -> str:
-        """Return the text of `plugin-descriptor.properties`."""
+    def descriptor(self, version: str) -> str:
+        """Return the text of `plugin-descriptor.properties` for a version of OpenSearch."""
         lines = {
             "name": self.name,
             "description": f"OpenSearch module {self.name}",
-            "version": OPENSEARCH_VERSION,
-            "opensearch.version": OPENSEARCH_VERSION,
+            "version": version,
+            "opensearch.version": version,
             "java.version": "21",
             "classname": self.classname,
             "extended.plugins": "",
@@ -46,43 +46,77 @@ class Module:
         return "".join(f"{key}={value}\n" for key, value in lines.items())
 
 
-def _opensearch(artifact: str) -> str:
-    return f"org.opensearch:{artifact}:jar:{OPENSEARCH_VERSION}"
-
-
-def _module_client(artifact: str) -> str:
-    return f"org.opensearch.plugin:{artifact}-client:jar:{OPENSEARCH_VERSION}"
-
-
-LIBRARY = Part(
-    "lib",
-    roots=(
-        _opensearch("opensearch"),
-        _opensearch("opensearch-plugin-classloader"),
-    ),
-    # Optional in the server's POM, yet it does not start without. Not among the roots: the versions
-    # that log4j's own POM manages would win over the server's (an older Jackson).
-    alone=("org.apache.logging.log4j:log4j-core:jar:2.21.0",),
-)
-
-PARTS = (
-    LIBRARY,
-    Part("agent", roots=(_opensearch("opensearch-agent"),)),
-    Part("modules/transport-netty4", roots=(_module_client("transport-netty4"),)),
-    Part("modules/reindex", roots=(_module_client("reindex"),)),
-    Part("modules/mapper-extras", roots=(_module_client("mapper-extras"),)),
-    Part(
-        SECURITY_DIRECTORY,
-        alone=(
-            f"org.opensearch.plugin:opensearch-security:zip:{SECURITY_VERSION}",
-            # The zip lacks it: without it every index and search request gets 500.
-            "org.apache.commons:commons-collections4:jar:4.4",
-        ),
-    ),
-)
-
 MODULES = (
     Module("transport-netty4", "org.opensearch.transport.Netty4ModulePlugin"),
     Module("reindex", "org.opensearch.index.reindex.ReindexModulePlugin"),
     Module("mapper-extras", "org.opensearch.index.mapper.MapperExtrasModulePlugin"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """One version of OpenSearch, with the versions of what its own POM leaves out."""
+
+    version: str
+    log4j: str
+    security: str
+
+    @property
+    def lock(self) -> str:
+        """The file in this package that pins its artifacts."""
+        return (
+            "artifacts.lock"
+            if self.version == OPENSEARCH_VERSION
+            else f"artifacts-{self.version}.lock"
+        )
+
+    @property
+    def library(self) -> Part:
+        """What every module finds there and must not bring again."""
+        return Part(
+            LIBRARY_DIRECTORY,
+            roots=(
+                self._opensearch("opensearch"),
+                self._opensearch("opensearch-plugin-classloader"),
+            ),
+            # Optional in the server's POM, yet it does not start without. Not among the roots: the
+            # versions that log4j's own POM manages would win over the server's (an older Jackson).
+            alone=(f"org.apache.logging.log4j:log4j-core:jar:{self.log4j}",),
+        )
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All of it."""
+        return (
+            self.library,
+            Part("agent", roots=(self._opensearch("opensearch-agent"),)),
+            *(
+                Part(f"modules/{module.name}", roots=(self._module_client(module.name),))
+                for module in MODULES
+            ),
+            Part(
+                SECURITY_DIRECTORY,
+                alone=(
+                    f"org.opensearch.plugin:opensearch-security:zip:{self.security}",
+                    # The zip lacks it: without it every index and search request gets 500.
+                    "org.apache.commons:commons-collections4:jar:4.4",
+                ),
+            ),
+        )
+
+    def _opensearch(self, artifact: str) -> str:
+        return f"org.opensearch:{artifact}:jar:{self.version}"
+
+    def _module_client(self, module: str) -> str:
+        return f"org.opensearch.plugin:{module}-client:jar:{self.version}"
+
+
+DISTRIBUTIONS = {
+    one.version: one
+    for one in (
+        Distribution(OPENSEARCH_VERSION, log4j="2.21.0", security="3.4.0.0"),
+        # For the tests of compatibility. The security plugin is on Maven Central as 3.4.0.0 alone;
+        # that one runs on 3.8.0 as well once its descriptor names that version (tried).
+        Distribution("3.8.0", log4j="2.25.4", security="3.4.0.0"),
+    )
+}

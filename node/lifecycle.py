@@ -31,7 +31,7 @@ from node.layout import (
 from node.preparation import prepare, read_record
 from node.probe import as_admin
 from node.readiness import Launch, await_users
-from node.render import LOOPBACK, java_command
+from node.render import java_command, locate
 from node.resources import check_resources
 from node.roles import renew_roles
 
@@ -61,11 +61,11 @@ def assemble(config: NodeConfig, report: Report = _silent) -> Path:
         DownloadError, ChecksumError: an artifact cannot be had, or is not the pinned one.
     """
     layout = _have_place(config)
-    artifacts = read_lock()
+    artifacts = read_lock(config.version, security=config.security)
     server = layout.place / server_name(artifacts)
     if not server.exists():
         fill(artifacts, layout.cache, report)
-        assemble_server(artifacts, layout.cache, layout.place, report)
+        assemble_server(artifacts, config.version, layout.cache, layout.place, report)
     return server
 
 
@@ -132,9 +132,9 @@ def await_ready(config: NodeConfig, launched: Launch, report: Report = _silent) 
         # Whoever adopts a node in the moment after it was killed sees it go.
         return await_ready(config, launch(config, report), report)
     layout.initialised.touch()
-    if not launched.adopted:
+    if config.security and not launched.adopted:
         renew_roles(as_admin(known, config.http_port), known.users)
-    url = f"https://{LOOPBACK}:{config.http_port}"
+    url = locate(config)
     return Running(url, known.ca_file, known, launched.pid, launched.adopted)
 
 

@@ -1,7 +1,8 @@
 """Make `artifacts.lock`: `python -m node.lock > node/artifacts.lock` (needs the network).
 
-Resolves `node.distribution.PARTS` with all dependencies and pins what it got. Run it when a version
-in `node.distribution` changes, and review the difference like code.
+Resolves the parts of a distribution with all dependencies and pins what it got. Run it when a
+version in `node.distribution` changes, and review the difference like code. For a version that is
+not the default: `python -m node.lock 3.8.0 > node/artifacts-3.8.0.lock`.
 """
 
 import hashlib
@@ -13,7 +14,13 @@ from pathlib import Path
 from jgo.maven import MavenContext, PythonResolver
 
 from node.artifact import Artifact, format_lock
-from node.distribution import LIBRARY, PARTS, Part
+from node.distribution import (
+    DISTRIBUTIONS,
+    LIBRARY_DIRECTORY,
+    OPENSEARCH_VERSION,
+    Distribution,
+    Part,
+)
 
 
 def place(parts: Iterable[tuple[Part, Iterable[str]]]) -> dict[str, list[str]]:
@@ -24,15 +31,16 @@ def place(parts: Iterable[tuple[Part, Iterable[str]]]) -> dict[str, list[str]]:
     """
     directories: dict[str, list[str]] = {}
     for part, coordinates in parts:
-        for one in coordinates:
-            if LIBRARY.directory not in directories.get(one, ()):
+        # Once: jars that differ in their classifier alone (a platform's) have one name here.
+        for one in dict.fromkeys(coordinates):
+            if LIBRARY_DIRECTORY not in directories.get(one, ()):
                 directories.setdefault(one, []).append(part.directory)
     return directories
 
 
-def resolve(context: MavenContext) -> Iterator[Artifact]:
+def resolve(context: MavenContext, distribution: Distribution) -> Iterator[Artifact]:
     """Resolve and download the whole distribution, and pin each file of it."""
-    resolved = [(part, list(_coordinates(context, part))) for part in PARTS]
+    resolved = [(part, list(_coordinates(context, part))) for part in distribution.parts]
     for coordinates, directories in place(resolved).items():
         group, artifact, packaging, version = coordinates.split(":")
         component = context.project(group, artifact).at_version(version)
@@ -60,4 +68,5 @@ def _for_jgo(coordinates: str) -> str:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         fresh = MavenContext(repo_cache=Path(scratch), resolver=PythonResolver(), timeout=60)
-        sys.stdout.write(format_lock(resolve(fresh)))
+        chosen = DISTRIBUTIONS[sys.argv[1] if sys.argv[1:] else OPENSEARCH_VERSION]
+        sys.stdout.write(format_lock(resolve(fresh, chosen)))

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from node.config import NodeConfig
 from node.credentials import Credentials
 from node.render import LOOPBACK
 
@@ -29,15 +30,13 @@ class Probe:
     """How to ask one node."""
 
     port: int
-    context: ssl.SSLContext
+    context: ssl.SSLContext | None
     headers: Mapping[str, str]
     timeout_seconds: float = TIMEOUT_SECONDS
 
     def ask(self, method: str, path: str, body: object = None) -> Answer | None:
         """Return the answer, or None when nothing answers that proves to be a node of the home."""
-        connection = http.client.HTTPSConnection(
-            LOOPBACK, self.port, timeout=self.timeout_seconds, context=self.context
-        )
+        connection = self._connection()
         content = None if body is None else msgspec.json.encode(body)
         try:
             connection.request(
@@ -49,6 +48,20 @@ class Probe:
             return None
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.context is None:
+            return http.client.HTTPConnection(LOOPBACK, self.port, timeout=self.timeout_seconds)
+        return http.client.HTTPSConnection(
+            LOOPBACK, self.port, timeout=self.timeout_seconds, context=self.context
+        )
+
+
+def choose_probe(config: NodeConfig, credentials: Credentials) -> Probe:
+    """Return a probe that may ask how a node is: in plain HTTP where it knows no users."""
+    if not config.security:
+        return Probe(config.http_port, None, {})
+    return as_user(credentials, "audit_lifecycle", config.http_port)
 
 
 def as_user(credentials: Credentials, name: str, port: int) -> Probe:

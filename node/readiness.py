@@ -11,7 +11,7 @@ from node.credentials import Credentials
 from node.errors import CredentialsError, NodeDiedError
 from node.layout import Layout
 from node.log import complaint
-from node.probe import as_user, decode_health
+from node.probe import choose_probe, decode_health
 
 START_TIMEOUT_SECONDS = 240.0
 _PAUSE_SECONDS = 0.1
@@ -40,9 +40,7 @@ def await_users(
         NodeDiedError: the process ended, or did not get there within `START_TIMEOUT_SECONDS`.
         CredentialsError: it runs with other passwords than the home has.
     """
-    probe = replace(
-        as_user(credentials, "audit_lifecycle", config.http_port), timeout_seconds=_ASK_SECONDS
-    )
+    probe = replace(choose_probe(config, credentials), timeout_seconds=_ASK_SECONDS)
     started, refusals = time.monotonic(), 0
     while True:
         answer = probe.ask("GET", "/_cluster/health")

@@ -10,7 +10,6 @@ import msgspec
 
 from node.certificates import ADMIN_NAME, NODE_NAMES
 from node.config import NodeConfig
-from node.distribution import OPENSEARCH_VERSION
 from node.layout import Layout
 from node.security import PBKDF2_ITERATIONS
 
@@ -42,9 +41,14 @@ def render_opensearch(config: NodeConfig, layout: Layout) -> str:
             for stage, left in DISK_WATERMARKS.items()
         },
         **_discovery(config),
-        **_security(),
+        **(_security() if config.security else {}),
     }
     return msgspec.json.format(msgspec.json.encode(settings), indent=2).decode() + "\n"
+
+
+def locate(config: NodeConfig) -> str:
+    """Return the URL at which the node answers."""
+    return f"{'https' if config.security else 'http'}://{LOOPBACK}:{config.http_port}"
 
 
 def _discovery(config: NodeConfig) -> Mapping[str, object]:
@@ -124,7 +128,7 @@ def java_command(java: Path, server: Path, config: NodeConfig, layout: Layout) -
         "--sun-misc-unsafe-memory-access=allow",
         f"-Djava.io.tmpdir={layout.temporary}",
         f"-Djna.tmpdir={layout.temporary}",
-        f"-javaagent:{server / 'agent' / f'opensearch-agent-{OPENSEARCH_VERSION}.jar'}",
+        f"-javaagent:{server / 'agent' / f'opensearch-agent-{config.version}.jar'}",
         f"-Dopensearch.path.home={server}",
         layout.argument,
         "-Dopensearch.distribution.type=tar",

@@ -9,12 +9,11 @@ import msgspec
 from node import process
 from node.config import NodeConfig
 from node.credentials import read_credentials
-from node.distribution import OPENSEARCH_VERSION
 from node.errors import CredentialsError, NodeMissingError
 from node.layout import Layout, find_layout
 from node.preparation import read_record
-from node.probe import Health, as_user, decode_health
-from node.render import LOOPBACK
+from node.probe import Health, choose_probe, decode_health
+from node.render import locate
 
 _MEGABYTE = 1 << 20
 
@@ -49,16 +48,16 @@ def status(config: NodeConfig) -> Status:
     """Return how the node is; changes nothing, and needs no network."""
     layout = find_layout(config)
     pid = process.find(layout.argument)
-    port = (read_record(layout) or config).http_port
-    health = _health(layout, port) if pid is not None else None
+    running = read_record(layout) or config
+    health = _health(layout, running) if pid is not None else None
     return Status(
         state=_state(layout, pid, answers=health is not None),
-        version=OPENSEARCH_VERSION,
+        version=running.version,
         node_name=config.node_name,
         home=layout.home,
         place=layout.place,
         cache=layout.cache,
-        url=f"https://{LOOPBACK}:{port}",
+        url=locate(running),
         pid=pid,
         health=health.status if health else None,
         nodes=health.number_of_nodes if health else None,
@@ -74,9 +73,10 @@ def _state(layout: Layout, pid: int | None, *, answers: bool) -> State:
     return "running" if answers else "starting"
 
 
-def _health(layout: Layout, port: int) -> Health | None:
+def _health(layout: Layout, config: NodeConfig) -> Health | None:
     try:
-        probe = as_user(read_credentials(layout.credentials), "audit_lifecycle", port)
+        known = read_credentials(layout.credentials)
+        probe = choose_probe(config, known)
     except (NodeMissingError, CredentialsError):
         return None
     return decode_health(probe.ask("GET", "/_cluster/health"))

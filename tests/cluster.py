@@ -26,8 +26,15 @@ class Cluster:
     def ca_file(self) -> Path:
         return self.credentials.ca_file
 
+    @property
+    def secured(self) -> bool:
+        """Whether it has the security plugin, and so TLS, users, roles and immutable indices."""
+        return self.url.startswith("https:")
+
     def connection(self) -> ConnectionSettings:
-        """Settings with a user of its own for each role."""
+        """Settings with a user of its own for each role; without users where nobody asks."""
+        if not self.secured:
+            return ConnectionSettings(url=self.url)
         users = self.credentials.users
         return ConnectionSettings(
             url=self.url,
@@ -62,6 +69,8 @@ class Cluster:
 
     def admin(self) -> OpenSearch:
         """Act with the admin certificate, which alone may delete an immutable index."""
+        if not self.secured:
+            return self.client("lifecycle")
         settings = ConnectionSettings(
             url=self.url,
             ca_file=self.ca_file,

@@ -17,12 +17,11 @@ from testcontainers.core.container import DockerContainer
 
 import node
 from node.credentials import read_credentials
-from node.distribution import OPENSEARCH_VERSION
 from node.layout import find_layout
 from node.preparation import prepare
 from node.readiness import Launch, await_users
 from tests.cluster import Cluster
-from tests.node_home import own_home
+from tests.node_home import VERSION, own_home
 
 CONFIG_DIRECTORY: Final = "/usr/share/opensearch/config"
 HTTP_PORT: Final = 9200
@@ -53,7 +52,7 @@ def run_container() -> Generator[Cluster]:
         settings = layout.config / "opensearch.yml"
         settings.write_bytes(_for_container(settings.read_bytes()))
         container = (
-            DockerContainer(f"opensearchproject/opensearch:{OPENSEARCH_VERSION}")
+            DockerContainer(f"opensearchproject/opensearch:{VERSION}")
             .with_env("DISABLE_INSTALL_DEMO_CONFIG", "true")
             .with_env("OPENSEARCH_JAVA_OPTS", "-Xms1g -Xmx1g")
             .with_exposed_ports(HTTP_PORT)

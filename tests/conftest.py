@@ -2,8 +2,10 @@
 
 The cluster is, in this order: the one that INDELIBLE_TEST_OPENSEARCH_URL names (with
 INDELIBLE_TEST_OPENSEARCH_CREDENTIALS, a credentials file as the embedded node writes it); a
-container where Docker answers; the embedded node, with a home of its own. The header and the end
-say which. The end also says how long each file took.
+container where Docker answers; the embedded node, with a home of its own, of the version that
+INDELIBLE_TEST_OPENSEARCH_VERSION names, and without the security plugin where
+INDELIBLE_TEST_OPENSEARCH_SECURITY is `off`. The header and the end say which. The end also says
+how long each file took.
 """
 
 import os
@@ -23,7 +25,15 @@ import node
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.cluster_container import docker_answers, run_container
-from tests.node_home import artifact_cache, free_ports, node_config, own_home
+from tests.node_home import (
+    SECURED,
+    VERSION,
+    artifact_cache,
+    describe,
+    free_ports,
+    node_config,
+    own_home,
+)
 
 __all__ = ["artifact_cache", "free_ports"]
 
@@ -54,7 +64,7 @@ def opensearch() -> Iterator[Cluster]:
         credentials = node.read_credentials(Path(os.environ[CREDENTIALS_VARIABLE]))
         yield Cluster(_origin(), url, credentials)
         return
-    with run_container() if docker_answers() else run_node() as cluster:
+    with run_container() if _in_container() else run_node() as cluster:
         yield cluster
 
 
@@ -77,7 +87,20 @@ def _origin() -> str:
     url = os.environ.get(URL_VARIABLE)
     if url:
         return f"{url} ({URL_VARIABLE})"
-    return "a container" if docker_answers() else "the embedded node"
+    return f"a container: OpenSearch {VERSION}" if _in_container() else describe()
+
+
+def _in_container() -> bool:
+    return SECURED and docker_answers()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about the security plugin where the session asks for none."""
+    if SECURED:
+        return
+    left = [item for item in items if item.get_closest_marker("secured")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
 
 
 def pytest_report_header() -> str:

@@ -18,8 +18,11 @@ from typing import Final
 import platformdirs
 
 import node
+from node.distribution import DISTRIBUTIONS, OPENSEARCH_VERSION
 
 HOMES: Final = Path(tempfile.gettempdir()) / f"indelible-tests-{os.geteuid()}"
+VERSION: Final = os.environ.get("INDELIBLE_TEST_OPENSEARCH_VERSION") or OPENSEARCH_VERSION
+SECURED: Final = os.environ.get("INDELIBLE_TEST_OPENSEARCH_SECURITY") != "off"
 # Half the processor time until it answers (measured: 13 s instead of 26 s on two cores); what it
 # costs, the last third of throughput under load, no test needs.
 QUICK_START: Final = ("-XX:TieredStopAtLevel=1",)
@@ -48,7 +51,7 @@ def open_up(path: Path) -> None:
 
 
 def node_config(home: Path, *, heap_megabytes: int = 1024) -> node.NodeConfig:
-    """Return a node on free ports that starts quickly."""
+    """Return a node on free ports that starts quickly, of the kind that the session asks for."""
     http_port, transport_port = free_ports(2)
     return node.NodeConfig(
         home,
@@ -57,7 +60,16 @@ def node_config(home: Path, *, heap_megabytes: int = 1024) -> node.NodeConfig:
         heap_megabytes=heap_megabytes,
         cache=artifact_cache(),
         java_options=QUICK_START,
+        version=VERSION,
+        security=SECURED,
     )
+
+
+def describe() -> str:
+    """Say what the session's own nodes are."""
+    plugin = DISTRIBUTIONS[VERSION].security
+    with_it = f"with the security plugin {plugin}" if SECURED else "without the security plugin"
+    return f"the embedded node: OpenSearch {VERSION} {with_it}"
 
 
 @contextmanager

@@ -193,6 +193,7 @@ def _refused(status: int, text: str) -> bool:
     )
 
 
+@pytest.mark.secured
 @pytest.mark.opensearch
 @pytest.mark.parametrize("role", ["writer", "reader", "lifecycle"])
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
@@ -205,6 +206,7 @@ def test_no_role_changes_what_is_stored(
     assert partition.stored() == before
 
 
+@pytest.mark.secured
 @pytest.mark.opensearch
 @pytest.mark.parametrize("role", ["writer", "reader"])
 @pytest.mark.parametrize(("method", "path", "body"), LIFECYCLE_ONLY)
@@ -217,6 +219,7 @@ def test_roles_that_handle_events_do_not_look_after_indices(
     assert partition.stored() == before
 
 
+@pytest.mark.secured
 @pytest.mark.opensearch
 def test_an_index_that_the_writer_opens_without_append_only_is_immutable_all_the_same(
     partition: Partition,
@@ -237,6 +240,7 @@ def test_an_index_that_the_writer_opens_without_append_only_is_immutable_all_the
     assert (status, msgspec.json.decode(text)["_source"]) == (200, {"action": "a.b"})
 
 
+@pytest.mark.secured
 @pytest.mark.opensearch
 @pytest.mark.parametrize(
     ("role", "method", "path", "body"),
@@ -267,6 +271,7 @@ def test_each_role_keeps_to_its_part(
     assert status == 403, f"{status} {text}"
 
 
+@pytest.mark.secured
 @pytest.mark.opensearch
 @pytest.mark.parametrize(
     ("role", "method", "path", "body"),

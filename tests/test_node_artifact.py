@@ -3,8 +3,10 @@
 import pytest
 
 from node.artifact import Artifact, format_lock, parse_lock, read_lock
-from node.distribution import MODULES, PARTS, SECURITY_DIRECTORY
+from node.distribution import DISTRIBUTIONS, MODULES, SECURITY_DIRECTORY, Distribution
 from node.errors import LockError
+
+DISTRIBUTED = pytest.mark.parametrize("distribution", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
 
 DIGEST = "0" * 64
 LINE = f"{DIGEST}  12  org.example:thing:jar:1.0  lib"
@@ -36,26 +38,38 @@ def test_a_bad_lock_file_is_refused_with_its_line(text: str, said: str) -> None:
     assert "python -m node.lock" in caught.value.hint
 
 
-def test_the_pinned_file_is_what_format_lock_writes() -> None:
-    artifacts = read_lock()
+@DISTRIBUTED
+def test_the_pinned_file_is_what_format_lock_writes(distribution: Distribution) -> None:
+    artifacts = read_lock(distribution.version)
     assert parse_lock(format_lock(artifacts)) == artifacts
     assert len({artifact.coordinates for artifact in artifacts}) == len(artifacts)
 
 
-def test_every_part_of_the_distribution_is_pinned() -> None:
+@DISTRIBUTED
+def test_every_part_of_the_distribution_is_pinned(distribution: Distribution) -> None:
     pinned = {
         (artifact.coordinates, directory)
-        for artifact in read_lock()
+        for artifact in read_lock(distribution.version)
         for directory in artifact.directories
     }
-    wanted = {(one, part.directory) for part in PARTS for one in (*part.roots, *part.alone)}
+    wanted = {
+        (one, part.directory) for part in distribution.parts for one in (*part.roots, *part.alone)
+    }
     assert wanted <= pinned
     directories = {directory for _, directory in pinned}
     assert {f"modules/{module.name}" for module in MODULES} <= directories
     assert SECURITY_DIRECTORY in directories
 
 
-def test_no_module_brings_a_jar_that_the_library_has() -> None:
-    for artifact in read_lock():
+def test_without_the_security_plugin_nothing_of_it_is_taken() -> None:
+    whole, bare = read_lock(), read_lock(security=False)
+    missing = set(whole) - set(bare)
+    assert {one.directories for one in missing} == {(SECURITY_DIRECTORY,)}
+    assert set(bare) < set(whole)
+
+
+@DISTRIBUTED
+def test_no_module_brings_a_jar_that_the_library_has(distribution: Distribution) -> None:
+    for artifact in read_lock(distribution.version):
         if "lib" in artifact.directories:
             assert artifact.directories == ("lib",), artifact.coordinates

@@ -15,7 +15,10 @@ from node.distribution import MODULES, SECURITY_DIRECTORY
 def _zip() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("plugin-descriptor.properties", "name=s\nextended.plugins=a,b\nlast=1\n")
+        archive.writestr(
+            "plugin-descriptor.properties",
+            "name=s\nextended.plugins=a,b\nopensearch.version=1.0\nlast=1\n",
+        )
     return content.getvalue()
 
 
@@ -40,14 +43,16 @@ def test_it_is_made_of_links_and_everybody_can_read_it(tmp_path: Path) -> None:
     artifacts = _fill(tmp_path / "cache")
     before = os.umask(0o077)
     try:
-        server = assemble_server(artifacts, tmp_path / "cache", tmp_path / "place", lambda _: None)
+        server = assemble_server(
+            artifacts, "9.9.9", tmp_path / "cache", tmp_path / "place", lambda _: None
+        )
     finally:
         os.umask(before)
     assert server.name == server_name(artifacts)
     assert (server / "lib/jar-1.jar").stat().st_nlink > 1
     assert "classname=" in (server / "modules/reindex/plugin-descriptor.properties").read_text()
     descriptor = (server / SECURITY_DIRECTORY / "plugin-descriptor.properties").read_text()
-    assert descriptor == "name=s\nextended.plugins=\nlast=1\n"
+    assert descriptor == "name=s\nextended.plugins=\nopensearch.version=9.9.9\nlast=1\n"
     for path in (server, *server.rglob("*")):
         wanted = 0o755 if path.is_dir() else 0o644
         assert stat.S_IMODE(path.stat().st_mode) == wanted, path

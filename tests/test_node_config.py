@@ -18,6 +18,7 @@ from node.errors import ConfigError
         pytest.param({"http_port": 0}, "0 is not a port", id="port 0"),
         pytest.param({"transport_port": 65536}, "65536 is not a port", id="port too large"),
         pytest.param({"http_port": 9350}, "both HTTP and transport", id="the same port twice"),
+        pytest.param({"version": "1.0.0"}, "1.0.0 cannot be put together", id="another version"),
         pytest.param({"heap_megabytes": 100}, "100 MiB is too small", id="small heap"),
     ],
 )

@@ -1,8 +1,9 @@
 """Which directory an artifact goes to, when several parts need it."""
 
-from node.distribution import LIBRARY, Part
+from node.distribution import LIBRARY_DIRECTORY, Part
 from node.lock import place
 
+LIBRARY = Part(LIBRARY_DIRECTORY)
 MODULE = Part("modules/one")
 OTHER = Part("modules/two")
 
@@ -19,3 +20,7 @@ def test_two_modules_each_have_their_own() -> None:
     assert place([(LIBRARY, []), (MODULE, ["c"]), (OTHER, ["c"])]) == {
         "c": ["modules/one", "modules/two"]
     }
+
+
+def test_jars_that_differ_in_their_classifier_alone_are_placed_once() -> None:
+    assert place([(LIBRARY, []), (MODULE, ["c", "c"])]) == {"c": ["modules/one"]}
