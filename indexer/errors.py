@@ -12,6 +12,8 @@ IndexerError              .hint is the next step for the operator
 ├── ReplayError           dead letters cannot be replayed now
 ├── JournalError          the journal cannot be written or read whole
 ├── LeaseLostError        another process looks after the partitions now
+├── DeletionBlockedError  the partitions that are due cannot be deleted by this process
+├── StepError             a step of a partition's lifecycle must not be taken now
 ├── HoldError             a hold cannot be placed or released as it was asked for
 └── Interrupted           stopped while waiting; nothing of the batch may be checkpointed
 """
@@ -151,6 +153,22 @@ class LeaseLostError(IndexerError):
     """Another process holds the lease, or this one could not renew it in time."""
 
     hint = "nothing is lost: whoever has the lease does the work"
+
+
+class DeletionBlockedError(IndexerError):
+    """This process may not delete partitions; everything else goes on."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class StepError(IndexerError):
+    """A step of a partition's lifecycle must not be taken: something is not as it has to be."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class HoldError(IndexerError):

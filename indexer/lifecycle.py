@@ -1,0 +1,341 @@
+"""Our executor of the lifecycle policy: looks at each partition, and takes the steps that are due.
+
+A round is taken by whoever has the lease. It looks at all partitions, takes the next step of each
+one that has one (`indexer.plan`), and looks again, until nothing is left to do. What a step is, is
+judged each time from what the cluster and the journal show, so a round that was cut off anywhere is
+continued by the next one, in this process or in another.
+
+What goes wrong with one partition is a problem of the round, and the others go on.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+from opensearchpy import OpenSearch
+
+from audit_events.errors import AuditEventError
+from indexer.deletion import Decision, Deleter, Deletion
+from indexer.errors import (
+    DeletionBlockedError,
+    IndexerError,
+    Interrupted,
+    JournalError,
+    LeaseLostError,
+    StepError,
+)
+from indexer.hold import Hold, copy_to_organizations, read_holds
+from indexer.journal import Journal
+from indexer.lease import Lease
+from indexer.names import journal_name
+from indexer.observe import observe
+from indexer.plan import Observed, Plan, Step, plan
+from indexer.policy import Policy, read_all
+from indexer.records import (
+    DELETED,
+    MISSING,
+    Chronicle,
+    Context,
+    Seal,
+    Subject,
+    read_chronicle,
+    read_seal,
+    record_archived,
+    record_end,
+    record_seal,
+)
+from indexer.round import Notes, Round
+from indexer.sealing import block, digest, merge
+from indexer.settings import IndexSettings, LifecycleSettings
+
+_log = structlog.get_logger("indexer")
+
+
+class Archive(Protocol):
+    """Where a partition is copied to before it goes."""
+
+    def take(self, name: str) -> Context:
+        """Copy it unless that is done; returns what is recorded of the copy."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether a copy is there."""
+        ...
+
+
+class Asked(Protocol):
+    """Whether the work is to end."""
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """As whom the cluster is asked."""
+
+    lifecycle: OpenSearch
+    reader: OpenSearch
+    deleter: Deleter
+
+
+@dataclass(slots=True)
+class _View:
+    """What was seen at one look."""
+
+    observed: dict[str, Observed]
+    plans: dict[str, Plan]
+    chronicle: Chronicle
+    holds: Sequence[Hold]
+
+
+class Executor:
+    """Carries out the lifecycle policy of one prefix.
+
+    Args:
+        access: clients for the roles, and who deletes.
+        settings: how events are laid into indices.
+        lifecycle: what is done with them; its `mode` resolved.
+        lease: of this process.
+        archive: where partitions are copied to; None without a repository.
+        clock: what time it is.
+        stop: ends the work before the next step.
+
+    Raises:
+        PolicyError: the policy has what this executor cannot carry out, by name.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        settings: IndexSettings,
+        lifecycle: LifecycleSettings,
+        *,
+        lease: Lease,
+        archive: Archive | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        stop: Asked | None = None,
+    ) -> None:
+        self._access = access
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._policies = read_all(settings, lifecycle)
+        self._archive = archive
+        self._clock = clock
+        self._stop = stop or threading.Event()
+        self.lease = lease
+        self._journal = self._new_journal()
+
+    def preview(self) -> Round:
+        """What would be done, without doing any of it.
+
+        Raises:
+            RefusedError, NoAnswerError, JournalError: the cluster cannot be looked at.
+        """
+        return Round(tuple(self._look(with_times=True).plans.values()))
+
+    def take_round(self, *, accept_journal: bool = False) -> Round:
+        """Take every step that is due; the lease is held.
+
+        Args:
+            accept_journal: go on with a journal that is not the one known so far.
+
+        Raises:
+            LeaseLostError: somebody else goes on.
+            Interrupted: `stop` was set.
+            RefusedError, NoAnswerError, JournalError: the cluster cannot be looked at.
+        """
+        self._journal = self._new_journal()
+        self._check_journal(accept=accept_journal)
+        copied = copy_to_organizations(self._journal)
+        if copied:
+            _log.info("holds_copied_to_their_organizations", count=copied)
+        notes = Notes()
+        self._settle(notes)
+        while True:
+            view = self._look()
+            due = [one for one in view.plans.values() if notes.is_new(one)]
+            if not due:
+                return Round(tuple(view.plans.values()), tuple(notes.taken), tuple(notes.problems))
+            for one in due:
+                self._try(one, view, notes)
+
+    def _new_journal(self) -> Journal:
+        return Journal(self._access.lifecycle, self._settings, clock=self._clock)
+
+    def _beat(self) -> None:
+        """Before anything that changes something: may this process still do it?"""
+        if self._stop.is_set():
+            raise Interrupted
+        self.lease.check()
+
+    def _check_journal(self, *, accept: bool) -> None:
+        """With another journal than the one that was known, its holds and records are gone."""
+        known = self.lease.control.journal
+        if known is not None and not accept and self._journal.find() != known:
+            name = journal_name(self._settings)
+            raise JournalError(
+                f"{name} is not the journal that was there before: holds and records of it are"
+                " gone, so nothing is sealed or deleted",
+                hint=f"bring {name} back from a snapshot, or take what is there for it:"
+                " indelible lifecycle run --once --accept-journal",
+            )
+        uuid = self._journal.prepare()
+        if uuid != known:
+            self.lease.note_journal(uuid)
+
+    def _look(self, *, with_times: bool = False) -> _View:
+        chronicle, holds = read_chronicle(self._journal), read_holds(self._journal)
+        reader = self._access.reader if with_times else None
+        seen = observe(self._access.lifecycle, reader, self._settings, chronicle.records)
+        now = self._clock()
+        plans = {
+            one.name: plan(
+                one,
+                self._policy(one),
+                settings=self._settings,
+                lifecycle=self._lifecycle,
+                holds=list(holds),
+                now=now,
+            )
+            for one in seen
+        }
+        return _View({one.name: one for one in seen}, plans, chronicle, holds)
+
+    def _policy(self, observed: Observed) -> Policy:
+        events, late = self._policies
+        return late if observed.kind == "late" else events
+
+    def _try(self, one: Plan, view: _View, notes: Notes) -> None:
+        step = one.next_step
+        if step is None:
+            return
+        self._beat()
+        notes.tried.add((one.name, step))
+        try:
+            if self._take(step, one.name, view, notes):
+                notes.take(one.name, step)
+        except (Interrupted, LeaseLostError):
+            raise
+        except (IndexerError, AuditEventError) as error:
+            notes.fail(error, one.name, step)
+        else:
+            notes.unanswered = 0
+
+    def _take(self, step: Step, name: str, view: _View, notes: Notes) -> bool:
+        """Take one step; False when it turned out that there is nothing to do."""
+        match step:
+            case Step.BLOCK:
+                block(self._access.lifecycle, name)
+            case Step.MERGE:
+                merge(self._access.lifecycle, name, self._lifecycle.merge_segments, self._beat)
+            case Step.RECORD_SEAL:
+                self._record_seal(name, view)
+            case Step.SNAPSHOT:
+                self._snapshot(name, view)
+            case Step.DELETE:
+                return self._delete(name, view, notes)
+            case Step.RECORD_DELETION:
+                self._record_end(DELETED, name, view)
+            case Step.RECORD_MISSING:
+                self._record_end(MISSING, name, view)
+        return True
+
+    def _record_seal(self, name: str, view: _View) -> None:
+        found = digest(self._access.lifecycle, self._access.reader, name, self._beat)
+        subject, more = self._subject(name, view), self._policy_context()
+        record_seal(self._journal, subject, found, more=more, beat=self._beat)
+
+    def _snapshot(self, name: str, view: _View) -> None:
+        if self._archive is None:
+            raise StepError(
+                f"there is no repository to copy {name} to",
+                hint="set INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY",
+            )
+        more = self._archive.take(name)
+        self._beat()
+        record_archived(self._journal, self._subject(name, view), more=more)
+
+    def _delete(self, name: str, view: _View, notes: Notes) -> bool:
+        if notes.blocked is not None:
+            raise DeletionBlockedError(str(notes.blocked), hint=notes.blocked.hint)
+        subject, seal = self._subject(name, view), self._seal(name, view)
+        self._check_copy(name)
+
+        def decide() -> Decision:
+            now = self._look()
+            seen, planned = now.observed.get(name), now.plans.get(name)
+            is_same = seen is not None and (seen.uuid, seen.events) == (subject.uuid, seal.events)
+            is_due = planned is not None and planned.next_step is Step.DELETE
+            if is_due and not is_same:
+                raise StepError(
+                    f"{name} does not hold the {seal.events} events that were recorded when it was"
+                    " sealed, so it is not deleted",
+                    hint="find out who changed it: audit_log.partition_sealed has its digest",
+                )
+            return Decision(now.holds, is_due)
+
+        deletion = Deletion(self._access.deleter, self.lease, self._journal)
+        more = self._policy_context()
+        kept_by = deletion.delete(subject, seal, decide=decide, more=more, beat=self._beat)
+        if kept_by:
+            _log.info("deletion_held", partition=name, holds=[hold.id for hold in kept_by])
+        return not kept_by
+
+    def _check_copy(self, name: str) -> None:
+        """The copy that was recorded is to be there still when the original goes."""
+        if self._archive is not None and not self._archive.has(name):
+            raise StepError(
+                f"the snapshot of {name} is gone from the repository, so it is not deleted",
+                hint="bring the repository back; indelible archive list shows what it has",
+            )
+
+    def _record_end(self, action: str, name: str, view: _View) -> None:
+        held_by = view.plans[name].held_by
+        more = {**self._policy_context(), "heldBy": list(held_by), "why": view.plans[name].why}
+        subject, seal = self._subject(name, view), self._seal(name, view)
+        record_end(self._journal, action, subject, seal, more=more, beat=self._beat)
+        if action == MISSING:
+            _log.error("partition_missing", partition=name, held_by=held_by)
+
+    def _settle(self, notes: Notes) -> None:
+        """Find out what became of a deletion that was decided on and not concluded."""
+        name = self.lease.control.deleting
+        if name is None:
+            return
+        view = self._look()
+        seen = view.observed.get(name)
+        if seen is not None and not seen.exists:
+            # Ours, whatever happened to it since: a hold that came later did not see it there.
+            subject, seal = self._subject(name, view), self._seal(name, view)
+            deletion = Deletion(self._access.deleter, self.lease, self._journal)
+            deletion.conclude(subject, seal, more=self._policy_context(), beat=self._beat)
+            notes.take(name, Step.RECORD_DELETION)
+        else:
+            self.lease.renew(deleting=None)
+
+    def _subject(self, name: str, view: _View) -> Subject:
+        seen = view.observed[name]
+        uuid = seen.uuid or view.chronicle.uuids.get(name)
+        if uuid is None or seen.span is None:
+            raise StepError(f"nobody can tell which index {name} is", hint="try again")
+        return Subject(name, uuid, seen.span)
+
+    def _seal(self, name: str, view: _View) -> Seal:
+        return read_seal(self._journal, name, view.chronicle.records.sealed[name])
+
+    def _policy_context(self) -> Context:
+        settings, lifecycle = self._settings, self._lifecycle
+        return {
+            "policy": {
+                "mode": lifecycle.mode,
+                "partition": settings.partition,
+                "sealDays": settings.seal_days,
+                "retentionDays": settings.retention_days,
+                "snapshotRepository": lifecycle.snapshot_repository or "",
+            }
+        }

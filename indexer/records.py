@@ -1,0 +1,298 @@
+"""What the journal says of partitions, and what is written there of each step.
+
+    audit_log.partition_sealed     its digest and counts, of each organisation too
+    audit_log.partition_archived   a snapshot of it is good
+    audit_log.partition_restored   it was brought back from one
+    audit_log.partition_deleted    it went when its time had come
+    audit_log.partition_missing    it is gone, and had not to go
+
+A name may live more than once (brought back from a snapshot, opened again by a longer retention),
+so each record names the uuid of the index that it speaks of. Whatever is written in several events
+has the one that counts last: a crash in between leaves the step undone, and it is done again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from audit_events.event import Event, Resource
+from audit_events.instant import parse_instant
+from indexer.digest import Digest
+from indexer.errors import JournalError
+from indexer.journal import ORGANIZATIONS, PARTITION, Journal, Key
+from indexer.observe import Records
+from indexer.span import Span
+
+SEALED: Final = "audit_log.partition_sealed"
+ARCHIVED: Final = "audit_log.partition_archived"
+RESTORED: Final = "audit_log.partition_restored"
+DELETED: Final = "audit_log.partition_deleted"
+MISSING: Final = "audit_log.partition_missing"
+ACTIONS: Final = (SEALED, ARCHIVED, RESTORED, DELETED, MISSING)
+PART_ORGANIZATIONS: Final = 500
+PART_BYTES: Final = 24_000
+"""Of ids in one event: with the rest of each entry it stays far below the 64 KiB of a line."""
+
+RESERVED: Final = "_"
+"""What no organisation's id begins with."""
+
+Beat = Callable[[], None]
+"""Called before each record of many; raises when the work must end."""
+Context = Mapping[str, object]
+
+
+class Seal(Struct, frozen=True):
+    """What was recorded of one index when it was sealed."""
+
+    uuid: str
+    events: int
+    first: str | None
+    last: str | None
+    sha256: str
+    organizations: Mapping[str, int]
+
+
+class Subject(Struct, frozen=True):
+    """The index that a record speaks of."""
+
+    name: str
+    uuid: str
+    span: Span
+
+    def key(self, part: int | None = None) -> Key:
+        """What a record of it is told apart by."""
+        text = f"{self.name}/{self.uuid}"
+        return Key(text if part is None else f"{text}/{part}", self.span.end)
+
+    @property
+    def resource(self) -> Resource:
+        """It as the event has it."""
+        return Resource(type=PARTITION, id=self.name)
+
+
+class Chronicle(Struct, frozen=True):
+    """What the journal says of every partition."""
+
+    records: Records
+    uuids: Mapping[str, str]
+    """Which index each name was last, as far as it is recorded."""
+
+
+def read_records(journal: Journal) -> Records:
+    """What the journal says of every partition, as `indexer.observe` takes it.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: see `Journal.read`.
+    """
+    return read_chronicle(journal).records
+
+
+def read_chronicle(journal: Journal) -> Chronicle:
+    """What the journal says of every partition, and of which index.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: see `Journal.read`.
+    """
+    return fold(journal.read(ACTIONS))
+
+
+class _Step(Struct, frozen=True, rename="camel"):
+    """What is read of the context of any record."""
+
+    index_uuid: str
+    part: int = 1
+    until: str | None = None
+
+
+class _Life(Struct):
+    """What is known of one index of a name."""
+
+    uuid: str
+    sealed: bool = False
+    archived: bool = False
+    restored_until: datetime | None = None
+    ended: bool = False
+
+
+def fold(events: Iterable[Event]) -> Chronicle:
+    """What records say, oldest first. Pure.
+
+    Raises:
+        JournalError: a record cannot be read.
+    """
+    lives: dict[str, dict[str, _Life]] = {}
+    for event in events:
+        if event.resource is None or event.resource.type != PARTITION:
+            raise JournalError(f"the journal's record {event.id} names no partition", hint=_NEWER)
+        step = _read_step(event)
+        of_name = lives.setdefault(event.resource.id, {})
+        _note(of_name.setdefault(step.index_uuid, _Life(step.index_uuid)), event.action, step)
+    latest = {name: list(of_name.values()) for name, of_name in lives.items()}
+    records = Records(
+        sealed={
+            name: [life.uuid for life in all_ if life.sealed][-1]
+            for name, all_ in latest.items()
+            if any(life.sealed for life in all_)
+        },
+        archived={name for name, all_ in latest.items() if _is_archived(all_)},
+        restored={
+            name: all_[-1].restored_until
+            for name, all_ in latest.items()
+            if all_[-1].restored_until is not None and not all_[-1].ended
+        },
+        finished={name for name, all_ in latest.items() if all_[-1].ended},
+    )
+    return Chronicle(records, {name: all_[-1].uuid for name, all_ in latest.items()})
+
+
+def _note(life: _Life, action: str, step: _Step) -> None:
+    if action == SEALED:
+        life.sealed = life.sealed or step.part == 1
+    elif action == ARCHIVED:
+        life.archived = True
+    elif action == RESTORED:
+        life.restored_until = parse_instant(step.until or "")
+    else:
+        life.ended = True
+
+
+def _is_archived(lives: list[_Life]) -> bool:
+    """Whether a snapshot has what the name holds now: of itself, or what it was restored from."""
+    if lives[-1].archived:
+        return True
+    return lives[-1].restored_until is not None and any(life.archived for life in lives)
+
+
+def read_seal(journal: Journal, name: str, uuid: str) -> Seal:
+    """What was recorded when the index of this uuid was sealed, with all organisations.
+
+    Raises:
+        JournalError: it is not recorded whole.
+        RefusedError, NoAnswerError: see `Journal.read`.
+    """
+    events = journal.read((SEALED,), resource_id=name, with_organizations=True)
+    contexts = [_convert(event, _SealContext) for event in events]
+    parts = {one.part: one for one in contexts if one.index_uuid == uuid}
+    if 1 not in parts or len(parts) != parts[1].parts:
+        raise JournalError(f"the sealing of {name} is not recorded whole", hint=_NEWER)
+    counts = {one.id: one.events for part in parts.values() for one in part.organizations}
+    first = parts[1]
+    return Seal(uuid, first.events, first.first, first.last, first.sha256, counts)
+
+
+def record_seal(
+    journal: Journal, subject: Subject, digest: Digest, *, more: Context, beat: Beat
+) -> None:
+    """Record the digest and counts of a partition; the part that says so of all comes last."""
+    parts = list(cut(digest.organizations)) or [{}]
+    for part in range(len(parts), 0, -1):
+        beat()
+        counts = [{"id": one, "events": count} for one, count in parts[part - 1].items()]
+        context = {
+            "indexUuid": subject.uuid,
+            "events": digest.events,
+            "first": digest.first,
+            "last": digest.last,
+            "sha256": digest.sha256,
+            "part": part,
+            "parts": len(parts),
+            ORGANIZATIONS: counts,
+            **more,
+        }
+        key, resource = subject.key(part), subject.resource
+        journal.record(SEALED, key=key, context=context, resource=resource)
+
+
+def cut(organizations: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """Counts in parts that fit in an event each, always cut in the same way."""
+    part: dict[str, int] = {}
+    size = 0
+    for one in sorted(organizations):
+        # A letter may come to six bytes in JSON (`\u001f`).
+        length = len(msgspec.json.encode(one))
+        if part and (len(part) == PART_ORGANIZATIONS or size + length > PART_BYTES):
+            yield part
+            part, size = {}, 0
+        part[one] = organizations[one]
+        size += length
+    if part:
+        yield part
+
+
+def record_archived(journal: Journal, subject: Subject, *, more: Context) -> None:
+    """Record that a snapshot of it is good."""
+    context = {"indexUuid": subject.uuid, **more}
+    journal.record(ARCHIVED, key=subject.key(), context=context, resource=subject.resource)
+
+
+def record_end(
+    journal: Journal, action: str, subject: Subject, seal: Seal, *, more: Context, beat: Beat
+) -> None:
+    """Record that a partition is gone: `DELETED` or `MISSING`.
+
+    Each organisation is told its own count; then comes the record that counts, of the log itself.
+    """
+    own = {"indexUuid": subject.uuid, "sha256": seal.sha256, **more}
+    for organization_id, count in seal.organizations.items():
+        if organization_id.startswith(RESERVED):
+            continue
+        beat()
+        journal.record(
+            action,
+            organization_id=organization_id,
+            key=subject.key(),
+            context={**own, "events": count},
+            resource=subject.resource,
+        )
+    beat()
+    totals = {
+        "events": seal.events,
+        "first": seal.first,
+        "last": seal.last,
+        "organizationCount": len(seal.organizations),
+    }
+    journal.record(action, key=subject.key(), context={**own, **totals}, resource=subject.resource)
+
+
+class _Count(Struct, frozen=True):
+    id: str
+    events: int
+
+
+class _SealContext(_Step, frozen=True, rename="camel", kw_only=True):
+    events: int
+    sha256: str
+    parts: int
+    first: str | None = None
+    last: str | None = None
+    organizations: tuple[_Count, ...] = ()
+
+
+_NEWER: Final = "a newer version may have written it; nothing is deleted until it can be read"
+
+
+def _read_step(event: Event) -> _Step:
+    step = _convert(event, _Step)
+    if event.action == RESTORED:
+        try:
+            parse_instant(step.until or "")
+        except ValueError as error:
+            raise JournalError(
+                f"the journal's record {event.id} of a restore cannot be read: {error}", hint=_NEWER
+            ) from None
+    return step
+
+
+_Shape = TypeVar("_Shape", bound=_Step)
+
+
+def _convert(event: Event, shape: type[_Shape]) -> _Shape:
+    try:
+        return msgspec.convert(event.context, shape)
+    except msgspec.ValidationError as error:
+        raise JournalError(
+            f"the journal's record {event.id} of a partition cannot be read: {error}", hint=_NEWER
+        ) from None

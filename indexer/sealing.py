@@ -1,0 +1,104 @@
+"""How a partition is sealed: no more writes, few segments, a digest of what it holds.
+
+Each of these may be done again at any time, and is, after a crash: what is done already changes
+nothing. All of them hold on when `beat` raises, which it does when the lease is lost or the process
+is to end.
+"""
+
+import time
+from typing import Final
+
+from msgspec import Struct
+from opensearchpy import OpenSearch
+
+from indexer.client import request_shape
+from indexer.digest import Digest, digest_partition
+from indexer.errors import RefusedError
+from indexer.records import Beat
+
+FIRST_POLL_SECONDS: Final = 0.05
+LONGEST_POLL_SECONDS: Final = 5.0
+_OK: Final = 200
+
+
+class _Blocked(Struct, frozen=True):
+    acknowledged: bool
+    shards_acknowledged: bool
+
+
+class _Task(Struct, frozen=True):
+    task: str
+
+
+class _TaskState(Struct, frozen=True):
+    completed: bool
+
+
+class _Shards(Struct, frozen=True):
+    failed: int
+
+
+class _Refreshed(Struct, frozen=True, rename={"shards": "_shards"}):
+    shards: _Shards
+
+
+def block(client: OpenSearch, name: str) -> None:
+    """Let it take no more writes; returns when those under way have ended on every copy.
+
+    Raises:
+        RefusedError: the cluster refused, or not every copy has taken it yet.
+        NoAnswerError: it may be blocked.
+    """
+    path = f"/{name}/_block/write"
+    answer = request_shape(client, "PUT", path, _Blocked)
+    if answer is None or not (answer.acknowledged and answer.shards_acknowledged):
+        raise RefusedError(f"PUT {path}", _OK, "not_acknowledged", "not by every copy of it yet")
+
+
+def merge(client: OpenSearch, name: str, segments: int, beat: Beat) -> None:
+    """Merge it into so many segments, however long that takes.
+
+    Raises:
+        RefusedError, NoAnswerError: see `indexer.client.request`; it may go on in the cluster.
+    """
+    params = {"max_num_segments": str(segments), "wait_for_completion": "false"}
+    started = request_shape(client, "POST", f"/{name}/_forcemerge", _Task, params=params)
+    wait_seconds = FIRST_POLL_SECONDS
+    while started is not None:
+        time.sleep(wait_seconds)
+        wait_seconds = min(2 * wait_seconds, LONGEST_POLL_SECONDS)
+        beat()
+        state = request_shape(client, "GET", f"/_tasks/{started.task}", _TaskState)
+        if state is None or state.completed:
+            break
+    refresh(client, name)
+
+
+def refresh(client: OpenSearch, name: str) -> None:
+    """Let searches see all that was written.
+
+    Raises:
+        RefusedError: the cluster refused, or a copy did not do it.
+        NoAnswerError: see `indexer.client.request`.
+    """
+    path = f"/{name}/_refresh"
+    answer = request_shape(client, "POST", path, _Refreshed)
+    if answer is None or answer.shards.failed:
+        raise RefusedError(f"POST {path}", _OK, "not_refreshed", "not every copy of it did")
+
+
+def digest(client: OpenSearch, reader: OpenSearch, name: str, beat: Beat) -> Digest:
+    """Read all of it, and say what that is.
+
+    Args:
+        client: of the role `lifecycle`.
+        reader: of the role `reader`.
+        name: of an index that takes no more writes.
+        beat: called after each page.
+
+    Raises:
+        DigestError: it could not be read as a whole.
+        RefusedError, NoAnswerError: see `indexer.client.request`.
+    """
+    refresh(client, name)
+    return digest_partition(reader, name, report=lambda _done, _of: beat())

@@ -1,0 +1,169 @@
+"""Our executor on a real node: from open to deleted, whatever is cut, held or taken by hand."""
+
+import pytest
+
+from audit_events.identifier import new_uuid7
+from indexer.hold import Hold, place, release
+from indexer.journal import Journal
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.lifecycle_world import (
+    DELETABLE,
+    OPEN,
+    SEALABLE,
+    World,
+    day,
+)
+
+pytestmark = pytest.mark.opensearch
+
+
+@pytest.fixture
+def world(opensearch: Cluster, index: IndexSettings) -> World:
+    return World(opensearch, index)
+
+
+def states(world: World) -> dict[str, str]:
+    with world.executor() as executor:
+        return {plan.name: plan.state for plan in executor.preview().plans}
+
+
+def a_hold(since: str = "2024-01-15", until: str = "2024-01-16") -> Hold:
+    return Hold(
+        id=new_uuid7(1_700_000_000 * 10**9),
+        organization_id="org_2",
+        since=day(since),
+        until=day(until),
+        reason="case 7",
+        placed_by="ann",
+        placed_at=OPEN,
+    )
+
+
+def test_a_partition_is_sealed_and_deleted_when_its_time_has_come_and_not_before(
+    world: World,
+) -> None:
+    world.fill()
+    january = world.partition
+    world.now = OPEN
+    assert world.take_round().taken == ()
+    assert states(world) == {january: "open"}
+    assert world.told() == []
+
+    world.now = SEALABLE
+    steps = [one.step for one in world.take_round().taken]
+    assert steps == ["block", "merge", "record seal"]
+    assert states(world) == {january: "sealed"}
+    assert world.take_round().taken == ()
+    (sealed,) = world.journal()
+    context = sealed.context or {}
+    assert context["events"] == 3
+    assert context["first"] == "2024-01-03T10:00:00.000000Z"
+    assert context["organizations"] == [{"id": "org_1", "events": 2}, {"id": "org_2", "events": 1}]
+    assert context["policy"] == {
+        "mode": "worm",
+        "partition": "month",
+        "sealDays": 7,
+        "retentionDays": 30,
+        "snapshotRepository": "",
+    }
+
+    world.now = DELETABLE.replace(microsecond=0)
+    assert [one.step for one in world.take_round().taken] == ["delete"]
+    assert not world.exists(january)
+    assert world.told() == [
+        ("partition_deleted", "_system", january),
+        ("partition_deleted", "org_1", january),
+        ("partition_deleted", "org_2", january),
+        ("partition_sealed", "_system", january),
+    ]
+    own = {event.organization_id: (event.context or {})["events"] for event in world.journal()[1:]}
+    assert own == {"org_1": 2, "org_2": 1, "_system": 3}
+    assert world.take_round().taken == ()
+
+
+def test_a_preview_changes_nothing(world: World) -> None:
+    world.fill()
+    world.now = DELETABLE
+    with world.executor() as executor:
+        (plan,) = executor.preview().plans
+        assert plan.next_step is not None
+        assert plan.next_step.value == "block"
+    assert not world.exists(f"{world.index.prefix}-journal")
+    assert not world.exists(f"indelible-{world.index.prefix}-control")
+
+
+def test_a_held_partition_stays_and_goes_after_the_release(world: World) -> None:
+    world.fill()
+    hold = a_hold()
+    with world.cluster.client("lifecycle") as client:
+        journal = Journal(client, world.index)
+        place(journal, hold)
+        world.now = DELETABLE
+        world.take_round()
+        assert states(world) == {world.partition: "held"}
+        assert world.take_round().taken == ()
+        release(journal, hold, by="bob", reason="closed")
+    assert [one.step for one in world.take_round().taken] == ["delete"]
+    assert not world.exists(world.partition)
+
+
+def test_a_partition_that_went_by_hand_is_recorded_as_missing_once(world: World) -> None:
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    world.delete_by_hand(world.partition)
+    assert [one.step for one in world.take_round().taken] == ["record missing"]
+    assert world.take_round().taken == ()
+    world.now = DELETABLE
+    assert world.take_round().taken == ()
+    told = [action for action, organization, _ in world.told() if organization == "_system"]
+    assert told == ["partition_missing", "partition_sealed"]
+
+
+def test_an_index_of_late_events_goes_with_its_month_and_is_sealed_right_before(
+    world: World,
+) -> None:
+    world.fill()
+    world.store("2024-01-09T10:00:00.000000Z", name=world.late)
+    world.now = SEALABLE
+    world.take_round()
+    world.store("2024-01-10T10:00:00.000000Z", name=world.late)
+    world.now = DELETABLE
+    world.take_round()
+    assert not world.exists(world.late)
+    deleted = [
+        (event.context or {})["events"]
+        for event in world.journal()
+        if event.action.endswith("deleted") and event.organization_id == "_system"
+    ]
+    assert sorted(map(str, deleted)) == ["2", "3"]
+
+
+def test_without_the_right_to_delete_everything_else_goes_on(world: World) -> None:
+    world.fill()
+    world.store("2024-02-01T10:00:00.000000Z")
+    world.may_delete = False
+    world.now = day("2024-03-09")
+    found = world.take_round()
+    assert {one.step for one in found.taken} >= {"block", "record seal"}
+    (problem,) = found.problems
+    assert problem.is_blocked
+    assert problem.partition == world.partition
+    assert "INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE" in problem.hint
+    assert world.exists(world.partition)
+    world.may_delete = True
+    assert [one.step for one in world.take_round().taken] == ["delete"]
+
+
+def test_with_another_journal_nothing_is_deleted_until_that_is_accepted(world: World) -> None:
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    world.delete_by_hand(f"{world.index.prefix}-journal")
+    world.now = DELETABLE
+    with pytest.raises(Exception, match="not the journal that was there before"):
+        world.take_round()
+    assert world.exists(world.partition)
+    world.take_round(accept_journal=True)
+    assert not world.exists(world.partition)

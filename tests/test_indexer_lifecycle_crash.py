@@ -1,0 +1,211 @@
+"""A crash of the executor anywhere changes nothing in the end, and two of them do nothing twice."""
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from audit_events.identifier import new_uuid7
+from indexer.control import ControlDocument
+from indexer.deletion import await_decision
+from indexer.errors import LeaseLostError
+from indexer.hold import Hold, place, read_holds
+from indexer.journal import Journal
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.lifecycle_world import (
+    DELETABLE,
+    OPEN,
+    SEALABLE,
+    PowerCutError,
+    Wire,
+    World,
+    changes,
+    day,
+)
+
+pytestmark = pytest.mark.opensearch
+
+
+@pytest.fixture
+def world(opensearch: Cluster, index: IndexSettings) -> World:
+    return World(opensearch, index)
+
+
+def wire_of(cut: Callable[[str, str, str], None]) -> type[Wire]:
+    class Own(Wire):
+        """One executor's."""
+
+    Own.cut = staticmethod(cut)
+    return Own
+
+
+def cut_at(number: int) -> tuple[type[Wire], list[str]]:
+    """A wire on which the process ends after its `number`th change, and what it saw."""
+    seen: list[str] = []
+
+    def cut(moment: str, method: str, path: str) -> None:
+        if moment == "before" or not changes(method, path):
+            return
+        seen.append(f"{moment} {method} {path}")
+        if len(seen) == number:
+            raise PowerCutError
+
+    return wire_of(cut), seen
+
+
+@pytest.mark.slow
+def test_a_crash_between_any_two_changes_changes_nothing_in_the_end(world: World) -> None:
+    """Ends the process after each request that changes something, in each phase.
+
+    Right before the next one the cluster is as it was then, so all boundaries are tried. Each crash
+    is followed by a process that knows nothing of the one before.
+    """
+    boundaries = 0
+    for number in itertools.count(1):
+        world.now = OPEN
+        world.fill()
+        cuts = 0
+        for instant in (SEALABLE, DELETABLE):
+            world.now = instant
+            wire, seen = cut_at(number)
+            world.attempt(wire)
+            cuts += len(seen) >= number
+            world.take_round()
+        assert not world.exists(world.partition)
+        assert world.told() == [
+            ("partition_deleted", "_system", world.partition),
+            ("partition_deleted", "org_1", world.partition),
+            ("partition_deleted", "org_2", world.partition),
+            ("partition_sealed", "_system", world.partition),
+        ]
+        with world.cluster.client("lifecycle") as client:
+            found = ControlDocument(client, world.index).read()
+            assert found is not None
+            assert found[0].deleting is None
+        if not cuts:
+            break
+        boundaries += cuts
+        world.delete_by_hand(f"{world.index.prefix}-journal")
+        world.delete_by_hand(f"indelible-{world.index.prefix}-control")
+    assert boundaries >= 15
+
+
+def a_hold() -> Hold:
+    return Hold(
+        id=new_uuid7(1_700_000_000 * 10**9),
+        organization_id="org_2",
+        since=day("2024-01-15"),
+        until=day("2024-01-16"),
+        reason="case 7",
+        placed_by="ann",
+        placed_at=OPEN,
+    )
+
+
+class Placer:
+    """Somebody who places a hold at one boundary of a deletion, and then waits as `hold add` does.
+
+    Args:
+        world: where.
+        boundary: when.
+    """
+
+    def __init__(self, world: World, boundary: str) -> None:
+        self.world = world
+        self.boundary = boundary
+        self.awaited: str | None = None
+        self.thread = threading.Thread(target=self.place)
+        self._is_recorded = threading.Event()
+        self._writes = itertools.count()
+
+    def place(self) -> None:
+        with self.world.cluster.client("lifecycle") as client:
+            place(Journal(client, self.world.index), a_hold())
+            self._is_recorded.set()
+            document = ControlDocument(client, self.world.index)
+            self.awaited = await_decision(
+                document, lambda name: name == self.world.partition, lease_seconds=60
+            )
+
+    def meet(self, moment: str, method: str, path: str) -> None:
+        """A boundary of the executor."""
+        name = ""
+        if method == "DELETE":
+            name = f"{moment} the deletion"
+        elif "-control/" in path and method == "PUT":
+            # The lease, then the intent: two requests with two moments each.
+            name = {2: "before the intent", 3: "after the intent"}.get(next(self._writes), "")
+        if name == self.boundary:
+            self.thread.start()
+            assert self._is_recorded.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "kept"),
+    [
+        pytest.param("before the intent", True, id="before the intent"),
+        pytest.param("after the intent", True, id="between the intent and the last look"),
+        pytest.param("before the deletion", False, id="after the last look"),
+        pytest.param("after the deletion", False, id="after the deletion"),
+    ],
+)
+def test_a_hold_meets_a_deletion_or_is_told_of_it(
+    world: World, boundary: str, *, kept: bool
+) -> None:
+    """A hold that is placed at any moment of a deletion either keeps the partition, or waits."""
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    world.now = DELETABLE
+    placer = Placer(world, boundary)
+    found = world.take_round(wire_of(placer.meet))
+    placer.thread.join(30)
+    assert world.exists(world.partition) == kept
+    assert [one.step for one in found.taken] == ([] if kept else ["delete"])
+    if not kept:
+        # It was told of the deletion, and saw its end.
+        assert placer.awaited == world.partition
+    with world.cluster.client("lifecycle") as client:
+        assert len(read_holds(Journal(client, world.index))) == 1
+    assert world.take_round().taken == ()
+    assert "partition_missing" not in {action for action, _, _ in world.told()}
+
+
+def test_a_deletion_of_ours_is_no_missing_partition_for_a_hold_that_came_after_it(
+    world: World,
+) -> None:
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    world.now = DELETABLE
+
+    def cut(moment: str, method: str, _path: str) -> None:
+        if (moment, method) == ("after", "DELETE"):
+            raise PowerCutError
+
+    world.attempt(wire_of(cut))
+    with world.cluster.client("lifecycle") as client:
+        place(Journal(client, world.index), a_hold())
+    world.take_round()
+    actions = Counter(action for action, _, _ in world.told())
+    assert actions == {"partition_sealed": 1, "partition_deleted": 3}
+
+
+def test_whoever_loses_the_lease_stops_before_the_next_change(world: World) -> None:
+    world.fill()
+    world.now = SEALABLE
+
+    def cut(moment: str, _method: str, path: str) -> None:
+        if moment == "after" and path.endswith("_block/write"):
+            world.monotonic += 46
+
+    with world.executor(wire_of(cut)) as executor:
+        assert executor.lease.take()
+        with pytest.raises(LeaseLostError):
+            executor.take_round()
+    assert world.told() == []
+    world.take_round()
+    assert world.told() == [("partition_sealed", "_system", world.partition)]
