@@ -36,7 +36,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "dead-letter": "List, show, replay and acknowledge lines that could not be stored.",
     "agent": "Follow log files and ship their events.",
     "web": "Serve the API and the page with gunicorn.",
-    "indices": "Install the index templates, and compare them with the cluster.",
+    "indices": "Install template and policies; show partitions, drift and what comes next.",
     "node": "Start, stop and look at the embedded OpenSearch node.",
 }
 """Each subcommand and its line in the help; `indelible.<name>` has the click object `command`

@@ -1,4 +1,7 @@
-"""`indelible indices`: install the index templates, and compare them with the cluster."""
+"""`indelible indices`: install template and policies, and compare the cluster with the files."""
+
+from collections.abc import Mapping
+from typing import Final
 
 import click
 import msgspec
@@ -7,35 +10,75 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from indelible.configuration import load
+from indelible.indices_plan import plan_command
 from indexer.client import connect
+from indexer.ism import compare_policies, install_policies, record_policies
+from indexer.mode import find_mode
 from indexer.partitions import Partition, list_partitions
-from indexer.templates import Change, Drift, compare, install, show
+from indexer.policy import read_all
+from indexer.templates import Change, Difference, Drift, compare, install, show
+
+WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "create": ("created", "would create"),
+    "update": ("updated", "would update"),
+    "delete": ("deleted", "would delete"),
+    "attach": ("attached", "would attach"),
+}
+"""What was done, and what would be."""
+NOUNS: Final = {"template": "index template", "policy": "lifecycle policy", "index": "index"}
 
 
 @click.group("indices")
 def command() -> None:
-    """Install the index templates, and compare them with the cluster."""
+    """Install template and policies, compare the cluster with them, show what comes next."""
+
+
+command.add_command(plan_command)
 
 
 @command.command("apply")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
 def apply_templates(*, dry_run: bool, as_json: bool) -> None:
-    """Install the index templates; does nothing where they are right.
+    """Install index template and lifecycle policies; does nothing where they are right.
 
     A template acts on partitions that are made from now on; `indices status` says which live ones
-    differ.
+    differ. Policies are for clusters with the ISM plugin, and are attached to every partition.
     """
     configuration = load()
+    index, lifecycle = configuration.index, configuration.lifecycle
+    read_all(index, lifecycle)
     with connect(configuration.connection, role="lifecycle") as client:
-        changes = install(client, configuration.index, dry_run=dry_run)
+        changes = install(client, index, dry_run=dry_run)
+        if not as_json:
+            tell(changes, dry_run=dry_run)
+        mode = find_mode(client, index, lifecycle)
+        policies = install_policies(client, index, lifecycle, mode, dry_run=dry_run)
+        if mode.plugin and not dry_run:
+            record_policies(client, index, mode)
     if as_json:
-        click.echo(msgspec.json.encode({"dryRun": dry_run, "changes": changes}).decode())
+        report = {"dryRun": dry_run, "mode": mode, "changes": [*changes, *policies]}
+        click.echo(msgspec.json.encode(report).decode())
         return
+    tell(policies, dry_run=dry_run)
+    if not changes and not policies:
+        click.echo("nothing to change: everything is installed as it should be")
+    click.echo(mode.why)
+
+
+def tell(changes: list[Change], *, dry_run: bool) -> None:
+    """Print each change; indices that a policy is attached to, all in one line."""
     for change in changes:
-        click.echo(describe(change, dry_run=dry_run))
-    if not changes:
-        click.echo("nothing to change: the index templates are installed as they should be")
+        if change.kind != "index":
+            click.echo(describe(change, dry_run=dry_run))
+    groups: dict[tuple[str, tuple[Difference, ...]], list[str]] = {}
+    for change in changes:
+        if change.kind == "index":
+            groups.setdefault((change.action, change.differences), []).append(change.name)
+    for (action, (difference,)), names in groups.items():
+        verb = WORDS[action][dry_run]
+        before = f" (was {difference.found})" if difference.found is not None else ""
+        click.echo(f"{verb} policy {difference.wanted}{before}: {', '.join(names)}")
 
 
 @command.command("status")
@@ -43,9 +86,12 @@ def apply_templates(*, dry_run: bool, as_json: bool) -> None:
 def status(*, as_json: bool) -> None:
     """Show each partition, and where templates and partitions differ from the files."""
     configuration = load()
+    index, lifecycle = configuration.index, configuration.lifecycle
     with connect(configuration.connection, role="lifecycle") as client:
-        drifts = compare(client, configuration.index)
-        partitions = list_partitions(client, configuration.index, drifts)
+        drifts = compare(client, index)
+        mode = find_mode(client, index, lifecycle)
+        drifts += compare_policies(client, index, lifecycle, mode)
+        partitions = list_partitions(client, index, drifts)
     if as_json:
         report = {"partitions": partitions, "drift": drifts}
         click.echo(msgspec.json.encode(report).decode())
@@ -59,21 +105,16 @@ def status(*, as_json: bool) -> None:
 
 def describe(change: Change, *, dry_run: bool) -> str:
     """One change in words, with its differences."""
-    words = {
-        "create": ("created", "would create"),
-        "update": ("updated", "would update"),
-        "delete": ("deleted", "would delete"),
-    }
-    done, planned = words[change.action]
-    return show(f"{planned if dry_run else done} index template {change.name}", change.differences)
+    verb = WORDS[change.action][dry_run]
+    return show(f"{verb} {NOUNS[change.kind]} {change.name}", change.differences)
 
 
 def explain(drift: Drift) -> str:
     """One drift in words, with what to do about it."""
-    if drift.kind == "template":
-        title = f"index template {drift.name} differs: run `indelible indices apply`"
-    else:
+    if drift.kind == "partition":
         title = f"partition {drift.name} differs from its template"
+    else:
+        title = f"{NOUNS[drift.kind]} {drift.name} differs: run `indelible indices apply`"
     return show(title, drift.differences)
 
 

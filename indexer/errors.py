@@ -6,6 +6,8 @@ IndexerError              .hint is the next step for the operator
 ├── NoAnswerError         no answer, or one that was cut: what was asked may have happened
 ├── RefusedError          the cluster answered, and refused (.status, .error_type)
 ├── PolicyError           a lifecycle policy that cannot be carried out (.problems)
+├── PolicyConflictError   somebody else changed a policy of the ISM plugin at the same moment
+├── ManagedIndexError     the ISM plugin left indices as they were (.failed)
 ├── DeadLetterError       the dead letter could not be made durable
 ├── DigestError           a partition could not be read as a whole
 ├── ArchiveError          a snapshot cannot be taken, restored or trusted
@@ -104,6 +106,29 @@ class PolicyError(IndexerError):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("the lifecycle policy cannot be carried out: " + "; ".join(problems))
         self.problems = problems
+
+
+class PolicyConflictError(IndexerError):
+    """A policy is not any more what it was compared with: it was not replaced."""
+
+    hint = "look at what changed: indelible indices apply --dry-run; then apply it again"
+
+    def __init__(self, policy_id: str) -> None:
+        super().__init__(
+            f"the policy {policy_id} was changed by somebody else at the same moment, and was left"
+        )
+        self.policy_id = policy_id
+
+
+class ManagedIndexError(IndexerError):
+    """The ISM plugin did not do as told with some indices; `failed` has each with its reason."""
+
+    hint = "GET _plugins/_ism/explain/<index> says more; then indelible indices apply again"
+
+    def __init__(self, verb: str, failed: tuple[tuple[str, str], ...]) -> None:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed)
+        super().__init__(f"the ISM plugin did not {verb.replace('_', ' ')} {reasons}")
+        self.failed = failed
 
 
 class DeadLetterError(IndexerError):

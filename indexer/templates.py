@@ -43,7 +43,8 @@ class Difference(Struct, frozen=True):
 class Drift(Struct, frozen=True):
     """Where the cluster differs from the file."""
 
-    kind: Literal["template", "partition"]
+    kind: Literal["template", "partition", "policy", "index"]
+    """`index` is a partition with another policy than it should have."""
     name: str
     differences: tuple[Difference, ...]
 
@@ -51,10 +52,12 @@ class Drift(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """What an installation changes, or would change."""
 
-    action: Literal["create", "update", "delete"]
+    action: Literal["create", "update", "delete", "attach"]
     name: str
     differences: tuple[Difference, ...]
-    """Empty when the template is new or goes."""
+    """Empty when it is new or goes."""
+    kind: Literal["template", "policy", "index"] = "template"
+    """`index` is one that a policy is attached to."""
 
 
 def render(settings: IndexSettings) -> dict[str, Body]:

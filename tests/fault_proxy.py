@@ -37,6 +37,10 @@ _RESET: Final = struct.pack("ii", 1, 0)
 PASS_ALL: Final = Faults(lambda _method, _path, _body: None)
 
 
+StandIn = Callable[[str, str, bytes], Answer | None]
+"""What answers in the place of the node, by method, path with query, and body; None lets it."""
+
+
 class Attempt(Struct, frozen=True):
     """One bulk request that arrived whole."""
 
@@ -109,6 +113,7 @@ class FaultProxy:
         self._ca = ssl.create_default_context(cafile=ca_file) if ca_file else None
         self.tls = tls
         self.faults = PASS_ALL
+        self.stand_in: StandIn = lambda _method, _target, _body: None
         self.reset_after: Callable[[int], int | None] = lambda _length: None
         """By the length of a request's body: how much of it is read before a reset, None: all."""
         self.connections = 0
@@ -292,8 +297,10 @@ class _Handler(BaseHTTPRequestHandler):
         proxy, began, answer = self._proxy, time.monotonic(), None
         proxy.count_under_way(1)
         try:
-            fault = proxy.faults.choose(self.command, path, body)
-            answer = self._forward(body) if fault is None else fault(self._forward, body)
+            answer = proxy.stand_in(self.command, self.path, body)
+            if answer is None:
+                fault = proxy.faults.choose(self.command, path, body)
+                answer = self._forward(body) if fault is None else fault(self._forward, body)
         except _CutError as cut:
             proxy.note(path, body, began, None)
             self._write(cut.answer, half=True)
