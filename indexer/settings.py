@@ -128,7 +128,13 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
         Meta(description="What one index holds: a month or a day of events"),
     ] = "month"
     retention_days: Annotated[
-        int, Meta(ge=1, le=36_500, description="Events older than this are not taken any more")
+        int,
+        Meta(
+            ge=1,
+            le=36_500,
+            description="Events older than this are not taken any more; a partition is deleted when"
+            " all of it is",
+        ),
     ] = 400
     seal_days: Annotated[
         int,

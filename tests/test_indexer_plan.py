@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from audit_events.instant import format_instant
+from indexer.late import due_before
 from indexer.names import admitted_window, late_name, partition_name
 from indexer.plan import Observed, Plan, Step, plan
 from indexer.policy import events_policy, late_policy, read, read_all, render
@@ -282,3 +283,16 @@ def test_ism_deletes_no_event_before_its_retention(
         age = read(policies[policy_id]).delete_age
         assert age is not None
         assert created + age >= kept_until
+
+
+@given(any_settings(), moments, moments)
+def test_the_writer_and_the_lifecycle_agree_on_when_a_partition_is_due(
+    settings: IndexSettings, moment: datetime, clock: datetime
+) -> None:
+    """An event that the writer takes for late is one of a partition that is to be sealed."""
+    instant, now = moment.replace(tzinfo=UTC), clock.replace(tzinfo=UTC)
+    observed = seen(partition_name(format_instant(instant), settings))
+    seal_at = planned(observed, now, settings=settings).seal_at
+    assert seal_at is not None
+    due = due_before(format_instant(now), settings)
+    assert (format_instant(instant) < due) == (now >= seal_at)
