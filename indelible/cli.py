@@ -37,6 +37,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "agent": "Follow log files and ship their events.",
     "web": "Serve the API and the page with gunicorn.",
     "indices": "Install template and policies; show partitions, drift and what comes next.",
+    "lifecycle": "Seal, copy and delete partitions when their time has come.",
+    "hold": "Keep what a court may ask for, whatever its age.",
     "node": "Start, stop and look at the embedded OpenSearch node.",
 }
 """Each subcommand and its line in the help; `indelible.<name>` has the click object `command`

@@ -7,7 +7,7 @@ from indelible.configuration import Configuration
 from indelible.processes import Program
 
 HOST: Final = "127.0.0.1"
-STOP_ORDER: Final = ("traffic", "example", "agent", "web")
+STOP_ORDER: Final = ("traffic", "example", "agent", "lifecycle", "web")
 """Who writes ends first, so that the agent has all of it to settle; readers come after."""
 EXAMPLE_STOP_SECONDS: Final = 5.0
 MARGIN_SECONDS: Final = 5.0
@@ -45,6 +45,12 @@ def programs(configuration: Configuration, options: Options) -> dict[str, Progra
             "agent",
             ("-m", "indelible", "agent"),
             configuration.agent.shutdown_seconds + MARGIN_SECONDS,
+        ),
+        Program(
+            "lifecycle",
+            ("-m", "indelible", "lifecycle", "run"),
+            # It ends between two steps, and a request under way is not cut.
+            configuration.connection.timeout_seconds + MARGIN_SECONDS,
         ),
         Program(
             "web",

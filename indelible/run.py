@@ -1,12 +1,13 @@
 """One run of `indelible up`.
 
-    node ─┬─ templates ── agent ─┐
-          └─ web                 ├─ ready: events can be found through the API
-    example ── traffic ──────────┘
+    node ─┬─ templates ─┬─ agent ─┐
+          │             └─ lifecycle
+          └─ web                  ├─ ready: events can be found through the API
+    example ── traffic ───────────┘
 
 The example begins to write while the node still starts; the agent waits for the templates, because
 an event that arrives before them would open an index with a guessed mapping. At the end: traffic,
-example, agent (which settles what is in flight), web, node.
+example, agent (which settles what is in flight), lifecycle, web, node.
 """
 
 import os
@@ -147,6 +148,7 @@ class Run:
         with connect(configuration.connection, role="lifecycle") as client:
             install(client, configuration.index)
         self.children.start(self.programs["agent"])
+        self.children.start(self.programs["lifecycle"])
         if self.options.example:
             self.await_(lambda: ask(f"{self.example_url}/healthz") is not None, "example")
             self.children.start(self.programs["traffic"])

@@ -37,6 +37,7 @@ from indexer.policy import Policy, read_all
 from indexer.records import (
     DELETED,
     MISSING,
+    Beat,
     Chronicle,
     Context,
     Seal,
@@ -57,7 +58,7 @@ _log = structlog.get_logger("indexer")
 class Archive(Protocol):
     """Where a partition is copied to before it goes."""
 
-    def take(self, name: str) -> Context:
+    def take(self, name: str, seal: Seal, beat: Beat) -> Context:
         """Copy it unless that is done; returns what is recorded of the copy."""
         ...
 
@@ -256,7 +257,7 @@ class Executor:
                 f"there is no repository to copy {name} to",
                 hint="set INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY",
             )
-        more = self._archive.take(name)
+        more = self._archive.take(name, self._seal(name, view), self._beat)
         self._beat()
         record_archived(self._journal, self._subject(name, view), more=more)
 

@@ -1,0 +1,65 @@
+"""As whom the lifecycle's commands ask the cluster."""
+
+import os
+import socket
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import msgspec
+
+from indelible.configuration import Configuration
+from indexer.client import connect
+from indexer.control import ControlDocument
+from indexer.deletion import NEEDS_CERTIFICATE, Deleter
+from indexer.errors import ConnectionFileError
+from indexer.lease import Lease
+from indexer.lifecycle import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The clients of one process, and its lease."""
+
+    access: Access
+    document: ControlDocument
+    lease: Lease
+
+
+@contextmanager
+def enter(configuration: Configuration) -> Generator[Entry]:
+    """Clients for every role that the lifecycle asks as; nothing is sent yet.
+
+    Raises:
+        ConnectionFileError: the CA or client certificate of the connection cannot be used.
+    """
+    connection = configuration.connection
+    with ExitStack() as stack:
+        lifecycle = stack.enter_context(connect(connection, role="lifecycle"))
+        reader = stack.enter_context(connect(connection, role="reader"))
+        deleter = Deleter(lifecycle)
+        settings = configuration.lifecycle
+        if settings.admin_cert_file is not None:
+            admin = msgspec.structs.replace(
+                connection,
+                username=None,
+                password=None,
+                lifecycle_username=None,
+                lifecycle_password=None,
+                client_cert_file=settings.admin_cert_file,
+                client_key_file=settings.admin_key_file,
+            )
+            try:
+                deleter = Deleter(stack.enter_context(connect(admin, role="lifecycle")))
+            except ConnectionFileError as error:
+                why = f"the admin certificate cannot be used: {error}"
+                deleter = Deleter(None, why, NEEDS_CERTIFICATE)
+        document = ControlDocument(lifecycle, configuration.index)
+        lease = Lease(
+            document,
+            # No two processes have the same one, however often they start.
+            holder=f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}",
+            lease_seconds=settings.lease_seconds,
+        )
+        yield Entry(Access(lifecycle, reader, deleter), document, lease)

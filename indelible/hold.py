@@ -1,0 +1,264 @@
+"""`indelible hold`: keep what a court may ask for, whatever its age."""
+
+import getpass
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+from typing_extensions import override
+
+from audit_events.identifier import new_uuid7
+from audit_events.instant import format_instant, parse_instant
+from indelible.access import Entry, enter
+from indelible.configuration import Configuration, load
+from indexer.deletion import await_decision
+from indexer.errors import HoldError
+from indexer.hold import OPEN_END, Hold, place, read_holds, touches
+from indexer.hold import release as release_hold
+from indexer.journal import Journal
+from indexer.observe import observe
+from indexer.records import DELETED, MISSING
+from indexer.span import span_of
+
+MAX_REASON_CHARACTERS: Final = 2000
+
+
+class Moment(click.ParamType[datetime]):
+    """An instant or a date, its first instant in UTC."""
+
+    name = "instant"
+
+    @override
+    def convert(
+        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read the text of the option."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse_instant(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Gone(Struct, frozen=True):
+    """A partition of the window that is there no more."""
+
+    name: str
+    action: str
+    at: str
+
+
+class Reach(Struct, frozen=True):
+    """What a hold reaches of what there is."""
+
+    keeps: tuple[str, ...]
+    gone: tuple[Gone, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the commands work with."""
+
+    configuration: Configuration
+    entry: Entry
+    journal: Journal
+
+    def live(self) -> list[str]:
+        """Names of the partitions and indices of late events that are there."""
+        seen = observe(self.entry.access.lifecycle, None, self.configuration.index)
+        return [one.name for one in seen if one.exists]
+
+    def is_touched(self, hold: Hold, name: str) -> bool:
+        """Whether a hold keeps the partition of this name."""
+        span = span_of(name, self.configuration.index)
+        return span is not None and touches(hold, span)
+
+    def reach(self, hold: Hold) -> Reach:
+        """What a hold keeps, and what of its window went before."""
+        live = self.live()
+        gone = {
+            event.resource.id: Gone(event.resource.id, event.action, event.timestamp)
+            for event in self.journal.read((DELETED, MISSING))
+            if event.resource is not None and event.resource.id not in live
+        }
+        return Reach(
+            tuple(name for name in live if self.is_touched(hold, name)),
+            tuple(one for name, one in sorted(gone.items()) if self.is_touched(hold, name)),
+        )
+
+
+@contextmanager
+def open_desk() -> Generator[Desk]:
+    """Read the settings, and have the clients."""
+    configuration = load()
+    with enter(configuration) as entry:
+        yield Desk(configuration, entry, Journal(entry.access.lifecycle, configuration.index))
+
+
+@click.group("hold")
+def command() -> None:
+    """Keep what a court may ask for, whatever its age."""
+
+
+@command.command("add")
+@click.option(
+    "--organization", "organization_id", required=True, help="Whose events are asked for."
+)
+@click.option("--from", "since", required=True, type=Moment(), help="First instant to keep.")
+@click.option("--until", type=Moment(), help="First instant after it; without it there is no end.")
+@click.option("--reason", required=True, help="Why; everybody reads it who may read the log.")
+@click.option("--by", help="Who places it; else the user of this terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def add(
+    *,
+    organization_id: str,
+    since: datetime,
+    until: datetime | None,
+    reason: str,
+    by: str | None,
+    as_json: bool,
+) -> None:
+    """Place a hold: partitions with events of its window are not deleted until it is released.
+
+    A deletion that was decided on at that moment is waited for, and its outcome told.
+    """
+    now = datetime.now(UTC)
+    hold = Hold(
+        id=new_uuid7(int(now.timestamp() * 1000) * 1_000_000),
+        organization_id=check_organization(organization_id),
+        since=since,
+        until=check_until(since, until),
+        reason=check_reason(reason),
+        placed_by=by or getpass.getuser(),
+        placed_at=now,
+    )
+    with open_desk() as desk:
+        place(desk.journal, hold)
+        awaited = await_decision(
+            desk.entry.document,
+            lambda name: desk.is_touched(hold, name),
+            lease_seconds=desk.configuration.lifecycle.lease_seconds,
+        )
+        reach = desk.reach(hold)
+    kept = None if awaited is None else awaited in reach.keeps
+    if as_json:
+        awaited_report = None if awaited is None else {"name": awaited, "kept": kept}
+        report = {**as_report(hold), **msgspec.to_builtins(reach), "awaited": awaited_report}
+        click.echo(msgspec.json.encode(report).decode())
+        return
+    click.echo(f"hold {hold.id} is placed")
+    if awaited is not None:
+        outcome = "it is kept" if kept else "it is gone"
+        click.echo(f"{awaited} was being deleted at that moment: {outcome}")
+    for name in reach.keeps:
+        click.echo(f"keeps {name}")
+    for one in reach.gone:
+        click.echo(f"too late for {one.name}: {one.action} at {one.at}")
+    if not reach.keeps:
+        click.echo("no partition of its window is there now; ones that come are kept")
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def list_holds(*, as_json: bool) -> None:
+    """Show the active holds, and the partitions that each of them keeps."""
+    with open_desk() as desk:
+        holds, live = read_holds(desk.journal), desk.live()
+        keeps = {hold.id: [name for name in live if desk.is_touched(hold, name)] for hold in holds}
+    if as_json:
+        rows = [{**as_report(hold), "keeps": keeps[hold.id]} for hold in holds]
+        click.echo(msgspec.json.encode({"holds": rows}).decode())
+        return
+    table = Table("id", "organisation", caption=None if holds else "no active hold")
+    for name in ("from", "until", "placed", "reason", "keeps"):
+        table.add_column(name, overflow="fold")
+    for hold in holds:
+        until = "no end" if hold.until == OPEN_END else f"{hold.until:%Y-%m-%d %H:%M}"
+        placed = f"{hold.placed_at:%Y-%m-%d} by {hold.placed_by}"
+        since = f"{hold.since:%Y-%m-%d %H:%M}"
+        row = (hold.id, hold.organization_id, since, until, placed, hold.reason)
+        table.add_row(*row, "\n".join(keeps[hold.id]) or "nothing that is there")
+    # As it is: what somebody wrote as the reason is no mark-up.
+    Console(markup=False, highlight=False).print(table)
+
+
+@command.command("release")
+@click.argument("hold_id")
+@click.option("--reason", required=True, help="Why; everybody reads it who may read the log.")
+@click.option("--by", help="Who releases it; else the user of this terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def release(*, hold_id: str, reason: str, by: str | None, as_json: bool) -> None:
+    """Release a hold: what it kept is deleted when its time has come, if no other hold keeps it."""
+    check_reason(reason)
+    with open_desk() as desk:
+        holds = {hold.id: hold for hold in read_holds(desk.journal)}
+        hold = holds.pop(hold_id, None)
+        if hold is None:
+            raise HoldError(
+                f"no active hold has the id {hold_id}", hint="indelible hold list shows them"
+            )
+        release_hold(desk.journal, hold, by=by or getpass.getuser(), reason=reason)
+        freed = [
+            name
+            for name in desk.live()
+            if desk.is_touched(hold, name)
+            and not any(desk.is_touched(other, name) for other in holds.values())
+        ]
+    if as_json:
+        click.echo(msgspec.json.encode({"id": hold.id, "frees": freed}).decode())
+        return
+    click.echo(f"hold {hold.id} is released")
+    for name in freed:
+        click.echo(f"no longer kept: {name}")
+
+
+def as_report(hold: Hold) -> dict[str, object]:
+    """A hold as JSON has it."""
+    return {
+        "id": hold.id,
+        "organizationId": hold.organization_id,
+        "from": format_instant(hold.since),
+        "until": None if hold.until == OPEN_END else format_instant(hold.until),
+        "reason": hold.reason,
+        "placedBy": hold.placed_by,
+        "placedAt": format_instant(hold.placed_at),
+    }
+
+
+def check_organization(organization_id: str) -> str:
+    """Refuse what cannot be an organisation."""
+    if not organization_id.strip() or organization_id.startswith("_"):
+        raise click.BadParameter(
+            "not an organisation: empty, or begins with `_`, which is the log itself",
+            param_hint="--organization",
+        )
+    return organization_id
+
+
+def check_until(since: datetime, until: datetime | None) -> datetime:
+    """Refuse a window that holds nothing; the end is `OPEN_END` where there is none."""
+    if until is None:
+        return OPEN_END
+    if until <= since:
+        raise click.BadParameter("is not after --from: the window is empty", param_hint="--until")
+    return until
+
+
+def check_reason(reason: str) -> str:
+    """Refuse a reason that is none, or a book."""
+    if not reason.strip():
+        raise click.BadParameter("is empty: say why, it is recorded", param_hint="--reason")
+    if len(reason) > MAX_REASON_CHARACTERS:
+        raise click.BadParameter(
+            f"has {len(reason)} characters, at most {MAX_REASON_CHARACTERS}",
+            param_hint="--reason",
+        )
+    return reason

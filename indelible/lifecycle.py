@@ -1,0 +1,148 @@
+"""`indelible lifecycle run`: seal, copy and delete partitions when their time has come."""
+
+import signal
+from datetime import datetime
+from types import FrameType
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from agent.flag import Flag
+from indelible.access import Entry, enter
+from indelible.configuration import Configuration, load
+from indexer.lifecycle import Executor
+from indexer.plan import Plan
+from indexer.policy import read_all
+from indexer.round import Round
+from indexer.shift import Standby, work, work_once
+
+EXIT_PROBLEM = 1
+
+
+@click.group("lifecycle")
+def command() -> None:
+    """Seal, copy and delete partitions when their time has come."""
+
+
+@command.command("run")
+@click.option("--once", is_flag=True, help="Take what is due now, then exit.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done next.")
+@click.option("--json", "as_json", is_flag=True, help="With --once or --dry-run: print JSON.")
+@click.option(
+    "--accept-journal",
+    is_flag=True,
+    help="With --once: go on with another journal than the one that was known.",
+)
+@click.pass_context
+def run(
+    ctx: click.Context, *, once: bool, dry_run: bool, as_json: bool, accept_journal: bool
+) -> None:
+    """Look after the partitions until SIGTERM or Ctrl-C, which ends it between two steps.
+
+    Of several that run at once, one works and the others stand by. Its own log is JSON lines on
+    stderr. Exit codes with --once: 0 all that was due is done, or another process does it; 1 a
+    step could not be taken; 2 settings are wrong; 130 it was stopped.
+    """
+    if as_json and not (once or dry_run):
+        raise click.UsageError("--json says what --once or --dry-run came to; give one of them")
+    if accept_journal and not once:
+        raise click.UsageError("--accept-journal is for one round; give --once")
+    configuration = load()
+    # Before anything is asked: what this executor cannot carry out is refused by name.
+    read_all(configuration.index, configuration.lifecycle)
+    stop = Flag()
+    _stop_on_signals(stop)
+    with enter(configuration) as entry:
+
+        def open_executor() -> Executor:
+            return executor_of(configuration, entry, stop)
+
+        if dry_run:
+            show(open_executor().preview(), as_json=as_json)
+        elif once:
+            found = work_once(open_executor, entry.lease, stop=stop, accept_journal=accept_journal)
+            show(found, as_json=as_json)
+            if isinstance(found, Round) and found.problems:
+                ctx.exit(EXIT_PROBLEM)
+        else:
+            interval_seconds = configuration.lifecycle.interval_seconds
+            work(open_executor, entry.lease, interval_seconds=interval_seconds, stop=stop)
+
+
+def executor_of(configuration: Configuration, entry: Entry, stop: Flag) -> Executor:
+    """The executor of one round, for the cluster as it is now."""
+    return Executor(
+        entry.access,
+        configuration.index,
+        configuration.lifecycle,
+        lease=entry.lease,
+        stop=stop,
+    )
+
+
+def show(found: Round | Standby, *, as_json: bool) -> None:
+    """Print what a round came to."""
+    if isinstance(found, Standby):
+        words = f"nothing done here: {found.holder} looks after the partitions"
+        click.echo(msgspec.json.encode({"standby": found.holder}) if as_json else words)
+        return
+    if as_json:
+        click.echo(msgspec.json.encode(as_report(found)).decode())
+        return
+    console = Console()
+    console.print(tabulate(found.plans))
+    for taken in found.taken:
+        console.print(f"done: {taken.partition}: {taken.step}", markup=False, highlight=False)
+    for problem in found.problems:
+        words = f"error: {problem.partition}: {problem.step}: {problem.what}"
+        click.echo(f"{words}\nnext: {problem.hint}", err=True)
+
+
+def as_report(found: Round) -> dict[str, object]:
+    """A round as JSON has it."""
+    return {
+        "partitions": [as_row(plan) for plan in found.plans],
+        "taken": found.taken,
+        "problems": found.problems,
+    }
+
+
+def as_row(plan: Plan) -> dict[str, object]:
+    """The plan of one partition as JSON has it."""
+    return {
+        "name": plan.name,
+        "state": plan.state,
+        "sealAt": plan.seal_at,
+        "deleteAt": plan.delete_at,
+        "heldBy": plan.held_by,
+        "nextStep": None if plan.next_step is None else plan.next_step.value,
+        "why": plan.why,
+    }
+
+
+def tabulate(plans: tuple[Plan, ...]) -> Table:
+    """What becomes of each partition, as a table."""
+    table = Table("partition", "state", caption=None if plans else "no partition yet")
+    for name in ("sealed", "deleted", "next", "why"):
+        table.add_column(name)
+    for plan in plans:
+        step = "" if plan.next_step is None else plan.next_step.value
+        row = (plan.name, plan.state, _day(plan.seal_at), _day(plan.delete_at), step, plan.why)
+        table.add_row(*row)
+    return table
+
+
+def _day(instant: datetime | None) -> str:
+    return "" if instant is None else f"{instant:%Y-%m-%d}"
+
+
+def _stop_on_signals(stop: Flag) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        # Asked twice, it ends at once: the next round goes on from wherever it was.
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)

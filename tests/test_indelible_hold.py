@@ -1,0 +1,106 @@
+"""`indelible hold` as an operator uses it: what is kept, what was too late, and the way back."""
+
+import getpass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from indexer.errors import HoldError
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.lifecycle_process import environ_of, run, run_here
+from tests.lifecycle_world import World
+
+JANUARY = ("--organization", "org_2", "--from", "2024-01-10", "--until", "2024-01-11")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(
+            ("--organization", "_system", "--from", "2024-01-10", "--reason", "r"),
+            "not an organisation",
+            id="the log itself",
+        ),
+        pytest.param(
+            ("--organization", "o", "--from", "2024-01-10", "--until", "2024-01-10"),
+            "Missing option '--reason'",
+            id="no reason",
+        ),
+        pytest.param(
+            (*JANUARY[:4], "--until", "2024-01-10", "--reason", "r"),
+            "the window is empty",
+            id="an empty window",
+        ),
+        pytest.param((*JANUARY, "--reason", " "), "say why", id="an empty reason"),
+        pytest.param((*JANUARY, "--reason", "r" * 2001), "at most 2000", id="a reason like a book"),
+        pytest.param(
+            (*JANUARY[:2], "--from", "yesterday", "--reason", "r"), "RFC 3339", id="no instant"
+        ),
+    ],
+)
+def test_a_hold_that_is_none_is_refused(arguments: tuple[str, ...], words: str) -> None:
+    done = run_here({}, "hold", "add", *arguments)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+@pytest.fixture
+def world(opensearch: Cluster, index: IndexSettings) -> World:
+    world = World(opensearch, index)
+    world.fill()
+    return world
+
+
+@pytest.fixture
+def environ(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> dict[str, str]:
+    return environ_of(opensearch, index, tmp_path)
+
+
+@pytest.mark.opensearch
+def test_a_hold_says_what_it_keeps_and_who_placed_it(world: World, environ: dict[str, str]) -> None:
+    assert "no active hold" in run_here(environ, "hold", "list").output
+    placed = run_here(environ, "hold", "add", *JANUARY, "--reason", "case [7]")
+    assert placed.exit_code == 0, placed.output
+    assert f"keeps {world.partition}\n" in placed.output
+    (hold,) = msgspec.json.decode(run_here(environ, "hold", "list", "--json").output)["holds"]
+    assert hold["placedBy"] == getpass.getuser()
+    assert hold["keeps"] == [world.partition]
+    assert hold["until"] == "2024-01-11T00:00:00.000000Z"
+    table = run_here(environ, "hold", "list").output
+    assert hold["id"] in table
+    assert "case [7]" in table
+
+
+@pytest.mark.opensearch
+def test_a_partition_goes_when_its_last_hold_is_released(
+    world: World, environ: dict[str, str]
+) -> None:
+    ids = [
+        msgspec.json.decode(
+            run_here(environ, "hold", "add", *JANUARY, "--reason", reason, "--json").output
+        )["id"]
+        for reason in ("case 7", "case 8")
+    ]
+    assert run(environ, "lifecycle", "run", "--once").returncode == 0
+    assert world.exists(world.partition)
+    first = run_here(environ, "hold", "release", ids[0], "--reason", "closed")
+    assert f"hold {ids[0]} is released\n" == first.output
+    second = run_here(environ, "hold", "release", ids[1], "--reason", "closed", "--by", "bob")
+    assert f"no longer kept: {world.partition}\n" in second.output
+    assert run(environ, "lifecycle", "run", "--once").returncode == 0
+    assert not world.exists(world.partition)
+
+    late = run_here(environ, "hold", "add", *JANUARY, "--reason", "case 9", "--json")
+    report = msgspec.json.decode(late.output)
+    assert report["keeps"] == []
+    assert [one["name"] for one in report["gone"]] == [world.partition]
+    assert report["awaited"] is None
+
+
+@pytest.mark.opensearch
+def test_what_is_no_active_hold_cannot_be_released(environ: dict[str, str]) -> None:
+    result = run_here(environ, "hold", "release", "nobody", "--reason", "r")
+    assert isinstance(result.exception, HoldError)
+    assert result.exception.hint == "indelible hold list shows them"

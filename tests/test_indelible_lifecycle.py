@@ -1,0 +1,156 @@
+"""`indelible lifecycle run` as an operator runs it: once, for good, twice at once, and killed."""
+
+import signal
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.lifecycle_process import (
+    await_that,
+    environ_of,
+    logged,
+    read_control,
+    run,
+    running,
+)
+from tests.lifecycle_world import World
+
+pytestmark = pytest.mark.opensearch
+
+
+@pytest.fixture
+def world(opensearch: Cluster, index: IndexSettings) -> World:
+    """A January of long ago: by the clock of today all of it is due."""
+    world = World(opensearch, index)
+    world.fill()
+    return world
+
+
+@pytest.fixture
+def environ(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> dict[str, str]:
+    return environ_of(opensearch, index, tmp_path)
+
+
+def control_holder(world: World) -> str:
+    return read_control(world.cluster, world.index).holder
+
+
+def test_once_takes_all_that_is_due_and_says_so(world: World, environ: dict[str, str]) -> None:
+    dry = run(environ, "lifecycle", "run", "--dry-run", "--json")
+    (row,) = msgspec.json.decode(dry.stdout)["partitions"]
+    assert (row["name"], row["nextStep"]) == (world.partition, "block")
+    assert world.exists(world.partition)
+
+    done = run(environ, "lifecycle", "run", "--once", "--json")
+    assert done.returncode == 0, done.stderr
+    report = msgspec.json.decode(done.stdout)
+    assert [one["step"] for one in report["taken"]] == ["block", "merge", "record seal", "delete"]
+    assert report["partitions"] == []
+    assert not world.exists(world.partition)
+
+    again = run(environ, "lifecycle", "run", "--once")
+    assert again.returncode == 0
+    assert "no partition yet" in again.stdout
+
+
+def test_without_the_certificate_it_says_what_is_missing_and_ends_with_1(
+    world: World, environ: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("CERT", "KEY"):
+        del environ[f"INDELIBLE_LIFECYCLE_ADMIN_{name}_FILE"]
+    done = run(environ, "lifecycle", "run", "--once")
+    assert done.returncode == 1
+    assert f"error: {world.partition}: delete: " in done.stderr
+    assert "next: set INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE" in done.stderr
+    assert f"done: {world.partition}: record seal" in done.stdout
+    absent = {"INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE": str(tmp_path / "none.pem")}
+    done = run({**environ, **absent}, "lifecycle", "run", "--once", "--json")
+    assert done.returncode == 1
+    (problem,) = msgspec.json.decode(done.stdout)["problems"]
+    assert problem["isBlocked"]
+    assert "none.pem" in problem["what"]
+    assert world.exists(world.partition)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["--json"], "give one of them", id="json of what has no end"),
+        pytest.param(["--accept-journal"], "give --once", id="a new journal, for good"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(arguments: list[str], words: str) -> None:
+    done = run({}, "lifecycle", "run", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+@pytest.mark.slow
+def test_whoever_is_killed_is_followed_and_nothing_is_done_twice(
+    world: World, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """The leader is frozen in its round, the other one waits; then it is killed hard."""
+    first_log, second_log = tmp_path / "first.log", tmp_path / "second.log"
+    with running(environ, first_log) as first:
+        await_that(lambda: f"/{first.pid}/" in control_holder(world))
+        first.send_signal(signal.SIGSTOP)
+        held = control_holder(world)
+        with running(environ, second_log) as second:
+            if f"/{first.pid}/" in held:
+                once = run(environ, "lifecycle", "run", "--dry-run", "--json")
+                assert once.returncode == 0
+            first.kill()
+            first.wait()
+            await_that(lambda: not world.exists(world.partition))
+            await_that(lambda: len(world.told()) == 4)
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(30) == 0
+    assert control_holder(world) == ""
+    told = Counter(action for action, _, _ in world.told())
+    assert told == {"partition_sealed": 1, "partition_deleted": 3}
+    steps = [
+        (entry["partition"], entry["step"])
+        for log in (first_log, second_log)
+        for entry in logged(log)
+        if entry["event"] == "lifecycle_step_taken"
+    ]
+    assert len(steps) == len(set(steps))
+
+
+@pytest.mark.slow
+def test_of_two_at_once_each_step_is_taken_by_one(
+    world: World, environ: dict[str, str], tmp_path: Path
+) -> None:
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    with running(environ, logs[0]) as first, running(environ, logs[1]) as second:
+        await_that(lambda: len(world.told()) == 4)
+        for process in (first, second):
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(30) for process in (first, second)] == [0, 0]
+    taken = [
+        entry["step"]
+        for log in logs
+        for entry in logged(log)
+        if entry["event"] == "lifecycle_step_taken"
+    ]
+    assert sorted(map(str, taken)) == ["block", "delete", "merge", "record seal"]
+    assert not [entry for log in logs for entry in logged(log) if entry["level"] == "error"]
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_away_does_not_end_it(environ: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    away = {**environ, "INDELIBLE_OPENSEARCH_URL": "https://127.0.0.1:1"}
+
+    def failures() -> list[dict[str, object]]:
+        return [one for one in logged(log) if one["event"] == "lifecycle_round_failed"]
+
+    with running(away, log) as process:
+        await_that(lambda: len(failures()) >= 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert "INDELIBLE_OPENSEARCH_URL" in str(failures()[0]["hint"])
