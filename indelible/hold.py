@@ -19,10 +19,12 @@ from audit_events.instant import format_instant, parse_instant
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
 from indexer.deletion import await_decision
-from indexer.errors import HoldError
+from indexer.errors import HoldError, IndexerError
 from indexer.hold import OPEN_END, Hold, place, read_holds, touches
 from indexer.hold import release as release_hold
+from indexer.ism import take_out
 from indexer.journal import Journal
+from indexer.mode import find_mode
 from indexer.observe import observe
 from indexer.records import DELETED, MISSING
 from indexer.span import span_of
@@ -94,6 +96,22 @@ class Desk:
             tuple(one for name, one in sorted(gone.items()) if self.is_touched(hold, name)),
         )
 
+    def take_out(self, hold: Hold, names: tuple[str, ...]) -> bool:
+        """Take from the ISM plugin what it must not delete; False where it deletes nothing."""
+        client, settings = self.entry.access.lifecycle, self.configuration.index
+        if find_mode(client, settings, self.configuration.lifecycle).name != "ism":
+            return False
+        for name in names:
+            try:
+                take_out(client, name)
+            except IndexerError as error:
+                raise HoldError(
+                    f"the hold {hold.id} is placed, but ISM may still delete {name}: {error}",
+                    hint=f"indelible lifecycle run --once tries again; or take {name} out of ISM by"
+                    f" hand: POST _plugins/_ism/remove/{name}",
+                ) from error
+        return True
+
 
 @contextmanager
 def open_desk() -> Generator[Desk]:
@@ -148,6 +166,8 @@ def add(
             lease_seconds=desk.configuration.lifecycle.lease_seconds,
         )
         reach = desk.reach(hold)
+        if desk.take_out(hold, reach.keeps):
+            reach = desk.reach(hold)
     kept = None if awaited is None else awaited in reach.keeps
     if as_json:
         awaited_report = None if awaited is None else {"name": awaited, "kept": kept}

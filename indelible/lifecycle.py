@@ -13,6 +13,7 @@ from agent.flag import Flag
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
 from indexer.lifecycle import Executor
+from indexer.mode import find_mode, resolve
 from indexer.plan import Plan
 from indexer.policy import read_all
 from indexer.round import Round
@@ -73,11 +74,14 @@ def run(
 
 def executor_of(configuration: Configuration, entry: Entry, stop: Flag) -> Executor:
     """The executor of one round, for the cluster as it is now."""
+    index = configuration.index
+    mode = find_mode(entry.access.lifecycle, index, configuration.lifecycle)
     return Executor(
         entry.access,
-        configuration.index,
-        configuration.lifecycle,
+        index,
+        resolve(configuration.lifecycle, mode),
         lease=entry.lease,
+        with_ism=mode.name == "ism",
         stop=stop,
     )
 

@@ -41,8 +41,20 @@ class Hold(Struct, frozen=True, kw_only=True):
     placed_at: datetime
 
 
+class Holds(Struct, frozen=True):
+    """All holds that there ever were, each part oldest first."""
+
+    active: tuple[Hold, ...]
+    released: tuple[Hold, ...]
+
+
 def active_holds(events: Iterable[Event]) -> list[Hold]:
-    """The holds that were placed and not released, oldest first, in whatever order they come.
+    """The holds that were placed and not released: see `sort_holds`."""
+    return list(sort_holds(events).active)
+
+
+def sort_holds(events: Iterable[Event]) -> Holds:
+    """The holds that these events speak of, in whatever order they come. Pure.
 
     Args:
         events: from the journal, of `PLACED` and `RELEASED`; copies and others are passed over.
@@ -53,8 +65,11 @@ def active_holds(events: Iterable[Event]) -> list[Hold]:
     ours = [event for event in events if event.organization_id == SYSTEM_ORGANIZATION]
     placed = [_read(event) for event in ours if event.action == PLACED]
     released = {_context(event, _Release).hold_id for event in ours if event.action == RELEASED}
-    active = [hold for hold in placed if hold.id not in released]
-    return sorted(active, key=lambda hold: (hold.placed_at, hold.id))
+    placed.sort(key=lambda hold: (hold.placed_at, hold.id))
+    return Holds(
+        tuple(hold for hold in placed if hold.id not in released),
+        tuple(hold for hold in placed if hold.id in released),
+    )
 
 
 def touches(hold: Hold, span: Span) -> bool:
@@ -63,12 +78,17 @@ def touches(hold: Hold, span: Span) -> bool:
 
 
 def read_holds(journal: Journal) -> list[Hold]:
-    """The active holds, as of everything that was acknowledged before.
+    """The active holds: see `read_all_holds`."""
+    return list(read_all_holds(journal).active)
+
+
+def read_all_holds(journal: Journal) -> Holds:
+    """The holds, as of everything that was acknowledged before.
 
     Raises:
         JournalError, RefusedError, NoAnswerError: nobody can tell, so nothing may be deleted.
     """
-    return active_holds(journal.read((PLACED, RELEASED)))
+    return sort_holds(journal.read((PLACED, RELEASED)))
 
 
 def place(journal: Journal, hold: Hold) -> None:

@@ -9,10 +9,10 @@ What goes wrong with one partition is a problem of the round, and the others go 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 from opensearchpy import OpenSearch
@@ -27,7 +27,8 @@ from indexer.errors import (
     LeaseLostError,
     StepError,
 )
-from indexer.hold import Hold, copy_to_organizations, read_holds
+from indexer.hold import Holds, copy_to_organizations, read_all_holds, touches
+from indexer.ism import give_back, take_out
 from indexer.journal import Journal
 from indexer.lease import Lease
 from indexer.names import journal_name
@@ -51,6 +52,9 @@ from indexer.records import (
 from indexer.round import Notes, Round
 from indexer.sealing import block, digest, merge
 from indexer.settings import IndexSettings, LifecycleSettings
+
+GUARD: Final = "take out of ISM"
+"""What the step is called that no plan has."""
 
 _log = structlog.get_logger("indexer")
 
@@ -91,7 +95,7 @@ class _View:
     observed: dict[str, Observed]
     plans: dict[str, Plan]
     chronicle: Chronicle
-    holds: Sequence[Hold]
+    holds: Holds
 
 
 class Executor:
@@ -103,6 +107,7 @@ class Executor:
         lifecycle: what is done with them; its `mode` resolved.
         lease: of this process.
         archive: where partitions are copied to; None without a repository.
+        with_ism: whether the ISM plugin deletes here: what is held is taken out of it.
         clock: what time it is.
         stop: ends the work before the next step.
 
@@ -118,6 +123,7 @@ class Executor:
         *,
         lease: Lease,
         archive: Archive | None = None,
+        with_ism: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stop: Asked | None = None,
     ) -> None:
@@ -126,6 +132,7 @@ class Executor:
         self._lifecycle = lifecycle
         self._policies = read_all(settings, lifecycle)
         self._archive = archive
+        self._with_ism = with_ism
         self._clock = clock
         self._stop = stop or threading.Event()
         self.lease = lease
@@ -157,6 +164,8 @@ class Executor:
             _log.info("holds_copied_to_their_organizations", count=copied)
         notes = Notes()
         self._settle(notes)
+        if self._with_ism:
+            self._guard_from_ism(notes)
         while True:
             view = self._look()
             due = [one for one in view.plans.values() if notes.is_new(one)]
@@ -190,7 +199,7 @@ class Executor:
             self.lease.note_journal(uuid)
 
     def _look(self, *, with_times: bool = False) -> _View:
-        chronicle, holds = read_chronicle(self._journal), read_holds(self._journal)
+        chronicle, holds = read_chronicle(self._journal), read_all_holds(self._journal)
         reader = self._access.reader if with_times else None
         seen = observe(self._access.lifecycle, reader, self._settings, chronicle.records)
         now = self._clock()
@@ -200,7 +209,7 @@ class Executor:
                 self._policy(one),
                 settings=self._settings,
                 lifecycle=self._lifecycle,
-                holds=list(holds),
+                holds=holds.active,
                 now=now,
             )
             for one in seen
@@ -223,7 +232,7 @@ class Executor:
         except (Interrupted, LeaseLostError):
             raise
         except (IndexerError, AuditEventError) as error:
-            notes.fail(error, one.name, step)
+            notes.fail(error, one.name, step.value)
         else:
             notes.unanswered = 0
 
@@ -278,7 +287,7 @@ class Executor:
                     " sealed, so it is not deleted",
                     hint="find out who changed it: audit_log.partition_sealed has its digest",
                 )
-            return Decision(now.holds, is_due)
+            return Decision(now.holds.active, is_due)
 
         deletion = Deletion(self._access.deleter, self.lease, self._journal)
         more = self._policy_context()
@@ -318,6 +327,22 @@ class Executor:
             notes.take(name, Step.RECORD_DELETION)
         else:
             self.lease.renew(deleting=None)
+
+    def _guard_from_ism(self, notes: Notes) -> None:
+        """Take what is held out of ISM, which knows no holds; give it back after the release."""
+        view, client = self._look(), self._access.lifecycle
+        for name, seen in view.observed.items():
+            if not seen.exists or seen.span is None:
+                continue
+            self._beat()
+            try:
+                if view.plans[name].held_by:
+                    if take_out(client, name):
+                        _log.info("taken_out_of_ism", partition=name)
+                elif any(touches(hold, seen.span) for hold in view.holds.released):
+                    give_back(client, name, self._settings)
+            except IndexerError as error:
+                notes.fail(error, name, GUARD)
 
     def _subject(self, name: str, view: _View) -> Subject:
         seen = view.observed[name]

@@ -63,16 +63,16 @@ class Notes:
         self.taken.append(Taken(name, step.value))
         _log.info("lifecycle_step_taken", partition=name, step=step.value)
 
-    def fail(self, error: IndexerError | AuditEventError, name: str, step: Step) -> None:
+    def fail(self, error: IndexerError | AuditEventError, name: str, step: str) -> None:
         """A step could not be taken; raises the error when the cluster seems not to be there."""
         is_blocked = isinstance(error, DeletionBlockedError)
         if isinstance(error, DeletionBlockedError):
             self.blocked = error
-        self.problems.append(Problem(name, step.value, str(error), error.hint, is_blocked))
+        self.problems.append(Problem(name, step, str(error), error.hint, is_blocked))
         _log.error(
             "lifecycle_step_failed",
             partition=name,
-            step=step.value,
+            step=step,
             cause=str(error),
             hint=error.hint,
         )

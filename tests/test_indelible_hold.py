@@ -9,6 +9,7 @@ import pytest
 from indexer.errors import HoldError
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.ism_stand_in import Job, ism_plugin
 from tests.lifecycle_process import environ_of, run, run_here
 from tests.lifecycle_world import World
 
@@ -104,3 +105,35 @@ def test_what_is_no_active_hold_cannot_be_released(environ: dict[str, str]) -> N
     result = run_here(environ, "hold", "release", "nobody", "--reason", "r")
     assert isinstance(result.exception, HoldError)
     assert result.exception.hint == "indelible hold list shows them"
+
+
+@pytest.mark.opensearch
+def test_where_ism_deletes_a_held_partition_is_out_of_it_until_the_release(
+    world: World, environ: dict[str, str]
+) -> None:
+    with ism_plugin(world.cluster, immutable=False) as (plugin, proxy):
+        environ = {**environ, "INDELIBLE_OPENSEARCH_URL": proxy.url}
+        plugin.jobs[world.partition] = Job(f"{world.index.prefix}-events")
+        placed = run_here(environ, "hold", "add", *JANUARY, "--reason", "case 7", "--json")
+        hold_id = msgspec.json.decode(placed.output)["id"]
+        assert plugin.taken_out == {world.partition}
+
+        # Somebody gives it back by hand; the executor takes it out again.
+        plugin.jobs[world.partition] = Job(f"{world.index.prefix}-events")
+        plugin.taken_out.clear()
+        done = run(environ, "lifecycle", "run", "--once", "--json")
+        assert done.returncode == 0, done.stderr
+        (row,) = msgspec.json.decode(done.stdout)["partitions"]
+        assert row["state"] == "held"
+        assert plugin.taken_out == {world.partition}
+
+        run_here(environ, "hold", "release", hold_id, "--reason", "closed")
+        done = run(environ, "lifecycle", "run", "--once", "--json")
+        (row,) = msgspec.json.decode(done.stdout)["partitions"]
+        assert row["why"] == "its retention has passed: the ISM plugin deletes it"
+        assert plugin.taken_out == set()
+        assert set(plugin.jobs) == {world.partition}
+
+        plugin.refuses[world.partition] = "busy"
+        refused = run_here(environ, "hold", "add", *JANUARY, "--reason", "case 8")
+        assert "is placed, but ISM may still delete" in str(refused.exception)
