@@ -12,6 +12,7 @@ from rich.table import Table
 from indelible.configuration import load
 from indelible.indices_plan import plan_command
 from indexer.client import connect
+from indexer.copies import count_data_nodes, judge_copies
 from indexer.ism import compare_policies, install_policies, record_policies
 from indexer.mode import find_mode
 from indexer.partitions import Partition, list_partitions
@@ -92,12 +93,15 @@ def status(*, as_json: bool) -> None:
         mode = find_mode(client, index, lifecycle)
         drifts += compare_policies(client, index, lifecycle, mode)
         partitions = list_partitions(client, index, drifts)
+        troubles = judge_copies(partitions, count_data_nodes(client))
     if as_json:
-        report = {"partitions": partitions, "drift": drifts}
+        report = {"partitions": partitions, "drift": drifts, "troubles": troubles}
         click.echo(msgspec.json.encode(report).decode())
         return
     console = Console()
     console.print(tabulate(partitions))
+    for trouble in troubles:
+        console.print(trouble.describe(), markup=False, highlight=False)
     for drift in drifts:
         # Printed as it is: a path such as [index] is no markup of rich.
         console.print(explain(drift), markup=False, highlight=False)

@@ -25,6 +25,7 @@ from indelible.configuration import Configuration, load
 from indelible.probe import ask
 from indelible.run_record import read_record
 from indexer.client import connect, request
+from indexer.copies import CopyTrouble, count_data_nodes, judge_copies
 from indexer.dead_letter import FILE_NAME
 from indexer.dead_marks import Tally
 from indexer.errors import IndexerError
@@ -118,34 +119,51 @@ def look_at_node(configuration: Configuration) -> Part:
 
 
 def look_at_indices(configuration: Configuration) -> Part:
-    """Count partitions, events and bytes, and find the oldest and the newest event."""
-    url, index = configuration.connection.url, configuration.index
+    """Count partitions, events and bytes, find the oldest and newest event and missing copies."""
+    index = configuration.index
     try:
         with connect(configuration.connection, role="lifecycle") as client:
             partitions = list_partitions(client, index, [])
-        with connect(configuration.connection, role="reader") as client:
-            oldest, newest = (find_end(client, index, order) for order in ("asc", "desc"))
+            troubles = judge_copies(partitions, count_data_nodes(client))
+        span = find_span(configuration, troubles)
     except IndexerError as error:
         return Part(name="indices", ok=False, summary=f"{error}; {error.hint}")
     events = sum(one.events or 0 for one in partitions)
     size_bytes = sum(one.size_bytes or 0 for one in partitions)
-    red = [one.name for one in partitions if one.health == "red"]
-    span = f", {oldest} to {newest}" if oldest else ""
-    trouble = f"; red: {', '.join(red)}" if red else ""
+    oldest, newest = span
+    ends = f", {oldest} to {newest}" if oldest else ""
+    held = f"{events:,} events in {len(partitions)} partitions ({decimal(size_bytes)}){ends}"
     return Part(
         name="indices",
-        ok=not red,
-        summary=f"{events:,} events in {len(partitions)} partitions ({decimal(size_bytes)})"
-        f"{span}{trouble}",
+        ok=all(trouble.colour != "red" for trouble in troubles),
+        summary="; ".join([held, *(one.describe() for one in troubles)]),
         figures={
-            "url": url,
+            "url": configuration.connection.url,
             "partitions": len(partitions),
+            "red": sum(one.health == "red" for one in partitions),
+            "yellow": sum(one.health == "yellow" for one in partitions),
             "events": events,
             "sizeBytes": size_bytes,
             "oldest": oldest,
             "newest": newest,
         },
     )
+
+
+def find_span(
+    configuration: Configuration, troubles: list[CopyTrouble]
+) -> tuple[str | None, str | None]:
+    """Return the timestamps of the oldest and the newest event; None without events.
+
+    Where a partition is red no search over all of them succeeds, and which one is, is known.
+    """
+    if any(trouble.colour == "red" for trouble in troubles):
+        return None, None
+    with connect(configuration.connection, role="reader") as client:
+        return (
+            find_end(client, configuration.index, "asc"),
+            find_end(client, configuration.index, "desc"),
+        )
 
 
 class _Hit(Struct, frozen=True):

@@ -10,7 +10,7 @@ from indexer.names import read_indices
 from indexer.settings import IndexSettings
 from indexer.templates import Drift
 
-COLUMNS = "index,health,status,docs.count,store.size"
+COLUMNS = "index,health,status,rep,docs.count,store.size"
 
 
 class Partition(Struct, frozen=True):
@@ -23,6 +23,8 @@ class Partition(Struct, frozen=True):
     size_bytes: int | None
     drift: int
     """How many values differ from the template's file."""
+    replicas: int | None = None
+    """How many copies it is to have beside the primary."""
 
 
 class _Row(Struct, frozen=True, rename={"docs": "docs.count", "size": "store.size"}):
@@ -31,6 +33,7 @@ class _Row(Struct, frozen=True, rename={"docs": "docs.count", "size": "store.siz
     health: str | None = None
     docs: str | None = None
     size: str | None = None
+    rep: str | None = None
 
 
 def list_partitions(
@@ -55,6 +58,7 @@ def list_partitions(
             events=None if row.docs is None else int(row.docs),
             size_bytes=None if row.size is None else int(row.size),
             drift=counts.get(row.index, 0),
+            replicas=None if row.rep is None else int(row.rep),
         )
         for row in sorted(rows, key=_name)
     ]

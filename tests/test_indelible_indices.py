@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from audit_events.identifier import new_uuid7
 from audit_events.instant import parse_instant
 from indelible.indices import command
-from indexer.client import ask
+from indexer.client import ask, request
 from indexer.errors import PolicyConflictError
 from indexer.hold import Hold, place
 from indexer.journal import Journal
@@ -215,3 +215,20 @@ def test_plan_says_who_holds_what(opensearch: Cluster, operator: IndexSettings) 
         place(Journal(client, operator), hold)
     (partition,) = json.loads(run("plan", "--json").output)["partitions"]
     assert partition["heldBy"] == [hold.id]
+
+
+def test_status_says_what_to_do_where_copies_are_missing(
+    opensearch: Cluster, operator: IndexSettings
+) -> None:
+    """A replica where there is one node; and a partition of which no copy can be anywhere."""
+    run("apply")
+    nowhere = {"index.routing.allocation.require._name": "nobody"}
+    with opensearch.client("lifecycle") as client:
+        for day, settings in (("01", {"index.number_of_replicas": 5}), ("02", nowhere)):
+            path, body = f"/{operator.prefix}-events-2026.{day}", {"settings": settings}
+            request(client, "PUT", path, params={"wait_for_active_shards": "0"}, body=body)
+    output = " ".join(run("status").output.split())
+    assert f"red: {operator.prefix}-events-2026.02: no copy is there" in output
+    assert f"yellow: {operator.prefix}-events-2026.01: 6 copies are wanted, on " in output
+    report = json.loads(run("status", "--json").output)
+    assert [one["colour"] for one in report["troubles"]] == ["red", "yellow"]

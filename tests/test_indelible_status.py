@@ -278,6 +278,29 @@ def test_events_are_counted_with_their_span(
     assert [full.figures["oldest"], full.figures["newest"]] == times
 
 
+@pytest.mark.opensearch
+def test_missing_copies_are_told_and_a_red_partition_is_down(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    configuration = configuration_of(opensearch, index, tmp_path)
+
+    def make(month: str, copies: int, **settings: object) -> Part:
+        path = f"/{index.prefix}-events-2026.{month}"
+        params = {"wait_for_active_shards": str(copies)}
+        with opensearch.client("lifecycle") as client:
+            request(client, "PUT", path, params=params, body={"settings": settings})
+        return look_at_indices(configuration)
+
+    yellow = make("01", 1, number_of_replicas=5)
+    assert yellow.ok
+    assert (yellow.figures["yellow"], yellow.figures["red"]) == (1, 0)
+    assert f"; yellow: {index.prefix}-events-2026.01: 6 copies are wanted, on " in yellow.summary
+    red = make("02", 0, **{"routing.allocation.require._name": "nobody"})
+    assert not red.ok
+    assert (red.figures["yellow"], red.figures["red"]) == (1, 1)
+    assert f"; red: {index.prefix}-events-2026.02: no copy is there" in red.summary
+
+
 def write(opensearch: Cluster, index: IndexSettings, times: list[str]) -> None:
     client = opensearch.client("writer")
     for number, timestamp in enumerate(times):
