@@ -199,7 +199,7 @@ def _search(client: OpenSearch, searches: list[tuple[str, str]]) -> Iterator[dat
             },
         ]
     body = msgspec.json.Encoder().encode_lines(lines)
-    reply = ask(client, "POST", "/_msearch", body=body)
+    reply = ask(client, "POST", "/_msearch", body=body, safe=True)
     answers: _Answers | None = None
     if reply.status == _OK:
         try:

@@ -207,7 +207,7 @@ class IsmStandIn:
 def ism_plugin(cluster: Cluster, *, immutable: bool) -> Generator[tuple[IsmStandIn, FaultProxy]]:
     """Run a server before the node that has the plugin."""
     plugin = IsmStandIn(cluster, immutable=immutable)
-    with fault_proxy(cluster.url, cluster.ca_file) as proxy:
+    with fault_proxy(cluster.url, cluster.ca_file if cluster.secured else None) as proxy:
         proxy.stand_in = plugin.answer
         yield plugin, proxy
 

@@ -265,8 +265,10 @@ def test_each_version_of_a_policy_is_recorded_once(world: World) -> None:
 @pytest.mark.parametrize(
     ("immutable", "setting", "name"),
     [
-        pytest.param(True, "auto", "worm", id="immutable"),
-        pytest.param(True, "ism", "worm", id="immutable, whatever is set"),
+        pytest.param(True, "auto", "worm", id="immutable", marks=pytest.mark.secured),
+        pytest.param(
+            True, "ism", "worm", id="immutable, whatever is set", marks=pytest.mark.secured
+        ),
         pytest.param(False, "auto", "ism", id="not immutable"),
         pytest.param(False, "worm", "worm", id="the setting"),
     ],
@@ -288,7 +290,7 @@ def test_without_the_plugin_nothing_is_sent(opensearch: Cluster, partitions: Ind
     index = partitions
     with opensearch.client("lifecycle") as client:
         mode = find_mode(client, index, LifecycleSettings(mode="ism"))
-        assert (mode.name, mode.plugin, mode.immutable) == ("worm", False, True)
+        assert (mode.name, mode.plugin, mode.immutable) == ("worm", False, opensearch.secured)
         assert "no ISM plugin" in mode.why
         assert install_policies(client, index, DEFAULTS, mode) == []
         assert compare_policies(client, index, DEFAULTS, NONE) == []
