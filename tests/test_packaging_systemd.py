@@ -24,6 +24,8 @@ UNIT = DIRECTORY / "indelible-agent.service"
 
 
 WEB_UNIT = DIRECTORY / "indelible-web.service"
+LIFECYCLE_UNIT = DIRECTORY / "indelible-lifecycle.service"
+UNITS = [UNIT, WEB_UNIT, LIFECYCLE_UNIT]
 
 
 def read_unit(path: Path = UNIT) -> dict[str, list[str]]:
@@ -125,7 +127,7 @@ def test_it_may_do_nothing_that_it_need_not(unit: dict[str, list[str]]) -> None:
     assert unit["User"] != ["root"]
 
 
-@pytest.mark.parametrize("path", [UNIT, WEB_UNIT], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_what_restarting_does_not_mend_is_not_restarted(path: Path) -> None:
     unit = read_unit(path)
     assert unit["RestartPreventExitStatus"] == [str(EXIT_SETTINGS)]
@@ -166,15 +168,38 @@ def test_the_webs_settings_are_settings(tmp_path: Path) -> None:
     assert unit["User"] != read_unit()["User"]
 
 
+def test_the_lifecycles_settings_are_settings(tmp_path: Path) -> None:
+    unit = read_unit(LIFECYCLE_UNIT)
+    variables = dict(one.split("=", 1) for one in unit["Environment"])
+    text = (DIRECTORY / "lifecycle.toml").read_text()
+    for name in ("reader_password", "lifecycle_password"):
+        secret = tmp_path / name
+        secret.write_text("s" * 43 + "\n")
+        secret.chmod(0o600)
+        assert f'"/etc/indelible-lifecycle/{name}"' in text
+        text = text.replace(f"/etc/indelible-lifecycle/{name}", str(secret))
+    config = tmp_path / "lifecycle.toml"
+    config.write_text(text)
+    found = load({**variables, "INDELIBLE_CONFIG": str(config)})
+    assert found.connection.timeout_seconds < float(unit["TimeoutStopSec"][0])
+    assert found.connection.lifecycle_password is not None
+    assert found.connection.reader_password is not None
+    assert found.lifecycle.admin_cert_file == Path("/etc/indelible-lifecycle/admin.pem")
+    assert unit["User"] not in (read_unit()["User"], read_unit(WEB_UNIT)["User"])
+    program, *arguments = shlex.split(unit["ExecStart"][0])
+    assert (Path(program).name, arguments) == ("indelible", ["lifecycle", "run"])
+
+
 def test_the_examples_have_no_secret_in_them() -> None:
     secrets = {"password", "writer_password", "reader_password", "jwt_secret", "cursor_secret"}
-    for name in ("agent.toml", "web.toml"):
+    secrets.add("lifecycle_password")
+    for name in ("agent.toml", "web.toml", "lifecycle.toml"):
         document = tomllib.loads((DIRECTORY / name).read_text())
         assert not secrets & {key for group in document.values() for key in group}
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-@pytest.mark.parametrize("path", [UNIT, WEB_UNIT], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_systemd_finds_nothing_wrong_and_little_exposed(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / path.name
     copy.write_text(path.read_text().replace("/opt/indelible/bin/indelible", "/bin/true"))
