@@ -1,6 +1,7 @@
 """What an index holds, read whole: every document with where it lies and its bytes."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -35,21 +36,51 @@ class _Page(Struct):
     hits: _Hits
 
 
+class _Id(Struct):
+    id: str = msgspec.field(name="_id")
+    sort: list[object]
+
+
+class _Ids(Struct):
+    hits: list[_Id]
+
+
+class _IdPage(Struct):
+    hits: _Ids
+
+
+P = TypeVar("P", _Page, _IdPage)
+
+
 def read_stored(client: OpenSearch, prefix: str) -> Iterator[Hit]:
     """Every document under a prefix, in order of id; those of the log itself are left out."""
+    for page in _pages(client, prefix, _Page, lines=True):
+        yield from page.hits.hits
+
+
+def read_ids(client: OpenSearch, prefix: str) -> Iterator[str]:
+    """The ids of the same, at a fraction of the cost."""
+    for page in _pages(client, prefix, _IdPage, lines=False):
+        for hit in page.hits.hits:
+            yield hit.id
+
+
+def _pages(client: OpenSearch, prefix: str, shape: type[P], *, lines: bool) -> Iterator[P]:
     after: list[object] = []
     while True:
         body: dict[str, object] = {
             "size": PAGE,
+            "_source": lines,
             "sort": [{"id": "asc"}, {"_index": "asc"}],
             "query": {"bool": {"must_not": {"term": {"organizationId": "_system"}}}},
         }
         if after:
             body["search_after"] = after
-        reply = ask(client, "POST", f"/{prefix}-*/_search", body=msgspec.json.encode(body))
+        path = f"/{prefix}-*/_search"
+        reply = ask(client, "POST", path, body=msgspec.json.encode(body), safe=True)
         assert reply.status == 200, reply.text[:500]
-        page = msgspec.json.decode(reply.text, type=_Page).hits.hits
-        yield from page
-        if len(page) < PAGE:
+        page = msgspec.json.decode(reply.text, type=shape)
+        yield page
+        if len(page.hits.hits) < PAGE:
             return
-        after = page[-1].sort
+        after = page.hits.hits[-1].sort
