@@ -260,10 +260,17 @@ def _attach(client: OpenSearch, attachments: list[Change]) -> None:
         policy_id = str(one.differences[0].wanted).partition(",")[0]
         verb = "add" if one.action == "attach" else "change_policy"
         groups.setdefault((verb, policy_id), []).append(one.name)
+    failed: list[tuple[str, str]] = []
     for (verb, policy_id), names in groups.items():
         for some in _in_lines(names):
             fine = _HAS_ONE if verb == "add" else ""
-            _manage(client, verb, some, {"policy_id": policy_id}, fine=fine)
+            try:
+                _manage(client, verb, some, {"policy_id": policy_id}, fine=fine)
+            except ManagedIndexError as error:
+                # One that is closed must not keep the others from their policy.
+                failed += error.failed
+    if failed:
+        raise ManagedIndexError("take", tuple(failed))
 
 
 def _in_lines(names: list[str]) -> Iterator[list[str]]:

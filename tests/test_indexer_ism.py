@@ -199,11 +199,11 @@ def test_a_conflict_is_told_by_name_and_overwrites_nothing(world: World, *, exis
 
 
 def test_what_the_plugin_leaves_as_it_is_is_told_by_name(world: World) -> None:
-    world.plugin.refuses[world.february] = "This index is closed"
+    world.plugin.refuses[world.january] = "This index is closed"
     with pytest.raises(ManagedIndexError) as caught:
         world.apply()
-    assert caught.value.failed == ((world.february, "This index is closed"),)
-    assert world.january in world.plugin.jobs
+    assert caught.value.failed == ((world.january, "This index is closed"),)
+    assert set(world.plugin.jobs) == {world.february, world.late}, "the others were attached"
 
 
 def test_a_partition_is_taken_out_for_a_hold_and_given_back(world: World) -> None:
