@@ -16,6 +16,7 @@ from indexer.settings import IndexSettings
 from indexer.templates import install, render
 from tests.cluster import Cluster
 from tests.lines import EVENT, NOW, event_line
+from webapi.query import matching
 
 pytestmark = pytest.mark.opensearch
 
@@ -108,20 +109,8 @@ def term(name: str, value: object) -> object:
     return {"term": {name: {"value": value}}}
 
 
-def fields_for(words: str) -> list[str]:
-    """`simple` keeps letters alone: with it, app_42 would find all that has the word app."""
-    with_digits = any(character.isdigit() for character in words)
-    return ["searchText"] if with_digits else ["searchText", "searchText.simple"]
-
-
 def text(words: str) -> object:
-    return {
-        "simple_query_string": {
-            "query": words,
-            "fields": fields_for(words),
-            "default_operator": "and",
-        }
-    }
+    return matching(words)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +123,11 @@ def text(words: str) -> object:
         pytest.param(term("actor.id", "u_42"), id="actor id"),
         pytest.param(term("actor.email", "ana.lopez@acme.com"), id="actor email"),
         pytest.param(term("actor.email", "ANA.LOPEZ@ACME.COM"), id="actor email in capitals"),
-        pytest.param(term("actor.name", "ana garcía"), id="actor name"),
         pytest.param(term("actor.onBehalfOf", "u_7"), id="on behalf of"),
         pytest.param(term("targetUser.id", TARGET), id="target"),
         pytest.param(term("targetUser.email", "Team@Company.com"), id="target email"),
-        pytest.param(term("targetUser.name", "bob o'neil"), id="target name"),
         pytest.param(term("resource.type", "workspace"), id="resource type"),
         pytest.param(term("resource.id", "app_42"), id="resource id"),
-        pytest.param(term("resource.name", "main space"), id="resource name"),
         pytest.param(term("ipAddress", "203.0.113.9"), id="address"),
         pytest.param(term("ipAddress", "203.0.113.0/24"), id="CIDR"),
         pytest.param(term("userAgent", EVENT["userAgent"]), id="user agent"),
@@ -170,6 +156,10 @@ def text(words: str) -> object:
         pytest.param(text("García"), id="name with an accent"),
         pytest.param(text("O'Neil"), id="name with an apostrophe"),
         pytest.param(text('"main space"'), id="phrase"),
+        pytest.param(text('"ana garcía"'), id="phrase of a name"),
+        pytest.param(text('"role changed"'), id="phrase of an action"),
+        pytest.param(text('"left the company"'), id="value of the context as a phrase"),
+        pytest.param(text("APP_4*"), id="beginning of an id in capitals"),
         pytest.param(text("firef*"), id="prefix"),
         pytest.param(text("app_42"), id="id as text"),
         pytest.param(text(TARGET), id="UUID as text"),
@@ -184,7 +174,8 @@ def test_a_question_finds_its_event_and_no_other(search: Search, query: object) 
 
 
 @pytest.mark.parametrize(
-    "query", [text('"space main"'), text("ana curl"), term("action", "member")]
+    "query",
+    [text('"space main"'), text('"changed role"'), text("ana curl"), term("action", "member")],
 )
 def test_a_question_without_an_answer_finds_nothing(search: Search, query: object) -> None:
     assert found(search, query) == []

@@ -166,7 +166,7 @@ def texts_of(clause: object) -> list[tuple[str, bool]]:
         if name == "simple_query_string":
             words = cast("dict[str, object]", inner)
             fields = cast("list[str]", words["fields"])
-            found.append((cast("str", words["query"]), query.LETTERS_FIELD in fields))
+            found.append((cast("str", words["query"]), set(query.LETTERS_FIELDS) <= set(fields)))
         else:
             found += texts_of(inner)
     return found
@@ -194,6 +194,23 @@ def test_an_id_of_an_event_is_found_as_text() -> None:
     assert {"ids": {"values": [event_id]}} in cast(
         "dict[str, dict[str, list[object]]]", query.matching(event_id.upper())
     )["bool"]["should"]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("APP_42", {"term": {"resource.id": {"value": "APP_42", "case_insensitive": True}}}),
+        ("APP_4*", {"prefix": {"resource.id": {"value": "APP_4", "case_insensitive": True}}}),
+    ],
+)
+def test_ids_are_found_in_any_case(text: str, asked: object) -> None:
+    clause = cast("dict[str, dict[str, list[object]]]", query.matching(text))
+    assert asked in clause["bool"]["should"]
+
+
+@pytest.mark.parametrize("text", ["-app_42", '"room 42"', "+app_42"])
+def test_what_is_left_out_or_a_phrase_is_no_id(text: str) -> None:
+    assert list(query.matching(text)) == ["simple_query_string"]
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2262, 1, 1)))  # noqa: DTZ001  # made aware below

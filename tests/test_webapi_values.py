@@ -197,6 +197,8 @@ def test_texts(text: str) -> None:
         "(*) x",
         "?!",
         "x" * 513,
+        "a " * 51,
+        "a|" * 51,
         '"*" x',
         r"\a*",
         r"foo \a*",

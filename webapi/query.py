@@ -40,9 +40,40 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 
 TEXT_FLAGS: Final = "AND|OR|NOT|PHRASE|PREFIX|PRECEDENCE|ESCAPE|WHITESPACE"
 """Without FUZZY and SLOP: their cost grows with the query, and nobody asked for them."""
-TEXT_FIELDS: Final = ("searchText", "context")
-"""Words as they stand, and whole values inside `context`."""
-LETTERS_FIELD: Final = "searchText.simple"
+ID_FIELDS: Final = (
+    "actor.id",
+    "actor.onBehalfOf",
+    "targetUser.id",
+    "resource.id",
+    "correlationId",
+)
+"""Found whole, or by their beginning."""
+TEXT_FIELDS: Final = (
+    "actor.name.text",
+    "actor.email.text",
+    "targetUser.name.text",
+    "targetUser.email.text",
+    "resource.name.text",
+    "userAgent.text",
+    "ipAddress",
+    *ID_FIELDS,
+    "context",
+    "searchText",
+)
+"""Words as they stand, ids, and whole values inside `context`.
+
+`searchText` and `searchText.simple` are of partitions that an older template made; a field that a
+partition does not have finds nothing there.
+"""
+LETTERS_FIELDS: Final = (
+    "action.words",
+    "actor.email.words",
+    "targetUser.email.words",
+    "resource.type.words",
+    "resource.name.words",
+    "source.service.words",
+    "searchText.simple",
+)
 """Runs of letters: finds the words of `member.role_changed` and the parts of an address."""
 
 _CHUNK: Final = re.compile(r'[+-]?"[^"]*"\*?|\S+')
@@ -211,7 +242,7 @@ def _words(text: str, *, letters: bool = True) -> Clause:
     return {
         "simple_query_string": {
             "query": text,
-            "fields": [*TEXT_FIELDS, LETTERS_FIELD] if letters else list(TEXT_FIELDS),
+            "fields": [*TEXT_FIELDS, *LETTERS_FIELDS] if letters else list(TEXT_FIELDS),
             "default_operator": "and",
             "flags": TEXT_FLAGS,
             "lenient": True,
@@ -221,9 +252,16 @@ def _words(text: str, *, letters: bool = True) -> Clause:
 
 def _numbered(chunk: str) -> Clause:
     words = _words(chunk, letters=False)
-    if re.fullmatch(UUID_PATTERN, chunk.lower(), re.ASCII) is None:
+    if chunk[0] in '+-"':
         return words
-    return _any_of([words, {"ids": {"values": [chunk.lower()]}}])
+    kind, value = ("prefix", chunk[:-1]) if chunk.endswith("*") else ("term", chunk)
+    # Ids are kept as they were written; people ask for them in any case.
+    clauses: list[Clause] = [
+        {kind: {name: {"value": value, "case_insensitive": True}}} for name in ID_FIELDS
+    ]
+    if re.fullmatch(UUID_PATTERN, chunk.lower(), re.ASCII) is not None:
+        clauses.append({"ids": {"values": [chunk.lower()]}})
+    return _any_of([words, *clauses])
 
 
 def unix_ns(instant: datetime) -> int:
