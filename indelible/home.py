@@ -20,7 +20,7 @@ This directory is a home of Indelible. `indelible up --fresh` deletes what earli
 folders agent, events, example, logs, node and web. Without this file it deletes nothing.
 """
 NODE_NAMES: Final = (
-    *("authority", "cache", "credentials.json", "initialised", "lock", "nodes", "place"),
+    *("archive", "authority", "cache", "credentials.json", "initialised", "lock", "nodes", "place"),
     *("java-*", "server-*", ".server-*", ".credentials.json.*", ".place.*"),
 )
 """What `node` makes in its home, and what of it a kill leaves half done."""

@@ -19,7 +19,7 @@ from indexer.journal import Journal
 from indexer.lease import Lease
 from indexer.lifecycle import Access, Archive, Executor
 from indexer.names import late_name, partition_name
-from indexer.records import ACTIONS
+from indexer.records import ACTIONS, Beat, Context, Seal
 from indexer.round import Round
 from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings
 from tests.cluster import Cluster
@@ -57,6 +57,22 @@ class Wire(QuietConnection):
         return answer
 
 
+class Shelf:
+    """A repository of snapshots that outlives every process."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def take(self, name: str, seal: Seal, beat: Beat) -> Context:
+        beat()
+        if name not in self.names:
+            self.names.append(name)
+        return {"repository": "shelf", "snapshot": f"{name}-1", "events": seal.events}
+
+    def has(self, name: str) -> bool:
+        return name in self.names
+
+
 def changes(method: str, path: str) -> bool:
     """Whether a request changes what is kept."""
     reads = ("_search", "_refresh", "_msearch")
@@ -85,6 +101,12 @@ class World:
 
     def __post_init__(self) -> None:
         self.index = replace(self.index, seal_days=7, retention_days=30)
+
+    def use_shelf(self) -> Shelf:
+        """Have a repository from now on."""
+        self.archive = shelf = Shelf()
+        self.lifecycle = replace(self.lifecycle, snapshot_repository="shelf")
+        return shelf
 
     @property
     def partition(self) -> str:

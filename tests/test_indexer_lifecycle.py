@@ -1,11 +1,15 @@
 """Our executor on a real node: from open to deleted, whatever is cut, held or taken by hand."""
 
+import msgspec
 import pytest
 
 from audit_events.identifier import new_uuid7
+from indexer.control import ControlDocument
+from indexer.errors import PolicyError
 from indexer.hold import Hold, place, release
 from indexer.journal import Journal
-from indexer.settings import IndexSettings
+from indexer.policy import Policy, events_policy, read, render
+from indexer.settings import IndexSettings, LifecycleSettings
 from tests.cluster import Cluster
 from tests.lifecycle_world import (
     DELETABLE,
@@ -167,3 +171,58 @@ def test_with_another_journal_nothing_is_deleted_until_that_is_accepted(world: W
     assert world.exists(world.partition)
     world.take_round(accept_journal=True)
     assert not world.exists(world.partition)
+
+
+def test_what_is_to_be_copied_goes_only_while_the_copy_is_there(world: World) -> None:
+    world.fill()
+    shelf = world.use_shelf()
+    world.now = SEALABLE
+    steps = [one.step for one in world.take_round().taken]
+    assert steps == ["block", "merge", "record seal", "snapshot"]
+    assert shelf.names == [world.partition]
+    (archived,) = (one for one in world.journal() if one.action.endswith("archived"))
+    assert (archived.context or {})["snapshot"] == f"{world.partition}-1"
+
+    world.now = DELETABLE
+    shelf.names.clear()
+    (problem,) = world.take_round().problems
+    assert "is gone from the repository" in problem.what
+    assert world.exists(world.partition)
+    shelf.names.append(world.partition)
+    assert [one.step for one in world.take_round().taken] == ["delete"]
+
+
+def test_what_was_changed_since_it_was_sealed_is_not_deleted(world: World) -> None:
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    with world.cluster.admin() as admin:
+        blocks = {"index.blocks.write": None}
+        admin.indices.put_settings(index=world.partition, body=blocks)
+    world.store("2024-01-20T10:00:00.000000Z")
+    world.now = DELETABLE
+    found = world.take_round()
+    assert [one.step for one in found.taken] == ["block"]
+    (problem,) = found.problems
+    assert "does not hold the 3 events that were recorded" in problem.what
+    assert world.exists(world.partition)
+    with world.cluster.client("lifecycle") as client:
+        control = ControlDocument(client, world.index).read()
+    assert control is not None
+    assert control[0].deleting is None
+
+
+def test_a_policy_that_it_cannot_carry_out_is_refused_by_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_unknown(
+        settings: IndexSettings, lifecycle: LifecycleSettings
+    ) -> tuple[Policy, Policy]:
+        body = render(settings, lifecycle)[events_policy(settings)]
+        text = msgspec.json.encode(body).replace(b"read_only", b"shrink")
+        policy = read(msgspec.json.decode(text))
+        return policy, policy
+
+    monkeypatch.setattr("indexer.lifecycle.read_all", read_unknown)
+    with pytest.raises(PolicyError, match="no such action shrink"), world.executor():
+        pass

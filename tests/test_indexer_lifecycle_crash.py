@@ -64,6 +64,7 @@ def test_a_crash_between_any_two_changes_changes_nothing_in_the_end(world: World
     is followed by a process that knows nothing of the one before.
     """
     boundaries = 0
+    world.use_shelf()
     for number in itertools.count(1):
         world.now = OPEN
         world.fill()
@@ -76,6 +77,7 @@ def test_a_crash_between_any_two_changes_changes_nothing_in_the_end(world: World
             world.take_round()
         assert not world.exists(world.partition)
         assert world.told() == [
+            ("partition_archived", "_system", world.partition),
             ("partition_deleted", "_system", world.partition),
             ("partition_deleted", "org_1", world.partition),
             ("partition_deleted", "org_2", world.partition),
