@@ -94,7 +94,7 @@ class Deletion:
         self._lease.renew(deleting=subject.name)
         try:
             decision = decide()
-        except StepError:
+        except (StepError, RefusedError):
             self._lease.renew(deleting=None)
             raise
         keeping = tuple(hold for hold in decision.holds if touches(hold, subject.span))

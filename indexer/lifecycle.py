@@ -50,7 +50,7 @@ from indexer.records import (
     record_seal,
 )
 from indexer.round import Notes, Round
-from indexer.sealing import block, digest, merge
+from indexer.sealing import block, digest, merge, refresh
 from indexer.settings import IndexSettings, LifecycleSettings
 
 GUARD: Final = "take out of ISM"
@@ -277,9 +277,14 @@ class Executor:
         self._check_copy(name)
 
         def decide() -> Decision:
+            if view.observed[name].open:
+                # What was written last may not be counted yet.
+                refresh(self._access.lifecycle, name)
             now = self._look()
             seen, planned = now.observed.get(name), now.plans.get(name)
-            is_same = seen is not None and (seen.uuid, seen.events) == (subject.uuid, seal.events)
+            is_same = seen is not None and seen.uuid == subject.uuid
+            if seen is not None and seen.open:
+                is_same = is_same and seen.events == seal.events
             is_due = planned is not None and planned.next_step is Step.DELETE
             if is_due and not is_same:
                 raise StepError(
