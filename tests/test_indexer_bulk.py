@@ -365,6 +365,7 @@ def test_a_blocked_partition_is_waited_for_and_said_once(
     assert [log["event"] for log in logs] == ["bulk_blocked", "bulk_resumed"]
 
 
+@pytest.mark.secured
 @pytest.mark.opensearch
 def test_a_missing_template_keeps_the_data(opensearch: Cluster, index: IndexSettings) -> None:
     """Without its template an index is not write-once: the role may not map fields into it."""

@@ -152,6 +152,7 @@ def test_what_is_not_there_or_not_open_is_an_error(
             digest_partition(reader, name)
 
 
+@pytest.mark.secured
 def test_who_may_not_read_gets_no_digest(opensearch: Cluster, index: IndexSettings) -> None:
     name = store(opensearch, index, lines_of_three())
     with opensearch.client("writer") as writer, pytest.raises(RefusedError, match="403"):
