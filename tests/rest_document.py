@@ -7,7 +7,9 @@ from typing import Final
 from tests.rest_calls import CALLS, IDENTITIES, MEANINGS
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "threat-model.md"
-BEGIN: Final = "<!-- Written by python -m tests.rest_document; what is between is held by a test. -->"
+BEGIN: Final = (
+    "<!-- Written by python -m tests.rest_document; what is between is held by a test. -->"
+)
 END: Final = "<!-- End of the table. -->"
 SHOWN: Final = {"-": "·", "i": "I", "e": "E", "y": "yes", "!": "**!**", "o": "(yes)"}
 

@@ -57,6 +57,11 @@ HARMLESS: Final = {
         "POST /_plugins/_security/kibanainfo",
         "POST /_plugins/_security/tenantinfo",
     ),
+    "new in OpenSearch 3.8.0, about what the log has none of; no role has the action": (
+        "POST /_blockcache/prune",
+        "POST /_data_stream/_modify",
+        "POST /_tier/_cancel",
+    ),
     "lives in the memory of the request": (
         "POST /_plugins/_security/api/authtoken",
         "POST /_plugins/_security/authtoken",
@@ -96,7 +101,7 @@ ABSENT: Final = {
         "_plugins/_ism",
     ),
 }
-"""Beginnings of paths that the embedded node has no handler for (or only a dormant one), and why."""
+"""Beginnings of paths that the embedded node has no working handler for, and why."""
 
 
 def spell(route: str) -> Key:

@@ -16,9 +16,9 @@ import node
 from indexer.client import Reply, ask, connect
 from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from indexer.templates import install
-from node import preparation
 from node.config import NodeConfig
 from node.layout import Layout
+from node.render import render_opensearch
 from node.security import read_role
 from tests.cluster import Cluster
 from tests.node_home import node_config, own_home
@@ -105,7 +105,7 @@ def run_callers(changes: Mapping[str, object]) -> Generator[Callers]:
 
 
 def _start(home: Path, changes: Mapping[str, object]) -> node.Running:
-    rendered = preparation.render_opensearch
+    rendered = render_opensearch
 
     def widened(config: NodeConfig, layout: Layout) -> str:
         settings = msgspec.json.decode(rendered(config, layout), type=dict[str, object])
@@ -113,7 +113,7 @@ def _start(home: Path, changes: Mapping[str, object]) -> node.Running:
         return msgspec.json.encode(merged).decode()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "render_opensearch", widened)
+        patch.setattr("node.preparation.render_opensearch", widened)
         return node.start(node_config(home))
 
 
@@ -179,11 +179,13 @@ class World:
 
     def look(self) -> object:
         """What is stored, shown to the reader, recorded, and kept in snapshots."""
-        self.callers.send("C", "POST", f"/{self.prefix}-*/_refresh")
+        # By name: a refresh of an index without its primary shard waits for it.
+        self.callers.send("C", "POST", f"/{self.index},{self.prefix}-journal/_refresh")
         pattern = f"{self.prefix}-events-*"
         ask_for = '{"version":true,"size":50,"sort":["_index","_id"],"track_total_hits":true}'
-        stored = self._hits("C", f"/{pattern}/_search?expand_wildcards=all", ask_for)
-        shown = self._hits("R", f"/{pattern}/_search?expand_wildcards=open,closed", ask_for)
+        whole = "_search?allow_partial_search_results=false&expand_wildcards"
+        stored = self._hits("C", f"/{pattern}/{whole}=all", ask_for)
+        shown = self._hits("R", f"/{pattern}/{whole}=open,closed", ask_for)
         journal = self._hits("C", f"/{self.prefix}-journal/_search", ask_for)
         reply = self.callers.send("C", "GET", f"/_snapshot/{self.prefix}-repo/first")
         return stored, shown, journal, reply.status

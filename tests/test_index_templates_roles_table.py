@@ -5,13 +5,12 @@ say (`tests/rest_surface.py`).
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import node
 from tests.node_home import node_config, own_home
-from tests.rest_calls import ALTERS, CALLS, DONE, IDENTITIES, OTHERWISE, REFUSED, Call
+from tests.rest_calls import ALTERS, CALLS, DONE, IDENTITIES, Call
 from tests.rest_document import DOCUMENT, render_document
 from tests.rest_routes import read_routes
 from tests.rest_surface import ABSENT, HARMLESS, find_unplaced, read_client_routes, spell
@@ -19,7 +18,6 @@ from tests.rest_world import Callers, make_world, run_callers
 
 COLUMNS = list(IDENTITIES)
 WORM = {"plugins.security.restapi.roles_enabled": ["administrator"]}
-ISM = {**WORM, "plugins.security.compliance.immutable_indices": None}
 
 
 def cell(call: Call, identity: str) -> str:
@@ -58,16 +56,9 @@ def test_the_table_says_one_thing_of_each_call() -> None:
 
 @pytest.mark.parametrize("identity", ["R", "A"])
 def test_who_only_reads_changes_nothing(identity: str) -> None:
-    done = {call.name for call in CALLS if cell(call, identity) != REFUSED}
-    assert done <= {
-        # Contexts of a search, which they open themselves.
-        "clear a scroll",
-        "open a point in time",
-        "delete points in time",
-        "delete everybody's points in time",
-        # Of one's own; the table's user does not know the old one.
-        "its own password",
-    }
+    done = {call.name for call in CALLS if cell(call, identity) in (DONE, ALTERS)}
+    # Contexts of a search, which they open themselves.
+    assert done <= {"clear a scroll", "open a point in time", "delete points in time"}
 
 
 def test_the_writer_adds_and_nothing_else() -> None:
@@ -91,6 +82,8 @@ def _worm() -> Iterator[Callers]:
 @pytest.mark.secured
 @pytest.mark.opensearch
 @pytest.mark.timeout(900)
+# The node warns of templates that overlap, which some calls are about.
+@pytest.mark.filterwarnings("ignore::opensearchpy.exceptions.OpenSearchWarning")
 @pytest.mark.parametrize("identity", COLUMNS, ids=IDENTITIES.values())
 def test_who_may_do_what(worm: Callers, identity: str) -> None:
     """All calls of one identity; what alters is repaired by a new partition."""
