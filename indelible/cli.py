@@ -39,6 +39,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "indices": "Install template and policies; show partitions, drift and what comes next.",
     "lifecycle": "Seal, copy and delete partitions when their time has come.",
     "hold": "Keep what a court may ask for, whatever its age.",
+    "archive": "List, restore and verify the snapshots of partitions.",
     "node": "Start, stop and look at the embedded OpenSearch node.",
 }
 """Each subcommand and its line in the help; `indelible.<name>` has the click object `command`

@@ -213,7 +213,7 @@ def _reach_embedded(configuration: Configuration, *, replicas_set: bool) -> Conf
     return replace(
         configuration,
         connection=_with_users(connection, found),
-        lifecycle=_with_admin(configuration.lifecycle, found),
+        lifecycle=_with_archive(_with_admin(configuration.lifecycle, found), configuration),
     )
 
 
@@ -232,3 +232,13 @@ def _with_admin(lifecycle: LifecycleSettings, found: "Credentials") -> Lifecycle
     return msgspec.structs.replace(
         lifecycle, admin_cert_file=found.admin_cert_file, admin_key_file=found.admin_key_file
     )
+
+
+def _with_archive(lifecycle: LifecycleSettings, configuration: Configuration) -> LifecycleSettings:
+    """Keep the archive below the home of the node, the only place where it may write one."""
+    from node import archive_directory  # noqa: PLC0415  # as in `_node_config`
+
+    if lifecycle.snapshot_repository is None or lifecycle.archive_path is not None:
+        return lifecycle
+    path = archive_directory(configuration.node) / lifecycle.snapshot_repository
+    return msgspec.structs.replace(lifecycle, archive_path=path)

@@ -6,6 +6,7 @@ from node.credentials import Credentials, read_credentials
 from node.errors import NodeError
 from node.lifecycle import (
     Running,
+    archive_directory,
     assemble,
     await_ready,
     credentials,
@@ -28,6 +29,7 @@ __all__ = [
     "Report",
     "Running",
     "Status",
+    "archive_directory",
     "assemble",
     "await_ready",
     "credentials",

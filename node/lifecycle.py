@@ -184,6 +184,11 @@ def last_config(config: NodeConfig) -> NodeConfig | None:
     return read_record(find_layout(config))
 
 
+def archive_directory(config: NodeConfig) -> Path:
+    """Return where the nodes of this home may keep snapshots."""
+    return find_layout(config).archive
+
+
 def log_tail(config: NodeConfig, lines: int) -> str:
     """Return the last lines that the node logged."""
     layout = find_layout(config)

@@ -1,0 +1,260 @@
+"""`indelible archive`: what is kept of partitions elsewhere, brought back and checked."""
+
+import contextlib
+from collections.abc import Generator
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from audit_events.instant import format_instant
+from indelible.configuration import Configuration, load
+from indelible.errors import CommandError
+from indexer.archive import Archived, list_archived, prepare_repository
+from indexer.client import connect
+from indexer.digest import Report
+from indexer.journal import Journal
+from indexer.records import read_records
+from indexer.restoration import Clients, Restored, Verification, clean_up, restore, verify
+from indexer.settings import ConnectionSettings
+
+
+class Row(Struct, frozen=True, rename="camel"):
+    """One snapshot as `list` shows it."""
+
+    partition: str
+    snapshot: str
+    state: str
+    taken_at: str
+    events: int
+    first: str | None
+    last: str | None
+    sha256: str
+    restored_until: str | None
+    """Until when the partition stays, where it was brought back."""
+
+
+@click.group("archive")
+def command() -> None:
+    """List the snapshots of partitions, bring one back, and check that they are what they were."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def list_snapshots(*, as_json: bool) -> None:
+    """Show each snapshot, what it holds, and whether its partition is back."""
+    configuration = load()
+    with _connected(configuration) as (clients, repository):
+        journal = Journal(clients.lifecycle, configuration.index)
+        restored = read_records(journal).restored
+        snapshots = _of_prefix(list_archived(clients.lifecycle, repository), configuration)
+    rows = [_row(one, restored.get(one.content.index)) for one in snapshots]
+    if as_json:
+        report = {"repository": repository, "snapshots": rows}
+        click.echo(msgspec.json.encode(report).decode())
+    else:
+        Console().print(tabulate(rows, repository))
+
+
+@command.command("restore")
+@click.argument("partitions", nargs=-1, required=True)
+@click.option("--snapshot", help="Not the newest good one, but this.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
+def restore_partitions(*, partitions: tuple[str, ...], snapshot: str | None, as_json: bool) -> None:
+    """Bring partitions back under their own names, write-once, for `lifecycle.restored_days`.
+
+    Done again it does what is missing. Every event is compared with what was sealed, and that it is
+    back is recorded, for the organisations too.
+    """
+    configuration = load()
+    results: list[Restored] = []
+    with _connected(configuration) as (clients, repository):
+        journal = Journal(clients.lifecycle, configuration.index)
+        snapshots = _of_prefix(list_archived(clients.lifecycle, repository), configuration)
+        chosen = [choose(snapshots, name, snapshot, repository) for name in partitions]
+        for one in chosen:
+            with _progress(f"Restoring {one.content.index}") as report:
+                back = restore(
+                    clients,
+                    one,
+                    journal,
+                    configuration.index,
+                    configuration.lifecycle,
+                    now=datetime.now(UTC),
+                    report=report,
+                )
+            results.append(back)
+            if not as_json:
+                click.echo(describe_restored(back))
+    if as_json:
+        click.echo(msgspec.json.encode({"restored": results}).decode())
+
+
+@command.command("verify")
+@click.argument("partitions", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every good snapshot.")
+@click.option(
+    "--quick", is_flag=True, help="Ask the repository, compare the records, and read no event."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.pass_context
+def verify_snapshots(
+    ctx: click.Context, *, partitions: tuple[str, ...], everything: bool, quick: bool, as_json: bool
+) -> None:
+    """Read snapshots back and compare them with the journal; exit code 1 if one is not as it was.
+
+    Each is restored under another name, which nobody searches, read, and removed again.
+    """
+    if bool(partitions) == everything:
+        raise click.UsageError("name partitions, or give --all")
+    configuration = load()
+    results: list[Verification] = []
+    with _connected(configuration) as (clients, repository):
+        journal = Journal(clients.lifecycle, configuration.index)
+        snapshots = _of_prefix(list_archived(clients.lifecycle, repository), configuration)
+        chosen = (
+            [one for one in snapshots if one.good]
+            if everything
+            else [choose(snapshots, name, None, repository) for name in partitions]
+        )
+        clean_up(clients.lifecycle, configuration.index)
+        for one in chosen:
+            with _progress(f"Verifying {one.content.index}") as report:
+                found = verify(
+                    clients, one, journal, configuration.index, quick=quick, report=report
+                )
+            results.append(found)
+            if not as_json:
+                click.echo(describe_verified(found, quick=quick))
+    ok = not any(one.problems for one in results)
+    if as_json:
+        report_ = {"ok": ok, "quick": quick, "verified": results}
+        click.echo(msgspec.json.encode(report_).decode())
+    elif not results:
+        click.echo(f"no snapshot in {repository} yet")
+    ctx.exit(0 if ok else 1)
+
+
+def choose(
+    snapshots: list[Archived], partition: str, snapshot: str | None, repository: str
+) -> Archived:
+    """The snapshot that is meant: the newest good one of a partition, unless it is named.
+
+    Raises:
+        CommandError: there is none.
+    """
+    of_partition = [one for one in snapshots if one.content.index == partition]
+    named = [one for one in of_partition if snapshot in {None, one.snapshot}]
+    good = [one for one in named if one.good]
+    if good:
+        return good[-1]
+    which = f"{partition} called {snapshot}" if snapshot else partition
+    raise CommandError(
+        f"there is no good snapshot of {which} in {repository}",
+        hint="`indelible archive list` names all of them",
+    )
+
+
+def describe_restored(one: Restored) -> str:
+    """What came of it, in a few lines."""
+    begin = f"{one.name} is back" if one.new else f"{one.name} was back already"
+    lines = [f"{begin}: {one.events:,} events as they were sealed, until {one.until[:10]}"]
+    if one.in_place:
+        lines.append(
+            "it is searched in the archive, which has to stay where it is until then (this version"
+            " of OpenSearch cannot copy a sorted index back)"
+        )
+    return "\n".join(lines)
+
+
+def describe_verified(one: Verification, *, quick: bool) -> str:
+    """What was found, a line for each problem."""
+    if not one.problems:
+        how = "the repository and the journal agree" if quick else "as they were sealed"
+        return f"ok       {one.name}: {one.events:,} events, {how}"
+    return "\n".join(f"damaged  {one.name}: {problem}" for problem in one.problems)
+
+
+def tabulate(rows: list[Row], repository: str) -> Table:
+    """The snapshots as a table."""
+    caption = None if rows else f"no snapshot in {repository} yet"
+    table = Table("partition", "taken", caption=caption)
+    table.add_column("events", justify="right")
+    for title in ("first", "last", "state", "restored"):
+        table.add_column(title)
+    for row in rows:
+        state = "[green]good[/]" if row.state == "SUCCESS" else f"[red]{row.state.lower()}[/]"
+        table.add_row(
+            row.partition,
+            row.taken_at[:19],
+            f"{row.events:,}",
+            (row.first or "")[:19],
+            (row.last or "")[:19],
+            state,
+            f"until {row.restored_until[:10]}" if row.restored_until else "",
+        )
+    return table
+
+
+def _row(one: Archived, restored_until: datetime | None) -> Row:
+    content = one.content
+    return Row(
+        partition=content.index,
+        snapshot=one.snapshot,
+        state=one.state,
+        taken_at=one.ended_at or one.started_at,
+        events=content.events,
+        first=content.first,
+        last=content.last,
+        sha256=content.sha256,
+        restored_until=None if restored_until is None else format_instant(restored_until),
+    )
+
+
+def _of_prefix(snapshots: list[Archived], configuration: Configuration) -> list[Archived]:
+    """Ours alone: several prefixes may share one repository."""
+    prefix = f"{configuration.index.prefix}-"
+    return [one for one in snapshots if one.content.index.startswith(prefix)]
+
+
+@contextlib.contextmanager
+def _connected(configuration: Configuration) -> Generator[tuple[Clients, str]]:
+    connection = configuration.connection
+    with (
+        connect(connection, role="lifecycle") as lifecycle,
+        connect(connection, role="reader") as reader,
+        connect(owner_connection(configuration), role="lifecycle") as owner,
+    ):
+        repository = prepare_repository(lifecycle, configuration.lifecycle)
+        yield Clients(lifecycle, reader, owner), repository
+
+
+def owner_connection(configuration: Configuration) -> ConnectionSettings:
+    """How an immutable name is written: by the admin certificate, else as the lifecycle."""
+    connection, lifecycle = configuration.connection, configuration.lifecycle
+    if lifecycle.admin_cert_file is None:
+        return connection
+    return ConnectionSettings(
+        url=connection.url,
+        ca_file=connection.ca_file,
+        client_cert_file=lifecycle.admin_cert_file,
+        client_key_file=lifecycle.admin_key_file,
+        timeout_seconds=connection.timeout_seconds,
+    )
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> Generator[Report]:
+    """A bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report

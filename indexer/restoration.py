@@ -1,0 +1,438 @@
+"""Bringing a partition back from the archive, and checking that it could be.
+
+Both restore a snapshot: `restore` under the partition's own name, where it stays for a while and is
+write-once again; `verify` under another one, outside of what anybody searches, only to read it.
+
+OpenSearch 3.2 to 3.4 cannot copy an index with an index sort back from a snapshot (OpenSearch
+#20073, mended in 3.5.0). There it is searched where it lies instead, as a searchable snapshot,
+which needs a node of the role `warm`; its bytes are the same.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+from opensearchpy import OpenSearch
+
+from audit_events.event import SYSTEM_ORGANIZATION, Resource
+from audit_events.instant import format_instant, parse_instant
+from indexer.archive import Archived, Beat, is_write_once, live_index
+from indexer.client import request, request_shape
+from indexer.digest import Digest, Report, digest_partition
+from indexer.errors import ArchiveError, DigestError, JournalError, RefusedError
+from indexer.journal import PARTITION, Journal, Key
+from indexer.records import RESERVED, RESTORED, read_seal
+from indexer.settings import IndexSettings, LifecycleSettings
+
+ISM_PLUGIN: Final = "opensearch-index-management"
+ISM_OFF: Final = "index.plugins.index_state_management.auto_manage"
+STUCK_SECONDS: Final = 20.0
+"""A shard that no node has begun to restore for so long, none will."""
+POLL_SECONDS: Final = 0.2
+NOT_OF_THE_SNAPSHOT: Final = frozenset({401, 403, 429})
+BROKEN_FROM: Final = (3, 2)
+MENDED_IN: Final = (3, 5)
+
+
+class Clients(NamedTuple):
+    """Who does what: each may only do its own."""
+
+    lifecycle: OpenSearch
+    reader: OpenSearch
+    owner: OpenSearch
+    """Who may restore under a name that `immutable_indices` covers: the admin certificate there,
+    else `lifecycle`."""
+
+
+class Restored(Struct, frozen=True, rename="camel"):
+    """A partition that is back."""
+
+    name: str
+    index_uuid: str
+    snapshot: str
+    events: int
+    until: str
+    """Until when it stays."""
+    in_place: bool
+    """Whether it is searched in the repository, which therefore has to stay."""
+    new: bool
+    """False when it was back already."""
+
+
+class Verification(Struct, frozen=True, rename="camel"):
+    """What came of checking one snapshot; without problems it is as it was taken."""
+
+    name: str
+    snapshot: str
+    events: int
+    problems: tuple[str, ...]
+
+
+class _Plugin(Struct, frozen=True):
+    name: str
+
+
+class _NodeInfo(Struct, frozen=True):
+    version: str
+    roles: list[str]
+    plugins: list[_Plugin] = []
+
+
+class _Nodes(Struct, frozen=True):
+    nodes: dict[str, _NodeInfo]
+
+
+class _Health(Struct, frozen=True):
+    status: str
+    initializing_shards: int
+    unassigned_shards: int
+
+
+class _ShardStats(Struct, frozen=True):
+    done: int
+    failed: int
+    total: int
+
+
+class _Status(Struct, frozen=True):
+    state: str
+    shards_stats: _ShardStats
+
+
+class _Statuses(Struct, frozen=True):
+    snapshots: list[_Status]
+
+
+def _no_report(_done: int, _total: int) -> None:
+    pass
+
+
+def restore(
+    clients: Clients,
+    archived: Archived,
+    journal: Journal,
+    settings: IndexSettings,
+    lifecycle: LifecycleSettings,
+    *,
+    now: datetime,
+    report: Report = _no_report,
+) -> Restored:
+    """Bring a partition back under its own name, and record it.
+
+    Done again, after a crash or by mistake, it finds what is there and does what is missing.
+
+    Args:
+        clients: who does what.
+        archived: a good snapshot.
+        journal: where it is recorded.
+        settings: how many copies it has.
+        lifecycle: for how long it stays.
+        now: when it is restored.
+        report: told how many events were read, when it is compared.
+
+    Raises:
+        ArchiveError: an index of this name holds something else, the snapshot cannot be restored,
+            or what came of it is not what was taken.
+        DigestError, JournalError, RefusedError, NoAnswerError: see there; to ask again is right.
+    """
+    name = archived.content.index
+    present = live_index(clients.lifecycle, name)
+    if present is not None:
+        _check_back(present, archived)
+    means = find_means(clients.lifecycle)
+    if present is None:
+        _bring(clients.owner, archived, name, settings, means)
+        try:
+            _await_shards(clients.lifecycle, name, lambda: report(0, archived.content.events))
+            digest = _compare(clients, archived, name, report)
+        except (ArchiveError, DigestError):
+            # This call has made it, and it does not hold what it should.
+            _remove(clients.owner, name)
+            raise
+    else:
+        digest = _compare(clients, archived, name, report)
+    uuid = _check_write_once(clients, name)
+    until = now + timedelta(days=lifecycle.restored_days)
+    _record(journal, archived, digest, uuid, until)
+    return Restored(
+        name=name,
+        index_uuid=uuid,
+        snapshot=archived.snapshot,
+        events=digest.events,
+        until=format_instant(until),
+        in_place=means.in_place,
+        new=present is None,
+    )
+
+
+def _check_back(present: dict[str, object], archived: Archived) -> None:
+    name = archived.content.index
+    if present.get("index.uuid") == archived.content.index_uuid:
+        raise ArchiveError(
+            f"{name} is still there: it is the partition that the snapshot was taken of",
+            hint="nothing has to be restored",
+        )
+    if present.get("index.blocks.write") != "true":
+        raise ArchiveError(
+            f"there is another {name}, and it takes events",
+            hint=f"`indelible archive verify {name}` reads the snapshot without restoring it",
+        )
+
+
+def _compare(clients: Clients, archived: Archived, name: str, report: Report) -> Digest:
+    # Without a refresh: what was just restored shows all that it has, and has no writes to show.
+    digest = digest_partition(clients.reader, name, report=report)
+    if not archived.content.matches(digest):
+        raise ArchiveError(
+            f"{name} holds other events than the snapshot {archived.snapshot} says:"
+            f" {digest.events:,} with the digest {digest.sha256[:16]}…, not"
+            f" {archived.content.events:,} with {archived.content.sha256[:16]}…",
+            hint="`indelible archive verify` compares the snapshot with the journal",
+        )
+    return digest
+
+
+def _check_write_once(clients: Clients, name: str) -> str:
+    found = live_index(clients.lifecycle, name)
+    if found is None or not is_write_once(found):
+        raise ArchiveError(
+            f"{name} is back, but not write-once",
+            hint="delete it with the admin certificate, and restore it again",
+        )
+    return str(found["index.uuid"])
+
+
+def _record(
+    journal: Journal, archived: Archived, digest: Digest, uuid: str, until: datetime
+) -> None:
+    """Each organisation is told its own count; then comes the record that counts."""
+    name = archived.content.index
+    key = Key(f"{name}/{uuid}", parse_instant(archived.ended_at or archived.started_at))
+    own: dict[str, object] = {
+        "indexUuid": uuid,
+        "until": format_instant(until),
+        "repository": archived.repository,
+        "snapshot": archived.snapshot,
+        "sha256": digest.sha256,
+    }
+    resource = Resource(type=PARTITION, id=name)
+    totals = {"first": digest.first, "last": digest.last}
+    counts = {
+        one: count for one, count in digest.organizations.items() if not one.startswith(RESERVED)
+    }
+    for organization_id, events in [*counts.items(), (SYSTEM_ORGANIZATION, digest.events)]:
+        more = totals if organization_id == SYSTEM_ORGANIZATION else {}
+        journal.record(
+            RESTORED,
+            organization_id=organization_id,
+            key=key,
+            context={**own, "events": events, **more},
+            resource=resource,
+        )
+
+
+class Means(Struct, frozen=True):
+    """How this cluster restores."""
+
+    in_place: bool
+    """An index with a sort has to be searched in the repository."""
+    ism: bool
+    """The plugin would put it under the policy, and delete it by the age of its events."""
+
+
+def find_means(client: OpenSearch) -> Means:
+    """How this cluster restores.
+
+    Raises:
+        ArchiveError: not at all: it would have to search in the repository, and no node can.
+    """
+    params = {"filter_path": "nodes.*.version,nodes.*.roles,nodes.*.plugins.name"}
+    nodes = request_shape(client, "GET", "/_nodes", _Nodes, params=params)
+    found = list(nodes.nodes.values()) if nodes else []
+    broken = [one.version for one in found if BROKEN_FROM <= _version(one.version) < MENDED_IN]
+    if broken and not any("warm" in one.roles for one in found):
+        raise ArchiveError(
+            f"OpenSearch {broken[0]} cannot restore an index that is sorted (OpenSearch #20073)",
+            hint="upgrade to 3.5.0 or newer, or add a node of the role warm alone; the snapshots"
+            " themselves are good (docs/operations.md, section Archive)",
+        )
+    names = {plugin.name for one in found for plugin in one.plugins}
+    return Means(in_place=bool(broken), ism=ISM_PLUGIN in names)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("-", maxsplit=1)[0].split(".")[:2])
+
+
+def _bring(
+    client: OpenSearch, archived: Archived, target: str, settings: IndexSettings, means: Means
+) -> None:
+    own: dict[str, object] = {
+        "index.number_of_replicas": 0 if means.in_place else settings.replicas,
+        "index.blocks.write": True,
+        "index.append_only.enabled": True,
+    }
+    body: dict[str, object] = {
+        "indices": archived.content.index,
+        "include_global_state": False,
+        "include_aliases": False,
+        "partial": False,
+        "index_settings": own | ({ISM_OFF: False} if means.ism else {}),
+    }
+    if target != archived.content.index:
+        body |= {"rename_pattern": "^.*$", "rename_replacement": target}
+    if means.in_place:
+        body["storage_type"] = "remote_snapshot"
+    path = f"/_snapshot/{archived.repository}/{archived.snapshot}/_restore"
+    try:
+        answer = request(client, "POST", path, body=body, params={"wait_for_completion": "false"})
+    except RefusedError as error:
+        if "immutable" in str(error):
+            raise ArchiveError(
+                f"{target} can only be restored with the admin certificate: {error}",
+                hint="set INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE and …_ADMIN_KEY_FILE",
+            ) from error
+        if error.error_type.startswith(("snapshot_", "repository_")):
+            raise ArchiveError(
+                f"the snapshot {archived.snapshot} cannot be restored: {error}",
+                hint="`indelible archive list` shows what is there",
+            ) from error
+        raise
+    if answer is None:
+        raise ArchiveError(
+            f"the snapshot {archived.snapshot} is not in {archived.repository}",
+            hint="`indelible archive list` shows what is there",
+        )
+
+
+def _await_shards(client: OpenSearch, name: str, beat: Beat) -> None:
+    """Wait until all of it can be read; OpenSearch says nothing when it gives up on a shard."""
+    stuck_since: float | None = None
+    while True:
+        health = request_shape(client, "GET", f"/_cluster/health/{name}", _Health)
+        if health is not None and health.status in {"green", "yellow"}:
+            return
+        if health is None or health.initializing_shards:
+            stuck_since = None
+        elif stuck_since is None:
+            stuck_since = time.monotonic()
+        elif time.monotonic() > stuck_since + STUCK_SECONDS:
+            raise ArchiveError(
+                f"{name} cannot be restored: no node could read the snapshot, or has room for it",
+                hint="the log of the cluster has the cause; `indelible archive verify` checks"
+                " the snapshot",
+            )
+        beat()
+        time.sleep(POLL_SECONDS)
+
+
+def verify_pattern(settings: IndexSettings) -> str:
+    """Names that a verification restores to: outside of what is searched, and not immutable."""
+    return f"indelible-{settings.prefix}-verify-*"
+
+
+def clean_up(client: OpenSearch, settings: IndexSettings) -> list[str]:
+    """Remove what a verification left that was killed; returns the names."""
+    pattern = verify_pattern(settings)
+    left = request_shape(client, "GET", f"/{pattern}", dict[str, object]) or {}
+    for name in left:
+        _remove(client, name)
+    return list(left)
+
+
+def verify(
+    clients: Clients,
+    archived: Archived,
+    journal: Journal,
+    settings: IndexSettings,
+    *,
+    quick: bool = False,
+    report: Report = _no_report,
+) -> Verification:
+    """Check a snapshot against the journal's record of the sealing and its own metadata.
+
+    Args:
+        clients: who does what.
+        archived: the snapshot.
+        journal: what was recorded.
+        settings: the prefix.
+        quick: believe what the repository says of it, and read nothing.
+        report: told how many events were read.
+
+    Raises:
+        ArchiveError: nothing can be restored in this cluster now.
+        RefusedError, NoAnswerError: see `indexer.client.request`; nothing is said of the snapshot.
+    """
+    problems = [] if archived.good else [f"it is {archived.state}"]
+    problems += _compare_seal(journal, archived)
+    if archived.good and quick:
+        problems += _read_status(clients.lifecycle, archived)
+    elif archived.good:
+        problems += _read_back(clients, archived, settings, report)
+    return Verification(
+        archived.content.index, archived.snapshot, archived.content.events, tuple(problems)
+    )
+
+
+def _compare_seal(journal: Journal, archived: Archived) -> Sequence[str]:
+    content = archived.content
+    try:
+        seal = read_seal(journal, content.index, content.index_uuid)
+    except JournalError as error:
+        return [f"the journal does not know it: {error}"]
+    pairs = (
+        ("events", seal.events, content.events),
+        ("first", seal.first, content.first),
+        ("last", seal.last, content.last),
+        ("sha256", seal.sha256, content.sha256),
+    )
+    return [
+        f"its {what} is {found}, and the journal recorded {recorded} at the sealing"
+        for what, recorded, found in pairs
+        if recorded != found
+    ]
+
+
+def _read_status(client: OpenSearch, archived: Archived) -> Sequence[str]:
+    path = f"/_snapshot/{archived.repository}/{archived.snapshot}/_status"
+    try:
+        found = request_shape(client, "GET", path, _Statuses)
+    except RefusedError as error:
+        return [f"the repository cannot read it: {error}"]
+    status = found.snapshots[0] if found and found.snapshots else None
+    if status is None:
+        return ["it is not in the repository"]
+    stats = status.shards_stats
+    if status.state != "SUCCESS" or stats.failed or stats.done != stats.total:
+        return [f"the repository calls it {status.state}: {stats.done} of {stats.total} parts"]
+    return []
+
+
+def _read_back(
+    clients: Clients, archived: Archived, settings: IndexSettings, report: Report
+) -> Sequence[str]:
+    suffix = hashlib.sha256(archived.snapshot.encode()).hexdigest()[:16]
+    target = verify_pattern(settings).replace("*", suffix)
+    means = find_means(clients.lifecycle)
+    _remove(clients.lifecycle, target)
+    try:
+        _bring(clients.lifecycle, archived, target, settings, means)
+        _await_shards(clients.lifecycle, target, lambda: report(0, archived.content.events))
+        _compare(clients, archived, target, report)
+    except (ArchiveError, DigestError) as error:
+        return [str(error)]
+    except RefusedError as error:
+        if error.status in NOT_OF_THE_SNAPSHOT:
+            raise
+        # A shard whose files are damaged fails, and so does the search of it.
+        return [f"it cannot be read: {error}"]
+    finally:
+        _remove(clients.lifecycle, target)
+    return []
+
+
+def _remove(client: OpenSearch, name: str) -> None:
+    request(client, "DELETE", f"/{name}")
