@@ -242,6 +242,7 @@ def request_shape(
     *,
     params: Mapping[str, str] | None = None,
     body: object = None,
+    safe: bool = False,
 ) -> T | None:
     """Ask as `request` does, for an answer of one shape (a type that msgspec decodes).
 
@@ -250,7 +251,7 @@ def request_shape(
         NoAnswerError: see `ask`.
     """
     encoded = None if body is None else msgspec.json.encode(body)
-    reply = ask(client, method, path, params=params, body=encoded)
+    reply = ask(client, method, path, params=params, body=encoded, safe=safe)
     if reply.status == HTTPStatus.NOT_FOUND:
         return None
     if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):

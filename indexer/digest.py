@@ -131,7 +131,8 @@ def _from(place: Place) -> object:
 
 
 def _search(client: OpenSearch, name: str, body: object) -> _Hits:
-    found = request_shape(client, "POST", f"/{name}/_search", _Found, params=_PARAMS, body=body)
+    path = f"/{name}/_search"
+    found = request_shape(client, "POST", path, _Found, params=_PARAMS, body=body, safe=True)
     # The security plugin answers for an index that is not there with one of no shards.
     if found is None or not found.shards.total:
         raise DigestError(name, "there is no such index")

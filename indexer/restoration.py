@@ -20,7 +20,7 @@ from opensearchpy import OpenSearch
 from audit_events.event import SYSTEM_ORGANIZATION, Resource
 from audit_events.instant import format_instant, parse_instant
 from indexer.archive import Archived, Beat, is_write_once, live_index
-from indexer.client import request, request_shape
+from indexer.client import NOT_READY, ask, request, request_shape
 from indexer.digest import Digest, Report, digest_partition
 from indexer.errors import ArchiveError, DigestError, JournalError, RefusedError
 from indexer.journal import PARTITION, Journal, Key
@@ -146,7 +146,7 @@ def restore(
     if present is None:
         _bring(clients.owner, archived, name, settings, means)
         try:
-            _await_shards(clients.lifecycle, name, lambda: report(0, archived.content.events))
+            _await_shards(clients, name, lambda: report(0, archived.content.events))
             digest = _compare(clients, archived, name, report)
         except (ArchiveError, DigestError):
             # This call has made it, and it does not hold what it should.
@@ -308,13 +308,11 @@ def _bring(
         )
 
 
-def _await_shards(client: OpenSearch, name: str, beat: Beat) -> None:
+def _await_shards(clients: Clients, name: str, beat: Beat) -> None:
     """Wait until all of it can be read; OpenSearch says nothing when it gives up on a shard."""
     stuck_since: float | None = None
-    while True:
-        health = request_shape(client, "GET", f"/_cluster/health/{name}", _Health)
-        if health is not None and health.status in {"green", "yellow"}:
-            return
+    while not _is_readable(clients, name):
+        health = request_shape(clients.lifecycle, "GET", f"/_cluster/health/{name}", _Health)
         if health is None or health.initializing_shards:
             stuck_since = None
         elif stuck_since is None:
@@ -327,6 +325,16 @@ def _await_shards(client: OpenSearch, name: str, beat: Beat) -> None:
             )
         beat()
         time.sleep(POLL_SECONDS)
+
+
+def _is_readable(clients: Clients, name: str) -> bool:
+    """Whether a search is answered: that comes a moment after the index is called green."""
+    params = {"size": "0", "allow_partial_search_results": "false"}
+    reply = ask(clients.reader, "GET", f"/{name}/_search", params=params)
+    if reply.status in NOT_READY:
+        return False
+    found = request_shape(clients.lifecycle, "GET", f"/_cluster/health/{name}", _Health)
+    return found is not None and found.status in {"green", "yellow"}
 
 
 def verify_pattern(settings: IndexSettings) -> str:
@@ -420,7 +428,7 @@ def _read_back(
     _remove(clients.lifecycle, target)
     try:
         _bring(clients.lifecycle, archived, target, settings, means)
-        _await_shards(clients.lifecycle, target, lambda: report(0, archived.content.events))
+        _await_shards(clients, target, lambda: report(0, archived.content.events))
         _compare(clients, archived, target, report)
     except (ArchiveError, DigestError) as error:
         return [str(error)]

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, settings
 
 import node
 from indexer.settings import IndexSettings
+from tests.archive_node import ArchiveNode, run_archive_node
 from tests.cluster import Cluster
 from tests.cluster_container import docker_answers, run_container
 from tests.node_home import (
@@ -74,6 +75,13 @@ def run_node() -> Generator[Cluster]:
     with own_home() as home:
         running = node.start(node_config(home))
         yield Cluster(_origin(), running.url, running.credentials)
+
+
+@pytest.fixture(scope="session")
+def archive_node() -> Iterator[ArchiveNode]:
+    """A node that keeps snapshots, and brings sorted indices back whatever its version."""
+    with run_archive_node() as running:
+        yield running
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from tests.archive_node import (
     ArchiveNode,
     delete,
     hits,
+    is_searched_in_place,
     lines,
     record,
-    run_archive_node,
     seal,
     store,
 )
@@ -35,10 +35,9 @@ pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def place() -> Iterator[ArchiveNode]:
-    with run_archive_node() as running:
-        yield running
+@pytest.fixture
+def place(archive_node: ArchiveNode) -> ArchiveNode:
+    return archive_node
 
 
 @pytest.fixture
@@ -99,6 +98,7 @@ def test_a_partition_comes_back_byte_for_byte_and_write_once(
     )
     assert (back.name, back.events, back.new) == (kept.name, len(kept.lines), True)
     assert back.index_uuid != kept.uuid
+    assert back.in_place == is_searched_in_place()
     assert hits(clients, kept.name) == stored
     assert digest_partition(clients.reader, kept.name) == kept.digest
     some = next(iter(stored))
@@ -241,9 +241,14 @@ def test_metadata_that_do_not_fit_the_events_are_found(
 
 
 def test_a_damaged_file_of_the_archive_is_found(
-    place: ArchiveNode, clients: Clients, index: IndexSettings, kept: Kept
+    place: ArchiveNode,
+    clients: Clients,
+    index: IndexSettings,
+    kept: Kept,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In a copy, as a disk that rots: every large file in turn has one of its bytes flipped."""
+    monkeypatch.setattr("indexer.restoration.STUCK_SECONDS", 4.0)
     original = place.archive / kept.repository
     blobs = [path for path in original.rglob("__*") if path.is_file()]
     assert blobs

@@ -1,0 +1,126 @@
+"""`indelible archive` as an operator uses it, on a real node."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from indelible.archive import choose, command, describe_restored, describe_verified
+from indelible.errors import CommandError
+from indexer.archive import Archived, Content, State, live_index, prepare_repository, take
+from indexer.digest import Digest
+from indexer.restoration import Restored, Verification
+from indexer.settings import IndexSettings
+from tests.archive_node import ArchiveNode, delete, hits, lines, record, seal, store
+
+
+def archived(
+    snapshot: str, state: State = "SUCCESS", index: str = "audit-events-2026.03"
+) -> Archived:
+    content = Content(index, "u", 1, None, None, "0" * 64)
+    return Archived("archive", snapshot, content, state, "t", "t")
+
+
+def test_the_newest_good_snapshot_is_meant_unless_one_is_named() -> None:
+    some = [archived("a-1"), archived("a-2"), archived("a-3", "FAILED"), archived("b", index="b")]
+    assert choose(some, "audit-events-2026.03", None, "archive").snapshot == "a-2"
+    assert choose(some, "audit-events-2026.03", "a-1", "archive").snapshot == "a-1"
+    for name, snapshot in (("c", None), ("audit-events-2026.03", "a-3"), ("b", "a-1")):
+        with pytest.raises(CommandError, match="no good snapshot"):
+            choose(some, name, snapshot, "archive")
+
+
+def test_what_came_of_it_is_said() -> None:
+    good = Verification("audit-events-2026.03", "s", 1200, ())
+    assert describe_verified(good, quick=False).endswith("1,200 events, as they were sealed")
+    bad = Verification("audit-events-2026.03", "s", 1200, ("it is FAILED", "it is gone"))
+    assert describe_verified(bad, quick=True).count("damaged  audit-events-2026.03: ") == 2
+    back = Restored("n", "u", "s", 3, "2026-12-24T00:00:00.000000Z", in_place=True, new=True)
+    assert "n is back: 3 events as they were sealed, until 2026-12-24" in describe_restored(back)
+    assert "has to stay where it is" in describe_restored(back)
+
+
+@pytest.fixture
+def operator(
+    archive_node: ArchiveNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[IndexSettings]:
+    """The environment of somebody who looks after this cluster."""
+    cluster = archive_node.cluster
+    with cluster.own_prefix() as index:
+        monkeypatch.setenv("INDELIBLE_HOME", str(tmp_path))
+        monkeypatch.setenv("INDELIBLE_OPENSEARCH_URL", cluster.url)
+        monkeypatch.setenv("INDELIBLE_OPENSEARCH_CA_FILE", str(cluster.ca_file))
+        for role in ("reader", "lifecycle"):
+            variable = f"INDELIBLE_OPENSEARCH_{role.upper()}"
+            monkeypatch.setenv(f"{variable}_USERNAME", f"audit_{role}")
+            monkeypatch.setenv(f"{variable}_PASSWORD", cluster.credentials.users[f"audit_{role}"])
+        lifecycle = archive_node.lifecycle(index.prefix)
+        own = {
+            "SNAPSHOT_REPOSITORY": lifecycle.snapshot_repository,
+            "ARCHIVE_PATH": lifecycle.archive_path,
+            "ADMIN_CERT_FILE": cluster.credentials.admin_cert_file,
+            "ADMIN_KEY_FILE": cluster.credentials.admin_key_file,
+        }
+        for name, value in own.items():
+            monkeypatch.setenv(f"INDELIBLE_LIFECYCLE_{name}", str(value))
+        monkeypatch.setenv("INDELIBLE_INDEX_PREFIX", index.prefix)
+        monkeypatch.setenv("INDELIBLE_INDEX_REPLICAS", "0")
+        monkeypatch.setenv("COLUMNS", "200")
+        yield index
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(command, list(arguments), catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def archive(place: ArchiveNode, index: IndexSettings) -> tuple[str, Digest]:
+    """Have one partition sealed, recorded and archived."""
+    clients = place.clients()
+    name = store(place.cluster, index, lines())
+    digest = seal(clients, name)
+    found = live_index(clients.lifecycle, name)
+    assert found is not None
+    repository = prepare_repository(clients.lifecycle, place.lifecycle(index.prefix))
+    take(clients.lifecycle, repository, name, digest)
+    record(clients, index, name, str(found["index.uuid"]), digest)
+    return name, digest
+
+
+@pytest.mark.opensearch
+@pytest.mark.slow
+def test_a_partition_is_listed_verified_and_restored(
+    archive_node: ArchiveNode, operator: IndexSettings
+) -> None:
+    assert "no snapshot in" in run("list").output
+    assert "no snapshot in" in run("verify", "--all").output
+    name, digest = archive(archive_node, operator)
+    assert f"ok       {name}: 12 events, as they were sealed" in run("verify", name).output
+    clients = archive_node.clients()
+    delete(clients, name)
+    assert f"{name} is back: 12 events" in run("restore", name).output
+    assert len(hits(clients, name)) == 12
+    (row,) = json.loads(run("list", "--json").output)["snapshots"]
+    expected = (name, "SUCCESS", 12, digest.sha256)
+    assert (row["partition"], row["state"], row["events"], row["sha256"]) == expected
+    assert f"until {row['restoredUntil'][:10]}" in run("list").output
+    assert json.loads(run("restore", name, "--json").output)["restored"][0]["new"] is False
+
+
+@pytest.mark.opensearch
+@pytest.mark.slow
+def test_a_snapshot_that_lost_its_files_is_told(
+    archive_node: ArchiveNode, operator: IndexSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.restoration.STUCK_SECONDS", 4.0)
+    archive(archive_node, operator)
+    directory = archive_node.lifecycle(operator.prefix).archive_path
+    assert directory is not None
+    for blob in directory.rglob("__*"):
+        blob.unlink()
+    report = json.loads(run("verify", "--all", "--json", code=1).output)
+    assert report["ok"] is False
+    assert report["verified"][0]["problems"]
