@@ -19,8 +19,9 @@ from indexer.client import connect
 from indexer.digest import Report
 from indexer.journal import Journal
 from indexer.records import read_records
-from indexer.restoration import Clients, Restored, Verification, clean_up, restore, verify
+from indexer.restoration import Clients, Restored, restore
 from indexer.settings import ConnectionSettings
+from indexer.verification import Verification, clean_up, verify
 
 
 class Row(Struct, frozen=True, rename="camel"):

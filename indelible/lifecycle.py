@@ -12,6 +12,7 @@ from rich.table import Table
 from agent.flag import Flag
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
+from indexer.repository import Repository
 from indexer.lifecycle import Executor
 from indexer.mode import find_mode, resolve
 from indexer.plan import Plan
@@ -75,12 +76,15 @@ def run(
 def executor_of(configuration: Configuration, entry: Entry, stop: Flag) -> Executor:
     """The executor of one round, for the cluster as it is now."""
     index = configuration.index
-    mode = find_mode(entry.access.lifecycle, index, configuration.lifecycle)
+    lifecycle = configuration.lifecycle
+    mode = find_mode(entry.access.lifecycle, index, lifecycle)
+    copies = Repository(entry.access.lifecycle, index, lifecycle)
     return Executor(
         entry.access,
         index,
-        resolve(configuration.lifecycle, mode),
+        resolve(lifecycle, mode),
         lease=entry.lease,
+        archive=copies if lifecycle.snapshot_repository is not None else None,
         with_ism=mode.name == "ism",
         stop=stop,
     )

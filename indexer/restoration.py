@@ -1,16 +1,11 @@
-"""Bringing a partition back from the archive, and checking that it could be.
-
-Both restore a snapshot: `restore` under the partition's own name, where it stays for a while and is
-write-once again; `verify` under another one, outside of what anybody searches, only to read it.
+"""Bringing a partition back from the archive: under its own name, for a while, write-once again.
 
 OpenSearch 3.2 to 3.4 cannot copy an index with an index sort back from a snapshot (OpenSearch
 #20073, mended in 3.5.0). There it is searched where it lies instead, as a searchable snapshot,
 which needs a node of the role `warm`; its bytes are the same.
 """
 
-import hashlib
 import time
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -22,9 +17,9 @@ from audit_events.instant import format_instant, parse_instant
 from indexer.archive import Archived, Beat, is_write_once, live_index
 from indexer.client import NOT_READY, ask, request, request_shape
 from indexer.digest import Digest, Report, digest_partition
-from indexer.errors import ArchiveError, DigestError, JournalError, RefusedError
+from indexer.errors import ArchiveError, DigestError, RefusedError
 from indexer.journal import PARTITION, Journal, Key
-from indexer.records import RESERVED, RESTORED, read_seal
+from indexer.records import RESERVED, RESTORED
 from indexer.settings import IndexSettings, LifecycleSettings
 
 ISM_PLUGIN: Final = "opensearch-index-management"
@@ -32,7 +27,6 @@ ISM_OFF: Final = "index.plugins.index_state_management.auto_manage"
 STUCK_SECONDS: Final = 20.0
 """A shard that no node has begun to restore for so long, none will."""
 POLL_SECONDS: Final = 0.2
-NOT_OF_THE_SNAPSHOT: Final = frozenset({401, 403, 429})
 BROKEN_FROM: Final = (3, 2)
 MENDED_IN: Final = (3, 5)
 
@@ -62,15 +56,6 @@ class Restored(Struct, frozen=True, rename="camel"):
     """False when it was back already."""
 
 
-class Verification(Struct, frozen=True, rename="camel"):
-    """What came of checking one snapshot; without problems it is as it was taken."""
-
-    name: str
-    snapshot: str
-    events: int
-    problems: tuple[str, ...]
-
-
 class _Plugin(Struct, frozen=True):
     name: str
 
@@ -91,23 +76,8 @@ class _Health(Struct, frozen=True):
     unassigned_shards: int
 
 
-class _ShardStats(Struct, frozen=True):
-    done: int
-    failed: int
-    total: int
-
-
-class _Status(Struct, frozen=True):
-    state: str
-    shards_stats: _ShardStats
-
-
-class _Statuses(Struct, frozen=True):
-    snapshots: list[_Status]
-
-
-def _no_report(_done: int, _total: int) -> None:
-    pass
+def no_report(_done: int, _total: int) -> None:
+    """Tell nobody."""
 
 
 def restore(
@@ -118,7 +88,7 @@ def restore(
     lifecycle: LifecycleSettings,
     *,
     now: datetime,
-    report: Report = _no_report,
+    report: Report = no_report,
 ) -> Restored:
     """Bring a partition back under its own name, and record it.
 
@@ -144,16 +114,16 @@ def restore(
         _check_back(present, archived)
     means = find_means(clients.lifecycle)
     if present is None:
-        _bring(clients.owner, archived, name, settings, means)
+        bring(clients.owner, archived, name, settings, means)
         try:
-            _await_shards(clients, name, lambda: report(0, archived.content.events))
-            digest = _compare(clients, archived, name, report)
+            await_readable(clients, name, lambda: report(0, archived.content.events))
+            digest = compare(clients, archived, name, report)
         except (ArchiveError, DigestError):
             # This call has made it, and it does not hold what it should.
-            _remove(clients.owner, name)
+            remove(clients.owner, name)
             raise
     else:
-        digest = _compare(clients, archived, name, report)
+        digest = compare(clients, archived, name, report)
     uuid = _check_write_once(clients, name)
     until = now + timedelta(days=lifecycle.restored_days)
     _record(journal, archived, digest, uuid, until)
@@ -182,7 +152,13 @@ def _check_back(present: dict[str, object], archived: Archived) -> None:
         )
 
 
-def _compare(clients: Clients, archived: Archived, name: str, report: Report) -> Digest:
+def compare(clients: Clients, archived: Archived, name: str, report: Report) -> Digest:
+    """Digest what was restored, and see that it is what was sealed.
+
+    Raises:
+        ArchiveError: it is not.
+        DigestError, RefusedError, NoAnswerError: it could not be read.
+    """
     # Without a refresh: what was just restored shows all that it has, and has no writes to show.
     digest = digest_partition(clients.reader, name, report=report)
     if not archived.content.matches(digest):
@@ -267,9 +243,15 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("-", maxsplit=1)[0].split(".")[:2])
 
 
-def _bring(
+def bring(
     client: OpenSearch, archived: Archived, target: str, settings: IndexSettings, means: Means
 ) -> None:
+    """Begin to restore a snapshot under the name `target`.
+
+    Raises:
+        ArchiveError: this user may not, the name is taken, or the snapshot is not there.
+        RefusedError, NoAnswerError: see `indexer.client.request`.
+    """
     own: dict[str, object] = {
         "index.number_of_replicas": 0 if means.in_place else settings.replicas,
         "index.blocks.write": True,
@@ -308,8 +290,13 @@ def _bring(
         )
 
 
-def _await_shards(clients: Clients, name: str, beat: Beat) -> None:
-    """Wait until all of it can be read; OpenSearch says nothing when it gives up on a shard."""
+def await_readable(clients: Clients, name: str, beat: Beat) -> None:
+    """Wait until all of it can be read; OpenSearch says nothing when it gives up on a shard.
+
+    Raises:
+        ArchiveError: no node begins to restore it.
+        RefusedError, NoAnswerError: see `indexer.client.request`.
+    """
     stuck_since: float | None = None
     while not _is_readable(clients, name):
         health = request_shape(clients.lifecycle, "GET", f"/_cluster/health/{name}", _Health)
@@ -337,110 +324,6 @@ def _is_readable(clients: Clients, name: str) -> bool:
     return found is not None and found.status in {"green", "yellow"}
 
 
-def verify_pattern(settings: IndexSettings) -> str:
-    """Names that a verification restores to: outside of what is searched, and not immutable."""
-    return f"indelible-{settings.prefix}-verify-*"
-
-
-def clean_up(client: OpenSearch, settings: IndexSettings) -> list[str]:
-    """Remove what a verification left that was killed; returns the names."""
-    pattern = verify_pattern(settings)
-    left = request_shape(client, "GET", f"/{pattern}", dict[str, object]) or {}
-    for name in left:
-        _remove(client, name)
-    return list(left)
-
-
-def verify(
-    clients: Clients,
-    archived: Archived,
-    journal: Journal,
-    settings: IndexSettings,
-    *,
-    quick: bool = False,
-    report: Report = _no_report,
-) -> Verification:
-    """Check a snapshot against the journal's record of the sealing and its own metadata.
-
-    Args:
-        clients: who does what.
-        archived: the snapshot.
-        journal: what was recorded.
-        settings: the prefix.
-        quick: believe what the repository says of it, and read nothing.
-        report: told how many events were read.
-
-    Raises:
-        ArchiveError: nothing can be restored in this cluster now.
-        RefusedError, NoAnswerError: see `indexer.client.request`; nothing is said of the snapshot.
-    """
-    problems = [] if archived.good else [f"it is {archived.state}"]
-    problems += _compare_seal(journal, archived)
-    if archived.good and quick:
-        problems += _read_status(clients.lifecycle, archived)
-    elif archived.good:
-        problems += _read_back(clients, archived, settings, report)
-    return Verification(
-        archived.content.index, archived.snapshot, archived.content.events, tuple(problems)
-    )
-
-
-def _compare_seal(journal: Journal, archived: Archived) -> Sequence[str]:
-    content = archived.content
-    try:
-        seal = read_seal(journal, content.index, content.index_uuid)
-    except JournalError as error:
-        return [f"the journal does not know it: {error}"]
-    pairs = (
-        ("events", seal.events, content.events),
-        ("first", seal.first, content.first),
-        ("last", seal.last, content.last),
-        ("sha256", seal.sha256, content.sha256),
-    )
-    return [
-        f"its {what} is {found}, and the journal recorded {recorded} at the sealing"
-        for what, recorded, found in pairs
-        if recorded != found
-    ]
-
-
-def _read_status(client: OpenSearch, archived: Archived) -> Sequence[str]:
-    path = f"/_snapshot/{archived.repository}/{archived.snapshot}/_status"
-    try:
-        found = request_shape(client, "GET", path, _Statuses)
-    except RefusedError as error:
-        return [f"the repository cannot read it: {error}"]
-    status = found.snapshots[0] if found and found.snapshots else None
-    if status is None:
-        return ["it is not in the repository"]
-    stats = status.shards_stats
-    if status.state != "SUCCESS" or stats.failed or stats.done != stats.total:
-        return [f"the repository calls it {status.state}: {stats.done} of {stats.total} parts"]
-    return []
-
-
-def _read_back(
-    clients: Clients, archived: Archived, settings: IndexSettings, report: Report
-) -> Sequence[str]:
-    suffix = hashlib.sha256(archived.snapshot.encode()).hexdigest()[:16]
-    target = verify_pattern(settings).replace("*", suffix)
-    means = find_means(clients.lifecycle)
-    _remove(clients.lifecycle, target)
-    try:
-        _bring(clients.lifecycle, archived, target, settings, means)
-        _await_shards(clients, target, lambda: report(0, archived.content.events))
-        _compare(clients, archived, target, report)
-    except (ArchiveError, DigestError) as error:
-        return [str(error)]
-    except RefusedError as error:
-        if error.status in NOT_OF_THE_SNAPSHOT:
-            raise
-        # A shard whose files are damaged fails, and so does the search of it.
-        return [f"it cannot be read: {error}"]
-    finally:
-        _remove(clients.lifecycle, target)
-    return []
-
-
-def _remove(client: OpenSearch, name: str) -> None:
+def remove(client: OpenSearch, name: str) -> None:
+    """Delete an index, if it is there."""
     request(client, "DELETE", f"/{name}")

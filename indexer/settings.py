@@ -175,11 +175,8 @@ class LifecycleSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = "auto"
     snapshot_repository: Annotated[
-        str | None,
-        Meta(
-            pattern=r"^[a-z0-9][a-z0-9_-]*$",
-            description="Repository into which a partition is copied before it is deleted",
-        ),
+        Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None,
+        Meta(description="Repository into which a partition is copied before it is deleted"),
     ] = None
     archive_path: Annotated[
         Path | None,

@@ -11,8 +11,9 @@ from indelible.archive import choose, command, describe_restored, describe_verif
 from indelible.errors import CommandError
 from indexer.archive import Archived, Content, State, live_index, prepare_repository, take
 from indexer.digest import Digest
-from indexer.restoration import Restored, Verification
+from indexer.restoration import Restored
 from indexer.settings import IndexSettings
+from indexer.verification import Verification
 from tests.archive_node import ArchiveNode, delete, hits, lines, record, seal, store
 
 

@@ -11,12 +11,14 @@ import pytest
 from audit_events.instant import parse_instant
 from indexer.archive import Archived, find, list_archived, live_index, prepare_repository, take
 from indexer.client import ask, request
+from indexer.repository import Repository
 from indexer.digest import Digest, digest_partition
 from indexer.errors import ArchiveError
 from indexer.journal import Journal
-from indexer.records import RESTORED, read_records
-from indexer.restoration import Clients, clean_up, restore, verify, verify_pattern
+from indexer.records import RESTORED, read_records, read_seal
+from indexer.restoration import Clients, restore
 from indexer.settings import IndexSettings
+from indexer.verification import clean_up, verify, verify_pattern
 from tests.archive_node import (
     ArchiveNode,
     delete,
@@ -282,8 +284,8 @@ def test_what_a_killed_verification_left_goes_with_the_next(
     clients: Clients, index: IndexSettings, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("indexer.restoration._compare", crash)
-        patch.setattr("indexer.restoration._remove", lambda *_: None)
+        patch.setattr("indexer.verification.compare", crash)
+        patch.setattr("indexer.verification.remove", lambda *_: None)
         with pytest.raises(KeyboardInterrupt):
             verify(clients, kept.archived, kept.journal, index)
     left = left_over(clients, index)
@@ -303,6 +305,17 @@ def test_taken_twice_it_is_one_snapshot_and_one_that_failed_is_replaced(
     with pytest.raises(ArchiveError, match="other events"):
         take(clients.lifecycle, kept.repository, kept.name, other)
     del place
+
+
+def test_the_executor_of_the_lifecycle_finds_its_copy(
+    place: ArchiveNode, clients: Clients, index: IndexSettings, kept: Kept
+) -> None:
+    copies = Repository(clients.lifecycle, index, place.lifecycle(index.prefix))
+    seal_ = read_seal(kept.journal, kept.name, kept.uuid)
+    more = copies.take(kept.name, seal_, lambda: None)
+    assert (more["snapshot"], more["sha256"]) == (kept.archived.snapshot, kept.digest.sha256)
+    assert copies.has(kept.name)
+    assert not copies.has(f"{index.prefix}-events-2026.04")
 
 
 def test_only_what_is_sealed_is_taken(

@@ -1,0 +1,159 @@
+"""Checking that a snapshot is what was sealed: by reading it, and by the journal's record.
+
+It is restored under a name outside of what anybody searches, read, and removed again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+from opensearchpy import OpenSearch
+
+from indexer.archive import Archived
+from indexer.client import request_shape
+from indexer.digest import Report
+from indexer.errors import ArchiveError, DigestError, JournalError, RefusedError
+from indexer.journal import Journal
+from indexer.records import read_seal
+from indexer.restoration import (
+    Clients,
+    await_readable,
+    bring,
+    compare,
+    find_means,
+    no_report,
+    remove,
+)
+from indexer.settings import IndexSettings
+
+NOT_OF_THE_SNAPSHOT: Final = frozenset({401, 403, 429})
+
+
+class Verification(Struct, frozen=True, rename="camel"):
+    """What came of checking one snapshot; without problems it is as it was taken."""
+
+    name: str
+    snapshot: str
+    events: int
+    problems: tuple[str, ...]
+
+
+class _ShardStats(Struct, frozen=True):
+    done: int
+    failed: int
+    total: int
+
+
+class _Status(Struct, frozen=True):
+    state: str
+    shards_stats: _ShardStats
+
+
+class _Statuses(Struct, frozen=True):
+    snapshots: list[_Status]
+
+
+def verify_pattern(settings: IndexSettings) -> str:
+    """Names that a verification restores to: outside of what is searched, and not immutable."""
+    return f"indelible-{settings.prefix}-verify-*"
+
+
+def clean_up(client: OpenSearch, settings: IndexSettings) -> list[str]:
+    """Remove what a verification left that was killed; returns the names."""
+    pattern = verify_pattern(settings)
+    left = request_shape(client, "GET", f"/{pattern}", dict[str, object]) or {}
+    for name in left:
+        remove(client, name)
+    return list(left)
+
+
+def verify(
+    clients: Clients,
+    archived: Archived,
+    journal: Journal,
+    settings: IndexSettings,
+    *,
+    quick: bool = False,
+    report: Report = no_report,
+) -> Verification:
+    """Check a snapshot against the journal's record of the sealing and its own metadata.
+
+    Args:
+        clients: who does what.
+        archived: the snapshot.
+        journal: what was recorded.
+        settings: the prefix.
+        quick: believe what the repository says of it, and read nothing.
+        report: told how many events were read.
+
+    Raises:
+        ArchiveError: nothing can be restored in this cluster now.
+        RefusedError, NoAnswerError: see `indexer.client.request`; nothing is said of the snapshot.
+    """
+    problems = [] if archived.good else [f"it is {archived.state}"]
+    problems += _compare_seal(journal, archived)
+    if archived.good and quick:
+        problems += _read_status(clients.lifecycle, archived)
+    elif archived.good:
+        problems += _read_back(clients, archived, settings, report)
+    return Verification(
+        archived.content.index, archived.snapshot, archived.content.events, tuple(problems)
+    )
+
+
+def _compare_seal(journal: Journal, archived: Archived) -> Sequence[str]:
+    content = archived.content
+    try:
+        seal = read_seal(journal, content.index, content.index_uuid)
+    except JournalError as error:
+        return [f"the journal does not know it: {error}"]
+    pairs = (
+        ("events", seal.events, content.events),
+        ("first", seal.first, content.first),
+        ("last", seal.last, content.last),
+        ("sha256", seal.sha256, content.sha256),
+    )
+    return [
+        f"its {what} is {found}, and the journal recorded {recorded} at the sealing"
+        for what, recorded, found in pairs
+        if recorded != found
+    ]
+
+
+def _read_status(client: OpenSearch, archived: Archived) -> Sequence[str]:
+    path = f"/_snapshot/{archived.repository}/{archived.snapshot}/_status"
+    try:
+        found = request_shape(client, "GET", path, _Statuses)
+    except RefusedError as error:
+        return [f"the repository cannot read it: {error}"]
+    status = found.snapshots[0] if found and found.snapshots else None
+    if status is None:
+        return ["it is not in the repository"]
+    stats = status.shards_stats
+    if status.state != "SUCCESS" or stats.failed or stats.done != stats.total:
+        return [f"the repository calls it {status.state}: {stats.done} of {stats.total} parts"]
+    return []
+
+
+def _read_back(
+    clients: Clients, archived: Archived, settings: IndexSettings, report: Report
+) -> Sequence[str]:
+    suffix = hashlib.sha256(archived.snapshot.encode()).hexdigest()[:16]
+    target = verify_pattern(settings).replace("*", suffix)
+    means = find_means(clients.lifecycle)
+    remove(clients.lifecycle, target)
+    try:
+        bring(clients.lifecycle, archived, target, settings, means)
+        await_readable(clients, target, lambda: report(0, archived.content.events))
+        compare(clients, archived, target, report)
+    except (ArchiveError, DigestError) as error:
+        return [str(error)]
+    except RefusedError as error:
+        if error.status in NOT_OF_THE_SNAPSHOT:
+            raise
+        # A shard whose files are damaged fails, and so does the search of it.
+        return [f"it cannot be read: {error}"]
+    finally:
+        remove(clients.lifecycle, target)
+    return []
