@@ -12,11 +12,11 @@ from rich.table import Table
 from agent.flag import Flag
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
-from indexer.repository import Repository
 from indexer.lifecycle import Executor
 from indexer.mode import find_mode, resolve
 from indexer.plan import Plan
 from indexer.policy import read_all
+from indexer.repository import Repository
 from indexer.round import Round
 from indexer.shift import Standby, work, work_once
 

@@ -11,11 +11,11 @@ import pytest
 from audit_events.instant import parse_instant
 from indexer.archive import Archived, find, list_archived, live_index, prepare_repository, take
 from indexer.client import ask, request
-from indexer.repository import Repository
 from indexer.digest import Digest, digest_partition
 from indexer.errors import ArchiveError
 from indexer.journal import Journal
 from indexer.records import RESTORED, read_records, read_seal
+from indexer.repository import Repository
 from indexer.restoration import Clients, restore
 from indexer.settings import IndexSettings
 from indexer.verification import clean_up, verify, verify_pattern
