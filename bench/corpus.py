@@ -120,7 +120,7 @@ def _write_group(
     chance.shuffle(turns)
     merged: list[bytes] = []
     for turn in turns:
-        loggers[turn].msg(draft_event(*_choose(chance)))
+        loggers[turn].msg(draft_event(*choose_event(chance)))
         merged.append(outputs[turn].lines[-1])
     for output in outputs:
         output.path.write_bytes(b"".join(output.lines))
@@ -139,7 +139,7 @@ class _Clock:
         return self._now_ns
 
 
-def _choose(chance: random.Random) -> tuple[str, dict[str, object]]:
+def choose_event(chance: random.Random) -> tuple[str, dict[str, object]]:
     actor = chance.randrange(900)
     action, context = _choose_context(chance)
     fields: dict[str, object] = {

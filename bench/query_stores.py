@@ -1,0 +1,153 @@
+"""Stores of realistic events in partitions, loaded as quickly as a node takes them.
+
+The events are those of `bench/corpus.py`: 50 organisations, ids and chains as applications write
+them, evenly over the span of each partition. A partition that would be sealed by now is: write
+block, and merged into one segment.
+"""
+
+import os
+import random
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+from opensearchpy import OpenSearch
+from typing_extensions import override
+
+from audit_events.draft import draft_event
+from audit_events.event_file import EventFile
+from audit_events.instant import format_instant
+from audit_events.log import ChainedLogger
+from bench.corpus import choose_event
+from bench.processes import ProcessError
+from indexer.client import ask, connect, request
+from indexer.names import partition_name
+from indexer.settings import ConnectionSettings, IndexSettings
+from indexer.templates import install
+from webapi.query import unix_ns
+
+BULK_EVENTS: Final = 5000
+PATIENT_SECONDS: Final = 600.0
+ONE_SEGMENT: Final = {"max_num_segments": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A store: how many partitions, and how many events in each."""
+
+    name: str
+    partition: Literal["month", "day"]
+    partitions: int
+    events: int
+    """Of one partition."""
+
+    def settings(self, prefix: str) -> IndexSettings:
+        """How this store is laid into indices."""
+        return IndexSettings(prefix=f"{prefix}-{self.name}", partition=self.partition, replicas=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One partition to be loaded."""
+
+    index: IndexSettings
+    start: datetime
+    end: datetime
+    events: int
+    sealed: bool
+
+    @property
+    def name(self) -> str:
+        """The partition."""
+        return partition_name(format_instant(self.start), self.index)
+
+
+class _Kept(EventFile):
+    """Takes lines into memory."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("unused"))
+        self.lines: list[bytes] = []
+
+    @override
+    def append(self, line: bytes) -> None:
+        self.lines.append(line)
+
+
+class _Clock:
+    """Evenly over a span."""
+
+    def __init__(self, start_ns: int, step_ns: int) -> None:
+        self._now_ns = start_ns
+        self._step_ns = step_ns
+
+    def __call__(self) -> int:
+        self._now_ns += self._step_ns
+        return self._now_ns
+
+
+def loads(shape: Shape, index: IndexSettings, now: datetime) -> list[Load]:
+    """The partitions of a store, newest first; the newest is that of now, filled up to now."""
+    found: list[Load] = []
+    end = now
+    for _ in range(shape.partitions):
+        last = end - timedelta(microseconds=1)
+        start = last.replace(hour=0, minute=0, second=0, microsecond=0)
+        if shape.partition == "month":
+            start = start.replace(day=1)
+        sealed = end + timedelta(days=index.seal_days) < now
+        found.append(Load(index, start, end, shape.events, sealed))
+        end = start
+    return found
+
+
+def build(connection: ConnectionSettings, shapes: Sequence[Shape], prefix: str) -> None:
+    """Load all stores."""
+    patient = msgspec.structs.replace(connection, timeout_seconds=PATIENT_SECONDS)
+    now = datetime.now(UTC)
+    wanted: list[Load] = []
+    with connect(patient, role="lifecycle") as lifecycle:
+        for shape in shapes:
+            index = shape.settings(prefix)
+            install(lifecycle, index)
+            wanted += loads(shape, index, now)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(partial(fill, patient), range(len(wanted)), wanted):
+            pass
+
+
+def fill(connection: ConnectionSettings, seed: int, load: Load) -> None:
+    """Load one partition, and seal it where it is time."""
+    chance = random.Random(seed)  # noqa: S311  # the same events in each run
+    output = _Kept()
+    span_ns = unix_ns(load.end) - unix_ns(load.start)
+    clock = _Clock(unix_ns(load.start), span_ns // (load.events + 1))
+    log = ChainedLogger(output, service="members", host="bench", clock_unix_ns=clock)
+    with connect(connection, role="writer") as writer:
+        for at in range(0, load.events, BULK_EVENTS):
+            count = min(BULK_EVENTS, load.events - at)
+            ids = [log.msg(draft_event(*choose_event(chance))) for _ in range(count)]
+            _create(writer, load.name, ids, output.lines)
+            output.lines.clear()
+    with connect(connection, role="lifecycle") as lifecycle:
+        if load.sealed:
+            request(lifecycle, "PUT", f"/{load.name}/_block/write")
+            request(lifecycle, "POST", f"/{load.name}/_forcemerge", params=ONE_SEGMENT)
+        request(lifecycle, "POST", f"/{load.name}/_refresh")
+
+
+def _create(writer: OpenSearch, name: str, ids: Sequence[str], lines: Sequence[bytes]) -> None:
+    body = b"".join(
+        b'{"create":{"_index":"%b","_id":"%b"}}\n%b' % (name.encode(), event_id.encode(), line)
+        for event_id, line in zip(ids, lines, strict=True)
+    )
+    params = {"filter_path": "errors,items.*.error"}
+    reply = ask(writer, "POST", "/_bulk", params=params, body=body)
+    if reply.status != HTTPStatus.OK or '"errors":false' not in reply.text:
+        raise ProcessError(f"events were not stored: {reply.status} {reply.text[:500]}")
