@@ -140,6 +140,7 @@ class _Clock:
 
 
 def choose_event(chance: random.Random) -> tuple[str, dict[str, object]]:
+    """One event as an application would log it: its action, and the fields of the call."""
     actor = chance.randrange(900)
     action, context = _choose_context(chance)
     fields: dict[str, object] = {

@@ -22,7 +22,8 @@ from indexer.errors import NoAnswerError
 from indexer.names import read_indices
 from indexer.settings import IndexSettings
 from webapi.errors import InternalError, ParametersError, UnavailableError
-from webapi.query import Query, list_search, present_search
+from webapi.query import Query
+from webapi.reading import Reading
 from webapi.request import read_query
 from webapi.storage import SEARCH_PARAMS, Found, Storage
 
@@ -102,7 +103,7 @@ def command(
     client = connect(configuration.connection, role="reader")
     organization = organization or only_organization(client, configuration.index)
     storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
-    query, found = find(storage, organization, pairs)
+    query, found = find(Reading(storage, configuration.index), organization, pairs)
     if as_json:
         write_lines(found, query.limit)
     else:
@@ -110,7 +111,7 @@ def command(
 
 
 def find(
-    storage: Storage, organization: str, pairs: Sequence[tuple[str, str]]
+    reading: Reading, organization: str, pairs: Sequence[tuple[str, str]]
 ) -> tuple[Query, Found]:
     """Read the question as the API does, and ask it.
 
@@ -120,12 +121,11 @@ def find(
     """
 
     def present(actions: Collection[str]) -> Collection[str]:
-        counts = storage.search(present_search(organization, list(actions))).present
-        return {name for name, bucket in counts.items() if bucket.doc_count}
+        return reading.present(organization, list(actions))
 
     try:
         query = read_query(organization, pairs, present=present, cursor_key=b"")
-        return query, storage.search(list_search(query))
+        return query, reading.page(query)
     except ParametersError as error:
         raise click.UsageError(usage(error)) from None
     except UnavailableError as error:

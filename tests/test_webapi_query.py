@@ -29,9 +29,10 @@ def filter_of(search: ScopedSearch) -> list[Mapping[str, object]]:
         query.list_search(ORG),
         query.event_search("org_a", "x"),
         query.present_search("org_a", ["a.b"]),
+        query.count_search(ORG, 3),
         ScopedSearch(organization_id="org_a", rest={"query": {"match_all": {}}}),
     ],
-    ids=["list", "event", "present", "a rest that brings a query of its own"],
+    ids=["list", "event", "present", "count", "a rest that brings a query of its own"],
 )
 def test_every_search_is_scoped(search: ScopedSearch) -> None:
     assert filter_of(search)[0] == SCOPE
@@ -40,7 +41,7 @@ def test_every_search_is_scoped(search: ScopedSearch) -> None:
 
 def test_every_maker_of_a_search_is_in_the_test_above() -> None:
     makers = {name for name, member in vars(query).items() if returns_search(member)}
-    assert makers == {"list_search", "event_search", "present_search"}
+    assert makers == {"list_search", "event_search", "present_search", "count_search"}
 
 
 def returns_search(member: object) -> bool:

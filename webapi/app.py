@@ -12,6 +12,7 @@ from webapi import audit_log, health, openapi, problems
 from webapi.auth import verifier
 from webapi.cursor import cursor_key
 from webapi.parts import EXTENSION, Parts
+from webapi.reading import Reading
 from webapi.settings import WebSettings, conflicts
 from webapi.storage import Storage
 from webapi.trail import recorder
@@ -46,9 +47,11 @@ def create_app(settings: WebSettings, *, client: OpenSearch, index: IndexSetting
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A doubled slash is another address, not a redirect.
     app.url_map.merge_slashes = False
+    storage = Storage(client, index, settings.query_timeout_seconds)
     app.extensions[EXTENSION] = Parts(
         settings=settings,
-        storage=Storage(client, index, settings.query_timeout_seconds),
+        storage=storage,
+        reading=Reading(storage, index),
         verify=verifier(settings),
         record=recorder(settings),
         cursor_key=cursor_key(settings),

@@ -22,9 +22,6 @@ from webapi.query import (
     MAX_PAGE_DEPTH,
     Position,
     Query,
-    event_search,
-    list_search,
-    present_search,
 )
 from webapi.request import read_pairs, read_query, refuse_parameters
 from webapi.storage import Found
@@ -75,7 +72,7 @@ def list_events() -> Response:
     query = read_query(
         reader().organization_id, pairs, present=_present, cursor_key=parts().cursor_key
     )
-    page = page_of(query, parts().storage.search(list_search(query)), parts().cursor_key)
+    page = page_of(query, parts().reading.page(query), parts().cursor_key)
     _record(pairs, events=len(page.events))
     return _json(page)
 
@@ -97,7 +94,7 @@ def show_event(event_id: str) -> Response:
     refuse_parameters(read_pairs(request.query_string))
     if re.fullmatch(UUID_PATTERN, event_id, re.ASCII) is None:
         raise MissingError("event_not_found", "the id is not one of an event")
-    found = parts().storage.search(event_search(reader().organization_id, event_id))
+    found = parts().reading.event(reader().organization_id, event_id)
     if not found.hits.hits:
         raise MissingError("event_not_found", "no event of your organisation has this id")
     _record((), events=1, event_id=event_id)
@@ -127,8 +124,7 @@ def page_of(query: Query, found: Found, cursor_key: bytes) -> Page:
 
 
 def _present(actions: Collection[str]) -> Collection[str]:
-    found = parts().storage.search(present_search(reader().organization_id, list(actions)))
-    return {name for name, bucket in found.present.items() if bucket.doc_count}
+    return parts().reading.present(reader().organization_id, list(actions))
 
 
 def _record(pairs: Sequence[tuple[str, str]], *, events: int, event_id: str | None = None) -> None:

@@ -1,6 +1,7 @@
 """Everything that the API refuses, as one tree; each becomes one RFC 9457 answer.
 
 * WebError
+    * IndexGoneError        an index that was listed is there no more; asked anew, never answered
     * ParameterError        one value is wrong; collected, never answered alone
     * ProblemError          an answer with a stable `code`
         * ParametersError       400: every bad parameter of the request at once
@@ -62,6 +63,10 @@ PARAMETER_CODES: Final = (
 
 class WebError(Exception):
     """Base of all errors of this package."""
+
+
+class IndexGoneError(WebError):
+    """An index that was listed is not there any more."""
 
 
 class ParameterProblem(Struct, frozen=True, kw_only=True, omit_defaults=True):

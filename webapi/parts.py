@@ -7,6 +7,7 @@ from typing import Final, cast
 from flask import current_app, g
 
 from webapi.auth import Reader
+from webapi.reading import Reading
 from webapi.settings import WebSettings
 from webapi.storage import Storage
 from webapi.trail import Record
@@ -21,6 +22,7 @@ class Parts:
     Args:
         settings: of the group `web`.
         storage: where events are.
+        reading: what asks it.
         verify: turns an `Authorization` header into a `Reader`.
         record: records a read; None when reads are not recorded.
         cursor_key: signs cursors.
@@ -28,6 +30,7 @@ class Parts:
 
     settings: WebSettings
     storage: Storage
+    reading: Reading
     verify: Callable[[str | None], Reader]
     record: Record | None
     cursor_key: bytes

@@ -167,6 +167,24 @@ def list_search(query: Query) -> ScopedSearch:
     return ScopedSearch(organization_id=query.organization_id, filters=filters(query), rest=rest)
 
 
+def count_search(query: Query, indices: int) -> ScopedSearch:
+    """Return the search that counts in each of some indices, to one more than the cap.
+
+    Its answer holds no event, so OpenSearch remembers it for each shard until that changes.
+    """
+    by_index = {"terms": {"field": "_index", "size": indices}}
+    return ScopedSearch(
+        organization_id=query.organization_id,
+        filters=filters(query),
+        rest={
+            "size": 0,
+            "track_total_hits": False,
+            "terminate_after": TOTAL_CAP + 1,
+            "aggs": {"indices": by_index},
+        },
+    )
+
+
 def event_search(organization_id: str, event_id: str) -> ScopedSearch:
     """Return the search of one event; another organisation's is not found."""
     return ScopedSearch(

@@ -4,7 +4,8 @@ An answer that is not whole is an error (DESIGN.md section 6): failed shards, a 
 another organisation.
 """
 
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -14,12 +15,11 @@ from opensearchpy.exceptions import ConnectionTimeout
 from indexer.answer import UNREADABLE
 from indexer.client import Reply, ask
 from indexer.errors import NoAnswerError
-from indexer.names import events_template, read_indices
+from indexer.names import events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
-from webapi.errors import InternalError, UnavailableError
+from webapi.errors import IndexGoneError, InternalError, UnavailableError
+from webapi.listing import Listed
 from webapi.query import ScopedSearch
-
-T = TypeVar("T")
 
 OK: Final = 200
 NOT_FOUND: Final = 404
@@ -33,6 +33,10 @@ SEARCH_PARAMS: Final = {
 }
 """Before the first event there is no index, and that is no error. A closed partition is one: left
 out of the pattern, its events would be missing from the answer without a word."""
+LIST_PARAMS: Final = {"expand_wildcards": "open,closed", "flat_settings": "true"}
+LISTED: Final = "index.uuid,index.blocks.write,index.verified_before_close"
+MAX_PATH_BYTES: Final = 3000
+"""OpenSearch takes 4,096 for the whole line; more names than that go by `_msearch`."""
 
 
 class Total(Struct, frozen=True):
@@ -64,15 +68,16 @@ class Shards(Struct, frozen=True):
 
 
 class Bucket(Struct, frozen=True):
-    """How many events one bucket of an aggregation has."""
+    """How many events one bucket of an aggregation has; its key where it does not stand before."""
 
     doc_count: int
+    key: str = ""
 
 
 class Buckets(Struct, frozen=True):
-    """The buckets of an aggregation of named filters."""
+    """The buckets of an aggregation, of named filters or of terms."""
 
-    buckets: dict[str, Bucket] = {}
+    buckets: dict[str, Bucket] | list[Bucket] = {}
 
 
 class Found(Struct, frozen=True):
@@ -86,7 +91,32 @@ class Found(Struct, frozen=True):
     @property
     def present(self) -> dict[str, Bucket]:
         """The buckets that `present_search` asked for."""
-        return self.aggregations["present"].buckets if self.aggregations else {}
+        found = self.aggregations["present"].buckets if self.aggregations else {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def by_index(self) -> dict[str, int]:
+        """How many events each index has, as `count_search` asked; none where it has none."""
+        found = self.aggregations["indices"].buckets if self.aggregations else []
+        return {one.key: one.doc_count for one in found if isinstance(one, Bucket)}
+
+
+class ListedReply(Struct, frozen=True):
+    """The settings of one index."""
+
+    settings: Listed
+
+
+class PartsReply(Struct, frozen=True):
+    """What `_msearch` answers."""
+
+    responses: list[Raw]
+
+
+class Part(Struct, frozen=True):
+    """The status of the one answer in an answer of `_msearch`."""
+
+    status: int
 
 
 class Storage:
@@ -103,20 +133,41 @@ class Storage:
         self._index = index
         self._timeout_seconds = timeout_seconds
 
-    def search(self, search: ScopedSearch) -> Found:
-        """Return the whole answer.
+    def search(self, search: ScopedSearch, indices: Sequence[str] = ()) -> Found:
+        """Return the whole answer, of some indices (names and patterns) or of all.
 
         Raises:
+            IndexGoneError: one of the names is none of an index.
             UnavailableError: no answer, a late one, or one in part.
             InternalError: a refusal, or an answer that cannot be what was asked for.
         """
-        reply = self._ask(
-            "POST",
-            f"/{read_indices(self._index)}/_search",
-            params=SEARCH_PARAMS,
-            body=msgspec.json.encode(search.body(self._timeout_seconds)),
-        )
+        body = msgspec.json.encode(search.body(self._timeout_seconds))
+        names = ",".join(indices) or read_indices(self._index)
+        if len(names) <= MAX_PATH_BYTES:
+            reply = self._ask("POST", f"/{names}/_search", params=SEARCH_PARAMS, body=body)
+        else:
+            header = msgspec.json.encode({"index": names.split(","), **SEARCH_PARAMS})
+            asked = b"%b\n%b\n" % (header, body)
+            reply = only_part(self._ask("POST", "/_msearch", body=asked))
         return whole(reply, search.organization_id)
+
+    def list_indices(self) -> Mapping[str, Listed]:
+        """Return what there is of partitions and indices of late events, by name.
+
+        Raises:
+            UnavailableError: no answer.
+            InternalError: a refusal, or an answer that cannot be what was asked for.
+        """
+        path = f"/{events_pattern(self._index)},{late_pattern(self._index)}/_settings/{LISTED}"
+        reply = self._ask("GET", path, params=LIST_PARAMS)
+        refuse_unavailable(reply)
+        if reply.status != OK:
+            raise InternalError(f"the list of indices: {reply.status}: {reply.text[:1000]}")
+        try:
+            rows = msgspec.json.decode(reply.text, type=dict[str, ListedReply])
+        except UNREADABLE as error:
+            raise InternalError(f"the list of indices is something else: {error}") from None
+        return {name: row.settings for name, row in rows.items()}
 
     def template_state(self) -> str:
         """Return `present`, `missing` or `unknown` (the reader may not look), and so ask for life.
@@ -153,9 +204,23 @@ class Storage:
             raise UnavailableError("storage_unavailable", "ask again in a moment") from error
 
 
+def only_part(reply: Reply) -> Reply:
+    """Take the one answer out of an answer of `_msearch`; a refusal of the whole stays as it is."""
+    if reply.status != OK:
+        return reply
+    try:
+        (text,) = msgspec.json.decode(reply.text, type=PartsReply).responses
+        status = msgspec.json.decode(text, type=Part).status
+    except UNREADABLE as error:
+        raise InternalError(f"search answered with something else: {error}") from None
+    return Reply(status, bytes(text).decode(), reply.headers)
+
+
 def whole(reply: Reply, organization_id: str) -> Found:
     """Judge an answer: all of it, of this organisation alone, or an error."""
     refuse_unavailable(reply)
+    if reply.status == NOT_FOUND and "index_not_found_exception" in reply.text:
+        raise IndexGoneError
     if reply.status != OK:
         raise InternalError(f"search refused with {reply.status}: {reply.text[:1000]}")
     try:

@@ -1,0 +1,205 @@
+"""How long the API takes to answer, over many partitions and many events.
+
+Usage: python bench/query.py [--quick] [--days N] [--events N] [--rounds N]
+
+Three stores on one node, an embedded one of its own that is started for this: one partition with
+100,000 events (the baseline); 400 daily partitions with 2,500 each; 13 monthly ones that share
+`--events` (2 million unless said; `--events 10000000` is the full size, and takes an hour to load
+on two cores). What is due is sealed, as the lifecycle does. `--quick`: 25,000 events, 60 daily
+partitions of 100 events, 13 monthly ones that share 39,000.
+
+Each question goes through the API's application: token, parameters, search, answer. The same
+question goes to the three stores in turn, in a new order each round; 50 organisations in turn. So
+nobody has the quiet moments of the machine to himself. `first` is a question that this process
+never asked: what is counted in sealed partitions is not remembered yet. The table shows both; the
+ratios are those of what was asked before, as a page is by whoever pages, filters or comes back.
+"""
+
+import argparse
+import dataclasses
+import json
+import random
+import secrets
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+if not __package__:
+    # Run as a script, the directory of this file comes first.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import jwt
+
+import node
+from bench.distribution import Distribution, distribute
+from bench.processes import ProcessError
+from bench.query_stores import Shape, build
+from indexer.client import connect
+from indexer.settings import ConnectionSettings, IndexSettings, Secret
+from tests.cluster import Cluster
+from tests.node_home import node_config, own_home
+from webapi import create_app
+from webapi.audit_log import PATH
+from webapi.listing import SETTLED_REFRESHES
+from webapi.settings import WebSettings
+
+ORGANIZATIONS: Final = 50
+HTTP_OK: Final = 200
+BASELINE: Final = "one"
+PREFIX: Final = "audit-bench"
+
+Times = Mapping[tuple[str, str, str], Sequence[float]]
+"""Milliseconds by question, store, and `first` or `again`."""
+
+
+def questions(now: datetime, number: int) -> dict[str, dict[str, str]]:
+    """The kinds of questions, for one organisation of several."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    since, until = month + (now - month) / 2, month + (now - month) * 3 / 4
+    text = ("role", "chidi", "grace", "plan")[number % 4]
+    return {
+        "list": {},
+        "action": {"action": "member.role_changed"},
+        "window": {"since": since.isoformat(), "until": until.isoformat()},
+        "text": {"q": text},
+    }
+
+
+class Asker:
+    """The API's application on one store."""
+
+    def __init__(self, connection: ConnectionSettings, index: IndexSettings) -> None:
+        secret = secrets.token_urlsafe(48)
+        settings = WebSettings(jwt_secret=Secret(secret))
+        client = connect(connection, role="reader")
+        self._client = create_app(settings, client=client, index=index).test_client()
+        self._headers = [
+            {"Authorization": f"Bearer {_token(secret, f'org_{number:04}')}"}
+            for number in range(ORGANIZATIONS)
+        ]
+
+    def ask(self, number: int, asked: Mapping[str, str]) -> float:
+        """Ask for an organisation; return milliseconds."""
+        begun = time.perf_counter()
+        answer = self._client.get(
+            PATH, query_string=urlencode(asked), headers=self._headers[number]
+        )
+        taken = time.perf_counter() - begun
+        if answer.status_code != HTTP_OK or not answer.get_json()["events"]:
+            raise ProcessError(f"no answer to {asked}: {answer.status_code} {answer.text[:500]}")
+        return 1000 * taken
+
+
+def _token(secret: str, organization: str) -> str:
+    payload = {
+        "organizationId": organization,
+        "role": "owner",
+        "plan": "studio_pro",
+        "sub": "u_bench",
+        "exp": int(time.time()) + 86_400,
+    }
+    return jwt.encode(payload, secret, algorithm="HS256")
+
+
+def measure(connection: ConnectionSettings, shapes: Sequence[Shape], rounds: int) -> Times:
+    """Ask every question of every store, in turn."""
+    askers = {shape.name: Asker(connection, shape.settings(PREFIX)) for shape in shapes}
+    _warm(askers)
+    now = datetime.now(UTC)
+    chance = random.Random(1)  # noqa: S311  # the same order in each run
+    times: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for turn in range(rounds + 1):
+        for number in range(ORGANIZATIONS):
+            for kind, asked in questions(now, number).items():
+                for name in chance.sample(list(askers), len(askers)):
+                    when = "again" if turn else "first"
+                    times[kind, name, when].append(askers[name].ask(number, asked))
+    return times
+
+
+def _warm(askers: Mapping[str, Asker]) -> None:
+    # Questions of their own: the node compiles what it runs often, sealed partitions settle.
+    until = time.monotonic() + SETTLED_REFRESHES * IndexSettings().refresh_interval_seconds + 2
+    number = 0
+    while time.monotonic() < until:
+        for asker in askers.values():
+            asker.ask(number % ORGANIZATIONS, {"q": "mem*"})
+        number += 1
+
+
+def report(shapes: Sequence[Shape], times: Times) -> None:
+    """Print a table, and the figures as JSON on the last line."""
+    figures: dict[str, float] = {}
+    baseline: dict[str, float] = {}
+    ratios: dict[str, float] = {}
+    head = ("p50", "p99", "vs one", "first p50", "first p99")
+    print(f"{'milliseconds':48}" + "".join(f"{name:>11}" for name in head))
+    for kind in questions(datetime.now(UTC), 0):
+        base = distribute(times[kind, BASELINE, "again"])
+        for shape in shapes:
+            again = distribute(times[kind, shape.name, "again"])
+            first = distribute(times[kind, shape.name, "first"])
+            ratio = again.p50 / base.p50
+            events = shape.events * shape.partitions
+            title = f"{kind}: {shape.partitions} partitions, {events:,} events"
+            row = (again.p50, again.p99, ratio, first.p50, first.p99)
+            print(f"{title:48}" + "".join(f"{figure:11.2f}" for figure in row))
+            kept = baseline if shape.name == BASELINE else figures
+            kept |= _named(f"{shape.name}_{kind}", again, first)
+            if shape.name != BASELINE:
+                ratios[f"{shape.name}_{kind}_p50"] = round(ratio, 2)
+                ratios[f"{shape.name}_{kind}_p99"] = round(again.p99 / base.p99, 2)
+    result = {"name": "query", "figures": figures, "baseline": baseline, "ratios": ratios}
+    print(json.dumps(result))
+
+
+def _named(name: str, again: Distribution, first: Distribution) -> dict[str, float]:
+    return {
+        f"{name}_p50_ms": round(again.p50, 2),
+        f"{name}_p99_ms": round(again.p99, 2),
+        f"{name}_first_p50_ms": round(first.p50, 2),
+    }
+
+
+def shapes_of(arguments: argparse.Namespace) -> list[Shape]:
+    """The stores that are asked for; a third of a minute loads those of `--quick`."""
+    quick = arguments.quick
+    events = arguments.events or (39_000 if quick else 2_000_000)
+    days = arguments.days or (60 if quick else 400)
+    return [
+        Shape(BASELINE, "month", 1, 25_000 if quick else 100_000),
+        Shape("days", "day", days, 100 if quick else 2_500),
+        Shape("months", "month", 13, events // 13),
+    ]
+
+
+def main() -> None:
+    """Print a table, and the figures as JSON on the last line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="the same thing on less")
+    parser.add_argument("--days", type=int, help="daily partitions; default 400")
+    parser.add_argument("--events", type=int, help="events of 13 months; default 2,000,000")
+    parser.add_argument("--rounds", type=int, help="default 5, with --quick 1")
+    arguments = parser.parse_args()
+    with suppress(KeyboardInterrupt), own_home() as home:
+        config = node_config(home)
+        if not arguments.quick:
+            config = dataclasses.replace(config, java_options=())
+        running = node.start(config)
+        connection = Cluster("own", running.url, running.credentials).connection()
+        shapes = shapes_of(arguments)
+        build(connection, shapes, PREFIX)
+        rounds = arguments.rounds or (1 if arguments.quick else 5)
+        report(shapes, measure(connection, shapes, rounds))
+
+
+if __name__ == "__main__":
+    main()

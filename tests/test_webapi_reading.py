@@ -1,0 +1,284 @@
+"""Pages that are filled from partitions, against one search over everything on a real node."""
+
+import json
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from audit_events.envelope import decode_envelope
+from audit_events.instant import format_instant, parse_instant
+from indexer.client import ask
+from indexer.names import journal_name, late_name, partition_name
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.webapi_api import write_events
+from webapi.errors import UnavailableError
+from webapi.query import Position, Query, list_search
+from webapi.reading import Reading, instant_of
+from webapi.storage import Found, Storage
+
+pytestmark = pytest.mark.opensearch
+
+START = parse_instant("2026-02-26T00:00:00Z")
+ACTIONS = ("member.invited", "app.created", "member.removed")
+QUESTIONS = 150
+
+
+class Scene:
+    """Events of two organisations, of months and days mixed, with late ones and a journal."""
+
+    def __init__(self, opensearch: Cluster, index: IndexSettings, directory: Path) -> None:
+        self.index = index
+        self.directory = directory
+        self.reader = opensearch.client("reader")
+        self.admin = opensearch.admin()
+        self.storage = Storage(self.reader, index, 10)
+        self.reading = Reading(self.storage, index)
+
+    def store(self, name: str, moments: Sequence[str], organization: str = "org_a") -> list[str]:
+        """Create an event at each moment in an index; return their ids."""
+        events: list[dict[str, object]] = [
+            {"action": ACTIONS[number % 3], "at": moment, "organization_id": organization}
+            for number, moment in enumerate(moments)
+        ]
+        path = self.directory / f"{secrets.token_hex(6)}.log"
+        lines = write_events(path, events, "2026-02-26T00:00:00Z")
+        ids = [decode_envelope(line).id for line in lines]
+        body = b"".join(
+            b"%b\n%b\n" % (msgspec.json.encode({"create": {"_index": name, "_id": event_id}}), line)
+            for event_id, line in zip(ids, lines, strict=True)
+        )
+        reply = ask(self.admin, "POST", "/_bulk", params={"refresh": "true"}, body=body)
+        assert '"errors":false' in reply.text, reply.text
+        return ids
+
+    def fill(self) -> None:
+        """February is a month, the beginning of March days, the rest of it a month again."""
+        chance = random.Random(7)  # noqa: S311  # the same layout in each run
+        for _ in range(30):
+            moment = START + timedelta(hours=chance.randrange(24 * 14), seconds=chance.randrange(2))
+            text = format_instant(moment)
+            days = moment.month == 3 and moment.day < 8
+            settings = replace_partition(self.index, "day" if days else "month")
+            name = partition_name(text, settings)
+            if chance.random() < 0.2:
+                name = late_name(text, self.index)
+            elif chance.random() < 0.1:
+                name = journal_name(self.index)
+            self.store(name, [text] * chance.randrange(1, 6), chance.choice(("org_a", "org_b")))
+
+    def partitions(self) -> list[str]:
+        return sorted(self.storage.list_indices())
+
+    def seal(self, name: str) -> None:
+        assert ask(self.admin, "PUT", f"/{name}/_block/write").status == 200
+
+    def delete(self, name: str) -> None:
+        assert ask(self.admin, "DELETE", f"/{name}").status == 200
+
+    def settled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Seals are believed at once."""
+        monkeypatch.setattr("webapi.listing.SETTLED_REFRESHES", 0)
+
+
+def replace_partition(settings: IndexSettings, partition: str) -> IndexSettings:
+    return msgspec.structs.replace(settings, partition=partition)
+
+
+@pytest.fixture
+def scene(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> Scene:
+    return Scene(opensearch, index, tmp_path)
+
+
+def ids(found: Found) -> list[str]:
+    return [hit.sort[2] for hit in found.hits.hits]
+
+
+def same(scene: Scene, query: Query) -> Found:
+    """Ask by partitions, and hold it to one search over all of them."""
+    found = scene.reading.page(query)
+    oracle = scene.storage.search(list_search(query))
+    assert ids(found) == ids(oracle), query
+    assert found.hits.total == oracle.hits.total, query
+    return found
+
+
+def random_query(chance: random.Random, place: Position | None) -> Query:
+    since = START + timedelta(hours=chance.randrange(24 * 14))
+    window = chance.random() < 0.5
+    offset = 0 if place else chance.choice((0, 0, 1, 7, 60))
+    return Query(
+        organization_id=chance.choice(("org_a", "org_a", "org_b", "org_none")),
+        actions=chance.choice(((), (), ("member.*",), ("app.created",), ("app.deleted",))),
+        since=since if window else None,
+        until=since + timedelta(hours=chance.randrange(1, 100)) if window else None,
+        text=chance.choice((None, None, "ana", "nobody")),
+        newest_first=chance.random() < 0.5,
+        limit=chance.choice((1, 2, 5, 50, 200)),
+        offset=offset,
+        after=place,
+    )
+
+
+@pytest.mark.slow
+def test_any_question_is_answered_as_by_one_search_over_all(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing sealed, then half of it, then all: counted live, partly and from memory."""
+    scene.settled(monkeypatch)
+    scene.fill()
+    monkeypatch.setattr("webapi.reading.OPEN_AT_MOST", 3)
+    monkeypatch.setattr("webapi.reading.COUNTED_AT_ONCE", 2)
+    chance = random.Random(11)  # noqa: S311  # the same questions in each run
+    partitions = scene.partitions()
+    for sealed in (0, len(partitions) // 2, len(partitions)):
+        for name in partitions[:sealed]:
+            scene.seal(name)
+        place: Position | None = None
+        for _ in range(QUESTIONS // 3):
+            found = same(scene, random_query(chance, place))
+            hits = found.hits.hits
+            some = chance.choice(hits) if hits and chance.random() < 0.5 else None
+            place = None if some is None else Position(some.sort[1], some.sort[2])
+
+
+def test_a_long_list_of_names_goes_another_way(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapi.storage.MAX_PATH_BYTES", 10)
+    scene.store(f"{scene.index.prefix}-events-2026.02", ["2026-02-27T00:00:00Z"] * 3)
+    assert len(ids(same(scene, Query(organization_id="org_a", limit=2)))) == 3
+    scene.delete(f"{scene.index.prefix}-events-2026.02")
+    assert ids(same(scene, Query(organization_id="org_a"))) == []
+
+
+def test_a_partition_that_is_new_or_gone_is_so_in_the_next_answer(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first list does not know the second partition, the second one names a deleted one."""
+    scene.settled(monkeypatch)
+    query = Query(organization_id="org_a", limit=1)
+    prefix = scene.index.prefix
+    assert ids(same(scene, query)) == []
+    scene.store(f"{prefix}-events-2026.02", ["2026-02-27T00:00:00Z"] * 3)
+    first = same(scene, query).hits.hits[0]
+    scene.store(f"{prefix}-late-2026.01", ["2026-01-27T00:00:00Z"] * 2)
+    scene.store(f"{prefix}-events-2026.01", ["2026-01-26T00:00:00Z"] * 2)
+    assert same(scene, query).hits.total.value == 7
+    scene.seal(f"{prefix}-events-2026.01")
+    assert same(scene, query).hits.total.value == 7
+    scene.delete(f"{prefix}-events-2026.01")
+    rest = replace(query, after=Position(first.sort[1], first.sort[2]), limit=50)
+    assert len(ids(same(scene, rest))) == 4
+    assert same(scene, query).hits.total.value == 5
+
+
+def test_a_sealed_partition_that_is_opened_or_made_anew_is_counted_anew(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.settled(monkeypatch)
+    query = Query(organization_id="org_a", limit=1)
+    old, newer = (f"{scene.index.prefix}-events-2026.{month}" for month in ("01", "02"))
+    scene.store(old, ["2026-01-27T00:00:00Z"] * 3)
+    scene.store(newer, ["2026-02-27T00:00:00Z"] * 3)
+    scene.seal(old)
+    for _ in range(2):
+        assert same(scene, query).hits.total.value == 6
+    opened = msgspec.json.encode({"index.blocks.write": False})
+    assert ask(scene.admin, "PUT", f"/{old}/_settings", body=opened).status == 200
+    scene.store(old, ["2026-01-27T00:00:00Z"])
+    assert same(scene, query).hits.total.value == 7
+    scene.delete(old)
+    scene.store(old, ["2026-01-27T00:00:00Z"])
+    scene.seal(old)
+    assert same(scene, query).hits.total.value == 4
+
+
+def test_a_partition_that_is_just_being_sealed_is_not_remembered(scene: Scene) -> None:
+    """What was written before the block may not be found yet; so it is counted each time."""
+    query = Query(organization_id="org_a", limit=1)
+    old, newer = (f"{scene.index.prefix}-events-2026.{month}" for month in ("01", "02"))
+    slow = msgspec.json.encode({"index.refresh_interval": "-1"})
+    scene.store(newer, ["2026-02-27T00:00:00Z"] * 3)
+    (first,) = scene.store(old, ["2026-01-27T00:00:00Z"])
+    assert ask(scene.admin, "PUT", f"/{old}/_settings", body=slow).status == 200
+    line = ask(scene.admin, "GET", f"/{old}/_doc/{first}").text
+    again = json.dumps(json.loads(line)["_source"]).encode()
+    made = ask(scene.admin, "PUT", f"/{old}/_create/{secrets.token_hex(8)}", body=again)
+    assert made.status == 201
+    scene.seal(old)
+    assert scene.reading.page(query).hits.total.value == 4
+    assert ask(scene.admin, "POST", f"/{old}/_refresh").status == 200
+    assert scene.reading.page(query).hits.total.value == 5
+
+
+def test_what_is_remembered_is_not_asked_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.settled(monkeypatch)
+    prefix = scene.index.prefix
+    for month in (1, 2, 3):
+        name = f"{prefix}-events-2026.{month:02}"
+        scene.store(name, [f"2026-{month:02}-05T00:00:00Z"] * 3)
+        scene.seal(name)
+    asked = watch(scene, monkeypatch)
+    query = Query(organization_id="org_a", limit=2)
+    assert len(ids(same(scene, query))) == 3
+    asked.clear()
+    assert len(ids(scene.reading.page(query))) == 3
+    (names,) = asked
+    assert f"{prefix}-events-2026.03" in names
+    assert f"{prefix}-events-2026.02" not in names
+
+
+def watch(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    asked: list[Sequence[str]] = []
+    search: Callable[..., Found] = scene.storage.search
+
+    def watched(wanted: object, indices: Sequence[str] = ()) -> Found:
+        asked.append(indices)
+        return search(wanted, indices)
+
+    monkeypatch.setattr(scene.storage, "search", watched)
+    return asked
+
+
+def test_a_closed_partition_is_an_error_and_no_silent_half(scene: Scene) -> None:
+    old, newer = (f"{scene.index.prefix}-events-2026.{month}" for month in ("01", "02"))
+    scene.store(old, ["2026-01-27T00:00:00Z"])
+    scene.store(newer, ["2026-02-27T00:00:00Z"] * 3)
+    assert ask(scene.admin, "POST", f"/{old}/_close").status == 200
+    with pytest.raises(UnavailableError) as caught:
+        scene.reading.page(Query(organization_id="org_a", limit=1))
+    assert caught.value.code == "storage_incomplete"
+    inside = parse_instant("2026-02-01T00:00:00Z")
+    found = scene.reading.page(Query(organization_id="org_a", limit=1, since=inside))
+    assert found.hits.total.value == 3, "the closed one cannot hold any event of this window"
+
+
+def test_one_event_is_found_wherever_it_is(scene: Scene) -> None:
+    """Its id tells when it was made; its timestamp, which decides on the partition, is another."""
+    (old,) = scene.store(f"{scene.index.prefix}-events-2020.01", ["2020-01-27T00:00:00Z"])
+    (foreign,) = scene.store(f"{scene.index.prefix}-late-2026.02", ["2026-02-27T00:00:00Z"], "b")
+    assert ids(scene.reading.event("org_a", old)) == [old]
+    assert ids(scene.reading.event("org_a", foreign)) == []
+    assert ids(scene.reading.event("b", foreign)) == [foreign]
+
+
+@pytest.mark.parametrize(
+    ("event_id", "instant"),
+    [
+        pytest.param("019c9d2a-5c00-7000-8000-000000000000", True, id="version 7"),
+        pytest.param("019c9d2a-5c00-4000-8000-000000000000", False, id="random"),
+        pytest.param("ffffffff-ffff-7fff-bfff-ffffffffffff", False, id="after the last year"),
+        pytest.param("00000000-0000-7000-8000-000000000000", True, id="1970"),
+    ],
+)
+def test_only_an_id_with_a_time_is_a_hint(event_id: str, instant: bool) -> None:  # noqa: FBT001  # a case
+    assert (instant_of(event_id) is not None) is instant

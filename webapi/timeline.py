@@ -1,0 +1,147 @@
+"""Which indices a page needs, from their names alone (DESIGN.md, section 4, "Reading"). Pure.
+
+An index has a span of time that follows from its name. In the order of reading, newest or oldest
+first, a moment has a *place*, a whole number that grows as one reads on; an index reaches from
+`near` to `far`, `[near, far)`. What was read of some indices is complete up to the `near` of the
+first one that was not asked: that is the `limit` of a `Choice`. The journal, and whatever else has
+no span, reaches over everything and is always asked.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from audit_events.instant import format_instant
+from indexer.names import journal_name, partition_name
+from indexer.settings import IndexSettings
+from indexer.span import Span, span_of
+from webapi.query import unix_ns
+
+EVER: Final = 1 << 80
+"""Further than any place."""
+AROUND_NOW: Final = (timedelta(days=-1), timedelta(0), timedelta(days=1))
+"""When events of now may carry: late by an agent's outage, early by a clock."""
+
+
+class Index(Struct, frozen=True):
+    """One index, or the pattern of one that may be made at any moment (without a uuid)."""
+
+    name: str
+    uuid: str = ""
+    span: Span | None = None
+    sealed: bool = False
+    """Nothing is added any more: what was counted stays."""
+
+
+class Want(Struct, frozen=True, kw_only=True):
+    """Which events are looked for.
+
+    Args:
+        events: so many, from the start on.
+        start: events before this place are not wanted.
+        newest_first: the order of reading.
+        guess: how many events an index is taken to have whose count is not known.
+    """
+
+    events: int
+    start: int
+    newest_first: bool
+    guess: int
+
+
+class Choice(Struct, frozen=True):
+    """What to ask, and how far the answer is complete."""
+
+    asked: tuple[Index, ...]
+    limit: int
+    """Hits at this place or behind it may have others before them in what was not asked."""
+
+
+def expected(listed: Collection[str], now: datetime, settings: IndexSettings) -> list[Index]:
+    """Return patterns of the journal and of partitions of about now that are not listed yet.
+
+    As patterns they are no error where they do not exist, and when they are made the next question
+    finds them, however old the list is. The star stands where no other spelling fits: that of
+    `audit-events-2026.11*` would also be every day of that month.
+    """
+    names = {partition_name(format_instant(now + about), settings) for about in AROUND_NOW}
+    head = f"{settings.prefix}-events-"
+    found = [
+        Index(f"{head}*{name.removeprefix(head)}", span=span_of(name, settings))
+        for name in sorted(names - set(listed))
+    ]
+    return [*found, Index(f"{journal_name(settings)}*")]
+
+
+def within(indices: Iterable[Index], since: datetime | None, until: datetime | None) -> list[Index]:
+    """Return the indices that can hold events of a window; the others cannot, by their names."""
+    earliest = since or datetime.min.replace(tzinfo=UTC)
+    latest = until or datetime.max.replace(tzinfo=UTC)
+    return [one for one in indices if one.span is None or one.span.meets(earliest, latest)]
+
+
+def holds_all_of(index: Index, since: datetime | None, until: datetime | None) -> bool:
+    """Tell whether a window makes no difference in an index, as its whole span lies inside."""
+    span = index.span
+    if span is None:
+        return since is None and until is None
+    return (since is None or since <= span.start) and (until is None or span.end <= until)
+
+
+def place(timestamp_ns: int, *, newest_first: bool) -> int:
+    """Return the place of a moment."""
+    return -timestamp_ns if newest_first else timestamp_ns
+
+
+def reach(index: Index, *, newest_first: bool) -> tuple[int, int]:
+    """Return the first place of an index, and the first one behind it."""
+    if index.span is None:
+        return -EVER, EVER
+    start, end = unix_ns(index.span.start), unix_ns(index.span.end)
+    return (1 - end, 1 - start) if newest_first else (start, end)
+
+
+def in_order(indices: Iterable[Index], *, newest_first: bool) -> list[Index]:
+    """Return indices in the order of reading."""
+
+    def key(index: Index) -> tuple[int, int, str]:
+        near, far = reach(index, newest_first=newest_first)
+        return near, -far, index.name
+
+    return sorted(indices, key=key)
+
+
+def choose(
+    indices: Iterable[Index],
+    counts: Mapping[str, int],
+    always: Collection[str],
+    want: Want,
+) -> Choice:
+    """Choose the indices to ask, so that about as many events as are wanted lie before the limit.
+
+    Args:
+        indices: all that may hold events of the question.
+        counts: how many events of the question are known to be in an index, by its name.
+        always: names that are asked in any case, as their events have to be counted.
+        want: how many, from where, in which order.
+    """
+    chosen: list[Index] = []
+    others: list[Index] = []
+    limit, events, last = EVER, 0, -EVER
+    for index in in_order(indices, newest_first=want.newest_first):
+        near, far = reach(index, newest_first=want.newest_first)
+        count = counts.get(index.name, want.guess)
+        needed = far > want.start and count > 0
+        full = limit < EVER or (near > last and events >= want.events)
+        if full and needed and index.name not in always:
+            limit = min(limit, near)
+        elif needed and not full:
+            chosen.append(index)
+            last = near
+            # What may not even be there yet fills no page.
+            events += count if index.span and index.uuid else 0
+        elif index.name in always:
+            others.append(index)
+    return Choice((*chosen, *others), limit)
