@@ -5,8 +5,8 @@ Usage: python bench/query.py [--quick] [--days N] [--events N] [--rounds N]
 Three stores on one node, an embedded one of its own that is started for this: one partition with
 100,000 events (the baseline); 400 daily partitions with 2,500 each; 13 monthly ones that share
 `--events` (2 million unless said; `--events 10000000` is the full size, and takes an hour to load
-on two cores). What is due is sealed, as the lifecycle does. `--quick`: 25,000 events, 60 daily
-partitions of 100 events, 13 monthly ones that share 39,000.
+on two cores). What is due is sealed, as the lifecycle does. `--quick`: 10,000 events, 40 daily
+partitions of 100 events, 13 monthly ones that share 13,000.
 
 Each question goes through the API's application: token, parameters, search, answer. The same
 question goes to the three stores in turn, in a new order each round; 50 organisations in turn. So
@@ -91,7 +91,9 @@ class Asker:
             PATH, query_string=urlencode(asked), headers=self._headers[number]
         )
         taken = time.perf_counter() - begun
-        if answer.status_code != HTTP_OK or not answer.get_json()["events"]:
+        # A window at the beginning of a month may be empty.
+        empty = "since" not in asked and not answer.get_json().get("events")
+        if empty or answer.status_code != HTTP_OK:
             raise ProcessError(f"no answer to {asked}: {answer.status_code} {answer.text[:500]}")
         return 1000 * taken
 
@@ -170,10 +172,10 @@ def _named(name: str, again: Distribution, first: Distribution) -> dict[str, flo
 def shapes_of(arguments: argparse.Namespace) -> list[Shape]:
     """The stores that are asked for; a third of a minute loads those of `--quick`."""
     quick = arguments.quick
-    events = arguments.events or (39_000 if quick else 2_000_000)
-    days = arguments.days or (60 if quick else 400)
+    events = arguments.events or (13_000 if quick else 2_000_000)
+    days = arguments.days or (40 if quick else 400)
     return [
-        Shape(BASELINE, "month", 1, 25_000 if quick else 100_000),
+        Shape(BASELINE, "month", 1, 10_000 if quick else 100_000),
         Shape("days", "day", days, 100 if quick else 2_500),
         Shape("months", "month", 13, events // 13),
     ]
