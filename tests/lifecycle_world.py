@@ -143,12 +143,14 @@ class World:
     def executor(self, wire: type[Urllib3HttpConnection] = QuietConnection) -> Generator[Executor]:
         """One process's executor; it has the lease only while `attempt` works."""
         connection = self.cluster.connection()
-        admin = ConnectionSettings(
-            url=self.cluster.url,
-            ca_file=self.cluster.ca_file,
-            client_cert_file=self.cluster.credentials.admin_cert_file,
-            client_key_file=self.cluster.credentials.admin_key_file,
-        )
+        admin = connection
+        if self.cluster.secured:
+            admin = ConnectionSettings(
+                url=self.cluster.url,
+                ca_file=self.cluster.ca_file,
+                client_cert_file=self.cluster.credentials.admin_cert_file,
+                client_key_file=self.cluster.credentials.admin_key_file,
+            )
         with (
             connect(connection, role="lifecycle", connection_class=wire) as lifecycle,
             connect(connection, role="reader", connection_class=wire) as reader,
