@@ -41,7 +41,8 @@ def _prefix(name: str, path: str) -> str:
     """The security plugin's classes hold their paths without what goes before all of them."""
     if not name.startswith("org/opensearch/security/") or path.startswith("/_plugins"):
         return ""
-    return f"{SECURITY}/api" if "/dlic/rest/api/" in name else SECURITY
+    api = ("/dlic/rest/api/", "ApiAction.class", "/CreateOnBehalfOfTokenAction")
+    return f"{SECURITY}/api" if any(part in name for part in api) else SECURITY
 
 
 def _read_class(content: bytes) -> Iterator[tuple[str, str]]:

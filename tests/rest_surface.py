@@ -47,7 +47,6 @@ HARMLESS: Final = {
     "has no handler any more; opensearch-py still has the method": (
         "POST /_plugins/_security/api/migrate",
         "PUT /_plugins/_security/api/cache",
-        "POST /_plugins/_security/api/generateonbehalfoftoken",
     ),
     "tells who asks": (
         "POST /_plugins/_security/authinfo",
