@@ -45,7 +45,7 @@ from indelible.ready import (
 )
 from indelible.stopping import StopAsked, StopAtOnce, Stopping
 from indelible.token import sign
-from indexer.client import connect, request
+from indexer.client import connect, request_shape
 from indexer.errors import RefusedError
 from indexer.names import read_indices
 from indexer.templates import install
@@ -176,13 +176,14 @@ class Run:
         """Count the events that can be found."""
         path = f"/{read_indices(self.configuration.index)}/_count"
         try:
-            answer = request(client, "POST", path, body={"query": {"bool": {"filter": terms}}})
+            body = {"query": {"bool": {"filter": terms}}}
+            answer = request_shape(client, "POST", path, Count, body=body, safe=True)
         except RefusedError as error:
             if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 raise
             # A partition that was made just now has no copy that answers yet.
             return 0
-        return 0 if answer is None else msgspec.convert(answer, Count).count
+        return 0 if answer is None else answer.count
 
     def await_(self, condition: Callable[[], bool], name: str) -> None:
         """Wait for a condition that depends on the child `name`.

@@ -173,7 +173,7 @@ def organizations(client: OpenSearch, index: IndexSettings) -> list[str]:
     body = {"size": 0, "aggs": {"organizations": {"terms": terms}}}
     path = f"/{read_indices(index)}/_search"
     answer = request_shape(
-        client, "POST", path, OrganizationsAnswer, params=SEARCH_PARAMS, body=body
+        client, "POST", path, OrganizationsAnswer, params=SEARCH_PARAMS, body=body, safe=True
     )
     if answer is None:
         return []

@@ -24,7 +24,7 @@ from audit_events.instant import parse_instant
 from indelible.configuration import Configuration, load
 from indelible.probe import ask
 from indelible.run_record import read_record
-from indexer.client import connect, request
+from indexer.client import connect, request_shape
 from indexer.copies import CopyTrouble, count_data_nodes, judge_copies
 from indexer.dead_letter import FILE_NAME
 from indexer.dead_marks import Tally
@@ -181,8 +181,11 @@ class _Found(Struct, frozen=True):
 def find_end(client: OpenSearch, index: IndexSettings, order: str) -> str | None:
     """Return the timestamp of the oldest (`asc`) or newest (`desc`) event; None without events."""
     body = {"size": 1, "_source": ["timestamp"], "sort": [{"timestamp": order}]}
-    answer = request(client, "POST", f"/{read_indices(index)}/_search", body=body)
-    hits = msgspec.convert(answer, _Found).hits.hits if answer is not None else []
+    path = f"/{read_indices(index)}/_search"
+    # Closed ones are left out: this is a look, and says so beside them.
+    params = {"expand_wildcards": "open,hidden"}
+    answer = request_shape(client, "POST", path, _Found, params=params, body=body, safe=True)
+    hits = answer.hits.hits if answer is not None else []
     return hits[0].source["timestamp"] if hits else None
 
 

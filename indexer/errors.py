@@ -88,6 +88,8 @@ class RefusedError(IndexerError):
         self.status = status
         self.error_type = error_type
         self.hint = _HINTS.get(status, "look into the log of the cluster")
+        if error_type == "cluster_block_exception":
+            self.hint = _BLOCKED
 
 
 _HINTS = {
@@ -96,6 +98,11 @@ _HINTS = {
     403: "check that the role of this user allows it (README, section Roles)",
     404: "check that the URL is that of an OpenSearch cluster",
 }
+
+_BLOCKED = (
+    "somebody set that block, or a disk is full: look at index.blocks.* of the index; metadata can"
+    ' only be lifted alone, PUT <index>/_settings {"index.blocks.metadata": false}'
+)
 
 
 class PolicyError(IndexerError):

@@ -22,7 +22,7 @@ from indexer.errors import ManagedIndexError, PolicyConflictError, RefusedError
 from indexer.ism_policy import differ_policy, simplify
 from indexer.journal import Journal, Key
 from indexer.mode import ISM, Mode
-from indexer.names import events_pattern, index_kind, late_pattern
+from indexer.names import EXPAND_ALL, events_pattern, index_kind, late_pattern
 from indexer.policy import Body, events_policy, late_policy, read, render, without_delete
 from indexer.settings import IndexSettings, LifecycleSettings
 from indexer.span import span_of
@@ -225,10 +225,14 @@ def _put(client: OpenSearch, policy_id: str, body: Body, found: _Found | None) -
 def _explain(client: OpenSearch, settings: IndexSettings) -> dict[str, _Managed]:
     """Every partition and index of late events, with what the plugin says of it."""
     patterns = f"{events_pattern(settings)},{late_pattern(settings)}"
-    answer = request_shape(client, "GET", f"{ISM}/explain/{patterns}", dict[str, object]) or {}
     path = f"/{patterns}/_settings/index.uuid,{AUTO_MANAGE}"
-    params = {"flat_settings": "true"}
+    params = {"flat_settings": "true", **EXPAND_ALL}
     found = request_shape(client, "GET", path, dict[str, _Settings], params=params) or {}
+    answer = request_shape(client, "GET", f"{ISM}/explain/{patterns}", dict[str, object]) or {}
+    # The plugin's patterns pass over what is hidden.
+    for some in _in_lines(sorted(found.keys() - answer.keys())):
+        names = ",".join(some)
+        answer |= request_shape(client, "GET", f"{ISM}/explain/{names}", dict[str, object]) or {}
     managed: dict[str, _Managed] = {}
     for name in sorted(found):
         one = msgspec.convert(answer.get(name, {}), _Managed)

@@ -255,7 +255,9 @@ class Journal:
             JournalError: not all of it could be read, or what is there is no event.
             RefusedError, NoAnswerError: see `indexer.client.request`.
         """
-        refreshed = request_shape(self._client, "POST", f"/{self._name}/_refresh", _Refreshed)
+        refreshed = request_shape(
+            self._client, "POST", f"/{self._name}/_refresh", _Refreshed, safe=True
+        )
         if refreshed is None:
             return []
         self._check_shards(refreshed.shards)
@@ -278,7 +280,9 @@ class Journal:
         events: list[Event] = []
         while True:
             path, params = f"/{self._name}/_search", {"preference": "_primary"}
-            page = request_shape(self._client, "POST", path, _Page, params=params, body=body)
+            page = request_shape(
+                self._client, "POST", path, _Page, params=params, body=body, safe=True
+            )
             if page is None:
                 raise JournalError(f"{self._name} went away while it was read", hint=_LOOK)
             self._check_shards(page.shards, is_cut=page.timed_out)

@@ -93,7 +93,9 @@ def is_immutable(client: OpenSearch, settings: IndexSettings) -> bool | None:
     covers, existing or not, before it looks at who asks (tried on 3.4.0); so closing one that
     cannot exist tells, and does nothing. To the admin certificate it tells nothing.
     """
-    reply = ask(client, "POST", f"/{events_pattern(settings).removesuffix('*')}0000.00/_close")
+    reply = ask(
+        client, "POST", f"/{events_pattern(settings).removesuffix('*')}0000.00/_close", safe=True
+    )
     if reply.status == HTTPStatus.FORBIDDEN and _IMMUTABLE in reply.text:
         return True
     return False if reply.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND) else None

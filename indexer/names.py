@@ -16,6 +16,10 @@ DAY_CHARACTERS: Final = len("2026-11-23")
 
 IndexKind = Literal["events", "late", "journal"]
 
+EXPAND_ALL: Final = {"expand_wildcards": "all"}
+"""Parameters of a request that names patterns: closed and hidden indices count. Any user who may
+change settings can hide an index, and its events would be missing without a word."""
+
 _is_canonical = re.compile(CANONICAL_INSTANT, re.ASCII).fullmatch
 
 

@@ -17,7 +17,7 @@ from audit_events.instant import parse_instant
 from indexer.answer import UNREADABLE
 from indexer.client import ask, request_shape
 from indexer.errors import RefusedError
-from indexer.names import events_pattern, index_kind, late_pattern
+from indexer.names import EXPAND_ALL, events_pattern, index_kind, late_pattern
 from indexer.plan import Observed
 from indexer.settings import IndexSettings
 from indexer.span import span_of
@@ -88,15 +88,14 @@ class _Settings(Struct):
 
 def _live(client: OpenSearch, settings: IndexSettings) -> dict[str, _Row]:
     patterns = f"{events_pattern(settings)},{late_pattern(settings)}"
-    wild = {"expand_wildcards": "open,closed"}
     found = request_shape(
         client,
         "GET",
         f"/{patterns}/_settings/{SETTINGS}",
         dict[str, _Settings],
-        params={**wild, "flat_settings": "true"},
+        params={**EXPAND_ALL, "flat_settings": "true"},
     )
-    params = {**wild, "format": "json", "bytes": "b", "h": COLUMNS}
+    params = {**EXPAND_ALL, "format": "json", "bytes": "b", "h": COLUMNS}
     rows = request_shape(client, "GET", f"/_cat/indices/{patterns}", list[_Row], params=params)
     # One that was made or deleted between the two is seen the next time.
     return {

@@ -82,7 +82,7 @@ def refresh(client: OpenSearch, name: str) -> None:
         NoAnswerError: see `indexer.client.request`.
     """
     path = f"/{name}/_refresh"
-    answer = request_shape(client, "POST", path, _Refreshed)
+    answer = request_shape(client, "POST", path, _Refreshed, safe=True)
     if answer is None or answer.shards.failed:
         raise RefusedError(f"POST {path}", _OK, "not_refreshed", "not every copy of it did")
 

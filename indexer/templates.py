@@ -18,6 +18,7 @@ from opensearchpy import OpenSearch
 
 from indexer.client import request, request_shape
 from indexer.names import (
+    EXPAND_ALL,
     events_pattern,
     events_template,
     journal_name,
@@ -28,6 +29,16 @@ from indexer.names import (
 from indexer.settings import IndexSettings
 
 EVENTS_FILE: Final = "audit-events.json"
+MUST_BE_UNSET: Final = (
+    "index.hidden",
+    "index.blocks.metadata",
+    "index.blocks.read",
+    "index.default_pipeline",
+    "index.final_pipeline",
+    "index.search.default_pipeline",
+)
+"""What no template of ours sets and whoever sets it hides, withholds or changes events with."""
+_UNSET: Final = frozenset({None, "", "false", "_none"})
 
 Body = dict[str, object]
 
@@ -122,7 +133,7 @@ def compare(client: OpenSearch, settings: IndexSettings) -> list[Drift]:
     drifts += [
         Drift("template", name, (obsolete,)) for name in _standing_obsolete(client, settings)
     ]
-    params = {"flat_settings": "true", "expand_wildcards": "open,closed"}
+    params = {"flat_settings": "true", **EXPAND_ALL}
     path = f"/{read_indices(settings)}"
     live = request_shape(client, "GET", path, dict[str, Body], params=params) or {}
     wanted = cast("Body", render(settings)[events_template(settings)]["template"])
@@ -143,11 +154,14 @@ def differ_live(wanted: Body, found: Body) -> tuple[Difference, ...]:
     """Compare a partition with the `template` part of a template.
 
     All of the mapping counts; of the settings those that the template has, as the cluster adds
-    many of its own.
+    many of its own, and those of `MUST_BE_UNSET`.
     """
     ours = flatten(wanted)
     theirs = flatten({"mappings": found.get("mappings"), "settings": found.get("settings")})
     paths = ours.keys() | {path for path in theirs if path.startswith("mappings.")}
+    paths |= {
+        path for name in MUST_BE_UNSET if theirs.get(path := f"settings.{name}") not in _UNSET
+    }
     return _differences(ours, theirs, sorted(paths))
 
 

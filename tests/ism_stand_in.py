@@ -69,7 +69,7 @@ class IsmStandIn:
         if parts.path.endswith("0000.00/_close") and not self.immutable:
             return _error(403, "security_exception", "no permissions for [indices:admin/close]")
         if AUTO_MANAGE in parts.path:
-            return self._settings(parts.path)
+            return self._settings(parts.path, parts.query)
         if not parts.path.startswith(PREFIX):
             return None
         verb, _, name = parts.path.removeprefix(PREFIX).partition("/")
@@ -132,16 +132,16 @@ class IsmStandIn:
             "policy": policy,
         }
 
-    def _indices(self, patterns: str) -> dict[str, Any]:
+    def _indices(self, patterns: str, query: str = "flat_settings=true") -> dict[str, Any]:
         with self.cluster.admin() as admin:
-            reply = ask(admin, "GET", f"/{patterns}/_settings", params={"flat_settings": "true"})
+            reply = ask(admin, "GET", f"/{patterns}/_settings?{query}")
         found: dict[str, Any] = msgspec.json.decode(reply.text)
         return found
 
-    def _settings(self, path: str) -> Answer:
+    def _settings(self, path: str, query: str) -> Answer:
         answer = {
             name: {"settings": {"index.uuid": one["settings"]["index.uuid"]}}
-            for name, one in self._indices(path.split("/")[1]).items()
+            for name, one in self._indices(path.split("/")[1], query).items()
         }
         for name in self.taken_out & answer.keys():
             answer[name]["settings"][AUTO_MANAGE] = "false"

@@ -105,6 +105,21 @@ def test_what_is_sent_is_what_the_files_hold_and_is_sent_once(world: World) -> N
     assert world.sent() == []
 
 
+def test_a_hidden_partition_gets_its_policy_and_is_known_to_have_it(
+    opensearch: Cluster, world: World
+) -> None:
+    """The plugin's patterns pass over it; so its policy would seem to be missing for ever."""
+    path = f"/{world.january}/_settings"
+    with opensearch.admin() as admin:
+        assert ask(admin, "PUT", path, body=b'{"index.hidden":true}').status == 200
+        try:
+            assert ("index", "attach", world.january) in world.apply()
+            world.plugin.run_jobs()
+            assert world.apply() == []
+        finally:
+            ask(admin, "PUT", path, body=b'{"index.hidden":null}')
+
+
 def test_where_partitions_are_immutable_the_plugin_gets_no_delete(world: World) -> None:
     world.apply(WORM)
     (_, _, events), (_, _, late), *_ = world.sent()

@@ -75,6 +75,17 @@ def test_blocked_closed_and_empty_ones(
     assert (empty.kind, empty.events, empty.first, empty.last) == ("late", 0, None, None)
 
 
+def test_a_hidden_one_is_seen_and_not_taken_for_lost(
+    opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch, reader: OpenSearch
+) -> None:
+    write(opensearch, index, FIRST)
+    name = f"{index.prefix}-events-2026.01"
+    hide = b'{"index.hidden":true}'
+    assert ask(lifecycle, "PUT", f"/{name}/_settings", body=hide).status == 200
+    (one,) = observe(lifecycle, reader, index, Records(sealed={name: "u"}))
+    assert (one.name, one.exists, one.first) == (name, True, parse_instant(FIRST))
+
+
 def test_the_journal_is_believed_of_the_index_that_it_speaks_of(
     opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch
 ) -> None:

@@ -74,6 +74,27 @@ def test_a_live_partition_differs_by_its_mapping_and_by_the_settings_that_we_set
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "drifts"),
+    [
+        pytest.param("index.hidden", "true", True, id="hidden"),
+        pytest.param("index.hidden", "false", False, id="no longer hidden"),
+        pytest.param("index.blocks.read", "true", True, id="no reads"),
+        pytest.param("index.blocks.metadata", "true", True, id="no look at settings"),
+        pytest.param("index.default_pipeline", "p", True, id="changed before it is stored"),
+        pytest.param("index.default_pipeline", "_none", False, id="no pipeline"),
+        pytest.param("index.final_pipeline", "p", True, id="changed last"),
+        pytest.param("index.search.default_pipeline", "p", True, id="changed when it is read"),
+        pytest.param("index.blocks.write", "true", False, id="sealed, as it should be"),
+    ],
+)
+def test_what_hides_or_changes_events_is_a_difference_though_no_template_speaks_of_it(
+    name: str, value: str, *, drifts: bool
+) -> None:
+    expected = (Difference(f"settings.{name}", None, value),) if drifts else ()
+    assert differ_live({}, {"settings": {name: value}}) == expected
+
+
 @pytest.fixture
 def client(opensearch: Cluster) -> Generator[OpenSearch]:
     with opensearch.client("lifecycle") as client:
@@ -202,6 +223,40 @@ def test_partitions_are_listed_with_their_size_and_drift(
     assert (partition.events, partition.open, partition.drift) == (1, True, 1)
     assert partition.health in {"green", "yellow"}
     assert (partition.size_bytes or 0) > 0
+
+
+@pytest.mark.opensearch
+def test_a_hidden_partition_is_listed_and_is_drift(
+    opensearch: Cluster, index: IndexSettings, client: OpenSearch
+) -> None:
+    write_one(opensearch, index)
+    name = f"{index.prefix}-events-{NOW[:7].replace('-', '.')}"
+    settings = b'{"index.hidden":true,"index.search.default_pipeline":"p"}'
+    assert ask(client, "PUT", f"/{name}/_settings", body=settings).status == 200
+    (drift,) = drifts = compare(client, index)
+    assert (drift.kind, drift.name) == ("partition", name)
+    assert drift.differences == (
+        Difference("settings.index.hidden", None, "true"),
+        Difference("settings.index.search.default_pipeline", None, "p"),
+    )
+    (partition,) = list_partitions(client, index, drifts)
+    assert (partition.name, partition.drift) == (name, 2)
+
+
+@pytest.mark.opensearch
+def test_a_partition_whose_settings_cannot_be_looked_at_is_an_error_that_says_how_to_lift_it(
+    opensearch: Cluster, index: IndexSettings, client: OpenSearch
+) -> None:
+    write_one(opensearch, index)
+    path = f"/{index.prefix}-events-{NOW[:7].replace('-', '.')}/_settings"
+    assert ask(client, "PUT", path, body=b'{"index.blocks.metadata":true}').status == 200
+    try:
+        with pytest.raises(RefusedError, match="index metadata") as raised:
+            compare(client, index)
+        assert '{"index.blocks.metadata": false}' in raised.value.hint
+    finally:
+        lifted = ask(client, "PUT", path, body=b'{"index.blocks.metadata":false}')
+    assert lifted.status == 200
 
 
 def test_an_unreachable_cluster_is_an_error_with_the_next_step() -> None:

@@ -211,6 +211,17 @@ def test_a_partition_that_is_closed_is_missed_aloud(
     assert len(api.actions()) == 4
 
 
+def test_a_partition_that_was_hidden_is_read_as_any_other(
+    api: Api, opensearch: Cluster, index: IndexSettings
+) -> None:
+    """A setting that any administrator may change, which patterns pass over without a word."""
+    name = partition_name("2026-03-15T09:00:00.000000Z", index)
+    before = api.page()
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.hidden": True})
+    assert api.page() == before
+
+
 def test_without_the_template_it_is_not_ready(opensearch: Cluster) -> None:
     api = Api(opensearch.client("reader"), IndexSettings(prefix="audit-tnever"))
     problem(api.get(path="/readyz", bearer=None), 503, "not_ready")

@@ -265,6 +265,20 @@ def test_a_closed_partition_is_an_error_and_no_silent_half(scene: Scene) -> None
     assert found.hits.total.value == 3, "the closed one cannot hold any event of this window"
 
 
+def test_a_hidden_partition_is_read_as_any_other(scene: Scene) -> None:
+    """Anybody who may change settings can hide one, and patterns pass over it without a word."""
+    old, newer = (f"{scene.index.prefix}-events-2026.{month}" for month in ("01", "02"))
+    (hidden,) = scene.store(old, ["2026-01-27T00:00:00Z"])
+    scene.store(newer, ["2026-02-27T00:00:00Z"] * 3)
+    hide = msgspec.json.encode({"index.hidden": True})
+    for name in (old, newer):
+        assert ask(scene.admin, "PUT", f"/{name}/_settings", body=hide).status == 200
+    found = same(scene, Query(organization_id="org_a", limit=1))
+    assert found.hits.total.value == 4
+    assert ids(scene.reading.event("org_a", hidden)) == [hidden]
+    assert scene.reading.present("org_a", [ACTIONS[0]]) == {ACTIONS[0]}
+
+
 def test_one_event_is_found_wherever_it_is(scene: Scene) -> None:
     """Its id tells when it was made; its timestamp, which decides on the partition, is another."""
     (old,) = scene.store(f"{scene.index.prefix}-events-2020.01", ["2020-01-27T00:00:00Z"])

@@ -47,6 +47,11 @@ def test_events_are_the_bytes_that_are_stored() -> None:
             "storage_incomplete",
             id="failed shards, refused by the cluster",
         ),
+        pytest.param(
+            Reply(403, '{"error":{"type":"cluster_block_exception"}}', {}),
+            "storage_incomplete",
+            id="a partition that somebody blocked",
+        ),
     ],
 )
 def test_what_another_moment_may_mend(answer: Reply, code: str) -> None:

@@ -15,7 +15,7 @@ from opensearchpy.exceptions import ConnectionTimeout
 from indexer.answer import UNREADABLE
 from indexer.client import Reply, ask
 from indexer.errors import NoAnswerError
-from indexer.names import events_pattern, events_template, late_pattern, read_indices
+from indexer.names import EXPAND_ALL, events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
 from webapi.errors import IndexGoneError, InternalError, UnavailableError
 from webapi.listing import Listed
@@ -29,11 +29,12 @@ ERROR_CHARACTERS: Final = 2000
 SEARCH_PARAMS: Final = {
     "allow_partial_search_results": "false",
     "allow_no_indices": "true",
-    "expand_wildcards": "open,closed",
+    **EXPAND_ALL,
 }
 """Before the first event there is no index, and that is no error. A closed partition is one: left
-out of the pattern, its events would be missing from the answer without a word."""
-LIST_PARAMS: Final = {"expand_wildcards": "open,closed", "flat_settings": "true"}
+out of the pattern, its events would be missing from the answer without a word. So would those of a
+hidden one, which is searched as any other."""
+LIST_PARAMS: Final = {**EXPAND_ALL, "flat_settings": "true"}
 LISTED: Final = "index.uuid,index.blocks.write,index.verified_before_close"
 MAX_PATH_BYTES: Final = 3000
 """OpenSearch takes 4,096 for the whole line; more names than that go by `_msearch`."""
@@ -246,6 +247,8 @@ def refuse_unavailable(reply: Reply) -> None:
     error = reply.text[:ERROR_CHARACTERS]
     if "index_closed_exception" in error:
         raise UnavailableError("storage_incomplete", "a part of the index is closed")
+    if "cluster_block_exception" in error:
+        raise UnavailableError("storage_incomplete", "a part of the index is blocked")
     if reply.status == TOO_MANY_REQUESTS or reply.status >= SERVER_ERROR:
         partial = "search_phase_execution" in error
         code = "storage_incomplete" if partial else "storage_unavailable"
