@@ -38,7 +38,9 @@ class Call:
     """One call: `route` as the node's handler has it, and what each identity gets.
 
     `cells` has a letter of `MEANINGS` for each of `IDENTITIES`. `path` is where the route's own
-    placeholders are not enough; `undo` is what the certificate sends afterwards.
+    placeholders are not enough; `undo` is what the certificate sends afterwards. What `spoils`
+    leaves the partition in no state to try more with (3.4.0 refuses to scale it with 400, and its
+    next refresh or block waits for longer than 15 s).
     """
 
     group: str
@@ -48,6 +50,7 @@ class Call:
     body: str | None = None
     path: str | None = None
     undo: tuple[str, str, str | None] | None = None
+    spoils: bool = False
 
     @property
     def method(self) -> str:
