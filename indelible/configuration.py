@@ -21,13 +21,8 @@ import msgspec
 import platformdirs
 
 from agent.settings import AgentSettings
-from indexer.settings import (
-    ConnectionSettings,
-    IndexSettings,
-    LifecycleSettings,
-    Secret,
-    SettingsReading,
-)
+from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings, Secret
+from indexer.settings_reading import SettingsReading
 from webapi.settings import WebSettings
 
 if TYPE_CHECKING:

@@ -12,12 +12,8 @@ from agent.settings import AgentSettings
 from indelible.cli import COMMANDS
 from indelible.configuration import NodeSettings
 from indelible.up import command as up_command
-from indexer.settings import (
-    OTHER_VARIABLES,
-    ConnectionSettings,
-    IndexSettings,
-    LifecycleSettings,
-)
+from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings
+from indexer.settings_reading import OTHER_VARIABLES
 from webapi.parameters import PARAMETERS
 from webapi.settings import WebSettings
 

@@ -17,7 +17,8 @@ from indelible.cli import EXIT_SETTINGS, describe
 from indelible.configuration import load
 from indelible.status import asks_indices, serves_web
 from indexer.errors import SettingsError
-from indexer.settings import ConnectionSettings, SettingsReading
+from indexer.settings import ConnectionSettings
+from indexer.settings_reading import SettingsReading
 
 DIRECTORY = Path(__file__).parent.parent / "packaging" / "systemd"
 UNIT = DIRECTORY / "indelible-agent.service"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from indexer.settings import Secret, read_group
+from indexer.settings import Secret
+from indexer.settings_reading import read_group
 from webapi.settings import WebSettings, algorithms, conflicts
 
 LONG = Secret("s" * 32)

@@ -3,7 +3,7 @@
 import os
 
 from indexer import log
-from indexer.settings import read_document, read_group
+from indexer.settings_reading import read_document, read_group
 from webapi.server import gunicorn_options
 from webapi.settings import WebSettings
 

@@ -12,7 +12,8 @@ from flask import Flask
 
 from indexer import log
 from indexer.client import connect
-from indexer.settings import ConnectionSettings, IndexSettings, SettingsReading
+from indexer.settings import ConnectionSettings, IndexSettings
+from indexer.settings_reading import SettingsReading
 from webapi.app import create_app
 from webapi.log import announce
 from webapi.settings import WebSettings
