@@ -18,6 +18,7 @@ from indexer.mode import find_mode
 from indexer.partitions import Partition, list_partitions
 from indexer.policy import read_all
 from indexer.templates import Change, Difference, Drift, compare, install, show
+from indexer.version import check_version
 
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "create": ("created", "would create"),
@@ -50,6 +51,7 @@ def apply_templates(*, dry_run: bool, as_json: bool) -> None:
     index, lifecycle = configuration.index, configuration.lifecycle
     read_all(index, lifecycle)
     with connect(configuration.connection, role="lifecycle") as client:
+        check_version(client)
         changes = install(client, index, dry_run=dry_run)
         if not as_json:
             tell(changes, dry_run=dry_run)

@@ -49,6 +49,7 @@ from indexer.client import connect, request_shape
 from indexer.errors import RefusedError
 from indexer.names import read_indices
 from indexer.templates import install
+from indexer.version import check_version
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -146,6 +147,7 @@ class Run:
             self.start_example()
         self.children.start(self.programs["web"])
         with connect(configuration.connection, role="lifecycle") as client:
+            check_version(client)
             install(client, configuration.index)
         self.children.start(self.programs["agent"])
         self.children.start(self.programs["lifecycle"])

@@ -5,6 +5,7 @@ IndexerError              .hint is the next step for the operator
 ├── ConnectionFileError   the CA or client certificate cannot be used
 ├── NoAnswerError         no answer, or one that was cut: what was asked may have happened
 ├── RefusedError          the cluster answered, and refused (.status, .error_type)
+├── VersionError          a node is too old for what is to be installed
 ├── PolicyError           a lifecycle policy that cannot be carried out (.problems)
 ├── PolicyConflictError   somebody else changed a policy of the ISM plugin at the same moment
 ├── ManagedIndexError     the ISM plugin left indices as they were (.failed)
@@ -103,6 +104,19 @@ _BLOCKED = (
     "somebody set that block, or a disk is full: look at index.blocks.* of the index; metadata can"
     ' only be lifted alone, PUT <index>/_settings {"index.blocks.metadata": false}'
 )
+
+
+class VersionError(IndexerError):
+    """Nodes of the cluster are too old for the index template."""
+
+    hint = (
+        "nothing was changed: upgrade the cluster and run `indelible indices apply` again (README,"
+        " section Run it for real, says which version can do what)"
+    )
+
+    def __init__(self, older: Mapping[str, str], needed: str) -> None:
+        found = ", ".join(f"{name} is {version}" for name, version in sorted(older.items()))
+        super().__init__(f"OpenSearch {needed} or newer is needed, and {found}")
 
 
 class PolicyError(IndexerError):

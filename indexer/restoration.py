@@ -21,6 +21,7 @@ from indexer.errors import ArchiveError, DigestError, RefusedError
 from indexer.journal import PARTITION, Journal, Key
 from indexer.records import RESERVED, RESTORED
 from indexer.settings import IndexSettings, LifecycleSettings
+from indexer.version import read_version
 
 ISM_PLUGIN: Final = "opensearch-index-management"
 ISM_OFF: Final = "index.plugins.index_state_management.auto_manage"
@@ -228,7 +229,7 @@ def find_means(client: OpenSearch) -> Means:
     params = {"filter_path": "nodes.*.version,nodes.*.roles,nodes.*.plugins.name"}
     nodes = request_shape(client, "GET", "/_nodes", _Nodes, params=params)
     found = list(nodes.nodes.values()) if nodes else []
-    broken = [one.version for one in found if BROKEN_FROM <= _version(one.version) < MENDED_IN]
+    broken = [one.version for one in found if BROKEN_FROM <= read_version(one.version) < MENDED_IN]
     if broken and not any("warm" in one.roles for one in found):
         raise ArchiveError(
             f"OpenSearch {broken[0]} cannot restore an index that is sorted (OpenSearch #20073)",
@@ -237,10 +238,6 @@ def find_means(client: OpenSearch) -> Means:
         )
     names = {plugin.name for one in found for plugin in one.plugins}
     return Means(in_place=bool(broken), ism=ISM_PLUGIN in names)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("-", maxsplit=1)[0].split(".")[:2])
 
 
 def bring(

@@ -17,6 +17,7 @@ from indexer.records import Subject, record_seal
 from indexer.restoration import BROKEN_FROM, MENDED_IN, Clients
 from indexer.settings import IndexSettings, LifecycleSettings
 from indexer.span import span_of
+from indexer.version import read_version
 from node.layout import Layout
 from node.render import render_opensearch
 from tests.cluster import Cluster
@@ -57,7 +58,7 @@ def run_archive_node() -> Generator[ArchiveNode]:
 
 def is_searched_in_place() -> bool:
     """Whether this version cannot copy a sorted index back (OpenSearch #20073)."""
-    return BROKEN_FROM <= tuple(int(part) for part in VERSION.split(".")[:2]) < MENDED_IN
+    return BROKEN_FROM <= read_version(VERSION) < MENDED_IN
 
 
 def _render_warm(config: node.NodeConfig, layout: Layout) -> str:

@@ -145,7 +145,6 @@ def test_an_index_of_late_events_goes_with_its_month_and_is_sealed_right_before(
 
 
 @pytest.mark.secured
-@pytest.mark.secured
 def test_without_the_right_to_delete_everything_else_goes_on(world: World) -> None:
     world.fill()
     world.store("2024-02-01T10:00:00.000000Z")
