@@ -18,6 +18,7 @@ from audit_events.identifier import new_uuid7
 from audit_events.instant import format_instant, parse_instant
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
+from indelible.terminal import plain, plain_json
 from indexer.deletion import await_decision
 from indexer.errors import HoldError, IndexerError
 from indexer.hold import OPEN_END, Hold, place, read_holds, touches
@@ -26,7 +27,7 @@ from indexer.ism import take_out
 from indexer.journal import Journal
 from indexer.mode import find_mode
 from indexer.observe import observe
-from indexer.records import DELETED, MISSING
+from indexer.records import DELETED, MISSING, is_told
 from indexer.span import span_of
 
 MAX_REASON_CHARACTERS: Final = 2000
@@ -195,16 +196,17 @@ def list_holds(*, as_json: bool) -> None:
         keeps = {hold.id: [name for name in live if desk.is_touched(hold, name)] for hold in holds}
     if as_json:
         rows = [{**as_report(hold), "keeps": keeps[hold.id]} for hold in holds]
-        click.echo(msgspec.json.encode({"holds": rows}).decode())
+        click.echo(plain_json({"holds": rows}))
         return
     table = Table("id", "organisation", caption=None if holds else "no active hold")
     for name in ("from", "until", "placed", "reason", "keeps"):
         table.add_column(name, overflow="fold")
     for hold in holds:
         until = "no end" if hold.until == OPEN_END else f"{hold.until:%Y-%m-%d %H:%M}"
-        placed = f"{hold.placed_at:%Y-%m-%d} by {hold.placed_by}"
+        placed = f"{hold.placed_at:%Y-%m-%d} by {plain(hold.placed_by)}"
         since = f"{hold.since:%Y-%m-%d %H:%M}"
-        row = (hold.id, hold.organization_id, since, until, placed, hold.reason)
+        whose, reason = plain(hold.organization_id), plain(hold.reason)
+        row = (plain(hold.id), whose, since, until, placed, reason)
         table.add_row(*row, "\n".join(keeps[hold.id]) or "nothing that is there")
     # As it is: what somebody wrote as the reason is no mark-up.
     Console(markup=False, highlight=False).print(table)
@@ -255,9 +257,9 @@ def as_report(hold: Hold) -> dict[str, object]:
 
 def check_organization(organization_id: str) -> str:
     """Refuse what cannot be an organisation."""
-    if not organization_id.strip() or organization_id.startswith("_"):
+    if not organization_id.strip() or not is_told(organization_id):
         raise click.BadParameter(
-            "not an organisation: empty, or begins with `_`, which is the log itself",
+            "not an organisation: empty, too long, or begins with `_`, which is the log itself",
             param_hint="--organization",
         )
     return organization_id

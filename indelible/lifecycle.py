@@ -1,7 +1,7 @@
 """`indelible lifecycle run`: seal, copy and delete partitions when their time has come."""
 
 import signal
-from datetime import datetime
+from datetime import UTC, datetime
 from types import FrameType
 
 import click
@@ -12,6 +12,7 @@ from rich.table import Table
 from agent.flag import Flag
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
+from indexer.clock import check_clock
 from indexer.lifecycle import Executor
 from indexer.mode import find_mode, resolve
 from indexer.plan import Plan
@@ -74,7 +75,12 @@ def run(
 
 
 def executor_of(configuration: Configuration, entry: Entry, stop: Flag) -> Executor:
-    """The executor of one round, for the cluster as it is now."""
+    """The executor of one round, for the cluster as it is now.
+
+    Raises:
+        ClockError: this host's clock is wrong, or the cluster's.
+    """
+    check_clock(entry.access.lifecycle, datetime.now(UTC))
     index = configuration.index
     lifecycle = configuration.lifecycle
     mode = find_mode(entry.access.lifecycle, index, lifecycle)
@@ -99,10 +105,10 @@ def show(found: Round | Standby, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(as_report(found)).decode())
         return
-    console = Console()
+    console = Console(markup=False, highlight=False)
     console.print(tabulate(found.plans))
     for taken in found.taken:
-        console.print(f"done: {taken.partition}: {taken.step}", markup=False, highlight=False)
+        console.print(f"done: {taken.partition}: {taken.step}")
     for problem in found.problems:
         words = f"error: {problem.partition}: {problem.step}: {problem.what}"
         click.echo(f"{words}\nnext: {problem.hint}", err=True)

@@ -16,6 +16,7 @@ IndexerError              .hint is the next step for the operator
 ├── JournalError          the journal cannot be written or read whole
 ├── LeaseLostError        another process looks after the partitions now
 ├── DeletionBlockedError  the partitions that are due cannot be deleted by this process
+├── ClockError            this host's clock is not that of the cluster
 ├── StepError             a step of a partition's lifecycle must not be taken now
 ├── HoldError             a hold cannot be placed or released as it was asked for
 └── Interrupted           stopped while waiting; nothing of the batch may be checkpointed
@@ -193,6 +194,12 @@ class JournalError(IndexerError):
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class ClockError(IndexerError):
+    """This host's clock is so far from the cluster's that nobody can tell what is due."""
+
+    hint = "set the clock of this host right, or those of the cluster's nodes (NTP)"
 
 
 class LeaseLostError(IndexerError):

@@ -19,6 +19,7 @@ from audit_events.event import SYSTEM_ORGANIZATION, Actor, Event, Resource
 from audit_events.instant import format_instant, parse_instant
 from indexer.errors import JournalError
 from indexer.journal import Journal, Key
+from indexer.records import is_told
 from indexer.span import Span
 
 PLACED: Final = "audit_log.hold_placed"
@@ -26,6 +27,7 @@ RELEASED: Final = "audit_log.hold_released"
 OPEN_END: Final = datetime.max.replace(tzinfo=UTC)
 """The end of a hold that has none."""
 _RESOURCE: Final = "legal_hold"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Hold(Struct, frozen=True, kw_only=True):
@@ -138,6 +140,7 @@ def copy_to_organizations(journal: Journal) -> int:
         if (
             event.organization_id == SYSTEM_ORGANIZATION
             and (event.action, record.hold_id) not in copied
+            and is_told(record.organization_id)
         ):
             journal.record(
                 event.action,
@@ -167,8 +170,13 @@ def _record(
 
 def _key(hold_id: str) -> Key:
     """What each record of a hold is told apart by: its id, which begins with its moment."""
-    milliseconds = int(hold_id.replace("-", "")[:12], 16)
-    return Key(hold_id, datetime.fromtimestamp(milliseconds / 1000, UTC))
+    try:
+        milliseconds = int(hold_id.replace("-", "")[:12], 16)
+        instant = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError):
+        # An id of somebody else's making: the journal has it for good, so it must stop nothing.
+        instant = _EPOCH
+    return Key(hold_id, instant)
 
 
 def _person(name: str) -> Actor:

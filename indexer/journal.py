@@ -128,7 +128,12 @@ class Journal:
         found = request_shape(self._client, "GET", path, dict[str, _Index], params=params)
         if not found:
             return None
-        index = found[self._name]
+        index = found.get(self._name)
+        if index is None:
+            raise JournalError(
+                f"{self._name} is an alias of {', '.join(sorted(found))}, and no index",
+                hint="find out who made it, and remove the alias",
+            )
         flat = flatten({"settings": index.settings, "mappings": index.mappings})
         wrong = [path for path, value in _REQUIRED.items() if flat.get(path) != value]
         if wrong:

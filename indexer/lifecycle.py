@@ -241,6 +241,8 @@ class Executor:
         match step:
             case Step.BLOCK:
                 block(self._access.lifecycle, name)
+                # Segments that no search sees yet are not counted, and would stay unmerged.
+                refresh(self._access.lifecycle, name)
             case Step.MERGE:
                 merge(self._access.lifecycle, name, self._lifecycle.merge_segments, self._beat)
             case Step.RECORD_SEAL:
@@ -324,7 +326,7 @@ class Executor:
             return
         view = self._look()
         seen = view.observed.get(name)
-        if seen is not None and not seen.exists:
+        if seen is not None and (seen.replaced or not seen.exists):
             # Ours, whatever happened to it since: a hold that came later did not see it there.
             subject, seal = self._subject(name, view), self._seal(name, view)
             deletion = Deletion(self._access.deleter, self.lease, self._journal)
@@ -352,6 +354,8 @@ class Executor:
     def _subject(self, name: str, view: _View) -> Subject:
         seen = view.observed[name]
         uuid = seen.uuid or view.chronicle.uuids.get(name)
+        if seen.replaced:
+            uuid = view.chronicle.records.sealed.get(name)
         if uuid is None or seen.span is None:
             raise StepError(f"nobody can tell which index {name} is", hint="try again")
         return Subject(name, uuid, seen.span)

@@ -137,6 +137,9 @@ def _observed(row: _Row, ends: _Ends | None, settings: IndexSettings, records: R
         last=last,
         # A digest is of one index; that of a restored one was checked against it.
         sealed_record=recorded is not None and (recorded == row.uuid or name in records.restored),
+        replaced=recorded not in (None, row.uuid)
+        and name not in records.restored
+        and name not in records.finished,
         archived=name in records.archived,
         restored_until=records.restored.get(name),
     )

@@ -16,7 +16,7 @@ above is done:
 
 An index of late events passes the same steps, all of them when it is to go: until then one more
 event may come. A recorded partition that is gone and was not due, or was held, was taken by hand:
-RECORD_MISSING.
+RECORD_MISSING. So it is when another index has its name by now; that one is sealed then, too.
 
 Ages are those of the policy (`indexer.policy`), counted from a *birthday*: the end of the span less
 the margin that the policy has for ISM. So we act exactly when a setting has passed since that end,
@@ -105,6 +105,9 @@ class Observed(Struct, frozen=True, kw_only=True):
     last: datetime | None = None
     sealed_record: bool = False
     """Whether the journal has the digest of this very index."""
+    replaced: bool = False
+    """Whether the digest that the journal has is of another index of this name, whose end nobody
+    recorded: this one was put in its place."""
     archived: bool = False
     """Whether a snapshot of it is known to be good."""
     restored_until: datetime | None = None
@@ -191,7 +194,7 @@ _Verdict = tuple[PlanState, Step | None, str]
 def _judge(
     observed: Observed, policy: Policy, lifecycle: LifecycleSettings, moment: _Moment
 ) -> _Verdict:
-    if not observed.exists:
+    if not observed.exists or observed.replaced:
         return _judge_gone(moment)
     if not observed.open and not observed.sealed_record:
         return "closed", None, "closed by hand: open it, it cannot be read"

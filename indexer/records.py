@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from audit_events.event import Event, Resource
+from audit_events.event import MAX_NAME_CHARACTERS, Event, Resource
 from audit_events.instant import parse_instant
 from indexer.digest import Digest
 from indexer.errors import JournalError
@@ -38,6 +38,18 @@ PART_BYTES: Final = 24_000
 
 RESERVED: Final = "_"
 """What no organisation's id begins with."""
+
+
+def is_told(organization_id: str) -> bool:
+    """Whether an organisation can have records of its own.
+
+    What a foreign writer stored may name one that cannot: its events are counted, and nobody could
+    ask for them. It must not keep the lifecycle from recording what it did.
+    """
+    return 0 < len(organization_id) <= MAX_NAME_CHARACTERS and not organization_id.startswith(
+        RESERVED
+    )
+
 
 Beat = Callable[[], None]
 """Called before each record of many; raises when the work must end."""
@@ -237,7 +249,7 @@ def record_end(
     """
     own = {"indexUuid": subject.uuid, "sha256": seal.sha256, **more}
     for organization_id, count in seal.organizations.items():
-        if organization_id.startswith(RESERVED):
+        if not is_told(organization_id):
             continue
         beat()
         journal.record(

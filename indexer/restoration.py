@@ -19,7 +19,7 @@ from indexer.client import NOT_READY, ask, request, request_shape
 from indexer.digest import Digest, Report, digest_partition
 from indexer.errors import ArchiveError, DigestError, RefusedError
 from indexer.journal import PARTITION, Journal, Key
-from indexer.records import RESERVED, RESTORED
+from indexer.records import RESTORED, is_told
 from indexer.settings import IndexSettings, LifecycleSettings
 from indexer.version import read_version
 
@@ -197,9 +197,7 @@ def _record(
     }
     resource = Resource(type=PARTITION, id=name)
     totals = {"first": digest.first, "last": digest.last}
-    counts = {
-        one: count for one, count in digest.organizations.items() if not one.startswith(RESERVED)
-    }
+    counts = {one: count for one, count in digest.organizations.items() if is_told(one)}
     for organization_id, events in [*counts.items(), (SYSTEM_ORGANIZATION, digest.events)]:
         more = totals if organization_id == SYSTEM_ORGANIZATION else {}
         journal.record(

@@ -34,6 +34,11 @@ JANUARY = ("--organization", "org_2", "--from", "2024-01-10", "--until", "2024-0
             "the window is empty",
             id="an empty window",
         ),
+        pytest.param(
+            ("--organization", "o" * 1025, "--from", "2024-01-10", "--reason", "r"),
+            "too long",
+            id="an organisation that no event can name",
+        ),
         pytest.param((*JANUARY, "--reason", " "), "say why", id="an empty reason"),
         pytest.param((*JANUARY, "--reason", "r" * 2001), "at most 2000", id="a reason like a book"),
         pytest.param(
@@ -72,6 +77,18 @@ def test_a_hold_says_what_it_keeps_and_who_placed_it(world: World, environ: dict
     table = run_here(environ, "hold", "list").output
     assert hold["id"] in table
     assert "case [7]" in table
+
+
+@pytest.mark.opensearch
+def test_what_a_terminal_would_obey_is_made_visible(environ: dict[str, str]) -> None:
+    whose = ("--organization", 'o\x1b[2J\n*"', "--from", "2024-01-10")
+    placed = run_here(environ, "hold", "add", *whose, "--reason", "r\x1b[31m\u202e", "--json")
+    assert placed.exit_code == 0, placed.output
+    for arguments in (("hold", "list"), ("hold", "list", "--json")):
+        shown = run_here(environ, *arguments).output
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+        assert "[31m\\u202e" in shown
 
 
 @pytest.mark.opensearch

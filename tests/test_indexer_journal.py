@@ -200,6 +200,16 @@ def test_nothing_is_recorded_in_an_index_that_another_mapping_made(
 
 
 @pytest.mark.opensearch
+def test_an_alias_is_no_journal(
+    opensearch: Cluster, index: IndexSettings, journal: Journal
+) -> None:
+    with opensearch.admin() as admin:
+        aliases: dict[str, object] = {"aliases": {f"{index.prefix}-journal": {}}}
+        admin.indices.create(index=f"{index.prefix}-other", body=aliases)
+    with pytest.raises(JournalError, match=f"is an alias of {index.prefix}-other"):
+        journal.prepare()
+
+
 def test_what_is_no_event_is_refused_before_it_is_sent(journal: Journal) -> None:
     with pytest.raises(EventError, match="context"):
         record(journal, "a", context={"long": "x" * 40_000})

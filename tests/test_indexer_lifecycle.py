@@ -1,13 +1,16 @@
 """Our executor on a real node: from open to deleted, whatever is cut, held or taken by hand."""
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 
 from audit_events.identifier import new_uuid7
+from indexer import records
 from indexer.control import ControlDocument
 from indexer.errors import PolicyError
-from indexer.hold import Hold, place, release
-from indexer.journal import Journal
+from indexer.hold import PLACED, Hold, place, release
+from indexer.journal import Journal, Key
 from indexer.policy import Policy, events_policy, read, render
 from indexer.settings import IndexSettings, LifecycleSettings
 from tests.cluster import Cluster
@@ -123,6 +126,68 @@ def test_a_partition_that_went_by_hand_is_recorded_as_missing_once(world: World)
     assert world.take_round().taken == ()
     told = [action for action, organization, _ in world.told() if organization == "_system"]
     assert told == ["partition_missing", "partition_sealed"]
+
+
+def test_one_that_another_index_was_put_in_the_place_of_is_missing(world: World) -> None:
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    world.delete_by_hand(world.partition)
+    world.store("2024-01-05T00:00:00.000000Z")
+    world.now = SEALABLE + timedelta(days=1)
+    found = world.take_round()
+    assert [taken.step for taken in found.taken[:1]] == ["record missing"]
+    assert [(one.state, one.next_step) for one in found.plans] == [("sealed", None)]
+    told = [
+        (event.action, (event.context or {})["indexUuid"])
+        for event in world.journal()
+        if event.organization_id == "_system"
+    ]
+    first, second = told[0][1], told[-1][1]
+    assert first != second
+    assert sorted(told) == sorted(
+        [(records.SEALED, first), (records.MISSING, first), (records.SEALED, second)]
+    )
+    world.now = SEALABLE + timedelta(days=2)
+    assert world.take_round().taken == ()
+    world.now = DELETABLE
+    assert [taken.step for taken in world.take_round().taken] == ["delete"]
+    assert world.take_round().plans == ()
+
+
+@pytest.mark.parametrize(
+    ("hold_id", "organization_id"), [("mine", "org_1"), ("f" * 12, "o" * 1025)]
+)
+def test_a_hold_of_somebody_elses_making_stops_nothing(
+    world: World, hold_id: str, organization_id: str
+) -> None:
+    """The journal has it for good, so a round that fails of it would fail for ever."""
+    world.store("2024-01-05T00:00:00.000000Z")
+    context: dict[str, object] = {
+        "holdId": hold_id,
+        "organizationId": organization_id,
+        "from": "2024-01-05T00:00:00Z",
+        "reason": "r",
+    }
+    with world.cluster.client("lifecycle") as client:
+        key = Key(hold_id, datetime(2026, 1, 1, tzinfo=UTC))
+        Journal(client, world.index).record(PLACED, key=key, context=context)
+    world.now = DELETABLE
+    found = world.take_round()
+    assert [(one.state, one.held_by) for one in found.plans] == [("held", (hold_id,))]
+
+
+def test_an_organization_that_no_event_can_name_stops_nothing(world: World) -> None:
+    """Only what forges the writer's requests can store such events; they are counted."""
+    world.fill()
+    world.store("2024-01-05T00:00:00.000000Z", organization_id="")
+    world.store("2024-01-06T00:00:00.000000Z", organization_id="o" * 1025)
+    world.now = DELETABLE
+    found = world.take_round()
+    assert found.problems == ()
+    assert not world.exists(world.partition)
+    told = {whose for action, whose, _ in world.told() if action == "partition_deleted"}
+    assert told == {"_system", "org_1", "org_2"}
 
 
 def test_an_index_of_late_events_goes_with_its_month_and_is_sealed_right_before(

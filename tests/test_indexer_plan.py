@@ -107,6 +107,13 @@ def planned(
         pytest.param(SEALED_ONE, EXPIRED, "due", Step.DELETE, id="retention has passed"),
         pytest.param(having(exists=False), EXPIRED, "gone", Step.RECORD_DELETION, id="deleted"),
         pytest.param(having(exists=False), SEALED, "missing", Step.RECORD_MISSING, id="by hand"),
+        pytest.param(
+            having(sealed_record=False, replaced=True),
+            SEALED,
+            "missing",
+            Step.RECORD_MISSING,
+            id="another one was put in its place",
+        ),
         pytest.param(seen(open=False), DUE, "closed", None, id="closed"),
         pytest.param(having(open=False), EXPIRED, "due", Step.DELETE, id="closed, and recorded"),
         pytest.param(
