@@ -185,7 +185,7 @@ class World:
         ask_for = '{"version":true,"size":50,"sort":["_index","_id"],"track_total_hits":true}'
         whole = "_search?allow_partial_search_results=false&expand_wildcards"
         stored = self._hits("C", f"/{pattern}/{whole}=all", ask_for)
-        shown = self._hits("R", f"/{pattern}/{whole}=open,closed", ask_for)
+        shown = self._hits("R", f"/{pattern}/{whole}=all", ask_for)
         journal = self._hits("C", f"/{self.prefix}-journal/_search", ask_for)
         reply = self.callers.send("C", "GET", f"/_snapshot/{self.prefix}-repo/first")
         return stored, shown, journal, reply.status
