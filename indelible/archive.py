@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Generator
 from datetime import UTC, datetime
+from typing import Final
 
 import click
 import msgspec
@@ -10,10 +11,12 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from audit_events.instant import format_instant
 from indelible.configuration import Configuration, load
 from indelible.errors import CommandError
+from indelible.listing import new_table, open_console
 from indexer.archive import Archived, list_archived, prepare_repository
 from indexer.client import connect
 from indexer.digest import Report
@@ -22,6 +25,9 @@ from indexer.records import read_records
 from indexer.restoration import Clients, Restored, restore
 from indexer.settings import ConnectionSettings
 from indexer.verification import Verification, clean_up, verify
+
+WIDTH_OF_ALL: Final = 150
+"""A terminal of at least so many columns shows the names of the snapshots too."""
 
 
 class Row(Struct, frozen=True, rename="camel"):
@@ -58,12 +64,13 @@ def list_snapshots(*, as_json: bool) -> None:
         report = {"repository": repository, "snapshots": rows}
         click.echo(msgspec.json.encode(report).decode())
     else:
-        Console().print(tabulate(rows, repository))
+        console = open_console()
+        console.print(tabulate(rows, repository, console.width))
 
 
 @command.command("restore")
 @click.argument("partitions", nargs=-1, required=True)
-@click.option("--snapshot", help="Not the newest good one, but this.")
+@click.option("--snapshot", help="Not the newest good one, but this; `list --json` names them.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
 def restore_partitions(*, partitions: tuple[str, ...], snapshot: str | None, as_json: bool) -> None:
     """Bring partitions back under their own names, write-once, for `lifecycle.restored_days`.
@@ -180,23 +187,25 @@ def describe_verified(one: Verification, *, quick: bool) -> str:
     return "\n".join(f"damaged  {one.name}: {problem}" for problem in one.problems)
 
 
-def tabulate(rows: list[Row], repository: str) -> Table:
-    """The snapshots as a table."""
-    caption = None if rows else f"no snapshot in {repository} yet"
-    table = Table("partition", "taken", caption=caption)
-    table.add_column("events", justify="right")
-    for title in ("first", "last", "state", "restored"):
-        table.add_column(title)
+def tabulate(rows: list[Row], repository: str, width: int) -> Table:
+    """The snapshots as a table; days in UTC."""
+    more = ("snapshot",) if width >= WIDTH_OF_ALL else ()
+    table = new_table(
+        *("partition", "taken", "events", "first", "last", "state", *more),
+        caption=None if rows else f"no snapshot in {repository} yet",
+    )
     for row in rows:
-        state = "[green]good[/]" if row.state == "SUCCESS" else f"[red]{row.state.lower()}[/]"
+        good = row.state == "SUCCESS"
+        state = "good" if good else row.state.lower()
+        back = f", back until {row.restored_until[:10]}" if row.restored_until else ""
         table.add_row(
             row.partition,
-            row.taken_at[:19],
+            row.taken_at[:10],
             f"{row.events:,}",
-            (row.first or "")[:19],
-            (row.last or "")[:19],
-            state,
-            f"until {row.restored_until[:10]}" if row.restored_until else "",
+            (row.first or "")[:10],
+            (row.last or "")[:10],
+            Text(state + back, style="green" if good else "red"),
+            *((row.snapshot,) if more else ()),
         )
     return table
 

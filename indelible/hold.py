@@ -10,14 +10,15 @@ from typing import Final
 import click
 import msgspec
 from msgspec import Struct
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typing_extensions import override
 
 from audit_events.identifier import new_uuid7
 from audit_events.instant import format_instant, parse_instant
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
+from indelible.listing import new_table, open_console
 from indelible.terminal import plain, plain_json
 from indexer.deletion import await_decision
 from indexer.errors import HoldError, IndexerError
@@ -198,18 +199,7 @@ def list_holds(*, as_json: bool) -> None:
         rows = [{**as_report(hold), "keeps": keeps[hold.id]} for hold in holds]
         click.echo(plain_json({"holds": rows}))
         return
-    table = Table("id", "organisation", caption=None if holds else "no active hold")
-    for name in ("from", "until", "placed", "reason", "keeps"):
-        table.add_column(name, overflow="fold")
-    for hold in holds:
-        until = "no end" if hold.until == OPEN_END else f"{hold.until:%Y-%m-%d %H:%M}"
-        placed = f"{hold.placed_at:%Y-%m-%d} by {plain(hold.placed_by)}"
-        since = f"{hold.since:%Y-%m-%d %H:%M}"
-        whose, reason = plain(hold.organization_id), plain(hold.reason)
-        row = (plain(hold.id), whose, since, until, placed, reason)
-        table.add_row(*row, "\n".join(keeps[hold.id]) or "nothing that is there")
-    # As it is: what somebody wrote as the reason is no mark-up.
-    Console(markup=False, highlight=False).print(table)
+    open_console().print(tabulate(holds, keeps))
 
 
 @command.command("release")
@@ -240,6 +230,20 @@ def release(*, hold_id: str, reason: str, by: str | None, as_json: bool) -> None
     click.echo(f"hold {hold.id} is released")
     for name in freed:
         click.echo(f"no longer kept: {name}")
+
+
+def tabulate(holds: list[Hold], keeps: dict[str, list[str]]) -> Table:
+    """The holds as a table; instants in UTC."""
+    table = new_table("hold", "why", "keeps", caption=None if holds else "no active hold")
+    for hold in holds:
+        until = "no end" if hold.until == OPEN_END else f"{hold.until:%Y-%m-%d %H:%M}"
+        window = f"{hold.since:%Y-%m-%d %H:%M} to {until}"
+        placed = f"{hold.placed_at:%Y-%m-%d} by {hold.placed_by}"
+        # What somebody wrote is neither mark-up nor what a terminal obeys.
+        what = Text("\n".join((plain(hold.id), plain(hold.organization_id), window)))
+        why = Text(f"{plain(hold.reason)}\n{plain(placed)}")
+        table.add_row(what, why, "\n".join(keeps[hold.id]) or "nothing that is there")
+    return table
 
 
 def as_report(hold: Hold) -> dict[str, object]:

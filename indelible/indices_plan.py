@@ -1,17 +1,18 @@
 """`indelible indices plan`: each partition as it is, and what becomes of it."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 import click
 import msgspec
 from msgspec import Struct
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from audit_events.instant import format_instant
 from indelible.configuration import Configuration, load
+from indelible.listing import new_table, open_console
 from indexer.client import connect
 from indexer.outlook import Outlook, look_ahead
 from indexer.plan import Observed, Plan
@@ -26,6 +27,9 @@ COLOURS = {
     "gone": "yellow",
 }
 """Of states; the others are red."""
+
+WIDTH_OF_ALL: Final = 120
+"""A terminal of at least so many columns shows size, first and last too."""
 
 
 class Row(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -73,10 +77,9 @@ def plan_command(*, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(report).decode())
         return
-    console = Console()
-    console.print(tabulate(report))
-    # Printed as it is: nothing in it is markup of rich.
-    console.print(report.mode.why, markup=False, highlight=False)
+    console = open_console()
+    console.print(tabulate(report, console.width))
+    console.print(report.mode.why)
 
 
 def make_report(outlook: Outlook) -> Report:
@@ -88,22 +91,20 @@ def make_report(outlook: Outlook) -> Report:
     )
 
 
-def tabulate(report: Report) -> Table:
+def tabulate(report: Report, width: int) -> Table:
     """The partitions as a table; days in UTC."""
-    table = Table("partition", "state", caption=None if report.partitions else "no partition yet")
-    table.add_column("events", justify="right")
-    table.add_column("size", justify="right")
-    for column in ("first", "last", "sealed", "deleted"):
-        table.add_column(column, min_width=10)
-    table.add_column("why")
+    more = ("size", "first", "last") if width >= WIDTH_OF_ALL else ()
+    table = new_table(
+        *("partition", "state", "events", *more, "sealed", "deleted", "why"),
+        caption=None if report.partitions else "no partition yet",
+    )
     for row in report.partitions:
+        size = "?" if row.size_bytes is None else decimal(row.size_bytes)
         table.add_row(
             row.name,
             Text(row.state, style=COLOURS.get(row.state, "red")),
             "?" if row.events is None else f"{row.events:,}",
-            "?" if row.size_bytes is None else decimal(row.size_bytes),
-            _day(row.first),
-            _day(row.last),
+            *((size, _day(row.first), _day(row.last)) if more else ()),
             _day(row.seal_at),
             _day(row.delete_at),
             Text(row.why),

@@ -6,12 +6,13 @@ from types import FrameType
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agent.flag import Flag
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
+from indelible.listing import new_table, open_console
 from indexer.clock import check_clock
 from indexer.lifecycle import Executor
 from indexer.mode import find_mode, resolve
@@ -105,7 +106,7 @@ def show(found: Round | Standby, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(as_report(found)).decode())
         return
-    console = Console(markup=False, highlight=False)
+    console = open_console()
     console.print(tabulate(found.plans))
     for taken in found.taken:
         console.print(f"done: {taken.partition}: {taken.step}")
@@ -138,13 +139,12 @@ def as_row(plan: Plan) -> dict[str, object]:
 
 def tabulate(plans: tuple[Plan, ...]) -> Table:
     """What becomes of each partition, as a table."""
-    table = Table("partition", "state", caption=None if plans else "no partition yet")
-    for name in ("sealed", "deleted", "next", "why"):
-        table.add_column(name)
+    columns = ("partition", "state", "sealed", "deleted", "next", "why")
+    table = new_table(*columns, caption=None if plans else "no partition yet")
     for plan in plans:
         step = "" if plan.next_step is None else plan.next_step.value
-        row = (plan.name, plan.state, _day(plan.seal_at), _day(plan.delete_at), step, plan.why)
-        table.add_row(*row)
+        row = (plan.name, plan.state, _day(plan.seal_at), _day(plan.delete_at), step)
+        table.add_row(*row, Text(plan.why))
     return table
 
 

@@ -115,7 +115,7 @@ def prepare_repository(client: OpenSearch, lifecycle: LifecycleSettings) -> str:
         raise ArchiveError(
             "no repository is set, so nothing is archived",
             hint="set INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY, and for a directory"
-            " INDELIBLE_LIFECYCLE_ARCHIVE_PATH (README, section Archive)",
+            " INDELIBLE_LIFECYCLE_ARCHIVE_PATH (docs/operations.md, section Archive)",
         )
     found = request_shape(client, "GET", f"/_snapshot/{name}", dict[str, _Repository])
     if found is None and path is None:

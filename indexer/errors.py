@@ -97,7 +97,7 @@ class RefusedError(IndexerError):
 _HINTS = {
     401: "check the user name and the password of this role"
     " (INDELIBLE_OPENSEARCH_<ROLE>_USERNAME and …_PASSWORD)",
-    403: "check that the role of this user allows it (README, section Roles)",
+    403: "check that the role of this user allows it (docs/operations.md, section The cluster)",
     404: "check that the URL is that of an OpenSearch cluster",
 }
 

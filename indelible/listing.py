@@ -1,0 +1,34 @@
+"""Tables of the storage: what has to be copied from one is whole, however narrow the terminal."""
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+WIDTH_OF_A_PIPE: Final = 200
+NUMBERS: Final = {"events", "size"}
+WORDS: Final = {"why", "state"}
+"""Columns that are folded where there is no room."""
+
+
+def open_console() -> Console:
+    """The terminal, or a wide one where none is; what is printed is no mark-up."""
+    console = Console(markup=False, highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(markup=False, highlight=False, width=WIDTH_OF_A_PIPE)
+
+
+def new_table(name: str, *columns: str, caption: str | None = None) -> Table:
+    """A table whose first column names things; only words are folded, and nothing is cut."""
+    table = Table(
+        box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=caption, caption_justify="left"
+    )
+    for column in (name, *columns):
+        table.add_column(
+            column,
+            justify="right" if column in NUMBERS else "left",
+            overflow="fold",
+            no_wrap=column not in WORDS,
+        )
+    return table
