@@ -19,7 +19,7 @@ from indexer.client import NOT_READY, ask, request, request_shape
 from indexer.digest import Digest, Report, digest_partition
 from indexer.errors import ArchiveError, DigestError, RefusedError
 from indexer.journal import PARTITION, Journal, Key
-from indexer.records import RESTORED, is_told
+from indexer.records import RESTORED, is_told, read_records
 from indexer.settings import IndexSettings, LifecycleSettings
 from indexer.version import read_version
 
@@ -128,6 +128,8 @@ def restore(
     uuid = _check_write_once(clients, name)
     until = now + timedelta(days=lifecycle.restored_days)
     _record(journal, archived, digest, uuid, until)
+    # One that was back already goes when the first restore said.
+    until = read_records(journal).restored.get(name, until)
     return Restored(
         name=name,
         index_uuid=uuid,

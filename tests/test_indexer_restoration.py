@@ -2,13 +2,13 @@
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from audit_events.instant import parse_instant
+from audit_events.instant import format_instant, parse_instant
 from indexer.archive import Archived, find, list_archived, live_index, prepare_repository, take
 from indexer.client import ask, request
 from indexer.digest import Digest, digest_partition
@@ -168,6 +168,9 @@ def test_a_crash_between_restore_and_record_is_mended_by_the_next_restore(
     for _ in range(2):
         assert bring_back(place, clients, index, kept) == uuid
     assert len(kept.journal.read((RESTORED,))) == 1
+    lifecycle, later = place.lifecycle(index.prefix), NOW + timedelta(days=9)
+    again = restore(clients, kept.archived, kept.journal, index, lifecycle, now=later)
+    assert again.until == format_instant(read_records(kept.journal).restored[kept.name])
 
 
 def crash(*_: object) -> None:
