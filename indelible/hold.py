@@ -157,7 +157,7 @@ def add(
         since=since,
         until=check_until(since, until),
         reason=check_reason(reason),
-        placed_by=by or getpass.getuser(),
+        placed_by=by or name_user(),
         placed_at=now,
     )
     with open_desk() as desk:
@@ -217,7 +217,7 @@ def release(*, hold_id: str, reason: str, by: str | None, as_json: bool) -> None
             raise HoldError(
                 f"no active hold has the id {hold_id}", hint="indelible hold list shows them"
             )
-        release_hold(desk.journal, hold, by=by or getpass.getuser(), reason=reason)
+        release_hold(desk.journal, hold, by=by or name_user(), reason=reason)
         freed = [
             name
             for name in desk.live()
@@ -257,6 +257,14 @@ def as_report(hold: Hold) -> dict[str, object]:
         "placedBy": hold.placed_by,
         "placedAt": format_instant(hold.placed_at),
     }
+
+
+def name_user() -> str:
+    """Who sits at this terminal; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise click.BadParameter("this user has no name: say who", param_hint="--by") from None
 
 
 def check_organization(organization_id: str) -> str:

@@ -52,6 +52,16 @@ def test_a_hold_that_is_none_is_refused(arguments: tuple[str, ...], words: str) 
     assert words in done.output
 
 
+def test_a_user_without_a_name_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    done = run_here({}, "hold", "add", *JANUARY, "--reason", "r")
+    assert done.exit_code == 2
+    assert "--by" in done.output
+
+
 @pytest.fixture
 def world(opensearch: Cluster, index: IndexSettings) -> World:
     world = World(opensearch, index)
