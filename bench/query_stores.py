@@ -33,6 +33,7 @@ from indexer.templates import install
 from webapi.query import unix_ns
 
 BULK_EVENTS: Final = 5000
+PARTITIONS_AT_ONCE: Final = 20
 PATIENT_SECONDS: Final = 600.0
 ONE_SEGMENT: Final = {"max_num_segments": "1"}
 
@@ -111,42 +112,55 @@ def build(connection: ConnectionSettings, shapes: Sequence[Shape], prefix: str) 
     """Load all stores."""
     patient = msgspec.structs.replace(connection, timeout_seconds=PATIENT_SECONDS)
     now = datetime.now(UTC)
-    wanted: list[Load] = []
+    wanted: list[Sequence[Load]] = []
     with connect(patient, role="lifecycle") as lifecycle:
         for shape in shapes:
             index = shape.settings(prefix)
             install(lifecycle, index)
-            wanted += loads(shape, index, now)
+            # Small partitions go several at a time: each request has its price.
+            wanted += batched(loads(shape, index, now), max(1, BULK_EVENTS // shape.events))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(partial(fill, patient), range(len(wanted)), wanted):
             pass
 
 
-def fill(connection: ConnectionSettings, seed: int, load: Load) -> None:
-    """Load one partition, and seal it where it is time."""
+def batched(wanted: Sequence[Load], most: int) -> list[Sequence[Load]]:
+    """Cut into parts of so many at most."""
+    most = min(most, PARTITIONS_AT_ONCE)
+    return [wanted[at : at + most] for at in range(0, len(wanted), most)]
+
+
+def fill(connection: ConnectionSettings, seed: int, wanted: Sequence[Load]) -> None:
+    """Load some partitions, and seal those where it is time."""
     chance = random.Random(seed)  # noqa: S311  # the same events in each run
     output = _Kept()
-    span_ns = unix_ns(load.end) - unix_ns(load.start)
-    clock = _Clock(unix_ns(load.start), span_ns // (load.events + 1))
-    log = ChainedLogger(output, service="members", host="bench", clock_unix_ns=clock)
     with connect(connection, role="writer") as writer:
-        for at in range(0, load.events, BULK_EVENTS):
-            count = min(BULK_EVENTS, load.events - at)
-            ids = [log.msg(draft_event(*choose_event(chance))) for _ in range(count)]
-            _create(writer, load.name, ids, output.lines)
-            output.lines.clear()
+        actions: list[bytes] = []
+        for load in wanted:
+            span_ns = unix_ns(load.end) - unix_ns(load.start)
+            clock = _Clock(unix_ns(load.start), span_ns // (load.events + 1))
+            log = ChainedLogger(output, service="members", host="bench", clock_unix_ns=clock)
+            for _ in range(load.events):
+                event_id = log.msg(draft_event(*choose_event(chance)))
+                names = load.name.encode(), event_id.encode()
+                actions.append(b'{"create":{"_index":"%b","_id":"%b"}}' % names)
+                if len(actions) == BULK_EVENTS:
+                    _create(writer, actions, output.lines)
+        _create(writer, actions, output.lines)
+    sealed = ",".join(load.name for load in wanted if load.sealed)
     with connect(connection, role="lifecycle") as lifecycle:
-        if load.sealed:
-            request(lifecycle, "PUT", f"/{load.name}/_block/write")
-            request(lifecycle, "POST", f"/{load.name}/_forcemerge", params=ONE_SEGMENT)
-        request(lifecycle, "POST", f"/{load.name}/_refresh")
+        if sealed:
+            request(lifecycle, "PUT", f"/{sealed}/_block/write")
+            request(lifecycle, "POST", f"/{sealed}/_forcemerge", params=ONE_SEGMENT)
+        request(lifecycle, "POST", f"/{','.join(load.name for load in wanted)}/_refresh")
 
 
-def _create(writer: OpenSearch, name: str, ids: Sequence[str], lines: Sequence[bytes]) -> None:
-    body = b"".join(
-        b'{"create":{"_index":"%b","_id":"%b"}}\n%b' % (name.encode(), event_id.encode(), line)
-        for event_id, line in zip(ids, lines, strict=True)
-    )
+def _create(writer: OpenSearch, actions: list[bytes], lines: list[bytes]) -> None:
+    if not actions:
+        return
+    body = b"".join(b"%b\n%b\n" % one for one in zip(actions, lines, strict=True))
+    actions.clear()
+    lines.clear()
     params = {"filter_path": "errors,items.*.error"}
     reply = ask(writer, "POST", "/_bulk", params=params, body=body)
     if reply.status != HTTPStatus.OK or '"errors":false' not in reply.text:

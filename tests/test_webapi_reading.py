@@ -82,9 +82,9 @@ class Scene:
     def delete(self, name: str) -> None:
         assert ask(self.admin, "DELETE", f"/{name}").status == 200
 
-    def settled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def settled(self) -> None:
         """Seals are believed at once."""
-        monkeypatch.setattr("webapi.listing.SETTLED_REFRESHES", 0)
+        self.reading = Reading(self.storage, self.index, settled_refreshes=0)
 
 
 def replace_partition(settings: IndexSettings, partition: str) -> IndexSettings:
@@ -131,7 +131,7 @@ def test_any_question_is_answered_as_by_one_search_over_all(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing sealed, then half of it, then all: counted live, partly and from memory."""
-    scene.settled(monkeypatch)
+    scene.settled()
     scene.fill()
     monkeypatch.setattr("webapi.reading.OPEN_AT_MOST", 3)
     monkeypatch.setattr("webapi.reading.COUNTED_AT_ONCE", 2)
@@ -159,10 +159,10 @@ def test_a_long_list_of_names_goes_another_way(
 
 
 def test_a_partition_that_is_new_or_gone_is_so_in_the_next_answer(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
     """The first list does not know the second partition, the second one names a deleted one."""
-    scene.settled(monkeypatch)
+    scene.settled()
     query = Query(organization_id="org_a", limit=1)
     prefix = scene.index.prefix
     assert ids(same(scene, query)) == []
@@ -180,9 +180,9 @@ def test_a_partition_that_is_new_or_gone_is_so_in_the_next_answer(
 
 
 def test_a_sealed_partition_that_is_opened_or_made_anew_is_counted_anew(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
-    scene.settled(monkeypatch)
+    scene.settled()
     query = Query(organization_id="org_a", limit=1)
     old, newer = (f"{scene.index.prefix}-events-2026.{month}" for month in ("01", "02"))
     scene.store(old, ["2026-01-27T00:00:00Z"] * 3)
@@ -224,7 +224,7 @@ def test_a_partition_that_is_just_being_sealed_is_not_remembered(scene: Scene) -
 def test_what_is_remembered_is_not_asked_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene.settled(monkeypatch)
+    scene.settled()
     prefix = scene.index.prefix
     for month in (1, 2, 3):
         name = f"{prefix}-events-2026.{month:02}"
@@ -238,6 +238,20 @@ def test_what_is_remembered_is_not_asked_again(
     (names,) = asked
     assert f"{prefix}-events-2026.03" in names
     assert f"{prefix}-events-2026.02" not in names
+
+
+def test_what_is_added_to_an_older_partition_is_in_the_next_answer(scene: Scene) -> None:
+    """Nothing that is not sealed is ever remembered, not even that nothing was there."""
+    prefix = scene.index.prefix
+    scene.store(f"{prefix}-events-2026.01", ["2026-01-05T00:00:00Z"] * 9)
+    for month in (2, 3):
+        scene.store(f"{prefix}-events-2026.{month:02}", [f"2026-{month:02}-05T00:00:00Z"], "org_b")
+    query = Query(organization_id="org_a", limit=2)
+    for month in (3, 2):
+        for _ in range(2):
+            same(scene, query)
+        scene.store(f"{prefix}-events-2026.{month:02}", [f"2026-{month:02}-06T00:00:00Z"])
+    assert same(scene, query).hits.total.value == 11
 
 
 def watch(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:

@@ -47,14 +47,20 @@ class Listing:
         fetch: asks the cluster for all of them.
         settings: what their names mean, and how often they refresh.
         clock: seconds.
+        settled_refreshes: for how many refresh intervals a write block has to be seen.
     """
 
     def __init__(
-        self, fetch: Fetch, settings: IndexSettings, clock: Callable[[], float] = time.monotonic
+        self,
+        fetch: Fetch,
+        settings: IndexSettings,
+        clock: Callable[[], float] = time.monotonic,
+        settled_refreshes: int = SETTLED_REFRESHES,
     ) -> None:
         self._fetch = fetch
         self._settings = settings
         self._clock = clock
+        self._settled_seconds = settled_refreshes * settings.refresh_interval_seconds
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="listing")
         self._blocked: dict[str, float] = {}
@@ -93,9 +99,8 @@ class Listing:
         sealed = False
         if row.write == "true":
             since = self._blocked.setdefault(row.uuid, now)
-            settled = SETTLED_REFRESHES * self._settings.refresh_interval_seconds
             # A closed one is asked, and refuses: its events must not be missing without a word.
-            sealed = now - since >= settled and row.closed != "true"
+            sealed = now - since >= self._settled_seconds and row.closed != "true"
         else:
             self._blocked.pop(row.uuid, None)
         return Index(name, row.uuid, span_of(name, self._settings), sealed)

@@ -21,7 +21,7 @@ import msgspec
 from indexer.settings import IndexSettings
 from webapi.counts import Counts
 from webapi.errors import IndexGoneError, UnavailableError
-from webapi.listing import Listing
+from webapi.listing import SETTLED_REFRESHES, Listing
 from webapi.query import (
     MAX_PAGE_DEPTH,
     TOTAL_CAP,
@@ -62,12 +62,17 @@ class Reading:
     Args:
         storage: what is asked.
         index: names of the indices.
+        settled_refreshes: as of `Listing`.
     """
 
-    def __init__(self, storage: Storage, index: IndexSettings) -> None:
+    def __init__(
+        self, storage: Storage, index: IndexSettings, settled_refreshes: int = SETTLED_REFRESHES
+    ) -> None:
         self._storage = storage
         self._index = index
-        self._listing = Listing(storage.list_indices, index)
+        self._listing = Listing(
+            storage.list_indices, index, settled_refreshes=settled_refreshes
+        )
         self._counts = Counts()
 
     def page(self, query: Query) -> Found:
