@@ -70,9 +70,7 @@ class Reading:
     ) -> None:
         self._storage = storage
         self._index = index
-        self._listing = Listing(
-            storage.list_indices, index, settled_refreshes=settled_refreshes
-        )
+        self._listing = Listing(storage.list_indices, index, settled_refreshes=settled_refreshes)
         self._counts = Counts()
 
     def page(self, query: Query) -> Found:
