@@ -27,7 +27,7 @@ _WAITING: Final = {
     ),
     "blocked": (
         "the cluster takes nothing for now",
-        "free disk in the cluster, or lift the block of the index; the data is kept",
+        "free disk, or take the block or the pipeline off the index; the data is kept",
     ),
     "retry": (
         "the cluster has not answered as it should for a while",

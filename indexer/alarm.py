@@ -22,7 +22,7 @@ MESSAGES = {
 }
 HINTS = {
     Outcome.RETRY: "it is tried again until it succeeds; look at the cluster if this lasts",
-    Outcome.BLOCKED: "the data is kept; free disk in the cluster, or lift the block of the index",
+    Outcome.BLOCKED: "the data is kept; free disk, or take the block or the pipeline off the index",
     Outcome.HALTED: "the data is kept; check credentials and roles, and `indelible indices apply`",
 }
 

@@ -150,7 +150,7 @@ class Round:
                 self.progress.created += 1
                 continue
             error = item.error or ItemError()
-            outcome = judge(item.status, error.type)
+            outcome = judge(item.status, error.type, error.reason)
             if outcome is Outcome.CREATED:
                 self.progress.created += 1
             elif outcome is Outcome.DUPLICATE:

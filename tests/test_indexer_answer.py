@@ -20,7 +20,7 @@ from indexer.answer import (
     ("status", "error_type", "outcome"),
     [
         pytest.param(201, "", Outcome.CREATED, id="stored"),
-        pytest.param(200, "", Outcome.CREATED, id="stored by an older cluster"),
+        pytest.param(200, "", Outcome.DUPLICATE, id="dropped by a pipeline: looked up"),
         pytest.param(
             409, "version_conflict_engine_exception", Outcome.DUPLICATE, id="replay after a crash"
         ),
@@ -74,6 +74,28 @@ def test_an_item_is_judged(status: int, error_type: str, outcome: Outcome) -> No
 )
 def test_a_request_is_judged(status: int, error_type: str, outcome: Outcome) -> None:
     assert judge_request(status, error_type) is outcome
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        pytest.param("pipeline with id [x] does not exist", Outcome.BLOCKED, id="no pipeline"),
+        pytest.param("pipeline with id [x\ny] does not exist", Outcome.BLOCKED, id="two lines"),
+        pytest.param("", Outcome.REFUSED, id="no reason"),
+        pytest.param("Document contains at least one immense term", Outcome.REFUSED, id="term"),
+        pytest.param(
+            "bad value [pipeline with id [x] does not exist]", Outcome.REFUSED, id="a quoted event"
+        ),
+        pytest.param(
+            "pipeline with id [x] does not exist: bad value", Outcome.REFUSED, id="more of it"
+        ),
+    ],
+)
+def test_a_pipeline_that_is_not_there_is_no_fault_of_an_event(
+    reason: str, outcome: Outcome
+) -> None:
+    assert judge(400, "illegal_argument_exception", reason) is outcome
+    assert judge(400, "mapper_parsing_exception", reason) is Outcome.REFUSED
 
 
 def test_a_whole_request_never_settles_an_event() -> None:

@@ -35,6 +35,7 @@ CONFLICT = "version_conflict_engine_exception"
 SEAL = "blocked by: [FORBIDDEN/8/index write (api)];"
 ITEM_ANSWERS = [
     (201, ""),
+    (200, ""),
     (409, CONFLICT),
     (429, "rejected_execution_exception"),
     (429, "cluster_block_exception"),
@@ -45,6 +46,7 @@ ITEM_ANSWERS = [
     (404, "index_not_found_exception"),
     (400, "mapper_parsing_exception"),
     (400, "validation_exception"),
+    (400, "illegal_argument_exception"),
     (413, ""),
 ]
 REQUEST_ANSWERS = [200, 200, 200, 302, 400, 401, 403, 404, 413, 429, 503, -1, -2]
@@ -91,7 +93,7 @@ class Store:
         key = (create["_index"], create["_id"])
         status, error_type = next(self.items, (201, ""))
         if key in self.stored or key in self.other:
-            status, error_type = ITEM_ANSWERS[1]
+            status, error_type = (409, CONFLICT)
         elif status == 201:
             self.stored[key] = document
         elif status == 409:
