@@ -82,7 +82,7 @@ class Callers:
 def run_callers(changes: Mapping[str, object]) -> Generator[Callers]:
     """Start a node with `changes` to its `opensearch.yml`, and users for all identities."""
     with own_home() as home, ExitStack() as stack:
-        running = _start(home, changes)
+        running = start_changed(home, changes)
         callers = Callers(Cluster("its own node", running.url, running.credentials))
         callers.clients["C"] = stack.enter_context(callers.cluster.admin())
         for letter, name in IDENTITIES.items():
@@ -104,7 +104,8 @@ def run_callers(changes: Mapping[str, object]) -> Generator[Callers]:
         yield callers
 
 
-def _start(home: Path, changes: Mapping[str, object]) -> node.Running:
+def start_changed(home: Path, changes: Mapping[str, object]) -> node.Running:
+    """Start a node with `changes` to its `opensearch.yml`; None takes a setting out."""
     rendered = render_opensearch
 
     def widened(config: NodeConfig, layout: Layout) -> str:
