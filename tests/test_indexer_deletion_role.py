@@ -1,4 +1,4 @@
-"""Deletion where no index is immutable, on a node of its own: by the role `audit_deletion` alone."""
+"""Deletion where no index is immutable, on its own node: by the role `audit_deletion` alone."""
 
 from collections.abc import Iterator
 
