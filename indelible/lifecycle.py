@@ -2,10 +2,12 @@
 
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 import click
 import msgspec
+import structlog
 from rich.table import Table
 from rich.text import Text
 
@@ -14,15 +16,20 @@ from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
 from indelible.listing import new_table, open_console
 from indexer.clock import check_clock
+from indexer.deletion import find_block
+from indexer.errors import DeletionBlockedError, IndexerError, SettingsError
 from indexer.lifecycle import Executor
 from indexer.mode import find_mode, resolve
 from indexer.plan import Plan
 from indexer.policy import read_all
 from indexer.repository import Repository
 from indexer.round import Round
+from indexer.settings import LifecycleSettings
 from indexer.shift import Standby, work, work_once
 
 EXIT_PROBLEM = 1
+
+_log = structlog.get_logger("indelible")
 
 
 @click.group("lifecycle")
@@ -49,30 +56,97 @@ def run(
     stderr. Exit codes with --once: 0 all that was due is done, or another process does it; 1 a
     step could not be taken; 2 settings are wrong; 130 it was stopped.
     """
-    if as_json and not (once or dry_run):
-        raise click.UsageError("--json says what --once or --dry-run came to; give one of them")
-    if accept_journal and not once:
-        raise click.UsageError("--accept-journal is for one round; give --once")
+    _check_options(once=once, dry_run=dry_run, as_json=as_json, accept_journal=accept_journal)
     configuration = load()
+    check_files(configuration.lifecycle)
     # Before anything is asked: what this executor cannot carry out is refused by name.
     read_all(configuration.index, configuration.lifecycle)
     stop = Flag()
     _stop_on_signals(stop)
     with enter(configuration) as entry:
+        foresight = Foresight(configuration, entry)
 
         def open_executor() -> Executor:
-            return executor_of(configuration, entry, stop)
+            executor = executor_of(configuration, entry, stop)
+            if not (once or dry_run):
+                foresight.tell()
+            return executor
 
         if dry_run:
-            show(open_executor().preview(), as_json=as_json)
+            show(open_executor().preview(), as_json=as_json, block=foresight.look())
         elif once:
             found = work_once(open_executor, entry.lease, stop=stop, accept_journal=accept_journal)
-            show(found, as_json=as_json)
+            show(found, as_json=as_json, block=foresight.look())
             if isinstance(found, Round) and found.problems:
                 ctx.exit(EXIT_PROBLEM)
         else:
+            # Whoever stands by is to know it too, before it has the lease.
+            foresight.tell()
             interval_seconds = configuration.lifecycle.interval_seconds
             work(open_executor, entry.lease, interval_seconds=interval_seconds, stop=stop)
+
+
+def _check_options(*, once: bool, dry_run: bool, as_json: bool, accept_journal: bool) -> None:
+    if as_json and not (once or dry_run):
+        raise click.UsageError("--json says what --once or --dry-run came to; give one of them")
+    if accept_journal and (dry_run or not once):
+        raise click.UsageError("--accept-journal is for one round; give --once alone")
+
+
+def check_files(lifecycle: LifecycleSettings) -> None:
+    """Refuse certificate files that are not there: years may pass before one is asked for.
+
+    Raises:
+        SettingsError: naming each.
+    """
+    files = {"CERT": lifecycle.admin_cert_file, "KEY": lifecycle.admin_key_file}
+    problems = tuple(
+        f"INDELIBLE_LIFECYCLE_ADMIN_{name}_FILE (lifecycle.admin_{name.lower()}_file): there is no"
+        f" file {path}"
+        for name, path in files.items()
+        if path is not None and _is_absent(path)
+    )
+    if problems:
+        raise SettingsError(problems)
+
+
+def _is_absent(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        # It may be there: what cannot be read is told when it is tried.
+        return False
+    return False
+
+
+class Foresight:
+    """Tells that nothing can be deleted here, long before anything is due."""
+
+    def __init__(self, configuration: Configuration, entry: Entry) -> None:
+        self._configuration = configuration
+        self._entry = entry
+        self._told = ""
+
+    def look(self) -> DeletionBlockedError | None:
+        """Why nothing can be deleted in mode `worm`; None where it can, or nobody can tell now."""
+        index, lifecycle = self._configuration.index, self._configuration.lifecycle
+        access = self._entry.access
+        try:
+            if find_mode(access.lifecycle, index, lifecycle).name != "worm":
+                return None
+        except IndexerError:
+            return None
+        return find_block(access.deleter, index)
+
+    def tell(self) -> None:
+        """Log it, once for each cause."""
+        block = self.look()
+        cause = "" if block is None else str(block)
+        if block is not None and cause != self._told:
+            _log.warning("deletion_blocked", cause=cause, hint=block.hint)
+        self._told = cause
 
 
 def executor_of(configuration: Configuration, entry: Entry, stop: Flag) -> Executor:
@@ -97,8 +171,12 @@ def executor_of(configuration: Configuration, entry: Entry, stop: Flag) -> Execu
     )
 
 
-def show(found: Round | Standby, *, as_json: bool) -> None:
-    """Print what a round came to."""
+def show(
+    found: Round | Standby, *, as_json: bool, block: DeletionBlockedError | None = None
+) -> None:
+    """Print what a round came to, and why nothing can be deleted here, if that is known."""
+    if block is not None and not _is_told(found):
+        click.echo(f"warning: {block}\nnext: {block.hint}", err=True)
     if isinstance(found, Standby):
         words = f"nothing done here: {found.holder} looks after the partitions"
         click.echo(msgspec.json.encode({"standby": found.holder}) if as_json else words)
@@ -113,6 +191,11 @@ def show(found: Round | Standby, *, as_json: bool) -> None:
     for problem in found.problems:
         words = f"error: {problem.partition}: {problem.step}: {problem.what}"
         click.echo(f"{words}\nnext: {problem.hint}", err=True)
+
+
+def _is_told(found: Round | Standby) -> bool:
+    """Whether a deletion was due, and failed for that very reason."""
+    return isinstance(found, Round) and any(one.is_blocked for one in found.problems)
 
 
 def as_report(found: Round) -> dict[str, object]:

@@ -23,11 +23,13 @@ from opensearchpy import OpenSearch
 from indexer.answer import read_error
 from indexer.client import ask
 from indexer.control import ControlDocument, Version
-from indexer.errors import DeletionBlockedError, RefusedError, StepError
+from indexer.errors import DeletionBlockedError, NoAnswerError, RefusedError, StepError
 from indexer.hold import Hold, touches
 from indexer.journal import Journal
 from indexer.lease import Lease
+from indexer.mode import is_let_in
 from indexer.records import DELETED, Beat, Context, Seal, Subject, record_end
+from indexer.settings import IndexSettings
 
 POLL_SECONDS: Final = 0.1
 OWN: Final = "indelible-lifecycle"
@@ -41,6 +43,25 @@ class Deleter(Struct, frozen=True):
     why: str = ""
     """Why there is no client."""
     hint: str = ""
+
+
+def find_block(deleter: Deleter, settings: IndexSettings) -> DeletionBlockedError | None:
+    """Why nothing can be deleted here, as far as that can be known before the day; it is long off.
+
+    Asked after the cluster answered to others: no answer is one to the certificate.
+    """
+    if deleter.client is None:
+        return DeletionBlockedError(deleter.why, hint=deleter.hint)
+    try:
+        if is_let_in(deleter.client, settings):
+            return None
+    except NoAnswerError as error:
+        return DeletionBlockedError(f"nobody answers who deletes: {error}", hint=NEEDS_CERTIFICATE)
+    return DeletionBlockedError(
+        "immutable_indices covers the partitions, and this process has no admin certificate that"
+        " the cluster takes, so it can delete none of them when it is due",
+        hint=NEEDS_CERTIFICATE,
+    )
 
 
 class Decision(Struct, frozen=True):

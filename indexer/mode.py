@@ -13,7 +13,7 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from indexer.answer import read_error
-from indexer.client import ask
+from indexer.client import Reply, ask
 from indexer.errors import RefusedError
 from indexer.names import events_pattern
 from indexer.policy import events_policy
@@ -93,12 +93,28 @@ def is_immutable(client: OpenSearch, settings: IndexSettings) -> bool | None:
     covers, existing or not, before it looks at who asks (tried on 3.4.0); so closing one that
     cannot exist tells, and does nothing. To the admin certificate it tells nothing.
     """
-    reply = ask(
-        client, "POST", f"/{events_pattern(settings).removesuffix('*')}0000.00/_close", safe=True
-    )
+    reply = try_to_close(client, settings)
     if reply.status == HTTPStatus.FORBIDDEN and _IMMUTABLE in reply.text:
         return True
     return False if reply.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND) else None
+
+
+def try_to_close(client: OpenSearch, settings: IndexSettings) -> Reply:
+    """What the cluster says to closing a partition that cannot exist; it changes nothing."""
+    path = f"/{events_pattern(settings).removesuffix('*')}0000.00/_close"
+    return ask(client, "POST", path, safe=True)
+
+
+def is_let_in(client: OpenSearch, settings: IndexSettings) -> bool:
+    """Whether whoever asks passes `immutable_indices`: with it, the admin certificate alone does.
+
+    Raises:
+        NoAnswerError: there was no answer, as to a certificate of an unknown authority.
+    """
+    reply = try_to_close(client, settings)
+    if reply.status == HTTPStatus.UNAUTHORIZED:
+        return False
+    return not (reply.status == HTTPStatus.FORBIDDEN and _IMMUTABLE in reply.text)
 
 
 def resolve(lifecycle: LifecycleSettings, mode: Mode) -> LifecycleSettings:

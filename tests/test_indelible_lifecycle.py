@@ -67,13 +67,46 @@ def test_without_the_certificate_it_says_what_is_missing_and_ends_with_1(
     assert f"error: {world.partition}: delete: " in done.stderr
     assert "next: set INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE" in done.stderr
     assert f"done: {world.partition}: record seal" in done.stdout
-    absent = {"INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE": str(tmp_path / "none.pem")}
-    done = run({**environ, **absent}, "lifecycle", "run", "--once", "--json")
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no certificate")
+    unusable = {"INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE": str(broken)}
+    done = run({**environ, **unusable}, "lifecycle", "run", "--once", "--json")
     assert done.returncode == 1
     (problem,) = msgspec.json.decode(done.stdout)["problems"]
     assert problem["isBlocked"]
-    assert "none.pem" in problem["what"]
+    assert "broken.pem" in problem["what"]
     assert world.exists(world.partition)
+
+
+@pytest.mark.secured
+def test_a_certificate_that_will_not_do_is_told_before_anything_is_due(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    none = {name: value for name, value in environ.items() if "_ADMIN_" not in name}
+    for option in ("--once", "--dry-run"):
+        done = run(none, "lifecycle", "run", option)
+        assert done.returncode == 0
+        assert "warning: immutable_indices covers the partitions" in done.stderr
+        assert "next: set INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE" in done.stderr
+    good = run(environ, "lifecycle", "run", "--once")
+    assert (good.returncode, "warning" in good.stderr) == (0, False)
+    log = tmp_path / "log"
+    with running(none, log) as process:
+        await_that(lambda: any(one["event"] == "lifecycle_round_done" for one in logged(log)))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    (told,) = [one for one in logged(log) if one["event"] == "deletion_blocked"]
+    assert "INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE" in str(told["hint"])
+
+
+def test_a_certificate_file_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
+    path = str(tmp_path / "none.pem")
+    variable = "INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE"
+    environ = {"INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:1", variable: path}
+    done = run(environ, "lifecycle", "run", "--once")
+    assert done.returncode == 2
+    assert f"error: {variable}" in done.stderr
+    assert path in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -81,6 +114,9 @@ def test_without_the_certificate_it_says_what_is_missing_and_ends_with_1(
     [
         pytest.param(["--json"], "give one of them", id="json of what has no end"),
         pytest.param(["--accept-journal"], "give --once", id="a new journal, for good"),
+        pytest.param(
+            ["--once", "--dry-run", "--accept-journal"], "give --once alone", id="only looking"
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(arguments: list[str], words: str) -> None:
