@@ -27,7 +27,7 @@ listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("up", flush=True)
 time.sleep(60)
 """
-CHILDREN: Final = {"example", "traffic", "agent", "web"}
+CHILDREN: Final = {"example", "traffic", "agent", "lifecycle", "web"}
 LAST_MOMENT_BYTES: Final = 8192
 """A few events: what is written between the agent's last look and its end."""
 
@@ -154,7 +154,7 @@ def test_the_next_up_ends_what_an_up_and_its_guard_left(place: Place) -> None:
             assert "ended what it left: example, node" in told
             assert "--fresh deletes" in told
             assert ready["token"] is None
-            assert set(record_pids(place)) == {"agent", "web"}
+            assert set(record_pids(place)) == {"agent", "lifecycle", "web"}
             parts = json.loads(place.run("status", "--json").stdout)["parts"]
             counts = {part["name"]: part["figures"].get("events") for part in parts}
             assert counts["indices"] == 0
