@@ -71,7 +71,9 @@ test: lint ## Everything: lint, all tests, and the wheels in an empty environmen
 # What is stored, and how it is found again; each kind of cluster on a node of its own. The table of
 # all calls is of one version, the default.
 COMPAT_TESTS := $(wildcard tests/test_index_templates_*.py tests/test_indexer_*.py \
-	tests/test_webapi_audit_log.py tests/test_webapi_paging.py)
+	tests/test_webapi_audit_log.py tests/test_webapi_paging.py tests/test_webapi_reading.py \
+	tests/test_indelible_archive.py tests/test_indelible_hold.py tests/test_indelible_indices.py \
+	tests/test_indelible_lifecycle.py)
 
 test-compat: $(VENV)/.dev ## The storage tests on OpenSearch 3.4.0 and 3.8.0, with and without security
 	@failed=; for version in 3.4.0 3.8.0; do for security in on off; do \

@@ -175,7 +175,7 @@ def test_plan_shows_when_and_why(
     assert due["deleteAt"] == "2027-03-08T00:00:00.000000Z"
     assert (due["nextStep"], due["heldBy"]) == ("block", [])
     assert (open_one["state"], open_one["nextStep"], open_one["blocked"]) == ("open", None, False)
-    assert report["mode"]["immutable"] is True
+    assert report["mode"]["immutable"] is opensearch.secured
     monkeypatch.setenv("COLUMNS", "200")
     output = run("plan").output
     assert "2027-03-08" in output

@@ -57,6 +57,7 @@ def test_once_takes_all_that_is_due_and_says_so(world: World, environ: dict[str,
     assert "no partition yet" in again.stdout
 
 
+@pytest.mark.secured
 def test_without_the_certificate_it_says_what_is_missing_and_ends_with_1(
     world: World, environ: dict[str, str], tmp_path: Path
 ) -> None:
