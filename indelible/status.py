@@ -1,4 +1,4 @@
-"""`indelible status`: how the node, the indices, the agent and the web are.
+"""`indelible status`: how the node, the indices, the lifecycle, the agent and the web are.
 
 Everything that this host has settings for is looked at, whatever else is down; what is down makes
 the exit code 1.
@@ -22,6 +22,8 @@ from agent import status as agent_status
 from agent.health import Problem, find_notes, judge_cluster, judge_files
 from audit_events.instant import parse_instant
 from indelible.configuration import Configuration, load
+from indelible.lifecycle_status import look_at_lifecycle
+from indelible.part import Part
 from indelible.probe import ask
 from indelible.run_record import read_record
 from indexer.client import connect, request_shape
@@ -38,20 +40,11 @@ STALE_SECONDS: Final = 30.0
 """An agent that has written nothing for so long hangs, or was killed."""
 
 
-class Part(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How one part is; `figures` are its numbers and instants, for programs."""
-
-    name: str
-    ok: bool
-    summary: str
-    figures: dict[str, int | float | str | None] = {}
-
-
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool) -> None:
-    """Say how the node, the indices, the agent and the web are; exit code 1 if one is down."""
+    """Say how node, indices, lifecycle, agent and web are; exit code 1 if one is down."""
     configuration = load()
     parts = look(configuration, now=datetime.now(UTC))
     if as_json:
@@ -71,11 +64,16 @@ def look(configuration: Configuration, *, now: datetime) -> list[Part]:
     directory = Path(configuration.agent.state_directory)
     return [
         *([look_at_node(configuration)] if configuration.embedded else []),
-        *([look_at_indices(configuration)] if asks_indices(configuration) else []),
+        *(look_at_storage(configuration, now) if asks_indices(configuration) else []),
         judge_agent(agent_status.read(directory), now),
         judge_dead_letters(directory),
         *([look_at_web(configuration)] if serves_web(configuration) else []),
     ]
+
+
+def look_at_storage(configuration: Configuration, now: datetime) -> list[Part]:
+    """Look at the indices, and at who looks after them."""
+    return [look_at_indices(configuration), look_at_lifecycle(configuration, now)]
 
 
 def asks_indices(configuration: Configuration) -> bool:
@@ -326,7 +324,14 @@ def show(parts: list[Part]) -> None:
     """Print a line for each part."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for part in parts:
-        mark = "[green]ok[/]" if part.ok else "[bold red]down[/]"
+        known = part.figures.get("state") != "unknown"
+        mark = (
+            "[green]ok[/]"
+            if part.ok and known
+            else "[bold red]down[/]"
+            if known
+            else "[yellow]?[/]"
+        )
         # As it is: a setting is named `[agent] paths`, which is no mark-up.
         table.add_row(mark, part.name, Text(part.summary))
     Console(highlight=False).print(table)

@@ -29,6 +29,18 @@ class Version(NamedTuple):
     primary_term: int
 
 
+class LastRound(Struct, frozen=True, rename="camel"):
+    """What the last round came to, whoever took it: for people."""
+
+    ended_at: str
+    """By the clock of who took it."""
+    problems: int = 0
+    """How many steps could not be taken; 1 where the round could not be ended."""
+    what: str = ""
+    """The first of them."""
+    hint: str = ""
+
+
 class Control(Struct, frozen=True, rename="camel"):
     """What the document says."""
 
@@ -40,6 +52,7 @@ class Control(Struct, frozen=True, rename="camel"):
     """The uuid of the journal: with another one, its holds are gone."""
     renewed_at: str = ""
     """By the clock of the holder: for people, nothing is decided by it."""
+    last_round: LastRound | None = None
 
 
 class ControlDocument:

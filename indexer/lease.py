@@ -29,7 +29,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from audit_events.instant import format_instant
-from indexer.control import Control, Version
+from indexer.control import Control, LastRound, Version
 from indexer.errors import IndexerError, LeaseLostError
 
 BELIEVED: Final = 0.75
@@ -140,6 +140,11 @@ class Lease:
         with self._lock:
             self._control = replace(self._control, journal=uuid)
             self.renew()
+
+    def note_round(self, ended: LastRound) -> None:
+        """Have it written down with the next write, which is the release at the latest."""
+        with self._lock:
+            self._control = replace(self._control, last_round=ended)
 
     def _adopt(self, control: Control) -> bool:
         """After a refused write: the version in the way may be an own one without an answer."""

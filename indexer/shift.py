@@ -9,19 +9,24 @@ nothing.
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from msgspec import Struct
 
 from audit_events.errors import AuditEventError
+from audit_events.instant import format_instant
 from indexer.backoff import Backoff, delay_seconds
+from indexer.control import LastRound
 from indexer.errors import IndexerError, Interrupted, LeaseLostError
 from indexer.lease import RENEWALS, Lease, renewed
 from indexer.lifecycle import Asked, Executor
 from indexer.round import Round
 
 POLL_SECONDS: Final = 0.2
+MOST_CHARACTERS: Final = 500
+"""Of a problem's words in the control document."""
 BACKOFF: Final = Backoff(first_seconds=2.0, longest_seconds=60.0)
 
 _log = structlog.get_logger("indexer")
@@ -107,6 +112,14 @@ def _take_turn(
         except LeaseLostError as error:
             _log.warning("lease_lost", cause=str(error), hint=error.hint)
             raise
+        except (IndexerError, AuditEventError) as error:
+            if not isinstance(error, Interrupted):
+                lease.note_round(_ended(1, str(error), error.hint))
+            raise
+        first = found.problems[0] if found.problems else None
+        what = "" if first is None else f"{first.partition}: {first.step}: {first.what}"
+        hint = "" if first is None else first.hint
+        lease.note_round(_ended(len(found.problems), what, hint))
     _log.info(
         "lifecycle_round_done",
         partitions=len(found.plans),
@@ -114,6 +127,11 @@ def _take_turn(
         problems=len(found.problems),
     )
     return found
+
+
+def _ended(problems: int, what: str, hint: str) -> LastRound:
+    now = format_instant(datetime.now(UTC))
+    return LastRound(now, problems, what[:MOST_CHARACTERS], hint[:MOST_CHARACTERS])
 
 
 def _wait(seconds: float, stop: Asked, sleep: Callable[[float], None]) -> None:

@@ -16,9 +16,9 @@ from agent.health import RETRY_SECONDS, judge
 from agent.status import FileStatus, Status, Totals, Waiting
 from audit_events.instant import format_instant
 from indelible.configuration import Configuration, load
+from indelible.part import Part
 from indelible.status import (
     STALE_SECONDS,
-    Part,
     command,
     judge_agent,
     judge_dead_letters,
@@ -231,6 +231,7 @@ def test_nothing_running_is_said_part_by_part(
 URL = {"INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:1"}
 KEY = {"INDELIBLE_WEB_JWT_SECRET": "s" * 43}
 ALWAYS = ["agent", "dead letters"]
+STORAGE = ["indices", "lifecycle"]
 
 
 def user(role: str) -> dict[str, str]:
@@ -241,14 +242,14 @@ def user(role: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        pytest.param({}, ["node", "indices", *ALWAYS, "web"], id="the embedded node"),
+        pytest.param({}, ["node", *STORAGE, *ALWAYS, "web"], id="the embedded node"),
         pytest.param({**URL, **user("WRITER_")}, ALWAYS, id="an agent's host"),
         pytest.param({**URL, **user("WRITER_"), **user("READER_")}, ALWAYS, id="no lifecycle"),
         pytest.param(
-            {**URL, **user("LIFECYCLE_"), **user("READER_")}, ["indices", *ALWAYS], id="both"
+            {**URL, **user("LIFECYCLE_"), **user("READER_")}, [*STORAGE, *ALWAYS], id="both"
         ),
-        pytest.param({**URL, **user("")}, ["indices", *ALWAYS], id="one user for all"),
-        pytest.param(URL, ["indices", *ALWAYS], id="a cluster without users"),
+        pytest.param({**URL, **user("")}, [*STORAGE, *ALWAYS], id="one user for all"),
+        pytest.param(URL, [*STORAGE, *ALWAYS], id="a cluster without users"),
         pytest.param(
             {**URL, **user("WRITER_"), **KEY}, [*ALWAYS, "web"], id="a web beside the agent"
         ),
