@@ -17,7 +17,7 @@ from audit_events.instant import format_instant
 from indelible.configuration import Configuration, load
 from indelible.errors import CommandError
 from indelible.listing import new_table, open_console
-from indexer.archive import Archived, list_archived, prepare_repository
+from indexer.archive import Archived, find_repository, list_archived
 from indexer.client import connect
 from indexer.digest import Report
 from indexer.journal import Journal
@@ -239,7 +239,7 @@ def _connected(configuration: Configuration) -> Generator[tuple[Clients, str]]:
         connect(connection, role="reader") as reader,
         connect(owner_connection(configuration), role="lifecycle") as owner,
     ):
-        repository = prepare_repository(lifecycle, configuration.lifecycle)
+        repository = find_repository(lifecycle, configuration.lifecycle)
         yield Clients(lifecycle, reader, owner), repository
 
 

@@ -110,13 +110,7 @@ def prepare_repository(client: OpenSearch, lifecycle: LifecycleSettings) -> str:
         ArchiveError: there is none, another one has its name, or a node cannot use it.
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
-    name, path = lifecycle.snapshot_repository, lifecycle.archive_path
-    if name is None:
-        raise ArchiveError(
-            "no repository is set, so nothing is archived",
-            hint="set INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY, and for a directory"
-            " INDELIBLE_LIFECYCLE_ARCHIVE_PATH (docs/operations.md, section Archive)",
-        )
+    name, path = _repository_name(lifecycle), lifecycle.archive_path
     found = request_shape(client, "GET", f"/_snapshot/{name}", dict[str, _Repository])
     if found is None and path is None:
         raise ArchiveError(
@@ -137,6 +131,36 @@ def prepare_repository(client: OpenSearch, lifecycle: LifecycleSettings) -> str:
         )
     _use(client, "POST", f"{name}/_verify", location or name)
     return name
+
+
+def find_repository(client: OpenSearch, lifecycle: LifecycleSettings) -> str:
+    """The name of the repository that is set, which is there: to ask about it changes nothing.
+
+    Raises:
+        ArchiveError: none is set, or the cluster has none of that name.
+        RefusedError, NoAnswerError: see `indexer.client.request`.
+    """
+    name = _repository_name(lifecycle)
+    found = request_shape(client, "GET", "/_snapshot", dict[str, _Repository]) or {}
+    if name in found:
+        return name
+    has = f"it has {', '.join(sorted(found))}" if found else "it has none at all"
+    raise ArchiveError(
+        f"the cluster has no snapshot repository {name}: {has}",
+        hint="correct INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY; if nothing was copied yet,"
+        " `indelible lifecycle run` registers a directory with its first copy, and another kind is"
+        " yours to register (docs/operations.md, section Archive)",
+    )
+
+
+def _repository_name(lifecycle: LifecycleSettings) -> str:
+    if lifecycle.snapshot_repository is None:
+        raise ArchiveError(
+            "no repository is set, so nothing is archived",
+            hint="set INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY, and for a directory"
+            " INDELIBLE_LIFECYCLE_ARCHIVE_PATH (docs/operations.md, section Archive)",
+        )
+    return lifecycle.snapshot_repository
 
 
 def _use(client: OpenSearch, method: str, path: str, where: str, body: object = None) -> None:

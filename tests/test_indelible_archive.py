@@ -10,7 +10,9 @@ from click.testing import CliRunner, Result
 from indelible.archive import choose, command, describe_restored, describe_verified
 from indelible.errors import CommandError
 from indexer.archive import Archived, Content, State, live_index, prepare_repository, take
+from indexer.client import request
 from indexer.digest import Digest
+from indexer.errors import ArchiveError
 from indexer.restoration import Restored
 from indexer.settings import IndexSettings
 from indexer.verification import Verification
@@ -96,11 +98,12 @@ def archive(place: ArchiveNode, index: IndexSettings) -> tuple[str, Digest]:
 def test_a_partition_is_listed_verified_and_restored(
     archive_node: ArchiveNode, operator: IndexSettings
 ) -> None:
+    clients = archive_node.clients()
+    prepare_repository(clients.lifecycle, archive_node.lifecycle(operator.prefix))
     assert "no snapshot in" in run("list").output
     assert "no snapshot in" in run("verify", "--all").output
     name, digest = archive(archive_node, operator)
     assert f"ok       {name}: 12 events, as they were sealed" in run("verify", name).output
-    clients = archive_node.clients()
     delete(clients, name)
     assert f"{name} is back: 12 events" in run("restore", name).output
     assert len(hits(clients, name)) == 12
@@ -109,6 +112,23 @@ def test_a_partition_is_listed_verified_and_restored(
     assert (row["partition"], row["state"], row["events"], row["sha256"]) == expected
     assert f"until {row['restoredUntil'][:10]}" in run("list").output
     assert json.loads(run("restore", name, "--json").output)["restored"][0]["new"] is False
+
+
+@pytest.mark.opensearch
+def test_asking_for_a_mistyped_repository_names_those_that_exist_and_registers_none(
+    archive_node: ArchiveNode, operator: IndexSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = archive_node.clients().lifecycle
+    there = prepare_repository(client, archive_node.lifecycle(operator.prefix))
+    before = request(client, "GET", "/_snapshot")
+    monkeypatch.setenv("INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY", "nosuch")
+    asked = (["list"], ["verify", "--all"], ["restore", f"{operator.prefix}-events-2026.03"])
+    for arguments in asked:
+        with pytest.raises(ArchiveError, match="no snapshot repository nosuch") as caught:
+            CliRunner().invoke(command, arguments, catch_exceptions=False)
+        assert there in str(caught.value)
+        assert "INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY" in caught.value.hint
+    assert request(client, "GET", "/_snapshot") == before
 
 
 @pytest.mark.opensearch
