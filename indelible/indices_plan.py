@@ -16,6 +16,7 @@ from indelible.listing import new_table, open_console
 from indexer.client import connect
 from indexer.outlook import Outlook, look_ahead
 from indexer.plan import Observed, Plan
+from indexer.settings import IndexSettings
 
 COLOURS = {
     "open": "green",
@@ -73,13 +74,28 @@ class Report(Struct, frozen=True, rename="camel"):
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def plan_command(*, as_json: bool) -> None:
     """Show each partition: what it holds, when it will be sealed and deleted, and why."""
-    report = make_report(_ask(load()))
+    configuration = load()
+    if words := warn(configuration.index):
+        click.echo(words, err=True)
+    report = make_report(_ask(configuration))
     if as_json:
         click.echo(msgspec.json.encode(report).decode())
         return
     console = open_console()
     console.print(tabulate(report, console.width))
     console.print(report.mode.why)
+
+
+def warn(index: IndexSettings) -> str:
+    """What is allowed and hardly meant, as lines; empty where all makes sense."""
+    if index.retention_days >= index.seal_days:
+        return ""
+    return (
+        f"warning: index.retention_days ({index.retention_days}) is below index.seal_days"
+        f" ({index.seal_days}): a partition is deleted only when it is sealed, so it stays"
+        f" {index.seal_days} days\n"
+        "next: lower INDELIBLE_INDEX_SEAL_DAYS, or raise INDELIBLE_INDEX_RETENTION_DAYS"
+    )
 
 
 def make_report(outlook: Outlook) -> Report:

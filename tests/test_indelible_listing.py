@@ -13,6 +13,7 @@ from indelible.lifecycle import tabulate as tabulate_plans
 from indelible.listing import open_console
 from indexer.hold import Hold
 from indexer.plan import Plan, Step
+from indexer.settings import IndexSettings
 
 DAY = datetime(2026, 11, 24, tzinfo=UTC)
 INSTANT = "2026-11-24T01:02:03.000004Z"
@@ -105,3 +106,16 @@ def test_a_snapshot_is_shown_with_the_partition_that_restore_takes(width: int) -
 def test_what_goes_into_a_pipe_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert open_console().width == 200
+
+
+@pytest.mark.parametrize(
+    ("retention_days", "words"),
+    [
+        pytest.param(7, "", id="sealed, and gone at once"),
+        pytest.param(6, "it stays 7 days\nnext: lower INDELIBLE_INDEX_SEAL_DAYS", id="below"),
+    ],
+)
+def test_a_retention_below_the_seal_age_is_warned_of(retention_days: int, words: str) -> None:
+    said = indices_plan.warn(IndexSettings(retention_days=retention_days, seal_days=7))
+    assert bool(said) is bool(words)
+    assert words in said
