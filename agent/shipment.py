@@ -106,7 +106,9 @@ class Loader:
         part.end = chunk.end
         part.is_torn = chunk.is_torn
         part.anchor = chunk.anchor(part.end)
-        if shipment.bytes >= self._settings.batch_bytes:
+        # Full to the last line too: the next chunk must not begin with a part of none here, whose
+        # end would be nowhere.
+        if shipment.bytes >= self._settings.batch_bytes or self._room() <= 0:
             self.close()
 
     def close(self) -> None:

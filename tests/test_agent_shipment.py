@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent_world import bench, event_id, event_line
+from tests.agent_world import bench, event_id, event_line, ids, read_twice, write
 
 
 def fill(path: Path, count: int, pad: int = 0) -> None:
@@ -106,3 +106,18 @@ def test_each_line_carries_where_it_stood(tmp_path: Path) -> None:
             assert data[offset : offset + len(line) + 1] == line + b"\n"
         for refusal in shipment.refusals:
             assert data[refusal.offset : refusal.offset + 5] == b"junk\n"
+
+
+def test_a_batch_that_is_full_to_the_last_line_leaves_no_part_of_nothing(tmp_path: Path) -> None:
+    """Such a part ended at 0, and a checkpoint just then made its file unreadable for good."""
+    agent = bench(tmp_path, read_bytes=1500, batch_events=3)
+    write(tmp_path / "a.log", *range(8), pad=800)
+    first = agent.look()[0]
+    agent.settle(first)
+    agent.save()
+    assert [place.offset for place in agent.follower.places()] == [first.bytes + 3]
+    agent.crash()
+    agent.look()
+    agent.settle_all()
+    assert agent.settled_ids == ids(*range(8))
+    assert set(read_twice(agent)) == ids(*range(3, 8))
