@@ -99,9 +99,9 @@ class Desk:
         )
 
     def take_out(self, hold: Hold, names: tuple[str, ...]) -> bool:
-        """Take from the ISM plugin what it must not delete; False where it deletes nothing."""
+        """Take from the ISM plugin what it must not delete; False where it can delete nothing."""
         client, settings = self.entry.access.lifecycle, self.configuration.index
-        if find_mode(client, settings, self.configuration.lifecycle).name != "ism":
+        if not find_mode(client, settings, self.configuration.lifecycle).may_delete:
             return False
         for name in names:
             try:

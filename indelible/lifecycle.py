@@ -46,9 +46,20 @@ def command() -> None:
     is_flag=True,
     help="With --once: go on with another journal than the one that was known.",
 )
+@click.option(
+    "--accept-shorter-retention",
+    is_flag=True,
+    help="With --once: delete also what was sealed under a longer retention than the present one.",
+)
 @click.pass_context
 def run(
-    ctx: click.Context, *, once: bool, dry_run: bool, as_json: bool, accept_journal: bool
+    ctx: click.Context,
+    *,
+    once: bool,
+    dry_run: bool,
+    as_json: bool,
+    accept_journal: bool,
+    accept_shorter_retention: bool,
 ) -> None:
     """Look after the partitions until SIGTERM or Ctrl-C, which ends it between two steps.
 
@@ -57,6 +68,7 @@ def run(
     step could not be taken; 2 settings are wrong; 130 it was stopped.
     """
     _check_options(once=once, dry_run=dry_run, as_json=as_json, accept_journal=accept_journal)
+    _check_acceptance(accept=accept_shorter_retention, is_one_round=once or dry_run)
     configuration = load()
     check_files(configuration.lifecycle)
     # Before anything is asked: what this executor cannot carry out is refused by name.
@@ -67,7 +79,9 @@ def run(
         foresight = Foresight(configuration, entry)
 
         def open_executor() -> Executor:
-            executor = executor_of(configuration, entry, stop)
+            executor = executor_of(
+                configuration, entry, stop, accept_shorter_retention=accept_shorter_retention
+            )
             if not (once or dry_run):
                 foresight.tell()
             return executor
@@ -91,6 +105,11 @@ def _check_options(*, once: bool, dry_run: bool, as_json: bool, accept_journal: 
         raise click.UsageError("--json says what --once or --dry-run came to; give one of them")
     if accept_journal and (dry_run or not once):
         raise click.UsageError("--accept-journal is for one round; give --once alone")
+
+
+def _check_acceptance(*, accept: bool, is_one_round: bool) -> None:
+    if accept and not is_one_round:
+        raise click.UsageError("--accept-shorter-retention is for one round; give --once")
 
 
 def check_files(lifecycle: LifecycleSettings) -> None:
@@ -149,7 +168,13 @@ class Foresight:
         self._told = cause
 
 
-def executor_of(configuration: Configuration, entry: Entry, stop: Flag) -> Executor:
+def executor_of(
+    configuration: Configuration,
+    entry: Entry,
+    stop: Flag,
+    *,
+    accept_shorter_retention: bool = False,
+) -> Executor:
     """The executor of one round, for the cluster as it is now.
 
     Raises:
@@ -166,7 +191,8 @@ def executor_of(configuration: Configuration, entry: Entry, stop: Flag) -> Execu
         resolve(lifecycle, mode),
         lease=entry.lease,
         archive=copies if lifecycle.snapshot_repository is not None else None,
-        with_ism=mode.name == "ism",
+        with_ism=mode.may_delete,
+        accept_shorter_retention=accept_shorter_retention,
         stop=stop,
     )
 

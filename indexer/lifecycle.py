@@ -33,7 +33,7 @@ from indexer.journal import Journal
 from indexer.lease import Lease
 from indexer.names import journal_name
 from indexer.observe import observe
-from indexer.plan import Observed, Plan, Step, plan
+from indexer.plan import Observed, Plan, Step, is_promised, plan
 from indexer.policy import Policy, read_all
 from indexer.records import (
     DELETED,
@@ -107,7 +107,8 @@ class Executor:
         lifecycle: what is done with them; its `mode` resolved.
         lease: of this process.
         archive: where partitions are copied to; None without a repository.
-        with_ism: whether the ISM plugin deletes here: what is held is taken out of it.
+        with_ism: whether the ISM plugin may delete here: what is held is taken out of it.
+        accept_shorter_retention: delete also what was sealed under a longer one than the present.
         clock: what time it is.
         stop: ends the work before the next step.
 
@@ -124,6 +125,7 @@ class Executor:
         lease: Lease,
         archive: Archive | None = None,
         with_ism: bool = False,
+        accept_shorter_retention: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stop: Asked | None = None,
     ) -> None:
@@ -133,6 +135,7 @@ class Executor:
         self._policies = read_all(settings, lifecycle)
         self._archive = archive
         self._with_ism = with_ism
+        self._accept_shorter_retention = accept_shorter_retention
         self._clock = clock
         self._stop = stop or threading.Event()
         self.lease = lease
@@ -211,6 +214,7 @@ class Executor:
                 lifecycle=self._lifecycle,
                 holds=holds.active,
                 now=now,
+                accept_shorter_retention=self._accept_shorter_retention,
             )
             for one in seen
         }
@@ -297,7 +301,7 @@ class Executor:
             return Decision(now.holds.active, is_due)
 
         deletion = Deletion(self._access.deleter, self.lease, self._journal)
-        more = self._policy_context()
+        more = self._deletion_context(view.observed[name])
         kept_by = deletion.delete(subject, seal, decide=decide, more=more, beat=self._beat)
         if kept_by:
             _log.info("deletion_held", partition=name, holds=[hold.id for hold in kept_by])
@@ -330,7 +334,7 @@ class Executor:
             # Ours, whatever happened to it since: a hold that came later did not see it there.
             subject, seal = self._subject(name, view), self._seal(name, view)
             deletion = Deletion(self._access.deleter, self.lease, self._journal)
-            deletion.conclude(subject, seal, more=self._policy_context(), beat=self._beat)
+            deletion.conclude(subject, seal, more=self._deletion_context(seen), beat=self._beat)
             notes.take(name, Step.RECORD_DELETION)
         else:
             self.lease.renew(deleting=None)
@@ -355,13 +359,23 @@ class Executor:
         seen = view.observed[name]
         uuid = seen.uuid or view.chronicle.uuids.get(name)
         if seen.replaced:
-            uuid = view.chronicle.records.sealed.get(name)
+            uuid = view.chronicle.uuids.get(name)
         if uuid is None or seen.span is None:
             raise StepError(f"nobody can tell which index {name} is", hint="try again")
         return Subject(name, uuid, seen.span)
 
     def _seal(self, name: str, view: _View) -> Seal:
-        return read_seal(self._journal, name, view.chronicle.records.sealed[name])
+        return read_seal(self._journal, name, view.chronicle.records.sealed[name].uuid)
+
+    def _deletion_context(self, seen: Observed) -> Context:
+        """A deletion of ours that early was accepted, in this round or in the one that was cut."""
+        if not is_promised(seen, self._clock()):
+            return self._policy_context()
+        accepted = {
+            "acceptedShorterRetention": True,
+            "sealedRetentionDays": seen.sealed_retention_days,
+        }
+        return {**self._policy_context(), **accepted}
 
     def _policy_context(self) -> Context:
         settings, lifecycle = self._settings, self._lifecycle

@@ -36,6 +36,11 @@ class Mode(Struct, frozen=True):
     """Whether `immutable_indices` covers the partitions; None where the cluster does not say."""
     why: str
 
+    @property
+    def may_delete(self) -> bool:
+        """Whether ISM could delete a partition: also by a policy that has its delete still."""
+        return self.plugin and not self.immutable
+
 
 def find_mode(client: OpenSearch, settings: IndexSettings, lifecycle: LifecycleSettings) -> Mode:
     """Ask the cluster who can do what there, and decide with the setting.
@@ -45,16 +50,18 @@ def find_mode(client: OpenSearch, settings: IndexSettings, lifecycle: LifecycleS
         NoAnswerError: it did not answer.
     """
     plugin = has_plugin(client, settings)
+    immutable = is_immutable(client, settings)
     if not plugin:
-        immutable = is_immutable(client, settings)
         return Mode(
             "worm", plugin, immutable, "no ISM plugin: `indelible lifecycle` does all of it"
         )
     if lifecycle.mode == "worm":
         return Mode(
-            "worm", plugin, None, "lifecycle.mode is worm: ISM seals, `indelible lifecycle` deletes"
+            "worm",
+            plugin,
+            immutable,
+            "lifecycle.mode is worm: ISM seals, `indelible lifecycle` deletes",
         )
-    immutable = is_immutable(client, settings)
     if immutable:
         why = (
             "immutable_indices is set: ISM seals, and could not delete; `indelible lifecycle` does"

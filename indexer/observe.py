@@ -29,17 +29,32 @@ SETTINGS: Final = "index.uuid,index.blocks.write,index.blocks.read_only"
 _OK: Final = 200
 
 
+class Sealed(Struct, frozen=True):
+    """What the journal says of the sealing of an index."""
+
+    uuid: str
+    """Which index the digest was computed of."""
+    at: datetime | None = None
+    """When that was recorded."""
+    retention_days: int | None = None
+    """The retention of that time; None where a foreign record has none."""
+
+
 class Records(Struct, frozen=True, kw_only=True):
     """What the journal says of indices, by name."""
 
-    sealed: Mapping[str, str] = {}
-    """Those whose digest is recorded, each with the uuid of the index that it was computed of."""
+    sealed: Mapping[str, Sealed] = {}
+    """Those whose digest is recorded."""
     archived: Collection[str] = ()
     """Those of which a good snapshot is recorded."""
     restored: Mapping[str, datetime] = {}
     """Those that were brought back, each with the instant until which it stays."""
+    restored_as: Mapping[str, str] = {}
+    """Of the same ones, the uuid of the index that was brought back."""
+    ended: Collection[str] = ()
+    """Those of which some index is recorded as deleted or as missing."""
     finished: Collection[str] = ()
-    """Those that are gone, and recorded as deleted or as missing."""
+    """Those of which the last one that is known is."""
 
 
 def observe(
@@ -122,7 +137,10 @@ _Ends = tuple[datetime | None, datetime | None]
 def _observed(row: _Row, ends: _Ends | None, settings: IndexSettings, records: Records) -> Observed:
     first, last = ends or (None, None)
     name = row.index
-    recorded = records.sealed.get(name)
+    sealed = records.sealed.get(name)
+    recorded = None if sealed is None else sealed.uuid
+    restored = records.restored_as.get(name)
+    is_back = restored is not None and restored == row.uuid
     return Observed(
         name=name,
         kind=index_kind(name, settings) or "events",
@@ -136,10 +154,11 @@ def _observed(row: _Row, ends: _Ends | None, settings: IndexSettings, records: R
         first=first,
         last=last,
         # A digest is of one index; that of a restored one was checked against it.
-        sealed_record=recorded is not None and (recorded == row.uuid or name in records.restored),
-        replaced=recorded not in (None, row.uuid)
-        and name not in records.restored
-        and name not in records.finished,
+        sealed_record=recorded is not None and (recorded == row.uuid or is_back),
+        sealed_at=None if sealed is None or recorded != row.uuid else sealed.at,
+        sealed_retention_days=_promised_days(name, settings, records),
+        replaced=(restored or recorded) not in (None, row.uuid) and name not in records.finished,
+        returned=name in records.ended and not is_back,
         archived=name in records.archived,
         restored_until=records.restored.get(name),
     )
@@ -153,9 +172,24 @@ def _lost(name: str, settings: IndexSettings, records: Records) -> Observed:
         exists=False,
         open=False,
         sealed_record=True,
+        sealed_retention_days=_promised_days(name, settings, records),
         archived=name in records.archived,
         restored_until=records.restored.get(name),
     )
+
+
+def _promised_days(name: str, settings: IndexSettings, records: Records) -> int | None:
+    """The longest retention under which it was sealed.
+
+    Late events are sealed right before they go, so theirs is that of the partitions of their month.
+    """
+    span = span_of(name, settings)
+    names = {name}
+    if span is not None and index_kind(name, settings) == "late":
+        spans = ((one, span_of(one, settings)) for one in records.sealed)
+        names |= {one for one, its in spans if its and its.meets(span.start, span.end)}
+    sealed = (records.sealed[one].retention_days for one in names if one in records.sealed)
+    return max((days for days in sealed if days is not None), default=None)
 
 
 class _Source(Struct):

@@ -108,6 +108,13 @@ class Observed(Struct, frozen=True, kw_only=True):
     replaced: bool = False
     """Whether the digest that the journal has is of another index of this name, whose end nobody
     recorded: this one was put in its place."""
+    returned: bool = False
+    """Whether an index of this name is recorded as ended, and no restore of this one is: it may be
+    one that is being restored."""
+    sealed_at: datetime | None = None
+    """When the digest of this very index was recorded."""
+    sealed_retention_days: int | None = None
+    """The longest retention under which what it holds was sealed."""
     archived: bool = False
     """Whether a snapshot of it is known to be good."""
     restored_until: datetime | None = None
@@ -134,9 +141,11 @@ class _Dates(Struct, frozen=True):
     seal_at: datetime | None
     """From when on it is sealed."""
     delete_at: datetime | None
+    promised_days: int | None = None
+    """The longer retention under which it was sealed, where it goes by that."""
 
 
-class _Moment(_Dates, frozen=True):
+class _Moment(_Dates, frozen=True, kw_only=True):
     held: tuple[str, ...]
     now: datetime
 
@@ -157,6 +166,7 @@ def plan(
     *,
     holds: Sequence[Hold],
     now: datetime,
+    accept_shorter_retention: bool = False,
 ) -> Plan:
     """What is to be done next with one index.
 
@@ -167,6 +177,7 @@ def plan(
         lifecycle: its `mode` as it was resolved: with `ism` the plugin deletes, else we do.
         holds: the active ones, of all organisations.
         now: by this clock.
+        accept_shorter_retention: delete also what was sealed under a longer one than the present.
     """
     span = observed.span
     if observed.kind == "journal":
@@ -174,8 +185,18 @@ def plan(
     if span is None:
         return _plan(observed, "unknown", None, "its name says no time: it is left alone")
     dates = _dates(observed, span, policy, settings)
+    # What is gone went before anybody could be asked whether that was accepted; ISM never asks.
+    is_there = observed.exists and not observed.replaced
+    if lifecycle.mode != "ism" and not (accept_shorter_retention and is_there):
+        dates = _keep_promise(dates, observed, span)
     held = tuple(hold.id for hold in holds if span.meets(hold.since, hold.until))
-    moment = _Moment(dates.seal_at, dates.delete_at, held, now)
+    moment = _Moment(
+        seal_at=dates.seal_at,
+        delete_at=dates.delete_at,
+        promised_days=dates.promised_days,
+        held=held,
+        now=now,
+    )
     state, step, why = _judge(observed, policy, lifecycle, moment)
     return Plan(
         name=observed.name,
@@ -195,7 +216,7 @@ def _judge(
     observed: Observed, policy: Policy, lifecycle: LifecycleSettings, moment: _Moment
 ) -> _Verdict:
     if not observed.exists or observed.replaced:
-        return _judge_gone(moment)
+        return _judge_gone(observed, moment)
     if not observed.open and not observed.sealed_record:
         return "closed", None, "closed by hand: open it, it cannot be read"
     if not moment.due_to_seal:
@@ -208,8 +229,10 @@ def _judge(
     return _judge_sealed(observed, lifecycle, moment)
 
 
-def _judge_gone(moment: _Moment) -> _Verdict:
-    if moment.due_to_delete and not moment.held:
+def _judge_gone(observed: Observed, moment: _Moment) -> _Verdict:
+    restored = observed.restored_until
+    is_back = restored is not None and moment.now < restored
+    if moment.due_to_delete and not moment.held and not is_back:
         return "gone", Step.RECORD_DELETION, "deleted when it was due; that is not recorded yet"
     reason = f"held by {', '.join(moment.held)}" if moment.held else "not due"
     return "missing", Step.RECORD_MISSING, f"it is gone, and was {reason}: deleted by hand"
@@ -234,18 +257,43 @@ def _sealing_step(observed: Observed, policy: Policy) -> Step | None:
 
 
 def _judge_sealed(observed: Observed, lifecycle: LifecycleSettings, moment: _Moment) -> _Verdict:
-    restored = observed.restored_until
+    stays = _judge_staying(observed, lifecycle, moment)
+    if stays is not None:
+        return stays
+    if not observed.open and lifecycle.snapshot_repository is not None and not observed.archived:
+        return "closed", None, "closed by hand: open it, it must be copied before it is deleted"
+    if lifecycle.mode == "ism" and observed.restored_until is None:
+        return "due", None, "its retention has passed: the ISM plugin deletes it"
+    return "due", Step.DELETE, _WHY[Step.DELETE]
+
+
+def _judge_staying(
+    observed: Observed, lifecycle: LifecycleSettings, moment: _Moment
+) -> _Verdict | None:
+    """Why a sealed one is not deleted now; None when nothing keeps it."""
     if moment.held:
         return "held", None, f"held by {', '.join(moment.held)}: not deleted, whatever its age"
+    restored = observed.restored_until
     if restored is not None and moment.now < restored:
         return "restored", None, f"restored; stays until {restored:%Y-%m-%d}"
     if not moment.due_to_delete:
-        return "sealed", None, f"takes no more events; {_after('deleted', moment.delete_at)}"
-    if not observed.open and lifecycle.snapshot_repository is not None and not observed.archived:
-        return "closed", None, "closed by hand: open it, it must be copied before it is deleted"
-    if lifecycle.mode == "ism" and restored is None:
-        return "due", None, "its retention has passed: the ISM plugin deletes it"
-    return "due", Step.DELETE, _WHY[Step.DELETE]
+        when = _after("deleted", moment.delete_at)
+        if moment.promised_days is None:
+            return "sealed", None, f"takes no more events; {when}"
+        under = f"sealed under a retention of {moment.promised_days} days"
+        return "sealed", None, f"{under}; {when}, or when the shorter one is accepted"
+    unended = _stays_until(observed, lifecycle)
+    if unended is not None and moment.now < unended:
+        why = "its name was deleted before, and no restore of it is recorded; stays until"
+        return "restored", None, f"{why} {unended:%Y-%m-%d}"
+    return None
+
+
+def _stays_until(observed: Observed, lifecycle: LifecycleSettings) -> datetime | None:
+    """Until when one stays that may be in the middle of a restore: as long as a restored one."""
+    if not observed.returned or observed.sealed_at is None:
+        return None
+    return observed.sealed_at + timedelta(days=lifecycle.restored_days)
 
 
 def _after(what: str, at: datetime | None) -> str:
@@ -273,6 +321,30 @@ def _dates(observed: Observed, span: Span, policy: Policy, settings: IndexSettin
         # A retention that is shorter than the seal age: nothing goes unsealed and unrecorded.
         delete_at = max(seal_at, delete_at)
     return _Dates(seal_at, delete_at)
+
+
+def is_promised(observed: Observed, now: datetime) -> bool:
+    """Whether it is younger than the retention under which it was sealed."""
+    days = observed.sealed_retention_days
+    if days is None or observed.span is None:
+        return False
+    until = _later(observed.span.end, _days(days), timedelta())
+    return until is None or now < until
+
+
+def _keep_promise(dates: _Dates, observed: Observed, span: Span) -> _Dates:
+    """It stays at least as long as it was to stay when it was sealed."""
+    days = observed.sealed_retention_days
+    if days is None or dates.delete_at is None:
+        return dates
+    until = _later(span.end, _days(days), timedelta())
+    if until is not None and until <= dates.delete_at:
+        return dates
+    return _Dates(until if observed.kind == "late" else dates.seal_at, until, days)
+
+
+def _days(days: int) -> timedelta:
+    return timedelta(days=min(days, timedelta.max.days))
 
 
 def _later(end: datetime, age: timedelta | None, margin: timedelta) -> datetime | None:

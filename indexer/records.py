@@ -23,7 +23,7 @@ from audit_events.instant import parse_instant
 from indexer.digest import Digest
 from indexer.errors import JournalError
 from indexer.journal import ORGANIZATIONS, PARTITION, Journal, Key
-from indexer.observe import Records
+from indexer.observe import Records, Sealed
 from indexer.span import Span
 
 SEALED: Final = "audit_log.partition_sealed"
@@ -111,19 +111,24 @@ def read_chronicle(journal: Journal) -> Chronicle:
     return fold(journal.read(ACTIONS))
 
 
+class _Policy(Struct, frozen=True, rename="camel"):
+    retention_days: int | None = None
+
+
 class _Step(Struct, frozen=True, rename="camel"):
     """What is read of the context of any record."""
 
     index_uuid: str
     part: int = 1
     until: str | None = None
+    policy: _Policy = _Policy()
 
 
 class _Life(Struct):
     """What is known of one index of a name."""
 
     uuid: str
-    sealed: bool = False
+    sealed: Sealed | None = None
     archived: bool = False
     restored_until: datetime | None = None
     ended: bool = False
@@ -141,31 +146,36 @@ def fold(events: Iterable[Event]) -> Chronicle:
             raise JournalError(f"the journal's record {event.id} names no partition", hint=_NEWER)
         step = _read_step(event)
         of_name = lives.setdefault(event.resource.id, {})
-        _note(of_name.setdefault(step.index_uuid, _Life(step.index_uuid)), event.action, step)
+        _note(of_name.setdefault(step.index_uuid, _Life(step.index_uuid)), event, step)
     latest = {name: list(of_name.values()) for name, of_name in lives.items()}
+    back = {
+        name: (all_[-1].uuid, until)
+        for name, all_ in latest.items()
+        if (until := all_[-1].restored_until) is not None and not all_[-1].ended
+    }
     records = Records(
         sealed={
-            name: [life.uuid for life in all_ if life.sealed][-1]
+            name: sealed[-1]
             for name, all_ in latest.items()
-            if any(life.sealed for life in all_)
+            if (sealed := [life.sealed for life in all_ if life.sealed is not None])
         },
         archived={name for name, all_ in latest.items() if _is_archived(all_)},
-        restored={
-            name: all_[-1].restored_until
-            for name, all_ in latest.items()
-            if all_[-1].restored_until is not None and not all_[-1].ended
-        },
+        restored={name: until for name, (_, until) in back.items()},
+        restored_as={name: uuid for name, (uuid, _) in back.items()},
+        ended={name for name, all_ in latest.items() if any(life.ended for life in all_)},
         finished={name for name, all_ in latest.items() if all_[-1].ended},
     )
     return Chronicle(records, {name: all_[-1].uuid for name, all_ in latest.items()})
 
 
-def _note(life: _Life, action: str, step: _Step) -> None:
-    if action == SEALED:
-        life.sealed = life.sealed or step.part == 1
-    elif action == ARCHIVED:
+def _note(life: _Life, event: Event, step: _Step) -> None:
+    if event.action == SEALED:
+        if step.part == 1 and life.sealed is None:
+            at, days = parse_instant(event.timestamp), step.policy.retention_days
+            life.sealed = Sealed(life.uuid, at, days)
+    elif event.action == ARCHIVED:
         life.archived = True
-    elif action == RESTORED:
+    elif event.action == RESTORED:
         life.restored_until = parse_instant(step.until or "")
     else:
         life.ended = True

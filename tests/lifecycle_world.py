@@ -97,6 +97,7 @@ class World:
     monotonic: float = 0.0
     archive: Archive | None = None
     may_delete: bool = True
+    accept_shorter_retention: bool = False
     _runs: Iterator[int] = field(default_factory=lambda: iter(range(10_000)))
 
     def __post_init__(self) -> None:
@@ -169,6 +170,7 @@ class World:
                 self.lifecycle,
                 lease=lease,
                 archive=self.archive,
+                accept_shorter_retention=self.accept_shorter_retention,
                 clock=lambda: self.now,
             )
 

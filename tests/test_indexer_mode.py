@@ -38,7 +38,8 @@ def answering(policy: tuple[int, str], close: tuple[int, str]) -> Faults:
         pytest.param(A_POLICY, IMMUTABLE, "ism", "worm", True, id="ISM could not delete"),
         pytest.param(NO_POLICY, NOT_ALLOWED, "auto", "ism", False, id="the plugin, and roles"),
         pytest.param(NO_POLICY, NO_INDEX, "auto", "ism", False, id="the plugin, no security"),
-        pytest.param(NO_POLICY, NO_INDEX, "worm", "worm", None, id="the setting"),
+        pytest.param(NO_POLICY, NO_INDEX, "worm", "worm", False, id="the setting"),
+        pytest.param(A_POLICY, IMMUTABLE, "worm", "worm", True, id="the setting, and immutable"),
         pytest.param(NO_POLICY, A_PAGE, "auto", "worm", None, id="a proxy in front: unsure"),
         pytest.param(NO_POLICY, CLOSED, "auto", "worm", None, id="something that agrees: unsure"),
         pytest.param(NO_POLICY, A_PAGE, "ism", "ism", None, id="unsure, so the setting says"),
@@ -57,6 +58,8 @@ def test_what_a_cluster_answers_says_who_deletes(
         mode = find_mode(client, IndexSettings(), lifecycle)
     assert (mode.name, mode.immutable) == (name, immutable)
     assert mode.plugin is (policy is not NO_HANDLER)
+    # Whoever seals now: a policy of another mode may be installed still, with its delete.
+    assert mode.may_delete is (mode.plugin and immutable is not True)
     assert mode.why
     assert resolve(lifecycle, mode).mode == name
 

@@ -10,7 +10,7 @@ from opensearchpy import OpenSearch
 from audit_events.instant import parse_instant
 from indexer.client import ask
 from indexer.errors import RefusedError
-from indexer.observe import SEARCHES, Records, observe
+from indexer.observe import SEARCHES, Records, Sealed, observe
 from indexer.partitions import list_partitions
 from indexer.settings import IndexSettings
 from indexer.span import span_of
@@ -82,7 +82,7 @@ def test_a_hidden_one_is_seen_and_not_taken_for_lost(
     name = f"{index.prefix}-events-2026.01"
     hide = b'{"index.hidden":true}'
     assert ask(lifecycle, "PUT", f"/{name}/_settings", body=hide).status == 200
-    (one,) = observe(lifecycle, reader, index, Records(sealed={name: "u"}))
+    (one,) = observe(lifecycle, reader, index, Records(sealed={name: Sealed("u")}))
     assert (one.name, one.exists, one.first) == (name, True, parse_instant(FIRST))
 
 
@@ -95,18 +95,57 @@ def test_the_journal_is_believed_of_the_index_that_it_speaks_of(
     (seen,) = observe(lifecycle, None, index)
     assert seen.uuid is not None
     until = datetime(2027, 1, 1, tzinfo=UTC)
-    ours = Records(sealed={name: seen.uuid}, archived=(name,))
-    others = Records(sealed={name: "another", gone: "u"})
-    restored = Records(sealed={name: "another"}, restored={name: until})
+    ours = Records(sealed={name: Sealed(seen.uuid, until, 400)}, archived=(name,))
+    others = Records(sealed={name: Sealed("another", until, 30), gone: Sealed("u")})
+    restored = Records(
+        sealed={name: Sealed("another")},
+        restored={name: until},
+        restored_as={name: seen.uuid},
+        ended=(name,),
+    )
     (one,) = observe(lifecycle, None, index, ours)
-    assert (one.sealed_record, one.archived) == (True, True)
+    assert (one.sealed_record, one.archived, one.replaced) == (True, True, False)
+    assert (one.sealed_at, one.sealed_retention_days) == (until, 400)
     lost, one = observe(lifecycle, None, index, others)
     assert (lost.name, lost.exists, lost.sealed_record, lost.uuid) == (gone, False, True, None)
-    assert one.sealed_record is False
+    assert (one.sealed_record, one.replaced, one.sealed_at) == (False, True, None)
     (one,) = observe(lifecycle, None, index, restored)
     assert (one.sealed_record, one.restored_until) == (True, until)
-    finished = Records(sealed={gone: "u"}, finished=(gone,))
+    assert (one.replaced, one.returned) == (False, False)
+    finished = Records(sealed={gone: Sealed("u")}, finished=(gone,))
     assert [one.name for one in observe(lifecycle, None, index, finished)] == [name]
+
+
+def test_only_the_index_that_was_brought_back_is_the_restored_one(
+    opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch
+) -> None:
+    write(opensearch, index, FIRST)
+    name = f"{index.prefix}-events-2026.01"
+    sealed, until = {name: Sealed("first")}, datetime(2027, 1, 1, tzinfo=UTC)
+    swapped = Records(
+        sealed=sealed, restored={name: until}, restored_as={name: "second"}, ended=(name,)
+    )
+    (one,) = observe(lifecycle, None, index, swapped)
+    assert (one.sealed_record, one.replaced, one.returned) == (False, True, True)
+    returned = Records(sealed=sealed, ended=(name,), finished=(name,))
+    (one,) = observe(lifecycle, None, index, returned)
+    assert (one.sealed_record, one.replaced, one.returned) == (False, False, True)
+
+
+def test_late_events_stay_as_long_as_the_partitions_of_their_month(
+    opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch
+) -> None:
+    with opensearch.admin() as admin:
+        ask(admin, "PUT", f"/{index.prefix}-late-2026.01")
+    events = f"{index.prefix}-events-2026"
+    sealed = {
+        f"{events}.01.30": Sealed("a", retention_days=90),
+        f"{events}.01.31": Sealed("b", retention_days=400),
+        f"{events}.02": Sealed("c", retention_days=800),
+    }
+    records = Records(sealed=sealed, finished=tuple(sealed))
+    (one,) = observe(lifecycle, None, index, records)
+    assert one.sealed_retention_days == 400
 
 
 def test_the_journal_is_no_partition(

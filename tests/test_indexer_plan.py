@@ -65,10 +65,19 @@ def planned(
     *holds: Kept,
     lifecycle: LifecycleSettings = LifecycleSettings(),  # noqa: B008  # frozen
     settings: IndexSettings = SETTINGS,
+    accept: bool = False,
 ) -> Plan:
     of_events, of_late = read_all(settings, lifecycle)
     policy = of_late if observed.kind == "late" else of_events
-    return plan(observed, policy, settings, lifecycle, holds=holds, now=now)
+    return plan(
+        observed,
+        policy,
+        settings,
+        lifecycle,
+        holds=holds,
+        now=now,
+        accept_shorter_retention=accept,
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,6 +135,34 @@ def planned(
             having(restored_until=DUE), SEALED, "sealed", None, id="restored before its retention"
         ),
         pytest.param(
+            having(exists=False, restored_until=day("2027-05-01")),
+            EXPIRED,
+            "missing",
+            Step.RECORD_MISSING,
+            id="restored, and gone by hand",
+        ),
+        pytest.param(
+            having(returned=True, sealed_at=EXPIRED),
+            day("2027-04-06T23:59:59"),
+            "restored",
+            None,
+            id="in the middle of a restore",
+        ),
+        pytest.param(
+            having(returned=True, sealed_at=EXPIRED),
+            day("2027-04-07"),
+            "due",
+            Step.DELETE,
+            id="a restore that nobody ended",
+        ),
+        pytest.param(
+            having(returned=True, sealed_at=DUE),
+            EXPIRED,
+            "due",
+            Step.DELETE,
+            id="a name that was used again, sealed long ago",
+        ),
+        pytest.param(
             having(restored_until=day("2027-05-01"), blocked=False),
             EXPIRED,
             "due",
@@ -156,6 +193,58 @@ def test_what_is_next(observed: Observed, now: datetime, state: str, step: Step 
     found = planned(observed, now, ELSEWHERE)
     assert (found.state, found.next_step) == (state, step), found.why
     assert found.held_by == ()
+
+
+SHORT = IndexSettings(retention_days=30)
+PROMISED = having(sealed_retention_days=400)
+LATE_PROMISED = seen(LATE, blocked=True, sealed_record=True, sealed_retention_days=400)
+
+
+@pytest.mark.parametrize(
+    ("observed", "now", "accept", "step"),
+    [
+        pytest.param(PROMISED, SEALED, False, None, id="not due by any"),
+        pytest.param(PROMISED, day("2026-03-03"), False, None, id="due by the shorter one"),
+        pytest.param(PROMISED, day("2026-03-03"), True, Step.DELETE, id="that is accepted"),
+        pytest.param(PROMISED, SEALED, True, None, id="accepted, and not due by any"),
+        pytest.param(PROMISED, day("2027-03-07T23:59:59"), False, None, id="the instant before"),
+        pytest.param(PROMISED, EXPIRED, False, Step.DELETE, id="due by both"),
+        pytest.param(LATE_PROMISED, day("2026-03-03"), False, None, id="late events"),
+        pytest.param(LATE_PROMISED, EXPIRED, False, Step.DELETE, id="late events, due"),
+        pytest.param(
+            having(PROMISED, exists=False),
+            day("2026-03-03"),
+            True,
+            Step.RECORD_MISSING,
+            id="gone by hand before anybody accepted it",
+        ),
+        pytest.param(
+            having(sealed_retention_days=None),
+            day("2026-03-03"),
+            False,
+            Step.DELETE,
+            id="a record without a retention",
+        ),
+        pytest.param(
+            having(sealed_retention_days=10**12), EXPIRED, False, None, id="beyond the calendar"
+        ),
+    ],
+)
+def test_a_shorter_retention_deletes_what_was_sealed_under_a_longer_one_only_if_accepted(
+    observed: Observed, now: datetime, *, accept: bool, step: Step | None
+) -> None:
+    assert planned(observed, now, settings=SHORT, accept=accept).next_step is step
+
+
+def test_a_longer_retention_counts_at_once_and_the_plan_says_which_does() -> None:
+    sealed = having(sealed_retention_days=30)
+    assert planned(sealed, EXPIRED, settings=IndexSettings(retention_days=800)).next_step is None
+    found = planned(PROMISED, day("2026-03-03"), settings=SHORT)
+    assert found.delete_at == EXPIRED
+    assert found.why.startswith("sealed under a retention of 400 days; deleted on 2027-03-08")
+    # Where ISM deletes, it does so by its policy: the plan does not say otherwise.
+    found = planned(PROMISED, day("2026-03-03"), settings=SHORT, lifecycle=ISM)
+    assert found.delete_at == day("2026-03-03")
 
 
 @pytest.mark.parametrize(
