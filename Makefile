@@ -43,7 +43,7 @@ define none_failed
 test -z "$(1)" || { echo "error: failed:$(1)" >&2; exit 1; }
 endef
 
-.PHONY: help up test test-compat test-fast lint bench build clean
+.PHONY: help up test test-nodes test-compat test-fast lint bench build clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +65,7 @@ test-fast: $(VENV)/.dev ## The tests that need no OpenSearch
 	@$(call timed,fast tests,$(BIN)/pytest -q -m 'not slow and not opensearch')
 
 test: lint ## Everything: lint, all tests, and the wheels in an empty environment
-	@$(call timed,tests,$(BIN)/pytest -q --ignore=tests/test_distributions.py)
+	@$(call timed,tests,$(BIN)/pytest -q -m 'not nodes' --ignore=tests/test_distributions.py)
 	@$(call timed,wheels,$(BIN)/pytest -q tests/test_distributions.py)
 
 # What is stored, and how it is found again; each kind of cluster on a node of its own. The table of
@@ -74,6 +74,10 @@ COMPAT_TESTS := $(wildcard tests/test_index_templates_*.py tests/test_indexer_*.
 	tests/test_webapi_audit_log.py tests/test_webapi_paging.py tests/test_webapi_reading.py \
 	tests/test_indelible_archive.py tests/test_indelible_hold.py tests/test_indelible_indices.py \
 	tests/test_indelible_lifecycle.py)
+
+test-nodes: $(VENV)/.dev ## Three nodes that are killed and restarted under load; some 15 minutes, alone
+	@$(call timed,nodes,INDELIBLE_TEST_NODES_EVENTS_PER_SECOND=$${INDELIBLE_TEST_NODES_EVENTS_PER_SECOND:-1500} \
+		$(BIN)/pytest -q -s tests/test_scenarios_nodes.py)
 
 test-compat: $(VENV)/.dev ## The storage tests on OpenSearch 3.4.0 and 3.8.0, with and without security
 	@failed=; for version in 3.4.0 3.8.0; do for security in on off; do \

@@ -4,6 +4,7 @@ What is counted: every line by id, what was acknowledged (settled, with the chec
 moment, and every answer of the API with its time.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -32,7 +33,7 @@ from tests.webapi_process import ask, environment, serving
 from webapi.audit_log import PATH
 
 AGENTS: Final = 4
-EVENTS_PER_SECOND: Final = 1500
+EVENTS_PER_SECOND: Final = int(os.environ.get("INDELIBLE_TEST_NODES_EVENTS_PER_SECOND", "300"))
 BATCH_EVENTS: Final = "500"
 """Small nodes that have just started take their time; larger requests would meet the timeout."""
 READERS: Final = 2
