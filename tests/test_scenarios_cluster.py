@@ -81,13 +81,14 @@ def test_a_disk_beyond_the_flood_stage_is_waited_for(
     home.emit(100)
     home.once()
     with cluster_settings(cluster, FULL):
-        wait_until(lambda: _is_flooded(cluster, home.index), "the node notices")
+        # It looks every 30 s at the least (cluster.info.update.interval), at a moment of its own.
+        wait_until(lambda: _is_flooded(cluster, home.index), "the node notices", 150)
         process = home.start()
         home.emit(1000)
         wait_until(lambda: home.has_said("bulk_blocked"), home.said)
         assert home.buried() == []
         attempts = len(proxy.attempts)
-    wait_until(lambda: not _is_flooded(cluster, home.index), "the node recovers")
+    wait_until(lambda: not _is_flooded(cluster, home.index), "the node recovers", 150)
     home.await_settled()
     home.kill(process)
     assert len(proxy.attempts) - attempts < 60
