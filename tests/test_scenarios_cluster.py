@@ -81,7 +81,7 @@ def test_a_disk_beyond_the_flood_stage_is_waited_for(
     home.emit(100)
     home.once()
     with cluster_settings(cluster, FULL):
-        # It looks every 30 s at the least (cluster.info.update.interval), at a moment of its own.
+        # When it looks is its own affair: after 40 s here, once not within 60.
         wait_until(lambda: _is_flooded(cluster, home.index), "the node notices", 150)
         process = home.start()
         home.emit(1000)
