@@ -17,11 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from typing_extensions import override
-
 from audit_events.draft import draft_event
-from audit_events.event_file import EventFile
 from audit_events.log import ChainedLogger
+from bench.kept_file import KeptFile
 
 WORKERS: Final = 4
 """Processes that write at a time."""
@@ -62,18 +60,6 @@ class Corpus:
     size_bytes: int
 
 
-class _Kept(EventFile):
-    """Takes lines into memory; one writer and nobody who reads needs no lock and no `stat`."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.lines: list[bytes] = []
-
-    @override
-    def append(self, line: bytes) -> None:
-        self.lines.append(line)
-
-
 def write_corpus(directory: Path, events: int, *, files: int = 200) -> Corpus:
     """Write `events` lines to `files` files, and all of them to one."""
     spread = write_sources(directory, events, files=files, merge=True)
@@ -110,7 +96,7 @@ def _write_group(
     chance = random.Random(number)  # noqa: S311  # the same lengths in each run
     clock = _Clock(start_ns + STEP_NS * number * sum(shares))
     names = [f"source-{number * WORKERS + one:05}.log" for one in range(len(shares))]
-    outputs = [_Kept(directory / name) for name in names]
+    outputs = [KeptFile(directory / name) for name in names]
     host = f"web-{number % 7}.internal"
     loggers = [
         ChainedLogger(output, service="members", host=host, clock_unix_ns=clock)

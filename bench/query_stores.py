@@ -18,13 +18,12 @@ from typing import Final, Literal
 
 import msgspec
 from opensearchpy import OpenSearch
-from typing_extensions import override
 
 from audit_events.draft import draft_event
-from audit_events.event_file import EventFile
 from audit_events.instant import format_instant
 from audit_events.log import ChainedLogger
 from bench.corpus import choose_event
+from bench.kept_file import KeptFile
 from bench.processes import ProcessError
 from indexer.client import ask, connect, request
 from indexer.names import partition_name
@@ -67,18 +66,6 @@ class Load:
     def name(self) -> str:
         """The partition."""
         return partition_name(format_instant(self.start), self.index)
-
-
-class _Kept(EventFile):
-    """Takes lines into memory."""
-
-    def __init__(self) -> None:
-        super().__init__(Path("unused"))
-        self.lines: list[bytes] = []
-
-    @override
-    def append(self, line: bytes) -> None:
-        self.lines.append(line)
 
 
 class _Clock:
@@ -133,7 +120,7 @@ def batched(wanted: Sequence[Load], most: int) -> list[Sequence[Load]]:
 def fill(connection: ConnectionSettings, seed: int, wanted: Sequence[Load]) -> None:
     """Load some partitions, and seal those where it is time."""
     chance = random.Random(seed)  # noqa: S311  # the same events in each run
-    output = _Kept()
+    output = KeptFile(Path("unused"))
     with connect(connection, role="writer") as writer:
         actions: list[bytes] = []
         for load in wanted:

@@ -22,11 +22,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from typing_extensions import override
-
 from audit_events.draft import draft_event
-from audit_events.event_file import EventFile
 from audit_events.log import ChainedLogger
+from bench.kept_file import KeptFile
 from bench.tenant_events import (
     Organisation,
     choose_client,
@@ -49,18 +47,6 @@ WORKING: Final = 0.8
 """Share of a day's events that fall into them."""
 BURST: Final = 3
 """Most events of one request."""
-
-
-class _Kept(EventFile):
-    """Takes lines into memory; one writer and nobody who reads needs no lock and no `stat`."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.lines: list[bytes] = []
-
-    @override
-    def append(self, line: bytes) -> None:
-        self.lines.append(line)
 
 
 class _Clock:
@@ -88,7 +74,7 @@ def found_organisations() -> list[Organisation]:
 def _day(day: int, events: int) -> list[bytes]:
     chance = random.Random(day)  # noqa: S311  # the same values in each run
     organisations, weights = found_organisations(), zipf(ORGANISATIONS)
-    clock, output = _Clock(), _Kept(Path(os.devnull))
+    clock, output = _Clock(), KeptFile(Path(os.devnull))
     loggers = [
         ChainedLogger(
             output, service=service, host=f"{service}-{n}.eu-1.internal", clock_unix_ns=clock
