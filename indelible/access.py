@@ -16,6 +16,7 @@ from indexer.deletion import NEEDS_CERTIFICATE, Deleter
 from indexer.errors import ConnectionFileError
 from indexer.lease import Lease
 from indexer.lifecycle import Access
+from indexer.settings import ConnectionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,22 @@ class Entry:
     access: Access
     document: ControlDocument
     lease: Lease
+
+
+def admin_connection(configuration: Configuration) -> ConnectionSettings | None:
+    """The connection with the admin certificate alone; None where there is none."""
+    lifecycle = configuration.lifecycle
+    if lifecycle.admin_cert_file is None:
+        return None
+    return msgspec.structs.replace(
+        configuration.connection,
+        username=None,
+        password=None,
+        lifecycle_username=None,
+        lifecycle_password=None,
+        client_cert_file=lifecycle.admin_cert_file,
+        client_key_file=lifecycle.admin_key_file,
+    )
 
 
 @contextmanager
@@ -40,16 +57,8 @@ def enter(configuration: Configuration) -> Generator[Entry]:
         reader = stack.enter_context(connect(connection, role="reader"))
         deleter = Deleter(lifecycle)
         settings = configuration.lifecycle
-        if settings.admin_cert_file is not None:
-            admin = msgspec.structs.replace(
-                connection,
-                username=None,
-                password=None,
-                lifecycle_username=None,
-                lifecycle_password=None,
-                client_cert_file=settings.admin_cert_file,
-                client_key_file=settings.admin_key_file,
-            )
+        admin = admin_connection(configuration)
+        if admin is not None:
             try:
                 deleter = Deleter(stack.enter_context(connect(admin, role="lifecycle")))
             except ConnectionFileError as error:

@@ -17,7 +17,7 @@ from agent.settings import AgentSettings
 from agent.start import Outcome, run
 from indelible.configuration import load
 from indelible.environment_file import read as read_variables
-from indelible.stopping import find_terminals
+from indelible.stopping import find_terminals, stop_on_signals
 from indexer.client import connect
 
 
@@ -91,7 +91,7 @@ def command(
 
     own = read()
     stop, board = Flag(), Board(Notifier(os.environ))
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
 
     def start() -> Outcome:
         return run(
@@ -129,17 +129,6 @@ def give(
         state_directory=state_directory or settings.state_directory,
         check_chain=settings.check_chain if check_chain is None else check_chain,
     )
-
-
-def _stop_on_signals(stop: Flag) -> None:
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        stop.set()
-        # Asked twice, it ends at once: nothing is lost by that, it is only sent again.
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
 
 
 def _reload_on_hangup(stop: Flag, reload: Flag) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit_events.instant import format_instant
+from indelible.access import admin_connection
 from indelible.configuration import Configuration, load
 from indelible.errors import CommandError
 from indelible.listing import new_table, open_console
@@ -23,7 +24,6 @@ from indexer.digest import Report
 from indexer.journal import Journal
 from indexer.records import read_records
 from indexer.restoration import Clients, Restored, restore
-from indexer.settings import ConnectionSettings
 from indexer.verification import Verification, clean_up, verify
 
 WIDTH_OF_ALL: Final = 150
@@ -234,27 +234,15 @@ def _of_prefix(snapshots: list[Archived], configuration: Configuration) -> list[
 @contextlib.contextmanager
 def _connected(configuration: Configuration) -> Generator[tuple[Clients, str]]:
     connection = configuration.connection
+    # A name that is immutable is written with the admin certificate, else as the lifecycle.
+    writer = admin_connection(configuration) or connection
     with (
         connect(connection, role="lifecycle") as lifecycle,
         connect(connection, role="reader") as reader,
-        connect(owner_connection(configuration), role="lifecycle") as owner,
+        connect(writer, role="lifecycle") as owner,
     ):
         repository = find_repository(lifecycle, configuration.lifecycle)
         yield Clients(lifecycle, reader, owner), repository
-
-
-def owner_connection(configuration: Configuration) -> ConnectionSettings:
-    """How an immutable name is written: by the admin certificate, else as the lifecycle."""
-    connection, lifecycle = configuration.connection, configuration.lifecycle
-    if lifecycle.admin_cert_file is None:
-        return connection
-    return ConnectionSettings(
-        url=connection.url,
-        ca_file=connection.ca_file,
-        client_cert_file=lifecycle.admin_cert_file,
-        client_key_file=lifecycle.admin_key_file,
-        timeout_seconds=connection.timeout_seconds,
-    )
 
 
 @contextlib.contextmanager

@@ -1,9 +1,7 @@
 """`indelible lifecycle run`: seal, copy and delete partitions when their time has come."""
 
-import signal
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 import click
 import msgspec
@@ -15,6 +13,7 @@ from agent.flag import Flag
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
 from indelible.listing import new_table, open_console
+from indelible.stopping import stop_on_signals
 from indexer.clock import check_clock
 from indexer.deletion import find_block
 from indexer.errors import DeletionBlockedError, IndexerError, SettingsError
@@ -74,7 +73,7 @@ def run(
     # Before anything is asked: what this executor cannot carry out is refused by name.
     read_all(configuration.index, configuration.lifecycle)
     stop = Flag()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     with enter(configuration) as entry:
         foresight = Foresight(configuration, entry)
 
@@ -259,13 +258,3 @@ def tabulate(plans: tuple[Plan, ...]) -> Table:
 
 def _day(instant: datetime | None) -> str:
     return "" if instant is None else f"{instant:%Y-%m-%d}"
-
-
-def _stop_on_signals(stop: Flag) -> None:
-    def handle(number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        # Asked twice, it ends at once: the next round goes on from wherever it was.
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)

@@ -11,6 +11,8 @@ import time
 from types import FrameType
 from typing import Final
 
+from agent.flag import Flag
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS: Final = 0.1
 REPEAT_SECONDS: Final = 0.5
@@ -23,6 +25,21 @@ class StopAsked(Exception):  # noqa: N818  # not a failure: the operator wants i
 
 class StopAtOnce(Exception):  # noqa: N818  # as above
     """The operator asked again: end everything now."""
+
+
+def stop_on_signals(stop: Flag) -> None:
+    """Set the flag at SIGTERM and SIGINT; a second one ends the process at once.
+
+    For work that loses nothing by that: what was not settled is sent again, and the next round of
+    the lifecycle goes on from wherever it was.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
 
 
 def find_terminals() -> tuple[int, ...]:
