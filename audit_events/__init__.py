@@ -25,6 +25,7 @@ from audit_events.errors import (
     EventTooLargeError,
     LineError,
     NotConfiguredError,
+    ParameterError,
     SinkError,
 )
 from audit_events.event import Actor, Event, Resource, Source, TargetUser
@@ -43,6 +44,7 @@ __all__ = [
     "EventTooLargeError",
     "LineError",
     "NotConfiguredError",
+    "ParameterError",
     "Resource",
     "SinkError",
     "Source",

@@ -4,6 +4,7 @@ Pure: whatever is wrong is found here, before the log is locked and before anyth
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -13,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from audit_events.canonical import encode_prepared, find_surrogate, prepare
+from audit_events.catalogue import CATALOGUE, CatalogueEntry, nearest_actions
 from audit_events.errors import CanonicalError, EventError
 from audit_events.event import (
     ACTION_PATTERN,
@@ -47,6 +49,26 @@ MAX_LEAF_BYTES: Final = 32_766
 _RESULTS: Final = get_args(Result)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftRules:
+    """What the events of one log may say; built once, when the log is opened.
+
+    Args:
+        system: allow `organization_id="_system"`, for events of the log itself.
+        catalogue: the actions that are known.
+        strict: refuse an action that is not in the catalogue.
+        redaction: what is never recorded of a context; None takes it as it is.
+    """
+
+    system: bool = False
+    catalogue: Mapping[str, CatalogueEntry] = field(default_factory=lambda: CATALOGUE)
+    strict: bool = False
+    redaction: object = None
+
+
+DEFAULT_RULES: Final = DraftRules()
+
+
 class Draft(NamedTuple):
     """An event in canonical pieces, cut where hash, identity, source and time will stand.
 
@@ -61,13 +83,15 @@ class Draft(NamedTuple):
     agent: bytes
 
 
-def draft_event(action: object, fields: Mapping[str, object], *, system: bool = False) -> Draft:
+def draft_event(
+    action: object, fields: Mapping[str, object], rules: DraftRules = DEFAULT_RULES
+) -> Draft:
     """Check one event's arguments and encode them, once.
 
     Args:
         action: `noun.verb_past`.
         fields: the names in `FIELDS`; None counts as absent.
-        system: allow `organization_id="_system"`, for events of the log itself.
+        rules: of the log that it is for.
 
     Raises:
         EventError: naming the argument (and the path inside it) that is missing or wrong.
@@ -79,9 +103,9 @@ def draft_event(action: object, fields: Mapping[str, object], *, system: bool = 
     try:
         head = encode_prepared(
             _Head(
-                action=_check_action(action),
+                action=_check_action(action, rules),
                 actor=_check_struct("actor", Actor, _require(present, "actor")),
-                context=None if context is None else _check_context(context),
+                context=None if context is None else _check_context(context, rules),
                 correlation_id=_check_optional_name(present, "correlation_id"),
             )
         )
@@ -91,7 +115,7 @@ def draft_event(action: object, fields: Mapping[str, object], *, system: bool = 
             _refuse_many_terms(context)
         return Draft(
             head[1:-1],
-            encode_prepared(_check_middle(present, system=system))[1:-1],
+            encode_prepared(_check_middle(present, system=rules.system))[1:-1],
             _encode_target(present.get("target_user")),
             _encode_agent(present.get("user_agent")),
         )
@@ -165,13 +189,17 @@ def _unknown_field(present: Mapping[str, object]) -> EventError:
     return EventError(name, "is not a field of an event", hint)
 
 
-def _check_action(action: object) -> str:
+def _check_action(action: object, rules: DraftRules) -> str:
     if not isinstance(action, str):
         raise _wrong_type("action", action, "a string")
     if not is_action(action):
         raise EventError(
             "action", f"{action[:80]!r} is malformed", f"expected noun.verb_past, {ACTION_PATTERN}"
         )
+    if rules.strict and action not in rules.catalogue:
+        near = " or ".join(nearest_actions(action))
+        hint = f"did you mean {near}? or add it to the catalogue"
+        raise EventError("action", f"{action!r} is not in the catalogue", hint)
     return action
 
 
@@ -199,7 +227,7 @@ def _check_result(value: object) -> str:
     return str(value)
 
 
-def _check_context(value: object) -> object:
+def _check_context(value: object, _rules: DraftRules) -> object:
     if not isinstance(value, Mapping):
         raise _wrong_type("context", value, "a mapping")
     return prepare(cast("object", value), "context")

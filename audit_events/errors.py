@@ -4,6 +4,7 @@
     * EventError       the event itself is wrong; `field` names the part, nothing was written
         * CanonicalError   a value that RFC 8785 cannot carry exactly; `field` is its path
         * EventTooLargeError  the line would be longer than the format allows
+    * ParameterError   `configure()` or `open_log()` cannot take a value; `parameter` names it
     * LineError        a line read back is not an event; `reason` says why
     * CatalogueError   the catalogue's own file is wrong
     * SinkError        the file could not take the line; the event was not recorded
@@ -41,6 +42,16 @@ class CanonicalError(EventError):
 
 class EventTooLargeError(EventError):
     """The line would exceed `MAX_LINE_BYTES`."""
+
+
+class ParameterError(AuditEventError):
+    """A parameter of `configure()` or `open_log()` has a value that cannot be meant."""
+
+    def __init__(self, parameter: str, problem: str, hint: str) -> None:
+        self.parameter = parameter
+        self.problem = problem
+        self.hint = hint
+        super().__init__(f"{parameter}: {problem}; {hint}")
 
 
 class LineError(AuditEventError):

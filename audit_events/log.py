@@ -16,18 +16,28 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from audit_events.canonical import canonical
 from audit_events.chain import encode_hash, genesis
-from audit_events.draft import FIELDS, Draft, draft_event
-from audit_events.errors import EventError, EventTooLargeError, NotConfiguredError
-from audit_events.event import MAX_LINE_BYTES, Source
+from audit_events.draft import DEFAULT_RULES, FIELDS, Draft, DraftRules, draft_event
+from audit_events.errors import EventTooLargeError, NotConfiguredError
+from audit_events.event import MAX_LINE_BYTES
 from audit_events.event_file import EventFile
 from audit_events.identifier import new_uuid7
 from audit_events.instant import format_unix_ns
+from audit_events.parameters import (
+    DEFAULT_HEARTBEAT_SECONDS,
+    Durability,
+    OnError,
+    check_catalogue_path,
+    check_durability,
+    check_heartbeat_seconds,
+    check_on_error,
+    check_source,
+    check_strict,
+)
 
 
 class AuditProcessor:
@@ -38,8 +48,8 @@ class AuditProcessor:
     itself says wins, and there an unknown field is an error.
     """
 
-    def __init__(self, *, system: bool = False) -> None:
-        self._system = system
+    def __init__(self, rules: DraftRules = DEFAULT_RULES) -> None:
+        self._rules = rules
 
     def __call__(
         self, _logger: object, _method: str, event_dict: MutableMapping[str, Any]
@@ -52,7 +62,7 @@ class AuditProcessor:
             if name in FIELDS
         }
         fields.update(event_dict)
-        return (draft_event(action, fields, system=self._system),), {}
+        return (draft_event(action, fields, self._rules),), {}
 
 
 class ChainedLogger:
@@ -145,6 +155,12 @@ def open_log(
     *,
     service: str,
     host: str | None = None,
+    durability: Durability = "process",
+    on_error: OnError = "raise",
+    catalogue_path: str | os.PathLike[str] | None = None,
+    strict: bool = False,
+    redaction: object = None,
+    heartbeat_seconds: float | None = None,
     system: bool = False,
     clock_unix_ns: Callable[[], int] = time.time_ns,
 ) -> FilteringBoundLogger:
@@ -157,22 +173,34 @@ def open_log(
         path: the file; an agent follows it.
         service: name of the application, as it stands in `source.service`.
         host: defaults to the host's name.
+        durability: "process": the line is in the kernel when a call returns; "disk": on the disk.
+        on_error: what happens to an event that the file does not take.
+        catalogue_path: the application's own actions.
+        strict: refuse an action that is not in the catalogue.
+        redaction: what of a context is never recorded.
+        heartbeat_seconds: how long a source may be silent before it says that it lives.
         system: allow events of the log itself (`organization_id="_system"`).
         clock_unix_ns: the clock, in nanoseconds since the epoch.
 
     Raises:
         SinkError: the directory cannot be made or the file not be opened for appending.
         EventError: `service` or `host` is empty or too long.
+        ParameterError: another parameter cannot be meant; it is named.
     """
-    file_path = Path(path).absolute()
     host = host or socket.gethostname()
-    _check_source(service, host)
-    event_file = EventFile(file_path)
+    check_source(service, host)
+    check_durability(durability)
+    check_on_error(on_error)
+    check_catalogue_path(catalogue_path)
+    check_strict(strict)
+    check_heartbeat_seconds(heartbeat_seconds)
+    rules = DraftRules(system=system, strict=strict, redaction=redaction)
+    event_file = EventFile(Path(path).absolute())
     event_file.open()
     logger = ChainedLogger(event_file, service=service, host=host, clock_unix_ns=clock_unix_ns)
     bound: FilteringBoundLogger = structlog.wrap_logger(
         logger,
-        processors=[AuditProcessor(system=system)],
+        processors=[AuditProcessor(rules)],
         wrapper_class=structlog.make_filtering_bound_logger(0),
         context_class=dict,
         cache_logger_on_first_use=True,
@@ -180,22 +208,37 @@ def open_log(
     return bound
 
 
-def _check_source(service: str, host: str) -> None:
-    try:
-        msgspec.convert({"id": new_uuid7(0), "seq": 0, "service": service, "host": host}, Source)
-    except msgspec.ValidationError as error:
-        raise EventError(
-            "source", f"is malformed: {error}", "name the service and the host"
-        ) from None
-
-
 _configured: FilteringBoundLogger | None = None
 
 
-def configure(path: str | os.PathLike[str], *, service: str) -> FilteringBoundLogger:
-    """Open the audit log of this process; `get_logger()` returns it from now on."""
+def configure(
+    path: str | os.PathLike[str],
+    *,
+    service: str,
+    host: str | None = None,
+    durability: Durability = "process",
+    on_error: OnError = "raise",
+    catalogue_path: str | os.PathLike[str] | None = None,
+    strict: bool = False,
+    redaction: object = None,
+    heartbeat_seconds: float | None = DEFAULT_HEARTBEAT_SECONDS,
+) -> FilteringBoundLogger:
+    """Open the audit log of this process; `get_logger()` returns it from now on.
+
+    Args and errors are those of `open_log`.
+    """
     global _configured  # noqa: PLW0603  # one log a process, as structlog and logging have it
-    _configured = open_log(path, service=service)
+    _configured = open_log(
+        path,
+        service=service,
+        host=host,
+        durability=durability,
+        on_error=on_error,
+        catalogue_path=catalogue_path,
+        strict=strict,
+        redaction=redaction,
+        heartbeat_seconds=heartbeat_seconds,
+    )
     return _configured
 
 

@@ -26,7 +26,7 @@ from opensearchpy import OpenSearch
 
 from audit_events.canonical import canonical
 from audit_events.chain import encode_hash, genesis, link
-from audit_events.draft import draft_event
+from audit_events.draft import DraftRules, draft_event
 from audit_events.errors import EventTooLargeError
 from audit_events.event import MAX_LINE_BYTES, SYSTEM_ORGANIZATION, Actor, Event, Resource
 from audit_events.identifier import format_uuid7, new_uuid7
@@ -48,6 +48,7 @@ ORGANIZATIONS: Final = "organizations"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REQUIRED: Final = {"settings.index.append_only.enabled": "true", "mappings.dynamic": "false"}
 _SYSTEM: Final = Actor(type="system", id=SERVICE)
+_RULES: Final = DraftRules(system=True)
 
 
 class Key(NamedTuple):
@@ -315,7 +316,7 @@ _LOOK: Final = "look into the log of the cluster for who did it"
 
 def _members(action: str, fields: Mapping[str, object]) -> dict[str, object]:
     """The event's members that stand before it has a place in the chain, checked."""
-    draft = draft_event(action, fields, system=True)
+    draft = draft_event(action, fields, _RULES)
     return msgspec.json.decode(b"{%b,%b}" % (draft.head, draft.middle), type=dict[str, object])
 
 

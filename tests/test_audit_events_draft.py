@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from audit_events.draft import FIELDS, draft_event
+from audit_events.draft import FIELDS, DraftRules, draft_event
 from audit_events.errors import EventError
 from audit_events.event import MAX_USER_AGENT_CHARACTERS, Actor, Resource
 
@@ -139,7 +139,16 @@ def test_a_malformed_action_is_refused(action: object) -> None:
 
 
 def test_only_the_log_itself_may_speak_for_the_system() -> None:
-    draft = draft_event("audit_log.viewed", {**COMPLETE, "organization_id": "_system"}, system=True)
+    rules = DraftRules(system=True)
+    draft = draft_event("audit_log.viewed", {**COMPLETE, "organization_id": "_system"}, rules)
     assert b'"_system"' in draft.middle
     with pytest.raises(EventError):
-        draft_event("audit_log.viewed", {**COMPLETE, "organization_id": "_other"}, system=True)
+        draft_event("audit_log.viewed", {**COMPLETE, "organization_id": "_other"}, rules)
+
+
+def test_strict_refuses_an_unknown_action_with_the_nearest_ones() -> None:
+    assert draft_event("member.invitd", COMPLETE).head
+    with pytest.raises(EventError, match=r"action: .*did you mean member\.invited") as caught:
+        draft_event("member.invitd", COMPLETE, DraftRules(strict=True))
+    assert caught.value.field == "action"
+    assert draft_event("member.invited", COMPLETE, DraftRules(strict=True)).head

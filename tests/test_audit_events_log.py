@@ -21,6 +21,7 @@ from audit_events.errors import (
     EventError,
     EventTooLargeError,
     NotConfiguredError,
+    ParameterError,
     SinkError,
 )
 from audit_events.event import MAX_LINE_BYTES, Event, decode_event
@@ -186,6 +187,28 @@ def test_an_event_that_could_not_be_written_takes_no_seq(path: Path) -> None:
 def test_a_service_without_a_proper_name_is_refused(path: Path, service: str) -> None:
     with pytest.raises(EventError, match="source"):
         open_log(path, service=service)
+
+
+@pytest.mark.parametrize(
+    ("given", "parameter"),
+    [
+        pytest.param({"durability": "memory"}, "durability", id="unknown durability"),
+        pytest.param({"on_error": "ignore"}, "on_error", id="silence is no choice"),
+        pytest.param({"catalogue_path": "/nowhere.toml"}, "catalogue_path", id="no catalogue"),
+        pytest.param({"strict": "false"}, "strict", id="text for a truth"),
+        pytest.param({"heartbeat_seconds": 0}, "heartbeat_seconds", id="beats without a pause"),
+        pytest.param({"heartbeat_seconds": float("nan")}, "heartbeat_seconds", id="no number"),
+        pytest.param({"heartbeat_seconds": True}, "heartbeat_seconds", id="truth for a number"),
+    ],
+)
+def test_each_parameter_is_checked_at_start_and_named(
+    path: Path, given: dict[str, Any], parameter: str
+) -> None:
+    with pytest.raises(ParameterError) as caught:
+        audit_events.configure(path, service="members", **given)
+    assert caught.value.parameter == parameter
+    assert str(caught.value).startswith(f"{parameter}: ")
+    assert not path.exists()
 
 
 def test_a_path_that_cannot_be_opened_is_an_error_at_start(tmp_path: Path) -> None:

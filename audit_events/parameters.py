@@ -1,0 +1,67 @@
+"""What `configure()` and `open_log()` take: checked at start, and named when it is wrong."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from audit_events.errors import EventError, ParameterError, SinkError
+from audit_events.event import Source
+from audit_events.identifier import new_uuid7
+
+Durability = Literal["process", "disk"]
+OnError = Literal["raise", "stderr"] | Callable[[bytes, SinkError], object]
+
+DEFAULT_HEARTBEAT_SECONDS: Final = 60.0
+
+
+def check_durability(value: object) -> None:
+    """Refuse what is neither "process" nor "disk"."""
+    if value not in get_args(Durability):
+        raise ParameterError("durability", f"is {value!r}", 'one of "process", "disk"')
+
+
+def check_on_error(value: object) -> None:
+    """Refuse what is neither "raise", "stderr" nor callable."""
+    if value not in ("raise", "stderr") and not callable(value):
+        raise ParameterError("on_error", f"is {value!r}", '"raise", "stderr" or a callable')
+
+
+def check_catalogue_path(value: str | os.PathLike[str] | None) -> None:
+    """Refuse a catalogue that is not there."""
+    if value is not None and not Path(value).is_file():
+        raise ParameterError("catalogue_path", f"{os.fspath(value)} is no file", "name a catalogue")
+
+
+def check_strict(value: object) -> None:
+    """Refuse what is only truthy: "false" from an environment would be."""
+    if not isinstance(value, bool):
+        raise ParameterError("strict", f"is of type {type(value).__name__}", "True or False")
+
+
+def check_heartbeat_seconds(value: object) -> None:
+    """Refuse an interval that is no time at all; None is off."""
+    if value is None:
+        return
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < float("inf")
+    ):
+        raise ParameterError("heartbeat_seconds", f"is {value!r}", "a number above 0, None for off")
+
+
+def check_source(service: object, host: object) -> None:
+    """Refuse a service or host that no event could carry.
+
+    Raises:
+        EventError: of the field `source`.
+    """
+    members = {"id": new_uuid7(0), "seq": 0, "service": service, "host": host}
+    try:
+        msgspec.convert(members, Source)
+    except msgspec.ValidationError as error:
+        hint = "name the service and the host"
+        raise EventError("source", f"is malformed: {error}", hint) from None
