@@ -1,0 +1,100 @@
+"""Celery: who asked for a task is the actor of what the task does.
+
+    from audit_events.integrations import celery as audit_celery
+
+    audit_celery.connect()  # where the Celery application is made: clients, workers and beat
+
+What is bound where a task is published (organisation, actor, address, user agent, correlation)
+travels in one message header and is bound while the task runs, in each of its retries, and where
+it publishes further tasks, so through chains, groups and chords too. Nothing of it is left for the
+next task of that worker, and nothing that the worker itself had bound is seen by a task.
+
+* A task that beat published is done by `{"type": "system"}`.
+* A task that was published where no actor was bound has none: its events must name one, or are
+  refused. Nothing is guessed.
+* Where no correlation is bound, the id of the first task of the workflow joins its events.
+
+A header is as trustworthy as the broker (docs/threat-model.md).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from celery import signals  # type: ignore[import-untyped]  # celery ships no types
+from structlog.contextvars import bind_contextvars, get_contextvars, unbind_contextvars
+
+HEADER: Final = "audit_events"
+"""The message header; its value is a JSON object, as text, so that every transport carries it."""
+
+CARRIED: Final = ("organization_id", "actor", "ip_address", "user_agent", "correlation_id")
+"""What travels with a task, under the names that it is bound by."""
+
+_BEAT_HEADER: Final = "celery_beat_task"
+"""Set by beat itself (celery 5.5 and later), also where beat's process did not call `connect`."""
+_SYSTEM: Final = {"type": "system"}
+_decode = msgspec.json.Decoder(dict[str, object]).decode
+
+
+def connect() -> None:
+    """Let the request's data travel with every task of this process; calling it twice is fine."""
+    receivers: dict[str, Callable[..., None]] = {
+        "before_task_publish": _carry,
+        "task_prerun": _bind,
+        "task_postrun": _unbind,
+        "beat_init": _bind_system,
+    }
+    for name, receiver in receivers.items():
+        signal: Any = getattr(signals, name)
+        signal.connect(receiver, weak=False, dispatch_uid=f"{__name__}.{name}")
+
+
+def read_header(headers: Mapping[str, object]) -> dict[str, object]:
+    """Return what a task's message says about who asked for it, under the names in `CARRIED`.
+
+    Raises:
+        msgspec.DecodeError: the header is there, and is not a JSON object.
+    """
+    text = headers.get(HEADER)
+    if text is None:
+        return {"actor": _SYSTEM} if headers.get(_BEAT_HEADER) else {}
+    if not isinstance(text, str):
+        raise msgspec.ValidationError(f"the header {HEADER} is not text")
+    return {name: value for name, value in _decode(text).items() if name in CARRIED}
+
+
+def _bound() -> dict[str, object]:
+    return {name: value for name, value in get_contextvars().items() if name in CARRIED}
+
+
+def _rebind(values: Mapping[str, object]) -> None:
+    unbind_contextvars(*CARRIED)
+    bind_contextvars(**values)
+
+
+def _carry(headers: dict[str, object], **_: object) -> None:
+    bound = _bound()
+    # A retry carries the header of the task that it repeats.
+    if bound and HEADER not in headers:
+        headers[HEADER] = msgspec.json.encode(bound).decode()
+
+
+def _bind(task: Any, **_: object) -> None:  # noqa: ANN401  # celery ships no types
+    request = task.request
+    # Celery logs what a receiver raises, and runs the task: so first of all nothing is bound that
+    # could be taken for the actor of this task.
+    request.audit_events_before = _bound()
+    values = request.audit_events_before if request.is_eager else {}
+    _rebind(values)
+    if not request.is_eager:
+        values = read_header(request.headers or {})
+    _rebind({"correlation_id": request.root_id or request.id, **values})
+
+
+def _unbind(task: Any, **_: object) -> None:  # noqa: ANN401  # celery ships no types
+    _rebind(getattr(task.request, "audit_events_before", {}))
+
+
+def _bind_system(**_: object) -> None:
+    """In the process, or the thread, that beat runs in: what it publishes is asked by no person."""
+    _rebind({"actor": _SYSTEM})
