@@ -29,7 +29,8 @@ from audit_events.errors import (
     SinkError,
 )
 from audit_events.event import Actor, Event, Resource, Source, TargetUser
-from audit_events.log import AuditProcessor, ChainedLogger, configure, get_logger, open_log
+from audit_events.log import AuditProcessor, ChainedLogger, open_log
+from audit_events.process_log import configure, get_logger
 
 __all__ = [
     "CATALOGUE",

@@ -8,7 +8,7 @@
     * LineError        a line read back is not an event; `reason` says why
     * CatalogueError   the catalogue's own file is wrong
     * SinkError        the file could not take the line; the event was not recorded
-    * NotConfiguredError  `get_logger()` before `configure()`
+    * NotConfiguredError  an event before `configure()`
 """
 
 from pathlib import Path
@@ -79,7 +79,7 @@ class SinkError(AuditEventError):
 
 
 class NotConfiguredError(AuditEventError):
-    """`get_logger()` was called in a process that never called `configure()`."""
+    """An event was recorded by `get_logger()` in a process that had not called `configure()`."""
 
     hint = "call audit_events.configure(path, service=...) once at start"
 

@@ -22,13 +22,12 @@ from structlog.typing import FilteringBoundLogger
 from audit_events.canonical import canonical
 from audit_events.chain import encode_hash, genesis
 from audit_events.draft import DEFAULT_RULES, FIELDS, Draft, DraftRules, draft_event
-from audit_events.errors import EventTooLargeError, NotConfiguredError
+from audit_events.errors import EventTooLargeError
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.event_file import EventFile
 from audit_events.identifier import new_uuid7
 from audit_events.instant import format_unix_ns
 from audit_events.parameters import (
-    DEFAULT_HEARTBEAT_SECONDS,
     Durability,
     OnError,
     check_catalogue_path,
@@ -125,6 +124,11 @@ class ChainedLogger:
 
     debug = info = warning = error = critical = msg
 
+    def close(self) -> None:
+        """Let go of the file; an event after that opens it again."""
+        with self._lock:
+            self._file.close()
+
     def _encode_tail(self, draft: Draft, event_id: str, timestamp: str) -> bytes:
         """Encode everything that sorts behind `hash`, beginning with its comma."""
         return b"".join(
@@ -206,48 +210,3 @@ def open_log(
         cache_logger_on_first_use=True,
     )
     return bound
-
-
-_configured: FilteringBoundLogger | None = None
-
-
-def configure(
-    path: str | os.PathLike[str],
-    *,
-    service: str,
-    host: str | None = None,
-    durability: Durability = "process",
-    on_error: OnError = "raise",
-    catalogue_path: str | os.PathLike[str] | None = None,
-    strict: bool = False,
-    redaction: object = None,
-    heartbeat_seconds: float | None = DEFAULT_HEARTBEAT_SECONDS,
-) -> FilteringBoundLogger:
-    """Open the audit log of this process; `get_logger()` returns it from now on.
-
-    Args and errors are those of `open_log`.
-    """
-    global _configured  # noqa: PLW0603  # one log a process, as structlog and logging have it
-    _configured = open_log(
-        path,
-        service=service,
-        host=host,
-        durability=durability,
-        on_error=on_error,
-        catalogue_path=catalogue_path,
-        strict=strict,
-        redaction=redaction,
-        heartbeat_seconds=heartbeat_seconds,
-    )
-    return _configured
-
-
-def get_logger() -> FilteringBoundLogger:
-    """Return the audit log of this process.
-
-    Raises:
-        NotConfiguredError: `configure()` was not called.
-    """
-    if _configured is None:
-        raise NotConfiguredError
-    return _configured

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 import msgspec
 
@@ -15,6 +15,15 @@ Durability = Literal["process", "disk"]
 OnError = Literal["raise", "stderr"] | Callable[[bytes, SinkError], object]
 
 DEFAULT_HEARTBEAT_SECONDS: Final = 60.0
+
+
+def check_path(name: str, value: object) -> Path:
+    """Return the path, absolute: a later change of directory does not move the log."""
+    try:
+        return Path(cast("str", value)).absolute()
+    except TypeError:
+        problem = f"is of type {type(value).__name__}"
+        raise ParameterError(name, problem, "a string or a Path") from None
 
 
 def check_durability(value: object) -> None:

@@ -1,7 +1,6 @@
 """From the log call to the line: stamped, chained, in the kernel, or an error at the call."""
 
 import asyncio
-import logging
 import os
 import signal
 import subprocess
@@ -20,7 +19,6 @@ from audit_events.errors import (
     CanonicalError,
     EventError,
     EventTooLargeError,
-    NotConfiguredError,
     ParameterError,
     SinkError,
 )
@@ -121,22 +119,6 @@ def test_an_async_application_logs_as_well(path: Path) -> None:
     log = open_log(path, service="members")
     asyncio.run(log.ainfo("member.invited", organization_id="o", actor=ACTOR))
     assert len(_events(path)) == 1
-
-
-def test_the_application_s_own_logging_is_left_alone(path: Path) -> None:
-    before = structlog.get_config()
-    handlers = list(logging.getLogger().handlers)
-    audit_events.configure(path, service="members")
-    assert structlog.get_config() == before
-    assert logging.getLogger().handlers == handlers
-    audit_events.get_logger().info("member.invited", organization_id="o", actor=ACTOR)
-    assert len(_events(path)) == 1
-
-
-def test_without_configure_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audit_events.log._configured", None)
-    with pytest.raises(NotConfiguredError, match="configure"):
-        audit_events.get_logger()
 
 
 @pytest.mark.parametrize(

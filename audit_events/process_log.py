@@ -1,0 +1,160 @@
+"""The audit log of this process: `configure()` opens it once, `get_logger()` gives it everywhere.
+
+A logger may be taken, and bound, before `configure()` was called: at the import of a module, as
+with structlog. It finds the log when it records, so it follows every later `configure()`, too.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import MutableMapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from audit_events.errors import NotConfiguredError
+from audit_events.log import ChainedLogger, open_log
+from audit_events.parameters import DEFAULT_HEARTBEAT_SECONDS, Durability, OnError, check_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """What `configure()` was given."""
+
+    path: Path
+    service: str
+    host: str | None
+    durability: Durability
+    on_error: OnError
+    catalogue_path: Path | None
+    strict: bool
+    redaction: object
+    heartbeat_seconds: float | None
+
+    def open(self) -> FilteringBoundLogger:
+        """Open the log; what is wrong with the arguments is said there."""
+        return open_log(
+            self.path,
+            service=self.service,
+            host=self.host,
+            durability=self.durability,
+            on_error=self.on_error,
+            catalogue_path=self.catalogue_path,
+            strict=self.strict,
+            redaction=self.redaction,
+            heartbeat_seconds=self.heartbeat_seconds,
+        )
+
+
+class ProcessLog:
+    """Stands behind every logger of `get_logger()`: hands on to the log that is open now."""
+
+    def __init__(self) -> None:
+        self.log: FilteringBoundLogger | None = None
+        self.arguments: Arguments | None = None
+        self.redirection: Path | None = None
+        """Where events go instead of the path that is configured, while a test records them."""
+        self._lock = threading.Lock()
+
+    def forget_lock(self) -> None:
+        """In a forked child: no thread that could hold it is there any more."""
+        self._lock = threading.Lock()
+
+    def open(self, arguments: Arguments) -> None:
+        """Open the log, unless it is open with the same arguments; then close the one before.
+
+        Raises:
+            AuditEventError: it cannot be opened, and the log before is still in place.
+        """
+        with self._lock:
+            if self.redirection is not None:
+                arguments = replace(
+                    arguments,
+                    path=self.redirection,
+                    durability="process",
+                    heartbeat_seconds=None,
+                )
+            if self.log is not None and arguments == self.arguments:
+                return
+            before, self.log = self.log, arguments.open()
+            self.arguments = arguments
+        if before is not None:
+            _close(before)
+
+    def msg(self, event_dict: MutableMapping[str, Any]) -> str:
+        """Record the event in the log that is open now."""
+        if self.log is None:
+            raise NotConfiguredError
+        event_id: str = self.log.info(event_dict.pop("event", None), **event_dict)
+        return event_id
+
+    debug = info = warning = error = critical = msg
+
+
+def _close(log: FilteringBoundLogger) -> None:
+    chained: ChainedLogger = log.bind()._logger  # type: ignore[attr-defined]  # noqa: SLF001  # structlog: read-only for wrappers
+    chained.close()
+
+
+def _pass_on(
+    _logger: object, _method: str, event_dict: MutableMapping[str, Any]
+) -> tuple[tuple[MutableMapping[str, Any]], dict[str, Any]]:
+    return (event_dict,), {}
+
+
+PROCESS_LOG: Final = ProcessLog()
+os.register_at_fork(after_in_child=PROCESS_LOG.forget_lock)
+_LOGGER: Final[FilteringBoundLogger] = structlog.wrap_logger(
+    PROCESS_LOG,
+    processors=[_pass_on],
+    wrapper_class=structlog.make_filtering_bound_logger(0),
+    context_class=dict,
+).bind()
+
+
+def configure(
+    path: str | os.PathLike[str],
+    *,
+    service: str,
+    host: str | None = None,
+    durability: Durability = "process",
+    on_error: OnError = "raise",
+    catalogue_path: str | os.PathLike[str] | None = None,
+    strict: bool = False,
+    redaction: object = None,
+    heartbeat_seconds: float | None = DEFAULT_HEARTBEAT_SECONDS,
+) -> FilteringBoundLogger:
+    """Open the audit log of this process, and return the logger that `get_logger()` gives.
+
+    structlog's own configuration is neither read nor changed. Called again with the same
+    arguments, the log stays as it is; with others, the log before is closed and every logger of
+    `get_logger()` records in the new one, as a new source.
+
+    Args and errors are those of `open_log`; after an error the log before is still in place.
+    """
+    arguments = Arguments(
+        path=check_path("path", path),
+        service=service,
+        host=host or socket.gethostname(),
+        durability=durability,
+        on_error=on_error,
+        catalogue_path=None
+        if catalogue_path is None
+        else check_path("catalogue_path", catalogue_path),
+        strict=strict,
+        redaction=redaction,
+        heartbeat_seconds=heartbeat_seconds,
+    )
+    PROCESS_LOG.open(arguments)
+    return _LOGGER
+
+
+def get_logger() -> FilteringBoundLogger:
+    """Return the logger of this process; it may be taken before `configure()` is called.
+
+    What it records before that is refused with NotConfiguredError.
+    """
+    return _LOGGER
