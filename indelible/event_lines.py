@@ -1,0 +1,89 @@
+"""The lines of a file of any size, a bounded piece of it in memory at a time."""
+
+import gzip
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, cast
+
+from audit_events.event import MAX_LINE_BYTES
+
+STDIN: Final = "-"
+LINES_A_LOOK: Final = 1000
+GZIP_MAGIC: Final = b"\x1f\x8b"
+DAMAGED: Final = (OSError, EOFError, zlib.error)
+"""What reading raises of a disk, and of an archive that is cut off or damaged."""
+
+
+class Line(NamedTuple):
+    """One line without its newline; of one beyond the limit only its length is known."""
+
+    number: int
+    text: bytes
+    length: int
+    is_ended: bool
+    """Whether a newline follows."""
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it is longer than an event may be."""
+        return self.length >= MAX_LINE_BYTES
+
+
+class EventLines:
+    """The lines of one file, of a gzip archive, or of stdin (`-`), from its beginning on.
+
+    Args:
+        path: as the user gave it.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        is_stdin = path == STDIN
+        self._raw = cast("BinaryIO", sys.stdin.buffer) if is_stdin else Path(path).open("rb")  # noqa: SIM115  # `read` closes it
+        self.size = 0 if is_stdin else Path(path).stat().st_size
+        """Bytes of the file, 0 where nobody knows."""
+        self._is_seekable = self._raw.seekable()
+        self.look: Callable[[int], object] = int
+        """Called now and then with how many bytes of the file were read."""
+
+    def read(self) -> Iterator[Line]:
+        """Each line in turn; the file is closed at the end.
+
+        Raises:
+            OSError, EOFError, zlib.error: it cannot be read on; every line before was given.
+        """
+        with self._own() as raw:
+            # A buffered reader always has `peek`; what is piped in may be packed too.
+            is_packed = getattr(raw, "peek", bytes)(2)[:2] == GZIP_MAGIC
+            source = gzip.GzipFile(fileobj=raw) if is_packed else raw
+            number = 0
+            while line := _read_line(cast("BinaryIO", source), number := number + 1):
+                yield line
+                if number % LINES_A_LOOK == 0:
+                    self.look(self._position())
+
+    def _position(self) -> int:
+        return self._raw.tell() if self._is_seekable else 0
+
+    def _own(self) -> AbstractContextManager[BinaryIO]:
+        return nullcontext(self._raw) if self.path == STDIN else closing(self._raw)
+
+
+def _read_line(source: BinaryIO, number: int) -> Line | None:
+    piece = source.readline(MAX_LINE_BYTES)
+    if not piece:
+        return None
+    text, length = piece.removesuffix(b"\n"), len(piece)
+    while not piece.endswith(b"\n") and length >= MAX_LINE_BYTES:
+        piece = source.readline(MAX_LINE_BYTES)
+        if not piece:
+            break
+        length, text = length + len(piece), b""
+    is_ended = piece.endswith(b"\n")
+    return Line(number, text, length - is_ended, is_ended)

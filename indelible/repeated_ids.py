@@ -1,0 +1,76 @@
+"""Which ids stand more than once, among any number of them and in a bounded memory.
+
+Ids are kept sorted in runs of `RUN_IDS`; full runs go to one temporary file, 24 bytes an id, and
+are merged at the end. Nothing is written for less than one run.
+"""
+
+import heapq
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import BinaryIO, Final
+from uuid import UUID
+
+RUN_IDS: Final = 200_000
+"""Some 15 MB in memory."""
+_ID_BYTES: Final = 16
+_RECORD_BYTES: Final = _ID_BYTES + 8
+_READ_BYTES: Final = 2048 * _RECORD_BYTES
+
+
+class RepeatedIds:
+    """Takes ids with their places, and tells at the end which came again."""
+
+    def __init__(self, run_ids: int = RUN_IDS) -> None:
+        self._run_ids = run_ids
+        self._run: list[bytes] = []
+        self._file: BinaryIO | None = None
+        self._ends: list[int] = []
+
+    def add(self, event_id: str, place: int) -> None:
+        """Take the id of an event, a UUID, and where it stands: a number below 2^64.
+
+        Raises:
+            OSError: there is no room for a temporary file.
+        """
+        self._run.append(bytes.fromhex(event_id.replace("-", "")) + place.to_bytes(8))
+        if len(self._run) >= self._run_ids:
+            self._put_away()
+
+    def find(self) -> Iterator[tuple[str, int, int]]:
+        """Each id that came again: the id, where it stood before, where it stands again."""
+        self._run.sort()
+        for before, again in pairwise(heapq.merge(*self._runs(), self._run)):
+            if before[:_ID_BYTES] == again[:_ID_BYTES]:
+                event_id = str(UUID(bytes=before[:_ID_BYTES]))
+                yield event_id, _place(before), _place(again)
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _put_away(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
+        self._run.sort()
+        self._file.write(b"".join(self._run))
+        self._ends.append(self._file.tell())
+        self._run.clear()
+
+    def _runs(self) -> Iterable[Iterator[bytes]]:
+        return [self._read(start, end) for start, end in pairwise([0, *self._ends])]
+
+    def _read(self, start: int, end: int) -> Iterator[bytes]:
+        if self._file is None:
+            return
+        while start < end:
+            self._file.seek(start)
+            data = self._file.read(min(_READ_BYTES, end - start))
+            start += len(data)
+            for at in range(0, len(data), _RECORD_BYTES):
+                yield data[at : at + _RECORD_BYTES]
+
+
+def _place(record: bytes) -> int:
+    return int.from_bytes(record[_ID_BYTES:])

@@ -1,0 +1,151 @@
+"""`indelible validate`: check files of events against the format, whoever wrote them."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+)
+
+from indelible.event_lines import EventLines
+from indelible.terminal import plain, plain_json
+from indelible.validation import Problem, Summary, Validation
+
+EXIT_INVALID: Final = 1
+PROGRESS_BYTES: Final = 8 << 20
+"""Smaller ones are done before anybody could look at a bar."""
+_TEXT_CHARACTERS: Final = 300
+
+
+@click.command("validate")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--complete",
+    "is_whole",
+    is_flag=True,
+    help="The files hold every source from its first event: one that begins later is an error.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="Most problems to tell one by one; all are counted.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def command(
+    ctx: click.Context, *, files: Sequence[str], is_whole: bool, limit: int, as_json: bool
+) -> None:
+    """Check each line of FILE... (`-` is stdin; gzip too) against the event format.
+
+    Shape, canonical form, size, the chain of each source, repeated ids, unknown actions. Name
+    rotated files oldest first, so that chains go on from one to the next. Memory does not grow with
+    the files.
+
+    Exit codes: 0 every line is an event and no chain is broken (there may be warnings); 1 not so;
+    2 a file cannot be opened, or arguments are wrong.
+    """
+    opened = [_open(path) for path in files]
+    validation = Validation(is_whole=is_whole)
+    told: list[Problem] = []
+    for problem in _go_through(validation, opened):
+        if len(told) < limit:
+            told.append(problem)
+            if not as_json:
+                click.echo(describe(problem))
+    summary = validation.summary
+    if as_json:
+        document = {"valid": not summary.errors, "summary": summary, "problems": told}
+        click.echo(plain_json(msgspec.to_builtins(document)))
+    else:
+        click.echo(conclude(summary, len(told)))
+    ctx.exit(EXIT_INVALID if summary.errors else 0)
+
+
+def _open(path: str) -> EventLines:
+    try:
+        return EventLines(path)
+    except OSError as error:
+        raise click.UsageError(f"{plain(path)} cannot be opened: {error.strerror}") from None
+
+
+def _go_through(validation: Validation, opened: Sequence[EventLines]) -> Iterator[Problem]:
+    console = Console(stderr=True)
+    total = sum(lines.size for lines in opened)
+    if not console.is_terminal or total < PROGRESS_BYTES:
+        for lines in opened:
+            yield from validation.check(lines)
+        yield from validation.finish()
+        return
+    yield from _show_progress(validation, opened, console, total)
+
+
+def _show_progress(
+    validation: Validation, opened: Sequence[EventLines], console: Console, total: int
+) -> Iterator[Problem]:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    # What is told in between stands above the bar, where both are on one terminal.
+    is_shared = sys.stdout.isatty()
+    with Progress(
+        *columns,
+        DownloadColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=is_shared,
+        redirect_stderr=False,
+    ) as progress:
+        task = progress.add_task("", total=total)
+        done = 0
+        for lines in opened:
+            progress.update(task, description=plain(lines.path))
+            lines.look = partial(_advance, progress, task, done)
+            yield from validation.check(lines)
+            done += lines.size
+        yield from validation.finish()
+
+
+def _advance(progress: Progress, task: TaskID, before: int, at: int) -> None:
+    progress.update(task, completed=before + at)
+
+
+def describe(problem: Problem) -> str:
+    """One problem for people, in two lines at most."""
+    grade = "warning" if problem.is_warning else "error"
+    path = f"{problem.path}: " if problem.path else ""
+    text = f"{problem.file}:{problem.line}: {grade}: {path}{problem.problem}"
+    lines = [plain(text[: _TEXT_CHARACTERS + len(problem.file)])]
+    if problem.next:
+        lines.append(f"  next: {plain(problem.next)}")
+    return "\n".join(lines)
+
+
+def conclude(summary: Summary, told: int) -> str:
+    """What it came to, for people."""
+    rest = summary.errors + summary.warnings - told
+    lines = [f"and {rest:,} more, counted below"] if rest else []
+    span = f", {summary.oldest} to {summary.newest}" if summary.events else ""
+    closed = f" ({summary.closed_sources:,} closed)" if summary.closed_sources else ""
+    lines.append(
+        f"{_count(summary.files, 'file')}, {_count(summary.lines, 'line')},"
+        f" {_count(summary.events, 'event')} of {_count(summary.sources, 'source')}{closed}{span}"
+    )
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
+    verdict = "invalid" if summary.errors else "valid"
+    counts = f"{_count(summary.errors, 'error')}, {_count(summary.warnings, 'warning')}"
+    lines.append(f"{verdict}: {counts}{f' ({kinds})' if kinds else ''}")
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,164 @@
+"""Files of events against the format: every line, and what the lines are to each other."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from audit_events.catalogue import CATALOGUE, CatalogueEntry, nearest_actions
+from audit_events.event import MAX_LINE_BYTES
+from audit_events.validation import Chains, Flaw, check_line
+from indelible.event_lines import DAMAGED, EventLines, Line
+from indelible.repeated_ids import RepeatedIds
+
+UNKNOWN_ACTIONS_LIMIT: Final = 1000
+"""Actions that are told one by one; each is told once."""
+_BITS_OF_LINE: Final = 44
+_TORN: Final = {
+    True: "it is being written now, or its writer was killed; the agent takes it as it is, as no"
+    " event, when nobody ends it",
+    False: "end it with a newline, or nothing ships it",
+}
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """What is wrong, and where."""
+
+    file: str
+    line: int
+    kind: str
+    problem: str
+    path: str = ""
+    next: str = ""
+    is_warning: bool = False
+
+
+class Summary(Struct, rename="camel"):
+    """What it came to; instants are canonical, and empty without an event."""
+
+    files: int = 0
+    lines: int = 0
+    events: int = 0
+    sources: int = 0
+    closed_sources: int = 0
+    """Of these, how many said at their end that they end."""
+    oldest: str = ""
+    newest: str = ""
+    errors: int = 0
+    warnings: int = 0
+    kinds: dict[str, int] = {}
+    """Errors and warnings by kind."""
+
+
+class Validation:
+    """Goes through files one after the other, as they were written: the oldest first.
+
+    Args:
+        catalogue: the actions that are known.
+        is_whole: the files hold each source from its beginning on.
+    """
+
+    def __init__(
+        self,
+        catalogue: Mapping[str, CatalogueEntry] = CATALOGUE,
+        *,
+        is_whole: bool = False,
+    ) -> None:
+        self.summary = Summary()
+        self._catalogue = catalogue
+        self._chains = Chains(is_whole=is_whole)
+        self._ids = RepeatedIds()
+        self._paths: list[str] = []
+        self._kinds: Counter[str] = Counter()
+        self._unknown: set[str] = set()
+
+    def check(self, lines: EventLines) -> Iterator[Problem]:
+        """Everything that is wrong with one file; the work is done while it is asked for."""
+        self.summary.files += 1
+        self._paths.append(lines.path)
+        number = 0
+        try:
+            for line in lines.read():
+                number = line.number
+                yield from self._note(line.number, self._check_line(line))
+        except DAMAGED as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            hint = "every line before was read; restore the file from where it was made"
+            yield from self._note(number + 1, [Flaw("torn", "", f"cannot be read: {reason}", hint)])
+
+    def finish(self) -> Iterator[Problem]:
+        """What only shows at the end: ids that stand twice."""
+        for event_id, first, again in self._ids.find():
+            before = f"{self._path(first)}:{_line(first)}"
+            problem = f"{event_id} stands in {before} already"
+            hint = "make a fresh UUIDv7 for each event; only one of these is stored"
+            yield self._count(
+                Problem(self._path(again), _line(again), "duplicate", problem, "id", hint)
+            )
+        self._ids.close()
+        self.summary.sources = self._chains.sources
+        self.summary.kinds = dict(self._kinds.most_common())
+
+    def _check_line(self, line: Line) -> Iterator[Flaw]:
+        self.summary.lines += 1
+        if line.is_too_long:
+            problem = f"is {line.length} bytes long; the most is {MAX_LINE_BYTES} with the newline"
+            yield Flaw("size", "", problem, "put less into context")
+            return
+        if not line.text and line.is_ended:
+            yield Flaw("json", "", "is empty", "it is skipped", is_warning=True)
+            return
+        flaws = check_line(line.text)
+        yield from flaws
+        if not line.is_ended and all(flaw.kind != "torn" for flaw in flaws):
+            yield Flaw("torn", "", "is the last and has no newline", _TORN[bool(flaws)])
+        yield from self._check_event(line)
+
+    def _check_event(self, line: Line) -> Iterator[Flaw]:
+        envelope, flaws = self._chains.check(line.text)
+        yield from flaws
+        if envelope is None:
+            return
+        summary = self.summary
+        summary.events += 1
+        summary.oldest = min(summary.oldest or envelope.timestamp, envelope.timestamp)
+        summary.newest = max(summary.newest, envelope.timestamp)
+        summary.closed_sources += envelope.action == "audit_log.source_closed"
+        self._ids.add(envelope.id, len(self._paths) - 1 << _BITS_OF_LINE | line.number)
+        if envelope.action not in self._catalogue:
+            yield from self._note_unknown(envelope.action)
+
+    def _note_unknown(self, action: str) -> Iterator[Flaw]:
+        if action in self._unknown or len(self._unknown) >= UNKNOWN_ACTIONS_LIMIT:
+            return
+        self._unknown.add(action)
+        near = ", ".join(nearest_actions(action))
+        hint = f"did you mean {near}?" if near else "put it into your catalogue"
+        problem = f"{action} is in no catalogue; it is recorded all the same"
+        # Not among the kinds of what a line can be: the catalogue is a beginning, not a limit.
+        yield Flaw("unknown_action", "action", problem, hint, is_warning=True)
+
+    def _note(self, number: int, flaws: Iterator[Flaw] | list[Flaw]) -> Iterator[Problem]:
+        for flaw in flaws:
+            yield self._count(
+                Problem(
+                    self._paths[-1], number, flaw.kind, flaw.problem, flaw.path, flaw.hint,
+                    flaw.is_warning,
+                )
+            )  # fmt: skip
+
+    def _count(self, problem: Problem) -> Problem:
+        self._kinds[problem.kind] += 1
+        if problem.is_warning:
+            self.summary.warnings += 1
+        else:
+            self.summary.errors += 1
+        return problem
+
+    def _path(self, place: int) -> str:
+        return self._paths[place >> _BITS_OF_LINE]
+
+
+def _line(place: int) -> int:
+    return place & (1 << _BITS_OF_LINE) - 1
