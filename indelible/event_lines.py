@@ -1,6 +1,7 @@
 """The lines of a file of any size, a bounded piece of it in memory at a time."""
 
 import gzip
+import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -59,14 +60,19 @@ class EventLines:
             OSError, EOFError, zlib.error: it cannot be read on; every line before was given.
         """
         with self._own() as raw:
-            # A buffered reader always has `peek`; what is piped in may be packed too.
-            is_packed = getattr(raw, "peek", bytes)(2)[:2] == GZIP_MAGIC
-            source = gzip.GzipFile(fileobj=raw) if is_packed else raw
+            # What is piped in may be packed too.
+            buffered = io.BufferedReader(cast("io.RawIOBase", raw))
+            is_packed = buffered.peek(2)[:2] == GZIP_MAGIC
+            source = gzip.GzipFile(fileobj=buffered) if is_packed else buffered
             number = 0
-            while line := _read_line(cast("BinaryIO", source), number := number + 1):
-                yield line
-                if number % LINES_A_LOOK == 0:
-                    self.look(self._position())
+            try:
+                while line := _read_line(source, number := number + 1):
+                    yield line
+                    if number % LINES_A_LOOK == 0:
+                        self.look(self._position())
+            finally:
+                # Or it would close what is not its own.
+                buffered.detach()
 
     def _position(self) -> int:
         return self._raw.tell() if self._is_seekable else 0
@@ -75,7 +81,7 @@ class EventLines:
         return nullcontext(self._raw) if self.path == STDIN else closing(self._raw)
 
 
-def _read_line(source: BinaryIO, number: int) -> Line | None:
+def _read_line(source: io.BufferedIOBase, number: int) -> Line | None:
     piece = source.readline(MAX_LINE_BYTES)
     if not piece:
         return None

@@ -1,0 +1,174 @@
+"""`indelible validate`: files of events against the format."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from audit_events import open_log
+from indelible.event_lines import EventLines
+from indelible.repeated_ids import RepeatedIds
+from indelible.validate import command
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> list[bytes]:
+    """Five events of one source."""
+    path = tmp_path / "emitted.jsonl"
+    log = open_log(path, service="s", host="h")
+    for _ in range(5):
+        log.info("member.invited", organization_id="o", actor={"type": "user", "id": "u"})
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def run(*arguments: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(command, arguments, input=stdin)
+
+
+def found(result: Result) -> list[tuple[int, str]]:
+    return [(one["line"], one["kind"]) for one in json.loads(result.stdout)["problems"]]
+
+
+def test_what_we_write_is_valid(tmp_path: Path, lines: list[bytes]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(lines))
+    result = run("--complete", str(path))
+    assert result.exit_code == 0
+    assert "1 file, 5 lines, 5 events of 1 source, 20" in result.stdout
+    assert result.stdout.endswith("valid: 0 errors, 0 warnings\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "code"),
+    [
+        pytest.param(lambda one: one, [], 0, id="as it was"),
+        pytest.param(lambda one: [*one[:2], *one[3:]], [(3, "gap")], 1, id="one is missing"),
+        pytest.param(
+            lambda one: [*one, one[4]], [(6, "order"), (6, "duplicate")], 1, id="one twice"
+        ),
+        pytest.param(lambda one: one[2:], [(1, "beginning")], 0, id="rotated"),
+        pytest.param(
+            lambda one: [*one[:4], one[4].replace(b'"o"', b'"p"')],
+            [(5, "altered")],
+            1,
+            id="altered",
+        ),
+        pytest.param(lambda one: [*one, b'{"action":'], [(6, "torn")], 1, id="torn at the end"),
+        pytest.param(
+            lambda one: [*one[:4], one[4][:-1]], [(5, "torn")], 1, id="no newline at the end"
+        ),
+        pytest.param(
+            lambda one: [one[0], b'{"action":\n', *one[1:]], [(2, "torn")], 1, id="torn inside"
+        ),
+        pytest.param(lambda one: [*one, b"\n"], [(6, "json")], 0, id="empty line"),
+        pytest.param(
+            lambda one: [b"x" * 200_000 + b"\n", *one], [(1, "size")], 1, id="over-long line"
+        ),
+        pytest.param(lambda one: [*one, b"x" * 70_000], [(6, "size")], 1, id="over-long last line"),
+        pytest.param(
+            lambda one: [one[0].replace(b"member.invited", b"member.invited2"), *one[1:]],
+            [(1, "altered"), (1, "unknown_action")],
+            1,
+            id="unknown action",
+        ),
+        pytest.param(
+            lambda one: [one[0].replace(b'"user"', b'"root"'), *one[1:]],
+            [(1, "shape"), (1, "altered")],
+            1,
+            id="shape",
+        ),
+        pytest.param(lambda _: [], [], 0, id="empty file"),
+    ],
+)
+def test_each_kind_of_flaw_is_told_with_its_line(
+    lines: list[bytes], change: Callable[[list[bytes]], list[bytes]], expected: Any, code: int
+) -> None:
+    data = b"".join(change(lines))
+    for content in (data, gzip.compress(data)):
+        result = run("--json", "-", stdin=content)
+        assert (found(result), result.exit_code) == (expected, code)
+        assert json.loads(result.stdout)["valid"] is (code == 0)
+
+
+def test_files_are_one_log_in_the_order_given(tmp_path: Path, lines: list[bytes]) -> None:
+    paths = [tmp_path / "audit.jsonl.1.gz", tmp_path / "audit.jsonl"]
+    paths[0].write_bytes(gzip.compress(b"".join(lines[:3])))
+    paths[1].write_bytes(b"".join(lines[3:]))
+    in_order = run("--complete", *map(str, paths))
+    assert "2 files, 5 lines, 5 events of 1 source" in in_order.stdout
+    assert in_order.exit_code == 0
+    reverse = run("--complete", "--json", *map(str, reversed(paths)))
+    assert found(reverse) == [(1, "gap"), (1, "order"), (2, "order"), (3, "order")]
+
+
+def test_an_unknown_action_is_a_warning_with_the_nearest_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    log = open_log(path, service="s", host="h")
+    for _ in range(3):
+        log.info("member.role_change", organization_id="o", actor={"type": "user"})
+    result = run(str(path))
+    assert result.exit_code == 0
+    assert result.stdout.count("member.role_change is in no catalogue") == 1
+    assert "did you mean member.role_changed" in result.stdout
+
+
+def test_an_archive_that_is_cut_off_is_told_after_its_last_line(lines: list[bytes]) -> None:
+    packed = gzip.compress(b"".join(lines) * 50)
+    result = run("--json", "--limit", "1000", "-", stdin=packed[:-20])
+    problem = json.loads(result.stdout)["problems"]
+    assert any(one["kind"] == "torn" and "cannot be read" in one["problem"] for one in problem)
+    assert result.exit_code == 1
+
+
+def test_what_is_told_is_bounded_and_all_is_counted(lines: list[bytes]) -> None:
+    result = run("--limit", "2", "-", stdin=b"x\n" * 50 + b"".join(lines))
+    assert result.stdout.count(": error: ") == 2
+    assert "and 48 more, counted below" in result.stdout
+    assert "invalid: 50 errors, 0 warnings (50 json)" in result.stdout
+
+
+def test_a_line_says_file_place_and_next_step(tmp_path: Path, lines: list[bytes]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines[0].replace(b'"seq":0', b'"seq":-1'))
+    first, hint = run(str(path)).stdout.splitlines()[:2]
+    assert first.startswith(f"{path}:1: error: source.seq: ")
+    assert hint == "  next: an integer, from 0, one more for each event of the source"
+
+
+def test_what_a_terminal_would_obey_is_made_visible() -> None:
+    result = run("-", stdin='{"a\\u001b[2J\u202e":1,"id":5}\n'.encode())
+    assert not {"\x1b", "\u202e"} & set(result.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], id="no file"),
+        pytest.param(["/nonexistent/a.jsonl"], id="not there"),
+        pytest.param(["/"], id="a directory"),
+        pytest.param(["--limit", "-1", "-"], id="limit"),
+    ],
+)
+def test_arguments_that_are_wrong_are_exit_code_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_repeated_ids_are_found_beyond_what_memory_holds() -> None:
+    ids = RepeatedIds(run_ids=7)
+    for place in range(100):
+        ids.add(f"01a209bf-4543-70d7-aa30-{place % 90:012x}", place)
+    assert [(first, again) for _, first, again in ids.find()] == [
+        (place, place + 90) for place in range(10)
+    ]
+    ids.close()
+
+
+def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        file.truncate(200 << 20)
+    assert [(line.length, line.text) for line in EventLines(str(path)).read()] == [(200 << 20, b"")]
