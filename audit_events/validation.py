@@ -181,7 +181,10 @@ def _check_canonical(line: bytes) -> list[Flaw]:
     try:
         if is_shallow and _has_unusual(line) is None and _encode_sorted(_decode_any(line)) == line:
             return []
-        expected = _write_canonical(read_back(line))
+        document = read_back(line)
+        if not isinstance(document, dict):
+            return []
+        expected = _write_canonical(cast("dict[str, object]", document))
         return [] if expected == line else [_not_canonical(line, expected)]
     except CanonicalError as error:
         path = f"context.{error.field}".removesuffix(".value")
@@ -192,13 +195,12 @@ def _check_canonical(line: bytes) -> list[Flaw]:
         return [Flaw("canonical", "", "cannot be written again as it is", _RESERIALISE)]
 
 
-def _write_canonical(value: object) -> bytes:
+def _write_canonical(document: dict[str, object]) -> bytes:
     """The event in canonical form; how deep it is counts from the context on, as at the emitter."""
-    document = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     inner = document.get("context")
     if not isinstance(inner, dict):
-        return canonical(cast("object", value))
-    context = canonical(cast("object", inner))
+        return canonical(document)
+    context = canonical(cast("dict[str, object]", inner))
     return canonical({**document, "context": None}).replace(_NO_CONTEXT, _CONTEXT + context, 1)
 
 
