@@ -10,7 +10,7 @@ import threading
 from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -95,7 +95,8 @@ class ProcessLog:
 
 
 def _close(log: FilteringBoundLogger) -> None:
-    chained: ChainedLogger = log.bind()._logger  # type: ignore[attr-defined]  # noqa: SLF001  # structlog: read-only for wrappers
+    bound = cast("Any", log.bind())
+    chained: ChainedLogger = bound._logger  # noqa: SLF001  # structlog lets wrappers read it
     chained.close()
 
 

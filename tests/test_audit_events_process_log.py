@@ -1,4 +1,4 @@
-"""`configure()` and `get_logger()`: beside any structlog set-up, before or after it, once or twice."""
+"""`configure()` and `get_logger()`: beside any structlog set-up, before or after it, and twice."""
 
 import asyncio
 import logging
@@ -193,8 +193,9 @@ def test_each_way_to_log_records_alike_and_returns_the_id(path: Path) -> None:
 
 def test_an_event_is_no_traceback(path: Path) -> None:
     log = audit_events.configure(path, service="members").bind(**EVENT)
+    traceback: dict[str, Any] = {"exc_info": True}
     with pytest.raises(EventError, match="exc_info"):
-        log.error("member.invited", exc_info=True)
+        log.error("member.invited", **traceback)
 
 
 def test_async_methods_take_what_is_bound_and_tell_errors(path: Path) -> None:
