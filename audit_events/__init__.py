@@ -12,11 +12,12 @@
         context={"previous": {"role": "member"}, "new": {"role": "admin"}},
     )
 
-What a request has in common (organisation, actor, address, user agent, correlation) is bound once
-with `structlog.contextvars.bind_contextvars`. A call returns when the line is in the kernel, and
-raises when it is not.
+What a request has in common (organisation, actor, address, user agent, correlation) is bound once,
+by an integration (`audit_events.integrations`), by `bind_actor()`, or in structlog's contextvars. A
+call returns when the line is in the kernel, and raises when it is not.
 """
 
+from audit_events.binding import bind_actor, bind_organization, unbind_request
 from audit_events.catalogue import CATALOGUE, CatalogueEntry
 from audit_events.errors import (
     AuditEventError,
@@ -50,7 +51,10 @@ __all__ = [
     "SinkError",
     "Source",
     "TargetUser",
+    "bind_actor",
+    "bind_organization",
     "configure",
     "get_logger",
     "open_log",
+    "unbind_request",
 ]

@@ -19,6 +19,7 @@ from typing import Any, Final
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from audit_events.binding import current_request
 from audit_events.canonical import canonical
 from audit_events.chain import encode_hash, genesis
 from audit_events.draft import DEFAULT_RULES, FIELDS, Draft, DraftRules, draft_event
@@ -42,9 +43,9 @@ from audit_events.parameters import (
 class AuditProcessor:
     """The structlog processor: checks a log call and encodes it, once.
 
-    What a request has in common is taken from `structlog.contextvars`, but only the fields of an
-    event: whatever else an application binds there for its own logs is left alone. What the call
-    itself says wins, and there an unknown field is an error.
+    What the call itself says wins, and there an unknown field is an error. Then comes what is bound
+    in `structlog.contextvars`, but only the fields of an event: whatever else an application binds
+    there for its own logs is left alone. What is missing still is the request's (`binding.py`).
     """
 
     def __init__(self, rules: DraftRules = DEFAULT_RULES) -> None:
@@ -61,6 +62,9 @@ class AuditProcessor:
             if name in FIELDS
         }
         fields.update(event_dict)
+        request = current_request.get()
+        if request is not None:
+            request.fill(fields)
         return (draft_event(action, fields, self._rules),), {}
 
 

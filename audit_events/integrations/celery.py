@@ -24,6 +24,8 @@ import msgspec
 from celery import signals  # type: ignore[import-untyped]  # celery ships no types
 from structlog.contextvars import bind_contextvars, get_contextvars, unbind_contextvars
 
+from audit_events.binding import bound_fields
+
 HEADER: Final = "audit_events"
 """The message header; its value is a JSON object, as text, so that every transport carries it."""
 
@@ -73,7 +75,7 @@ def _rebind(values: Mapping[str, object]) -> None:
 
 
 def _carry(headers: dict[str, object], **_: object) -> None:
-    bound = _bound()
+    bound = {name: value for name, value in bound_fields().items() if name in CARRIED}
     # A retry carries the header of the task that it repeats.
     if bound and HEADER not in headers:
         headers[HEADER] = msgspec.json.encode(bound).decode()

@@ -1,0 +1,176 @@
+"""What the events of one request have in common, without saying it again at each call.
+
+An integration opens a `BoundRequest` when a request begins. It is one object that every copy of
+the request's context shares: a dependency that FastAPI runs in a thread of its pool, a task that
+the request starts and a background task all see the actor that any of them bound, and nobody
+outside ever does.
+
+Everything is read at the first event, as most requests have none, and authentication runs later
+than middleware.
+"""
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from structlog.contextvars import bind_contextvars, get_contextvars, unbind_contextvars
+
+from audit_events.draft import FIELDS
+from audit_events.errors import AuditEventError, EventError, ParameterError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from audit_events.event import Actor
+    from audit_events.request import RequestFacts
+
+    ActorGiven: TypeAlias = Actor | Mapping[str, object]
+    OrganizationGiven: TypeAlias = str | UUID
+
+PEER_ADDRESS: Final = "peerAddress"
+"""The key of `context` that tells which proxy connected, where that is not the client."""
+_COROUTINE: Final = 0x80
+"""`inspect.CO_COROUTINE`, without importing inspect."""
+
+
+class BoundRequest:
+    """One request, as its events see it.
+
+    Args:
+        read_facts: called at the first event.
+    """
+
+    __slots__ = ("_facts", "_given", "_read_facts")
+
+    def __init__(self, read_facts: "Callable[[], RequestFacts]") -> None:
+        self._read_facts = read_facts
+        self._facts: RequestFacts | None = None
+        self._given: dict[str, object] = {}
+
+    @property
+    def facts(self) -> "RequestFacts":
+        """Address, user agent and correlation id of this request."""
+        if self._facts is None:
+            self._facts = self._read_facts()
+        return self._facts
+
+    def give(self, **fields: object) -> None:
+        """Bind fields of an event, each a value or a callable that is asked at the first event."""
+        self._given.update((name, value) for name, value in fields.items() if value is not None)
+
+    def fill(self, fields: dict[str, object]) -> None:
+        """Add what an event's fields lack; a field that is None is meant to stay absent.
+
+        Raises:
+            EventError: a callable that was given for a field raised; the field is named.
+        """
+        for name in self._given:
+            if name not in fields:
+                fields[name] = self._resolve(name)
+        facts = self.facts
+        if "ip_address" not in fields:
+            fields["ip_address"] = facts.ip_address
+            if facts.peer_address is not None:
+                _add_peer(fields, facts.peer_address)
+        fields.setdefault("user_agent", facts.user_agent)
+        fields.setdefault("correlation_id", facts.correlation_id)
+
+    def _resolve(self, name: str) -> object:
+        value = self._given[name]
+        if not callable(value):
+            return value
+        try:
+            found: object = value()
+        except AuditEventError:
+            raise
+        except Exception as error:
+            hint = f"mend what the integration or bind_{name.removesuffix('_id')}() was given"
+            problem = f"cannot be told, its callable raised {type(error).__name__}"
+            raise EventError(name, problem, hint) from error
+        # Nobody yet: whoever signs in later in this request is asked for again.
+        if found is not None:
+            self._given[name] = found
+        return found
+
+
+def _add_peer(fields: dict[str, object], peer_address: str) -> None:
+    context = fields.get("context")
+    if context is None:
+        fields["context"] = {PEER_ADDRESS: peer_address}
+    elif isinstance(context, Mapping):
+        fields["context"] = {PEER_ADDRESS: peer_address, **cast("Mapping[str, object]", context)}
+
+
+current_request: Final[ContextVar[BoundRequest | None]] = ContextVar(
+    "audit_events_request", default=None
+)
+
+
+def bind_actor(
+    actor: "ActorGiven | Callable[[], ActorGiven | None]",
+    *,
+    organization_id: "OrganizationGiven | Callable[[], OrganizationGiven | None] | None" = None,
+) -> None:
+    """Say who acts in this request from now on; outside a request, in this context.
+
+    Args:
+        actor: who, or a callable without arguments that tells it at the next event.
+        organization_id: where, if that is known with it; or a callable.
+    """
+    _bind("actor", actor)
+    if organization_id is not None:
+        bind_organization(organization_id)
+
+
+def bind_organization(
+    organization_id: "OrganizationGiven | Callable[[], OrganizationGiven | None]",
+) -> None:
+    """Say in which organisation this request acts from now on; outside a request, this context."""
+    _bind("organization_id", organization_id)
+
+
+def unbind_request() -> None:
+    """Forget the request in this context: for a worker that it started, but that serves others too.
+
+    A task or thread that begins with a copy of a request's context would else act in its name for
+    as long as it lives.
+    """
+    current_request.set(None)
+    unbind_contextvars(*FIELDS)
+
+
+def _bind(name: str, value: object) -> None:
+    check_provider(name, value)
+    if value is None:
+        raise ParameterError(name, "is None", "say who, or call unbind_request()")
+    request = current_request.get()
+    if request is None:
+        bind_contextvars(**{name: value() if callable(value) else value})
+    else:
+        unbind_contextvars(name)  # what was said last counts
+        request.give(**{name: value})
+
+
+def check_provider(name: str, value: object) -> None:
+    """Refuse a coroutine function: an event is recorded without waiting for anything.
+
+    Raises:
+        ParameterError: naming the field.
+    """
+    code = getattr(value, "__code__", None)
+    if code is not None and code.co_flags & _COROUTINE:
+        hint = "await it in the application, and bind_actor() what it returns"
+        raise ParameterError(name, "is a coroutine function", hint)
+
+
+def bound_fields() -> dict[str, object]:
+    """Return what an event of this moment would have, under the names of a log call.
+
+    Raises:
+        EventError: a callable that was given for a field raised; the field is named.
+    """
+    fields = {name: value for name, value in get_contextvars().items() if name in FIELDS}
+    request = current_request.get()
+    if request is not None:
+        request.fill(fields)
+    return {name: value for name, value in fields.items() if value is not None}
