@@ -1,18 +1,17 @@
 """What `configure()` and `open_log()` take: checked at start, and named when it is wrong."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 import msgspec
 
-from audit_events.errors import EventError, ParameterError, SinkError
+from audit_events.errors import EventError, ParameterError
 from audit_events.event import Source
+from audit_events.failure import OnError as OnError  # noqa: PLC0414  # a parameter of ours
 from audit_events.identifier import new_uuid7
 
 Durability = Literal["process", "disk"]
-OnError = Literal["raise", "stderr"] | Callable[[bytes, SinkError], object]
 
 DEFAULT_HEARTBEAT_SECONDS: Final = 60.0
 
