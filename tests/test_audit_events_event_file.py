@@ -4,12 +4,13 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from audit_events.errors import SinkError
-from audit_events.event_file import EventFile
+from audit_events.event_file import LOOK_INTERVAL_SECONDS, EventFile
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def test_after_rename_rotation_a_new_file_is_opened(path: Path) -> None:
     event_file = EventFile(path)
     event_file.append(b"one\n")
     path.rename(path.with_suffix(".1"))
+    time.sleep(2 * LOOK_INTERVAL_SECONDS)
     event_file.append(b"two\n")
     assert path.with_suffix(".1").read_bytes() == b"one\n"
     assert path.read_bytes() == b"two\n"
@@ -90,6 +92,113 @@ def test_a_full_disk_leaves_nothing_of_the_line(
     assert path.read_bytes() == b"one\ntwo\n"
 
 
+@pytest.mark.parametrize(
+    ("between", "left"),
+    [
+        pytest.param(b"", b"one\nother\n\n\n\n", id="nobody yet"),
+        pytest.param(b"2\n", b"one\nother\na l2\n2\n", id="somebody who saw it, and wrote again"),
+    ],
+)
+def test_a_full_disk_cuts_off_nothing_where_others_have_the_file_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch, between: bytes, left: bytes
+) -> None:
+    """Another's line may stand behind the half by now."""
+    event_file, other = EventFile(path), EventFile(path)
+    event_file.append(b"one\n")
+    other.append(b"other\n")
+    real_write = os.write
+    calls: list[int] = []
+
+    def write_until_full(descriptor: int, data: bytes) -> int:
+        calls.append(len(data))
+        if len(calls) == 2:
+            monkeypatch.undo()
+            if between:
+                other.append(between)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real_write(descriptor, data[:3])
+
+    monkeypatch.setattr(os, "write", write_until_full)
+    with pytest.raises(SinkError, match="free space"):
+        event_file.append(b"a longer line\n")
+    assert path.read_bytes() == left
+    event_file.append(b"two\n")
+    assert path.read_bytes() == left + b"two\n"
+
+
+def test_a_line_behind_somebody_s_torn_piece_is_written_again(path: Path) -> None:
+    """The piece appeared while the file was open: seen after the write, not before."""
+    event_file = EventFile(path)
+    event_file.append(b"one\n")
+    with path.open("ab") as killed:
+        killed.write(b'{"half')
+    event_file.append(b"two\n")
+    assert path.read_bytes() == b'one\n{"halftwo\ntwo\n'
+
+
+def test_a_line_that_went_into_a_deleted_file_is_written_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleted between the look at the path and the write: seen after it."""
+    event_file = EventFile(path)
+    event_file.append(b"one\n")
+    real_write = os.write
+
+    def delete_first(descriptor: int, data: bytes) -> int:
+        path.unlink(missing_ok=True)
+        monkeypatch.undo()
+        return real_write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", delete_first)
+    event_file.append(b"two\n")
+    assert path.read_bytes() == b"two\n"
+
+
+def test_a_writer_that_stands_still_stops_nobody(path: Path) -> None:
+    """No lock is held between two lines that another would wait for."""
+    one, two = EventFile(path), EventFile(path)
+    one.open()
+    two.append(b"two\n")
+    assert path.read_bytes() == b"two\n"
+
+
+def test_a_short_write_beside_others_is_written_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_file, other = EventFile(path), EventFile(path)
+    event_file.append(b"one\n")
+    real_write = os.write
+
+    def write_half(descriptor: int, data: bytes) -> int:
+        monkeypatch.undo()
+        written = real_write(descriptor, data[:4])
+        other.append(b"other\n")
+        return written
+
+    monkeypatch.setattr(os, "write", write_half)
+    event_file.append(b"a longer line\n")
+    lines = path.read_bytes().splitlines()
+    assert lines.count(b"a longer line") == 1
+    assert lines.count(b"other") == 1
+    assert path.read_bytes().endswith(b"\n")
+
+
+def test_what_is_spoiled_without_end_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_file = EventFile(path)
+    event_file.append(b"one\n")
+    real_write = os.write
+
+    def spoil(descriptor: int, data: bytes) -> int:
+        real_write(descriptor, b"no line")
+        return real_write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", spoil)
+    with pytest.raises(SinkError, match="who else writes"):
+        event_file.append(b"two\n")
+
+
 def test_a_short_write_is_completed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real_write(fd, data[:4]))
@@ -103,6 +212,17 @@ def test_a_real_full_device_is_an_error_at_the_call() -> None:
         pytest.skip("this system has no /dev/full")
     with pytest.raises(SinkError, match="No space left"):
         EventFile(full).append(b"line\n")
+
+
+def test_a_pipe_takes_lines_too(tmp_path: Path) -> None:
+    """Such as the standard output of a container."""
+    os.mkfifo(tmp_path / "pipe")
+    event_file = EventFile(tmp_path / "pipe")
+    event_file.open()
+    with (tmp_path / "pipe").open("rb") as reader:
+        event_file.append(b"one\n")
+        event_file.append(b"two\n")
+        assert (reader.readline(), reader.readline()) == (b"one\n", b"two\n")
 
 
 def test_a_directory_that_vanished_is_named(path: Path) -> None:

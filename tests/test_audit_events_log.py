@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from audit_events.errors import (
     SinkError,
 )
 from audit_events.event import MAX_LINE_BYTES, Event, decode_event
+from audit_events.event_file import LOOK_INTERVAL_SECONDS
 from audit_events.log import open_log
 
 ACTOR = {"type": "user", "id": "u_1", "email": "admin@company.com"}
@@ -157,6 +159,7 @@ def test_an_event_that_could_not_be_written_takes_no_seq(path: Path) -> None:
     log = open_log(path, service="members")
     log.info("member.invited", organization_id="o", actor=ACTOR)
     hidden = path.parent.rename(path.parent.with_name("hidden"))
+    time.sleep(2 * LOOK_INTERVAL_SECONDS)
     with pytest.raises(SinkError):
         log.info("member.invited", organization_id="o", actor=ACTOR)
     hidden.rename(path.parent)
