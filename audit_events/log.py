@@ -39,6 +39,9 @@ from audit_events.parameters import (
     check_strict,
 )
 
+interceptor: Callable[[str, MutableMapping[str, Any]], None] | None = None
+"""Set by tests alone (`recording.honour_capture_logs`): sees each call first, and may drop it."""
+
 
 class AuditProcessor:
     """The structlog processor: checks a log call and encodes it, once.
@@ -52,9 +55,11 @@ class AuditProcessor:
         self._rules = rules
 
     def __call__(
-        self, _logger: object, _method: str, event_dict: MutableMapping[str, Any]
+        self, _logger: object, method: str, event_dict: MutableMapping[str, Any]
     ) -> tuple[tuple[Draft], dict[str, Any]]:
         """Return the draft as the only argument of the logger that stands behind."""
+        if interceptor is not None:
+            interceptor(method, event_dict)
         action = event_dict.pop("event", None)
         fields = {
             name: value

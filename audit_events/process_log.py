@@ -7,7 +7,8 @@ with structlog. It finds the log when it records, so it follows every later `con
 import os
 import socket
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Generator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,6 +16,7 @@ from typing import Any, Final, cast
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+import audit_events.log
 from audit_events.errors import NotConfiguredError
 from audit_events.log import ChainedLogger, open_log
 from audit_events.parameters import DEFAULT_HEARTBEAT_SECONDS, Durability, OnError, check_path
@@ -26,13 +28,13 @@ class Arguments:
 
     path: Path
     service: str
-    host: str | None
-    durability: Durability
-    on_error: OnError
-    catalogue_path: Path | None
-    strict: bool
-    redaction: object
-    heartbeat_seconds: float | None
+    host: str | None = None
+    durability: Durability = "process"
+    on_error: OnError = "raise"
+    catalogue_path: Path | None = None
+    strict: bool = False
+    redaction: object = None
+    heartbeat_seconds: float | None = DEFAULT_HEARTBEAT_SECONDS
 
     def open(self) -> FilteringBoundLogger:
         """Open the log; what is wrong with the arguments is said there."""
@@ -84,11 +86,27 @@ class ProcessLog:
         if before is not None:
             _close(before)
 
-    def msg(self, event_dict: MutableMapping[str, Any]) -> str:
+    @contextmanager
+    def redirected(self, path: Path) -> Generator[None]:
+        """Record in the file at `path` instead, whatever is configured before or meanwhile."""
+        before = self.log, self.arguments, self.redirection
+        self.log, self.redirection = None, path
+        self.open(self.arguments or Arguments(path=path, service="tests"))
+        try:
+            yield
+        finally:
+            own = self.log
+            self.log, self.arguments, self.redirection = before
+            if own is not None:
+                _close(own)
+
+    def msg(self, method: str, event_dict: MutableMapping[str, Any]) -> str | None:
         """Record the event in the log that is open now."""
         if self.log is None:
             raise NotConfiguredError
-        event_id: str = self.log.info(event_dict.pop("event", None), **event_dict)
+        event_id: str | None = getattr(self.log, method)(
+            event_dict.pop("event", None), **event_dict
+        )
         return event_id
 
     debug = info = warning = error = critical = msg
@@ -101,9 +119,11 @@ def _close(log: FilteringBoundLogger) -> None:
 
 
 def _pass_on(
-    _logger: object, _method: str, event_dict: MutableMapping[str, Any]
-) -> tuple[tuple[MutableMapping[str, Any]], dict[str, Any]]:
-    return (event_dict,), {}
+    _logger: object, method: str, event_dict: MutableMapping[str, Any]
+) -> tuple[tuple[str, MutableMapping[str, Any]], dict[str, Any]]:
+    if PROCESS_LOG.log is None and audit_events.log.interceptor is not None:
+        audit_events.log.interceptor(method, event_dict)
+    return (method, event_dict), {}
 
 
 PROCESS_LOG: Final = ProcessLog()
