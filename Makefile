@@ -43,7 +43,7 @@ define none_failed
 test -z "$(1)" || { echo "error: failed:$(1)" >&2; exit 1; }
 endef
 
-.PHONY: help up test test-nodes test-compat test-fast lint bench build clean
+.PHONY: generate help up test test-nodes test-compat test-fast lint bench build clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,12 @@ test-compat: $(VENV)/.dev ## The storage tests on OpenSearch 3.4.0 and 3.8.0, wi
 		$(call timed,OpenSearch $$version$(comma) security $$security,$(BIN)/pytest -q -m opensearch -k "not who_may_do_what" $(COMPAT_TESTS)) \
 			|| failed="$$failed $$version/$$security"; \
 	done; done; $(call none_failed,$$failed)
+
+# A test says which of them is not current.
+generate: $(VENV)/.dev ## What is made of the catalogue and of the API's tables
+	@$(BIN)/python -m audit_events.generate audit_events/catalogue.toml --python audit_events/actions.py \
+		--entries audit_events/catalogue_entries.py --markdown docs/events.md
+	@$(BIN)/python -m webapi.openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
 
 bench: $(VENV)/.dev ## Every measurement of bench/, the quick way; BENCH_ARGS= for the long one
 	@failed=; for script in $$(grep -l '__main__' bench/*.py); do \

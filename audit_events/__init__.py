@@ -17,11 +17,14 @@ by an integration (`audit_events.integrations`), by `bind_actor()`, or in struct
 call returns when the line is in the kernel, and raises when it is not.
 """
 
+from audit_events.actions import Action
 from audit_events.binding import bind_actor, bind_organization, unbind_request
-from audit_events.catalogue import CATALOGUE, CatalogueEntry
+from audit_events.catalogue import CATALOGUE, Catalogue
+from audit_events.catalogue_entry import CatalogueEntry
 from audit_events.errors import (
     AuditEventError,
     CanonicalError,
+    CatalogueError,
     EventError,
     EventTooLargeError,
     LineError,
@@ -32,15 +35,20 @@ from audit_events.errors import (
 from audit_events.event import Actor, Event, Resource, Source, TargetUser
 from audit_events.log import AuditProcessor, ChainedLogger, open_log
 from audit_events.process_log import configure, get_logger
+from audit_events.tally import Counts, counts
 
 __all__ = [
     "CATALOGUE",
+    "Action",
     "Actor",
     "AuditEventError",
     "AuditProcessor",
     "CanonicalError",
+    "Catalogue",
     "CatalogueEntry",
+    "CatalogueError",
     "ChainedLogger",
+    "Counts",
     "Event",
     "EventError",
     "EventTooLargeError",
@@ -54,6 +62,7 @@ __all__ = [
     "bind_actor",
     "bind_organization",
     "configure",
+    "counts",
     "get_logger",
     "open_log",
     "unbind_request",

@@ -1,74 +1,107 @@
-"""The catalogue: the actions that are known, each with category, colour and title.
+"""The catalogue: the actions that are known, what they mean, and what their events carry.
 
-Data stands in `catalogue.csv`. An action that is not listed is recorded all the same, as
-uncatalogued: a log must not lose what a newer application says.
+Ours stand in `catalogue.toml`; what is imported is generated from it, as reading TOML would cost
+every application 17 ms at its start. An application adds its own (`catalogue_file.py`). An action
+that is not listed is recorded all the same, as uncatalogued, unless the log is strict: a log must
+not lose what a newer application says.
 """
 
-import csv
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib import resources
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, Literal, get_args
+from typing import Final
 
-from audit_events.errors import CatalogueError
-from audit_events.event import is_action
+from audit_events.catalogue_entries import ENTRIES
+from audit_events.catalogue_entry import CatalogueEntry, Need
 
-Colour = Literal["green", "blue", "red"]
-Origin = Literal["exact", "named", "extension"]
-
-COLOURS: Final[tuple[Colour, ...]] = get_args(Colour)
-"""green: creates, invites, connections; blue: updates, changes; red: deletions, removals."""
+_FIELDS: Final[Mapping[Need, str]] = {"target": "target_user", "resource": "resource"}
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogueEntry:
-    """One known action, as people see it."""
+class Catalogue:
+    """The entries by their ids, in their order. Immutable; `in`, `len` and iteration are of ids.
 
-    action: str
-    category: str
-    colour: Colour
-    title: str
-    origin: Origin
+    Args:
+        entries: no two of which share an id or an alias (`catalogue_file` checks that).
 
-
-def read_catalogue(lines: Iterable[str]) -> Mapping[str, CatalogueEntry]:
-    """Read rows of `action,category,colour,title,origin`, keeping their order.
-
-    Raises:
-        CatalogueError: naming the line that is malformed or stands twice.
+    Attributes:
+        entries: each by its id of today.
+        rules: for each id and alias, the id under which it is recorded, the fields of a log call
+            that it needs, and the keys of the context.
+        critical_actions: ids and aliases whose lines are synced to the disk.
+        categories: in the order in which they first appear.
     """
-    entries: dict[str, CatalogueEntry] = {}
-    for number, row in enumerate(csv.DictReader(lines), start=2):
-        action = row["action"]
-        if not is_action(action) or row["colour"] not in COLOURS or not row["title"]:
-            raise CatalogueError(f"catalogue line {number} ({action}) is malformed")
-        if action in entries:
-            raise CatalogueError(f"catalogue line {number} repeats {action}")
-        entries[action] = CatalogueEntry(**row)  # type: ignore[arg-type]  # checked above
-    return MappingProxyType(entries)
 
+    __slots__ = ("categories", "critical_actions", "entries", "rules")
 
-def _load() -> Mapping[str, CatalogueEntry]:
-    text = resources.files("audit_events").joinpath("catalogue.csv").read_text(encoding="utf-8")
-    return read_catalogue(text.splitlines())
-
-
-CATALOGUE: Final = _load()
-CATEGORIES: Final = tuple(dict.fromkeys(entry.category for entry in CATALOGUE.values()))
-
-
-def nearest_actions(text: str, n: int = 3) -> list[str]:
-    """Return up to `n` catalogued actions that somebody who wrote `text` may have meant."""
-    close = get_close_matches(text.lower(), CATALOGUE, n=n, cutoff=0.6)
-    if len(close) < n:
-        words = {word for word in text.lower().replace(".", "_").split("_") if word}
-        by_words = sorted(
-            (action for action in CATALOGUE if action not in close),
-            key=lambda action: -len(words & set(action.replace(".", "_").split("_"))),
+    def __init__(self, entries: Iterable[CatalogueEntry]) -> None:
+        self.entries: Mapping[str, CatalogueEntry] = MappingProxyType(
+            {entry.action: entry for entry in entries}
         )
-        close += [
-            action for action in by_words if words & set(action.replace(".", "_").split("_"))
-        ][: n - len(close)]
-    return close
+        self.rules: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+            name: _rule(entry)
+            for entry in self.entries.values()
+            for name in (entry.action, *entry.aliases)
+        }
+        self.critical_actions = frozenset(
+            name
+            for entry in self.entries.values()
+            if entry.critical
+            for name in (entry.action, *entry.aliases)
+        )
+        self.categories = tuple(dict.fromkeys(entry.category for entry in self.entries.values()))
+
+    def __getitem__(self, action: str) -> CatalogueEntry:
+        return self.entries[action]
+
+    def __contains__(self, action: object) -> bool:
+        return action in self.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def find(self, action: str) -> CatalogueEntry | None:
+        """Return the entry that has this id now, or had it before."""
+        rule = self.rules.get(action)
+        return None if rule is None else self.entries[rule[0]]
+
+    def names_of(self, action: str) -> tuple[str, ...]:
+        """Return every id under which events of this action may be stored, today's first."""
+        entry = self.find(action)
+        return (action,) if entry is None else (entry.action, *entry.aliases)
+
+    def under(self, noun: str) -> tuple[str, ...]:
+        """Return every id of the actions that are, or once were, called `noun.` something."""
+        prefix = f"{noun}."
+        found = [name for name in self.rules if name.startswith(prefix)]
+        return tuple(dict.fromkeys(one for name in found for one in self.names_of(name)))
+
+    def nearest(self, text: str, n: int = 3) -> list[str]:
+        """Return up to `n` ids that somebody who wrote `text` may have meant."""
+        from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it
+
+        close = get_close_matches(text.lower(), self.entries, n=n, cutoff=0.6)
+        words = _words(text.lower())
+        by_words = sorted(
+            (action for action in self.entries if action not in close and words & _words(action)),
+            key=lambda action: -len(words & _words(action)),
+        )
+        return (close + by_words)[:n]
+
+
+def _rule(entry: CatalogueEntry) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    needs = entry.needs
+    return (
+        entry.action,
+        tuple(_FIELDS[need] for need in needs if need in _FIELDS),
+        tuple(need for need in needs if need not in _FIELDS),
+    )
+
+
+def _words(text: str) -> set[str]:
+    return {word for word in text.replace(".", "_").split("_") if word}
+
+
+CATALOGUE: Final = Catalogue(ENTRIES)
+"""What Indelible knows without an application's own file."""

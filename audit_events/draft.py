@@ -4,7 +4,7 @@ Pure: whatever is wrong is found here, before the log is locked and before anyth
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -14,10 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from audit_events.canonical import encode_prepared, find_surrogate, prepare
-from audit_events.catalogue import CATALOGUE, CatalogueEntry, nearest_actions
+from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.errors import CanonicalError, EventError
 from audit_events.event import (
-    ACTION_PATTERN,
     MAX_NAME_CHARACTERS,
     MAX_USER_AGENT_CHARACTERS,
     SCHEMA_VERSION,
@@ -27,8 +26,8 @@ from audit_events.event import (
     Resource,
     Result,
     TargetUser,
-    is_action,
 )
+from audit_events.recorded_action import recorded_action
 from audit_events.terms import MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
 
 FIELDS: Final = {
@@ -56,12 +55,12 @@ class DraftRules:
     Args:
         system: allow `organization_id="_system"`, for events of the log itself.
         catalogue: the actions that are known.
-        strict: refuse an action that is not in the catalogue.
+        strict: refuse an action that is not in the catalogue, or lacks what it says there.
         redaction: what is never recorded of a context; None takes it as it is.
     """
 
     system: bool = False
-    catalogue: Mapping[str, CatalogueEntry] = field(default_factory=lambda: CATALOGUE)
+    catalogue: Catalogue = CATALOGUE
     strict: bool = False
     redaction: object = None
 
@@ -103,7 +102,7 @@ def draft_event(
     try:
         head = encode_prepared(
             _Head(
-                action=_check_action(action, rules),
+                action=recorded_action(action, present, rules.catalogue, strict=rules.strict),
                 actor=_check_struct("actor", Actor, _require(present, "actor")),
                 context=None if context is None else _check_context(context, rules),
                 correlation_id=_check_optional_name(present, "correlation_id"),
@@ -187,20 +186,6 @@ def _unknown_field(present: Mapping[str, object]) -> EventError:
         f"did you mean {near[0]}?" if near else "what is particular to an action goes into context"
     )
     return EventError(name, "is not a field of an event", hint)
-
-
-def _check_action(action: object, rules: DraftRules) -> str:
-    if not isinstance(action, str):
-        raise _wrong_type("action", action, "a string")
-    if not is_action(action):
-        raise EventError(
-            "action", f"{action[:80]!r} is malformed", f"expected noun.verb_past, {ACTION_PATTERN}"
-        )
-    if rules.strict and action not in rules.catalogue:
-        near = " or ".join(nearest_actions(action))
-        hint = f"did you mean {near}? or add it to the catalogue"
-        raise EventError("action", f"{action!r} is not in the catalogue", hint)
-    return action
 
 
 def _check_organization(value: object, *, system: bool) -> str:

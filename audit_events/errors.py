@@ -6,7 +6,7 @@
         * EventTooLargeError  the line would be longer than the format allows
     * ParameterError   `configure()` or `open_log()` cannot take a value; `parameter` names it
     * LineError        a line read back is not an event; `reason` says why
-    * CatalogueError   the catalogue's own file is wrong
+    * CatalogueError   a file of the catalogue is wrong; `problems` has all of it
     * SinkError        the file could not take the line; the event was not recorded
     * NotConfiguredError  an event before `configure()`
 """
@@ -63,7 +63,13 @@ class LineError(AuditEventError):
 
 
 class CatalogueError(AuditEventError):
-    """A row of the catalogue that cannot be true, named by its line."""
+    """Everything that is wrong with a catalogue: file, line, entry, cause and next step of each."""
+
+    hint = "docs/applications.md has an example of such a file"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
 
 
 class SinkError(AuditEventError):

@@ -31,12 +31,12 @@ from audit_events.instant import format_unix_ns
 from audit_events.parameters import (
     Durability,
     OnError,
-    check_catalogue_path,
     check_durability,
     check_heartbeat_seconds,
     check_on_error,
     check_source,
     check_strict,
+    read_catalogue_path,
 )
 
 interceptor: Callable[[str, MutableMapping[str, Any]], None] | None = None
@@ -188,8 +188,8 @@ def open_log(
         host: defaults to the host's name.
         durability: "process": the line is in the kernel when a call returns; "disk": on the disk.
         on_error: what happens to an event that the file does not take.
-        catalogue_path: the application's own actions.
-        strict: refuse an action that is not in the catalogue.
+        catalogue_path: TOML with the application's own actions, or a directory of such files.
+        strict: refuse an action that is not in the catalogue, or that lacks what it needs.
         redaction: what of a context is never recorded.
         heartbeat_seconds: how long a source may be silent before it says that it lives.
         system: allow events of the log itself (`organization_id="_system"`).
@@ -199,15 +199,20 @@ def open_log(
         SinkError: the directory cannot be made or the file not be opened for appending.
         EventError: `service` or `host` is empty or too long.
         ParameterError: another parameter cannot be meant; it is named.
+        CatalogueError: everything that is wrong in the file of `catalogue_path`.
     """
     host = host or socket.gethostname()
     check_source(service, host)
     check_durability(durability)
     check_on_error(on_error)
-    check_catalogue_path(catalogue_path)
     check_strict(strict)
     check_heartbeat_seconds(heartbeat_seconds)
-    rules = DraftRules(system=system, strict=strict, redaction=redaction)
+    rules = DraftRules(
+        system=system,
+        catalogue=read_catalogue_path(catalogue_path),
+        strict=strict,
+        redaction=redaction,
+    )
     event_file = EventFile(Path(path).absolute())
     event_file.open()
     logger = ChainedLogger(event_file, service=service, host=host, clock_unix_ns=clock_unix_ns)

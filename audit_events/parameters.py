@@ -6,6 +6,7 @@ from typing import Final, Literal, cast, get_args
 
 import msgspec
 
+from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.errors import EventError, ParameterError
 from audit_events.event import Source
 from audit_events.failure import OnError as OnError  # noqa: PLC0414  # a parameter of ours
@@ -37,10 +38,20 @@ def check_on_error(value: object) -> None:
         raise ParameterError("on_error", f"is {value!r}", '"raise", "stderr" or a callable')
 
 
-def check_catalogue_path(value: str | os.PathLike[str] | None) -> None:
-    """Refuse a catalogue that is not there."""
-    if value is not None and not Path(value).is_file():
-        raise ParameterError("catalogue_path", f"{os.fspath(value)} is no file", "name a catalogue")
+def read_catalogue_path(value: str | os.PathLike[str] | None) -> Catalogue:
+    """Return our catalogue with what the file, or each `*.toml` of the directory, adds to it.
+
+    Raises:
+        ParameterError: there is nothing of this name.
+        CatalogueError: everything that is wrong in it.
+    """
+    if value is None:
+        return CATALOGUE
+    if not Path(value).exists():
+        raise ParameterError("catalogue_path", f"{os.fspath(value)} is not there", "name a file")
+    from audit_events.catalogue_file import read_catalogue  # noqa: PLC0415  # it reads TOML
+
+    return read_catalogue(value)
 
 
 def check_strict(value: object) -> None:

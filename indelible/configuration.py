@@ -21,9 +21,10 @@ import msgspec
 import platformdirs
 
 from agent.settings import AgentSettings
+from audit_events.catalogue import Catalogue
 from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings, Secret
 from indexer.settings_reading import SettingsReading
-from webapi.settings import WebSettings
+from webapi.settings import CatalogueSettings, WebSettings, configured_catalogue
 
 if TYPE_CHECKING:
     from node import Credentials, NodeConfig
@@ -61,6 +62,7 @@ class Configuration:
     lifecycle: LifecycleSettings
     agent: AgentSettings
     web: WebSettings
+    catalogue_settings: CatalogueSettings
     node_settings: NodeSettings
     embedded: bool
 
@@ -68,6 +70,15 @@ class Configuration:
     def node(self) -> "NodeConfig":
         """The embedded node; imports the extra `node`."""
         return _node_config(self.home, self.cache, self.node_settings)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The actions that are known, ours and those of the file that the settings name.
+
+        Raises:
+            CatalogueError: everything that is wrong in it.
+        """
+        return configured_catalogue(self.catalogue_settings)
 
     @property
     def jwt_secret_file(self) -> Path:
@@ -90,7 +101,10 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
     agent = reading.group("agent", AgentSettings)
     web = reading.group("web", WebSettings)
     node = reading.group("node", NodeSettings)
-    if not (connection and index and lifecycle and agent and web and node) or reading.problems:
+    known = reading.group("catalogue", CatalogueSettings)
+    if not (connection and index and lifecycle and agent and web and node and known):
+        raise reading.error()
+    if reading.problems:
         raise reading.error()
     home = home_directory(environ)
     configuration = Configuration(
@@ -101,6 +115,7 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
         lifecycle=lifecycle,
         agent=_under_home(agent, home),
         web=web,
+        catalogue_settings=known,
         node_settings=node,
         embedded=not _sets(environ, reading.document, "opensearch", "url"),
     )

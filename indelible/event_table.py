@@ -8,7 +8,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from audit_events.catalogue import CATALOGUE
+from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.envelope import decode_envelope
 from audit_events.event import Actor, Event, decode_event
 from audit_events.instant import parse_instant
@@ -32,7 +32,12 @@ _FOUND: Final = {
 
 
 def event_table(
-    lines: Sequence[bytes], *, now: datetime, around: datetime | None, width: int
+    lines: Sequence[bytes],
+    *,
+    now: datetime,
+    around: datetime | None,
+    width: int,
+    catalogue: Catalogue = CATALOGUE,
 ) -> Table:
     """Return the table of some stored events, in their order.
 
@@ -41,12 +46,13 @@ def event_table(
         now: what "ago" is counted from.
         around: the moment that distances are counted from, instead of now.
         width: columns of the terminal; on a narrow one the details share a column.
+        catalogue: the actions that are known.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("time", no_wrap=True)
     table.add_column("from it" if around else "ago", justify="right", no_wrap=True)
     table.add_column("actor", overflow="fold")
-    rows = [_row(line, now, around) for line in lines]
+    rows = [_row(line, now, around, catalogue) for line in lines]
     actions = max((longest_line(row[3]) for row in rows), default=0)
     # Of a fixed width, so that what identifies an event is folded last.
     table.add_column("action", overflow="fold", width=max(6, min(actions, width // 4)))
@@ -113,9 +119,9 @@ def span(duration: timedelta) -> str:
     return " ".join(part for part in found[:2] if not part.startswith("0"))
 
 
-def what(action: str) -> Text:
+def what(action: str, catalogue: Catalogue = CATALOGUE) -> Text:
     """Return an action in the colour of the catalogue, with its title."""
-    entry = CATALOGUE.get(action)
+    entry = catalogue.find(action)
     if entry is None:
         return Text(plain(action)).append("\nuncatalogued", "dim")
     return Text(action, _STYLES[entry.colour]).append(f"\n{entry.title}", "dim")
@@ -192,7 +198,7 @@ def shown(value: object) -> str:
     return _shorten(plain(text), MAX_VALUE_CHARACTERS)
 
 
-def _row(line: bytes, now: datetime, around: datetime | None) -> list[Text]:
+def _row(line: bytes, now: datetime, around: datetime | None, catalogue: Catalogue) -> list[Text]:
     try:
         event = decode_event(line)
         instant = parse_instant(event.timestamp)
@@ -201,8 +207,8 @@ def _row(line: bytes, now: datetime, around: datetime | None) -> list[Text]:
         envelope = decode_envelope(line)
         instant = parse_instant(envelope.timestamp)
         cells = [when(instant), Text(distance(instant, now, around)), Text("?")]
-        return [*cells, what(envelope.action), Text(envelope.id), Text(), Text()]
-    action = what(event.action)
+        return [*cells, what(envelope.action, catalogue), Text(envelope.id), Text(), Text()]
+    action = what(event.action, catalogue)
     if event.result not in {None, "success"}:
         action.append(f"\n{event.result}", "bold red")
     return [

@@ -14,6 +14,7 @@ import msgspec
 from opensearchpy import OpenSearch
 from rich.console import Console
 
+from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.event_table import event_table, summary
@@ -100,10 +101,11 @@ def command(
     pairs += [("action", one) for one in action]
     pairs += [("actorEmail" if "@" in one else "actorId", one) for one in actor]
     configuration = load()
+    catalogue = configuration.catalogue
     client = connect(configuration.connection, role="reader")
     organization = organization or only_organization(client, configuration.index)
     storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
-    query, found = find(Reading(storage, configuration.index), organization, pairs)
+    query, found = find(Reading(storage, configuration.index), organization, pairs, catalogue)
     if as_json:
         write_lines(found, query.limit)
     else:
@@ -111,7 +113,10 @@ def command(
 
 
 def find(
-    reading: Reading, organization: str, pairs: Sequence[tuple[str, str]]
+    reading: Reading,
+    organization: str,
+    pairs: Sequence[tuple[str, str]],
+    catalogue: Catalogue = CATALOGUE,
 ) -> tuple[Query, Found]:
     """Read the question as the API does, and ask it.
 
@@ -124,7 +129,9 @@ def find(
         return reading.present(organization, list(actions))
 
     try:
-        query = read_query(organization, pairs, present=present, cursor_key=b"")
+        query = read_query(
+            organization, pairs, present=present, cursor_key=b"", catalogue=catalogue
+        )
         return query, reading.page(query)
     except ParametersError as error:
         raise click.UsageError(usage(error)) from None
@@ -197,5 +204,8 @@ def show(query: Query, found: Found, around: str | None) -> None:
     lines = [bytes(hit.source) for hit in found.hits.hits[: query.limit]]
     if lines:
         now = datetime.now(UTC)
-        console.print(event_table(lines, now=now, around=moment, width=console.width))
+        table = event_table(
+            lines, now=now, around=moment, width=console.width, catalogue=query.catalogue
+        )
+        console.print(table)
     console.print(summary(query, len(lines), found.hits.total))

@@ -1,12 +1,12 @@
 """Files of events against the format: every line, and what the lines are to each other."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
 
-from audit_events.catalogue import CATALOGUE, CatalogueEntry, nearest_actions
+from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.validation import Chains, Flaw, check_line
 from indelible.event_lines import DAMAGED, EventLines, Line
@@ -61,7 +61,7 @@ class Validation:
 
     def __init__(
         self,
-        catalogue: Mapping[str, CatalogueEntry] = CATALOGUE,
+        catalogue: Catalogue = CATALOGUE,
         *,
         is_whole: bool = False,
     ) -> None:
@@ -126,14 +126,14 @@ class Validation:
         summary.newest = max(summary.newest, envelope.timestamp)
         summary.closed_sources += envelope.action == "audit_log.source_closed"
         self._ids.add(envelope.id, len(self._paths) - 1 << _BITS_OF_LINE | line.number)
-        if envelope.action not in self._catalogue:
+        if self._catalogue.find(envelope.action) is None:
             yield from self._note_unknown(envelope.action)
 
     def _note_unknown(self, action: str) -> Iterator[Flaw]:
         if action in self._unknown or len(self._unknown) >= UNKNOWN_ACTIONS_LIMIT:
             return
         self._unknown.add(action)
-        near = ", ".join(nearest_actions(action))
+        near = ", ".join(self._catalogue.nearest(action))
         hint = f"did you mean {near}?" if near else "put it into your catalogue"
         problem = f"{action} is in no catalogue; it is recorded all the same"
         # Not among the kinds of what a line can be: the catalogue is a beginning, not a limit.

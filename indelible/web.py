@@ -17,10 +17,13 @@ def command() -> None:
     """
     configuration = load()
     # Once before anything is forked: what is wrong is told here, in one line, and not by workers.
-    assemble(configuration.web, configuration.connection, configuration.index)
+    catalogue = configuration.catalogue
+    assemble(configuration.web, configuration.connection, configuration.index, catalogue)
     check_free(configuration.web.host, configuration.web.port, hint="INDELIBLE_WEB_PORT")
     announce(configuration.web)
     serve(
         configuration.web,
-        lambda: assemble(configuration.web, configuration.connection, configuration.index),
+        lambda: assemble(
+            configuration.web, configuration.connection, configuration.index, catalogue
+        ),
     )

@@ -21,7 +21,7 @@ from msgspec import Struct
 from indexer.errors import SettingsError
 from indexer.settings import Secret
 
-GROUPS: Final = ("opensearch", "index", "lifecycle", "agent", "web", "node")
+GROUPS: Final = ("opensearch", "index", "lifecycle", "agent", "web", "node", "catalogue")
 OTHER_VARIABLES: Final = ("INDELIBLE_HOME", "INDELIBLE_CONFIG", "INDELIBLE_CACHE")
 OTHER_PREFIXES: Final = ("INDELIBLE_NODE_", "INDELIBLE_TEST_")
 

@@ -151,4 +151,4 @@ def test_strict_refuses_an_unknown_action_with_the_nearest_ones() -> None:
     with pytest.raises(EventError, match=r"action: .*did you mean member\.invited") as caught:
         draft_event("member.invitd", COMPLETE, DraftRules(strict=True))
     assert caught.value.field == "action"
-    assert draft_event("member.invited", COMPLETE, DraftRules(strict=True)).head
+    assert draft_event("organization.created", COMPLETE, DraftRules(strict=True)).head

@@ -63,7 +63,7 @@ def test_what_the_application_configures_meanwhile_holds_but_for_the_path(
     """As an application factory does that a test calls; the path may be one for production."""
     for _ in range(2):
         audit_events.configure("/proc/no/such/audit.log", service="members", strict=True)
-        log.info("member.invited", **EVENT)
+        log.info("billing.top_up", **EVENT)
     assert {event.source.service for event in audit_log} == {"members"}
     assert [event.source.seq for event in audit_log] == [0, 1]
     with pytest.raises(EventError, match="catalogue"):
@@ -75,17 +75,17 @@ def test_what_was_configured_before_holds_and_comes_back(tmp_path: Path) -> None
     own = tmp_path / "own.jsonl"
     audit_events.configure(own, service="members", strict=True)
     bound = log.bind(**EVENT)
-    bound.info("member.invited")
+    bound.info("billing.top_up")
     with record_events(tmp_path) as audit_log:
-        bound.info("member.joined")
+        bound.info("subscription.renewed")
         audit_events.configure(tmp_path / "other.jsonl", service="billing")
-        bound.info("member.joined")
+        bound.info("subscription.renewed")
         assert [event.source.service for event in audit_log] == ["members", "billing"]
-    bound.info("member.invited")
+    bound.info("billing.top_up")
     events = [decode_event(line) for line in own.read_bytes().splitlines()]
     assert [(event.action, event.source.seq) for event in events] == [
-        ("member.invited", 0),
-        ("member.invited", 1),
+        ("billing.top_up", 0),
+        ("billing.top_up", 1),
     ], "its chain goes on as if nothing had happened"
 
 

@@ -89,7 +89,7 @@ def contents(wheel: Path) -> set[str]:
 def test_the_events_wheel_has_audit_events_and_nothing_else(wheels: dict[str, Path]) -> None:
     names = contents(wheels["indelible_events"])
     assert {name.partition("/")[0] for name in names} == {"audit_events"}
-    assert {"audit_events/py.typed", "audit_events/catalogue.csv"} <= names
+    assert {"audit_events/py.typed", "audit_events/catalogue.toml"} <= names
     assert not [name for name in names if "__pycache__" in name]
 
 

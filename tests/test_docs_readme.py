@@ -15,7 +15,7 @@ from indelible.up import command as up_command
 from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings
 from indexer.settings_reading import OTHER_VARIABLES
 from webapi.parameters import PARAMETERS
-from webapi.settings import WebSettings
+from webapi.settings import CatalogueSettings, WebSettings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 GROUPS: dict[str, type[msgspec.Struct]] = {
@@ -25,6 +25,7 @@ GROUPS: dict[str, type[msgspec.Struct]] = {
     "agent": AgentSettings,
     "web": WebSettings,
     "node": NodeSettings,
+    "catalogue": CatalogueSettings,
 }
 
 

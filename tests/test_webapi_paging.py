@@ -75,12 +75,12 @@ filters: Final = st.fixed_dictionaries(
 
 
 def colour_of(event: Event) -> str | None:
-    entry = CATALOGUE.get(event.action)
+    entry = CATALOGUE.find(event.action)
     return entry.colour if entry else None
 
 
 def category_of(event: Event) -> str | None:
-    entry = CATALOGUE.get(event.action)
+    entry = CATALOGUE.find(event.action)
     return entry.category if entry else None
 
 

@@ -152,7 +152,7 @@ def test_categories_and_colours_are_those_of_the_catalogue(attribute: str) -> No
     categories, colours = ((value,), ()) if attribute == "category" else ((), (value,))
     asked = replace(ORG, categories=categories, colours=colours)
     (clause,) = query.filters(asked)
-    wanted = [a for a, entry in CATALOGUE.items() if getattr(entry, attribute) == value]
+    wanted = [a for a, entry in CATALOGUE.entries.items() if getattr(entry, attribute) == value]
     assert clause == {"terms": {"action": wanted}}
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from audit_events.catalogue import CATALOGUE
 from webapi import values
 from webapi.errors import ParameterError
 
@@ -83,7 +84,7 @@ def test_refused_durations(text: str, code: str) -> None:
     "text", ["member.role_changed", "member.*", "zebra.danced", "zebra.*", " app.created "]
 )
 def test_actions_that_may_exist(text: str) -> None:
-    assert values.read_action(text) == text.strip()
+    assert values.action_of(CATALOGUE)(text) == text.strip()
 
 
 @pytest.mark.parametrize(
@@ -102,13 +103,13 @@ def test_actions_that_may_exist(text: str) -> None:
 )
 def test_what_is_no_action_is_refused(text: str) -> None:
     with pytest.raises(ParameterError) as caught:
-        values.read_action(text)
+        values.action_of(CATALOGUE)(text)
     assert caught.value.code == "unknown_value"
 
 
 def test_a_misspelt_action_is_answered_with_the_nearest() -> None:
     with pytest.raises(ParameterError) as caught:
-        values.read_action("member.role-changed")
+        values.action_of(CATALOGUE)("member.role-changed")
     assert caught.value.nearest[0] == "member.role_changed"
 
 

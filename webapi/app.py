@@ -6,6 +6,7 @@ from flask import Flask, Response
 from opensearchpy import OpenSearch
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from audit_events.catalogue import CATALOGUE, Catalogue
 from indexer.errors import SettingsError
 from indexer.settings import IndexSettings
 from webapi import audit_log, health, openapi, problems
@@ -25,7 +26,13 @@ SECURITY_HEADERS: Final = {
 }
 
 
-def create_app(settings: WebSettings, *, client: OpenSearch, index: IndexSettings) -> Flask:
+def create_app(
+    settings: WebSettings,
+    *,
+    client: OpenSearch,
+    index: IndexSettings,
+    catalogue: Catalogue = CATALOGUE,
+) -> Flask:
     """Make the WSGI application.
 
     Make it in the process that serves it (after gunicorn's fork): connections and the source of
@@ -35,6 +42,7 @@ def create_app(settings: WebSettings, *, client: OpenSearch, index: IndexSetting
         settings: group `web`.
         client: connected as the reader.
         index: names of the partitions.
+        catalogue: the actions that are known.
 
     Raises:
         SettingsError: everything that does not fit together in `settings`.
@@ -55,6 +63,7 @@ def create_app(settings: WebSettings, *, client: OpenSearch, index: IndexSetting
         verify=verifier(settings),
         record=recorder(settings),
         cursor_key=cursor_key(settings),
+        catalogue=catalogue,
     )
     app.register_blueprint(audit_log.blueprint)
     app.register_blueprint(health.blueprint)

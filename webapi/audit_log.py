@@ -12,7 +12,8 @@ import msgspec
 from flask import Blueprint, Response, g, request
 from msgspec import Raw, Struct
 
-from audit_events.catalogue import CATALOGUE
+from audit_events.catalogue import Catalogue
+from audit_events.catalogue_entry import Colour, Need, Severity
 from audit_events.event import UUID_PATTERN
 from webapi.auth import authorize
 from webapi.cursor import write_cursor
@@ -44,12 +45,17 @@ class Page(Struct, frozen=True, rename="camel"):
 
 
 class CatalogueItem(Struct, frozen=True):
-    """One known action, as dropdowns show it."""
+    """One known action, as dropdowns show it; `aliases` are ids that it had before."""
 
     action: str
     category: str
-    colour: str
+    colour: Colour
     title: str
+    description: str
+    severity: Severity
+    needs: tuple[Need, ...]
+    critical: bool
+    aliases: tuple[str, ...]
 
 
 class ActionList(Struct, frozen=True):
@@ -70,7 +76,11 @@ def list_events() -> Response:
     """Answer one page of the organisation's events."""
     pairs = read_pairs(request.query_string)
     query = read_query(
-        reader().organization_id, pairs, present=_present, cursor_key=parts().cursor_key
+        reader().organization_id,
+        pairs,
+        present=_present,
+        cursor_key=parts().cursor_key,
+        catalogue=parts().catalogue,
     )
     page = page_of(query, parts().reading.page(query), parts().cursor_key)
     _record(pairs, events=len(page.events))
@@ -81,11 +91,7 @@ def list_events() -> Response:
 def list_actions() -> Response:
     """Answer the catalogue; it is the same for everybody, so nothing is recorded."""
     refuse_parameters(read_pairs(request.query_string))
-    items = [
-        CatalogueItem(entry.action, entry.category, entry.colour, entry.title)
-        for entry in CATALOGUE.values()
-    ]
-    return _json(ActionList(items))
+    return _json(ActionList(list_items(parts().catalogue)))
 
 
 @blueprint.get("/<event_id>")
@@ -99,6 +105,11 @@ def show_event(event_id: str) -> Response:
         raise MissingError("event_not_found", "no event of your organisation has this id")
     _record((), events=1, event_id=event_id)
     return _json(found.hits.hits[0].source)
+
+
+def list_items(catalogue: Catalogue) -> list[CatalogueItem]:
+    """Return a catalogue as `/actions` answers it."""
+    return [CatalogueItem(**msgspec.structs.asdict(entry)) for entry in catalogue.entries.values()]
 
 
 def page_of(query: Query, found: Found, cursor_key: bytes) -> Page:

@@ -11,11 +11,13 @@ from typing import Final, cast
 import msgspec
 from flask import Blueprint, Response
 
+from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import UUID_PATTERN, Event
 from webapi.audit_log import PATH, ActionList, Page
 from webapi.errors import CODES, PARAMETER_CODES
 from webapi.health import Alive, Ready
-from webapi.parameters import MAX_VALUES, PARAMETERS, Parameter
+from webapi.parameters import MAX_VALUES, Parameter, parameters_of
+from webapi.parts import parts
 from webapi.problems import PROBLEM_TYPE, URN, Problem
 from webapi.query import TOTAL_CAP
 
@@ -44,16 +46,16 @@ Json = dict[str, object]
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Answer this description."""
-    return Response(encode(), mimetype="application/json")
+    return Response(encode(parts().catalogue), mimetype="application/json")
 
 
-def encode() -> bytes:
+def encode(catalogue: Catalogue = CATALOGUE) -> bytes:
     """Return the description as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(document(catalogue)), indent=2) + b"\n"
 
 
-def document() -> Json:
-    """Return the whole description."""
+def document(catalogue: Catalogue) -> Json:
+    """Return the whole description, whose categories are those of a catalogue."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -65,7 +67,7 @@ def document() -> Json:
             f" Beside those of each operation there are {' and '.join(ROUTING_CODES)}.",
         },
         "security": [{"bearer": []}],
-        "paths": _paths(),
+        "paths": _paths(catalogue),
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
@@ -75,7 +77,7 @@ def document() -> Json:
     }
 
 
-def _paths() -> Json:
+def _paths(catalogue: Catalogue) -> Json:
     return {
         PATH: _operation(
             "listEvents",
@@ -83,7 +85,7 @@ def _paths() -> Json:
             f" values of one are alternatives. Totals are exact up to {TOTAL_CAP}.",
             "Page",
             (*_BAD_REQUEST_CODES, *_TOKEN_CODES, *_STORAGE_CODES, "audit_unavailable"),
-            [_parameter(parameter) for parameter in PARAMETERS.values()],
+            [_parameter(parameter) for parameter in parameters_of(catalogue).values()],
         ),
         f"{PATH}/actions": _operation(
             "listActions",

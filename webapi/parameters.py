@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
-from audit_events.catalogue import CATEGORIES, COLOURS
+from audit_events.catalogue import CATALOGUE, Catalogue
+from audit_events.catalogue_entry import COLOURS
 from webapi import values
 from webapi.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE_DEPTH
 
@@ -72,15 +73,26 @@ _INSTANT_SCHEMA: Final[Schema] = {
     "examples": ["2026-03-15", "2026-03-15T09:30:00Z"],
 }
 
-ACTION: Final = Parameter(
-    name="action",
-    read=values.read_action,
-    schema={"type": "string", "examples": ["member.invited", "member.*"]},
-    description="Event type; `noun.*` for all that begin so. One that is neither catalogued nor"
-    " among the organisation's events is refused.",
-    repeatable=True,
-    commas=True,
-)
+
+def action(catalogue: Catalogue) -> Parameter[str]:
+    """Return the parameter `action`, as a catalogue has it."""
+    return Parameter(
+        name="action",
+        read=values.action_of(catalogue),
+        schema={"type": "string", "examples": ["member.invited", "member.*"]},
+        description="Event type; `noun.*` for all that begin so. One that is neither catalogued nor"
+        " among the organisation's events is refused.",
+        repeatable=True,
+        commas=True,
+    )
+
+
+def category(catalogue: Catalogue) -> Parameter[str]:
+    """Return the parameter `category`, whose values are those of a catalogue."""
+    description = "Category of the action in the catalogue."
+    return _choice("category", description, catalogue.categories)
+
+
 TARGET_USER_ID: Final = Parameter(
     name="targetUserId",
     read=values.read_uuid,
@@ -88,7 +100,6 @@ TARGET_USER_ID: Final = Parameter(
     description="The affected user.",
     repeatable=True,
 )
-CATEGORY: Final = _choice("category", "Category of the action in the catalogue.", CATEGORIES)
 COLOUR: Final = _choice("colour", "Colour of the action in the catalogue.", COLOURS)
 RESULT: Final = _choice(
     "result", "How it ended; an event that does not say succeeded.", values.RESULTS
@@ -178,13 +189,15 @@ EQUALS: Final[tuple[Parameter[str], ...]] = (
 )
 """The parameters that ask for one of several values of one field (`webapi.query.FIELDS`)."""
 
-PARAMETERS: Final[Mapping[str, Parameter[object]]] = MappingProxyType(
-    {
-        parameter.name: parameter
-        for parameter in (
-            ACTION, CATEGORY, COLOUR, *EQUALS, RESULT, SINCE, UNTIL, AROUND, WINDOW, TEXT, ORDER,
-            LIMIT, OFFSET, CURSOR,
-        )
-    }
-)  # fmt: skip
-"""All parameters of the list, in the order in which they are documented."""
+
+def parameters_of(catalogue: Catalogue) -> Mapping[str, Parameter[object]]:
+    """Return all parameters of the list, in the order in which they are documented."""
+    some: tuple[Parameter[object], ...] = (
+        action(catalogue), category(catalogue), COLOUR, *EQUALS, RESULT, SINCE, UNTIL, AROUND,
+        WINDOW, TEXT, ORDER, LIMIT, OFFSET, CURSOR,
+    )  # fmt: skip
+    return MappingProxyType({parameter.name: parameter for parameter in some})
+
+
+PARAMETERS: Final = parameters_of(CATALOGUE)
+"""As they are without an application's own catalogue; their names are the same with any."""

@@ -6,6 +6,7 @@ from typing import Final, cast
 
 from flask import current_app, g
 
+from audit_events.catalogue import Catalogue
 from webapi.auth import Reader
 from webapi.reading import Reading
 from webapi.settings import WebSettings
@@ -26,6 +27,7 @@ class Parts:
         verify: turns an `Authorization` header into a `Reader`.
         record: records a read; None when reads are not recorded.
         cursor_key: signs cursors.
+        catalogue: the actions that are known.
     """
 
     settings: WebSettings
@@ -34,6 +36,7 @@ class Parts:
     verify: Callable[[str | None], Reader]
     record: Record | None
     cursor_key: bytes
+    catalogue: Catalogue
 
 
 def parts() -> Parts:

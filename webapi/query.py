@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from audit_events.catalogue import CATALOGUE
+from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import UUID_PATTERN
 from audit_events.instant import format_instant
 
@@ -110,6 +110,7 @@ class Query:
         limit: events of one page.
         offset: events to leave out before the page.
         after: continue behind this place.
+        catalogue: what categories, colours and old ids of actions mean.
     """
 
     organization_id: str
@@ -125,6 +126,7 @@ class Query:
     limit: int = DEFAULT_LIMIT
     offset: int = 0
     after: Position | None = None
+    catalogue: Catalogue = field(default=CATALOGUE, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,11 +218,12 @@ def filters(query: Query) -> list[Clause]:
     """Return the clauses of a query, the organisation's excepted."""
     clauses: list[Clause] = []
     if query.actions:
-        clauses.append(any_action(query.actions))
+        clauses.append(any_action(_stored_as(query.catalogue, query.actions)))
     if query.categories:
-        clauses.append(any_action(_catalogued("category", query.categories)))
+        named = _catalogued(query.catalogue, "category", query.categories)
+        clauses.append(any_action(named))
     if query.colours:
-        clauses.append(any_action(_catalogued("colour", query.colours)))
+        clauses.append(any_action(_catalogued(query.catalogue, "colour", query.colours)))
     if query.results:
         clauses.append(_any_result(query.results))
     clauses += [_any_value(name, values) for name, values in sorted(query.equal.items())]
@@ -290,8 +293,25 @@ def unix_ns(instant: datetime) -> int:
     ) * 10**9 + since_epoch.microseconds * 1000
 
 
-def _catalogued(attribute: str, values: Sequence[str]) -> list[str]:
-    return [action for action, entry in CATALOGUE.items() if getattr(entry, attribute) in values]
+def _stored_as(catalogue: Catalogue, actions: Sequence[str]) -> list[str]:
+    """Return what was asked for with every id under which its events may be stored."""
+    stored: list[str] = []
+    for name in actions:
+        if name.endswith(".*"):
+            others = [one for one in catalogue.under(name[:-2]) if not one.startswith(name[:-1])]
+            stored += [name, *others]
+        else:
+            stored += catalogue.names_of(name)
+    return list(dict.fromkeys(stored))
+
+
+def _catalogued(catalogue: Catalogue, attribute: str, values: Sequence[str]) -> list[str]:
+    return [
+        name
+        for entry in catalogue.entries.values()
+        if getattr(entry, attribute) in values
+        for name in (entry.action, *entry.aliases)
+    ]
 
 
 def _any_result(results: Sequence[str]) -> Clause:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
+from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi import parameters, values
 from webapi.cursor import read_cursor
 from webapi.errors import ParameterError, ParameterProblem, ParametersError, ProblemError
@@ -44,6 +45,7 @@ def read_query(
     *,
     present: Callable[[Collection[str]], Collection[str]],
     cursor_key: bytes,
+    catalogue: Catalogue = CATALOGUE,
 ) -> Query:
     """Return what a request asks for.
 
@@ -53,6 +55,7 @@ def read_query(
         present: tells which of some uncatalogued actions (or `noun.*`) the organisation has events
             of; asked once, and only when there are such.
         cursor_key: what signs cursors here.
+        catalogue: the actions that are known.
 
     Raises:
         ParametersError: everything that is wrong.
@@ -60,8 +63,8 @@ def read_query(
     reading = _Reading(pairs)
     query = Query(
         organization_id=organization_id,
-        actions=_actions(reading, present),
-        categories=reading.several(parameters.CATEGORY),
+        actions=_actions(reading, present, catalogue),
+        categories=reading.several(parameters.category(catalogue)),
         colours=reading.several(parameters.COLOUR),
         results=reading.several(parameters.RESULT),
         equal={
@@ -71,6 +74,7 @@ def read_query(
         },
         text=reading.single(parameters.TEXT),
         newest_first=reading.single(parameters.ORDER) in {None, values.NEWEST_FIRST},
+        catalogue=catalogue,
     )
     query = _within(reading, query)
     query = _page(reading, query, cursor_key)
@@ -154,15 +158,18 @@ def _unknown(name: str) -> ParameterError:
 
 
 def _actions(
-    reading: _Reading, present: Callable[[Collection[str]], Collection[str]]
+    reading: _Reading,
+    present: Callable[[Collection[str]], Collection[str]],
+    catalogue: Catalogue,
 ) -> tuple[str, ...]:
-    names = reading.several(parameters.ACTION)
-    uncatalogued = [name for name in names if not values.is_catalogued(name)]
+    action = parameters.action(catalogue)
+    names = reading.several(action)
+    uncatalogued = [name for name in names if not values.is_catalogued(name, catalogue)]
     if uncatalogued:
         known = present(uncatalogued)
         for name in uncatalogued:
             if name not in known:
-                reading.refuse(parameters.ACTION.name, values.unknown_action(name))
+                reading.refuse(action.name, values.unknown_action(name, catalogue))
     return names
 
 

@@ -1,11 +1,14 @@
 """Settings of the API (group `web`) and what must hold between them."""
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from audit_events.catalogue import CATALOGUE, Catalogue
+from audit_events.catalogue_file import read_catalogue
 from indexer.settings import Secret
 
 SHARED_SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
@@ -14,6 +17,15 @@ PUBLIC_KEY_ALGORITHMS: Final = (
 )  # fmt: skip
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518, section 3.2: a key of at least the size of the hash."""
+
+
+class CatalogueSettings(Struct, frozen=True, kw_only=True):
+    """Which actions are known besides ours, to the API and to the command line (`catalogue`)."""
+
+    path: Annotated[
+        Path | None,
+        Meta(description="TOML with your applications' actions, or a directory of such files"),
+    ] = None
 
 
 class WebSettings(Struct, frozen=True, kw_only=True):
@@ -66,6 +78,15 @@ class WebSettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(description="proxies in front that append to X-Forwarded-For; 0: none", ge=0, le=16),
     ] = 0
+
+
+def configured_catalogue(settings: CatalogueSettings) -> Catalogue:
+    """Return the actions that are known here.
+
+    Raises:
+        CatalogueError: everything that is wrong with the file of the settings.
+    """
+    return CATALOGUE if settings.path is None else read_catalogue(settings.path)
 
 
 def algorithms(settings: WebSettings) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from typing import Final
 from uuid import UUID
 
-from audit_events.catalogue import CATALOGUE, nearest_actions
+from audit_events.catalogue import Catalogue
 from audit_events.event import is_action
 from audit_events.instant import parse_instant
 from webapi.errors import ParameterError
@@ -28,7 +28,6 @@ DURATION_PATTERN: Final = r"^[0-9]{1,7}[smhd]$"
 DEFAULT_WINDOW: Final = "15m"
 MAX_WINDOW_DAYS: Final = 31
 
-_NOUNS: Final = frozenset(action.partition(".")[0] for action in CATALOGUE)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _DURATION: Final = re.compile(DURATION_PATTERN, re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -40,27 +39,36 @@ _SHORT_PREFIX: Final = re.compile(
 )
 
 
-def is_catalogued(name: str) -> bool:
-    """Tell whether an action, or the noun of `noun.*`, stands in the catalogue."""
-    return name in CATALOGUE or (name.endswith(".*") and name[:-2] in _NOUNS)
+def is_catalogued(name: str, catalogue: Catalogue) -> bool:
+    """Tell whether an action, or the noun of `noun.*`, stands in the catalogue, old ids too."""
+    if name.endswith(".*"):
+        return bool(catalogue.under(name[:-2]))
+    return catalogue.find(name) is not None
 
 
-def read_action(text: str) -> str:
-    """Read `noun.verb` or `noun.*`; whether an uncatalogued one exists is not asked here."""
-    name = text.strip()
-    if is_catalogued(name) or is_action(
-        name.removesuffix("*") + "x" if name[-2:] == ".*" else name
-    ):
-        return name
-    raise unknown_action(text)
+def action_of(catalogue: Catalogue) -> Callable[[str], str]:
+    """Return the reader of `noun.verb` or `noun.*`.
+
+    Whether one that is not in the catalogue exists is not asked there.
+    """
+
+    def read(text: str) -> str:
+        name = text.strip()
+        if is_catalogued(name, catalogue) or is_action(
+            name.removesuffix("*") + "x" if name[-2:] == ".*" else name
+        ):
+            return name
+        raise unknown_action(text, catalogue)
+
+    return read
 
 
-def unknown_action(text: str) -> ParameterError:
+def unknown_action(text: str, catalogue: Catalogue) -> ParameterError:
     """Return the refusal of an action that nobody knows, with the nearest ones."""
     return ParameterError(
         "unknown_value",
         f"{_shown(text)} is no known action and not among your events; see /actions",
-        nearest=tuple(nearest_actions(text[:MAX_NAME_CHARACTERS])),
+        nearest=tuple(catalogue.nearest(text[:MAX_NAME_CHARACTERS])),
     )
 
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 import msgspec
 from flask import Flask
 
+from audit_events.catalogue import Catalogue
 from indexer import log
 from indexer.client import connect
 from indexer.settings import ConnectionSettings, IndexSettings
 from indexer.settings_reading import SettingsReading
 from webapi.app import create_app
 from webapi.log import announce
-from webapi.settings import WebSettings
+from webapi.settings import CatalogueSettings, WebSettings, configured_catalogue
 
 ANSWER_MARGIN_SECONDS = 2.0
 """OpenSearch itself gives up first, so that its answer and not a broken connection tells so."""
@@ -27,6 +28,7 @@ def create(environ: Mapping[str, str] | None = None) -> Flask:
 
     Raises:
         SettingsError: everything that is wrong with them.
+        CatalogueError: the same of the catalogue that they name.
     """
     log.configure()
     environ = os.environ if environ is None else environ
@@ -34,14 +36,18 @@ def create(environ: Mapping[str, str] | None = None) -> Flask:
     web = reading.group("web", WebSettings)
     connection = reading.group("opensearch", ConnectionSettings)
     index = reading.group("index", IndexSettings)
-    if web is None or connection is None or index is None or reading.problems:
+    known = reading.group("catalogue", CatalogueSettings)
+    if not (web and connection and index and known) or reading.problems:
         raise reading.error()
     announce(web)
-    return assemble(web, connection, index)
+    return assemble(web, connection, index, configured_catalogue(known))
 
 
-def assemble(web: WebSettings, connection: ConnectionSettings, index: IndexSettings) -> Flask:
+def assemble(
+    web: WebSettings, connection: ConnectionSettings, index: IndexSettings, catalogue: Catalogue
+) -> Flask:
     """Make the application, connected as the reader."""
     patience = min(connection.timeout_seconds, web.query_timeout_seconds + ANSWER_MARGIN_SECONDS)
     connection = msgspec.structs.replace(connection, timeout_seconds=patience)
-    return create_app(web, client=connect(connection, role="reader"), index=index)
+    client = connect(connection, role="reader")
+    return create_app(web, client=client, index=index, catalogue=catalogue)
