@@ -54,7 +54,9 @@ _decode_any: Final = msgspec.json.Decoder().decode
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 _is_instant: Final = re.compile(CANONICAL_INSTANT).fullmatch
 _names_field: Final = re.compile(r"field `(.*)`").search
-_has_unusual: Final = re.compile(rb"[:\[,]-?(?:[0-9]+[.eE]|[0-9]{16}|0[0-9])|[\xf0-\xf4]").search
+_has_unusual: Final = re.compile(
+    rb"(?:\":|[\[,])-?(?:[0-9]+[.eE]|[0-9]{16}|0[0-9])|[\xf0-\xf4]"
+).search
 """Numbers, and keys beyond the basic plane, that msgspec may write otherwise than RFC 8785."""
 _PERSONS: Final = ("actor", "targetUser", "resource")
 _CONTEXT: Final = b'"context":'
