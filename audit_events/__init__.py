@@ -34,7 +34,7 @@ from audit_events.errors import (
 )
 from audit_events.event import Actor, Event, Resource, Source, TargetUser
 from audit_events.log import AuditProcessor, ChainedLogger, open_log
-from audit_events.process_log import configure, get_logger
+from audit_events.process_log import close, configure, get_logger
 from audit_events.tally import Counts, counts
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "TargetUser",
     "bind_actor",
     "bind_organization",
+    "close",
     "configure",
     "counts",
     "get_logger",

@@ -83,6 +83,7 @@ class ChainedLogger:
         service: name of the application.
         host: where it runs.
         clock_unix_ns: the application's clock.
+        heartbeat_seconds: how long it may be silent before it says that it lives; None is for ever.
     """
 
     def __init__(
@@ -92,9 +93,11 @@ class ChainedLogger:
         service: str,
         host: str,
         clock_unix_ns: Callable[[], int] = time.time_ns,
+        heartbeat_seconds: float | None = None,
     ) -> None:
         self._file = event_file
-        self._service = service
+        self.service = service
+        self._heartbeat_seconds = heartbeat_seconds
         self._host = host
         self._clock_unix_ns = clock_unix_ns
         self._start_source()
@@ -106,7 +109,7 @@ class ChainedLogger:
         self.source_id = new_uuid7(time.time_ns())
         self._seq = 0
         self._previous = genesis(self.source_id)
-        members = {"host": self._host, "id": self.source_id, "service": self._service}
+        members = {"host": self._host, "id": self.source_id, "service": self.service}
         before, after = canonical(members).split(b'"service"')
         self._source_head = b',"source":' + before + b'"seq":'
         self._source_tail = b',"service"' + after
@@ -129,14 +132,42 @@ class ChainedLogger:
             self._file.append(line)
             self._seq += 1
             self._previous = digest
+            if self._seq == 1:
+                self.begin_heartbeat(is_opened_here=False)
             return event_id
 
     debug = info = warning = error = critical = msg
 
+    def speak(self, draft: Draft) -> None:
+        """Append an event of the log itself; raises what `msg` raises."""
+        self.msg(draft)
+
+    @property
+    def seq(self) -> int:
+        """Of the next event, so how many this source has written."""
+        return self._seq
+
+    def begin_heartbeat(self, *, is_opened_here: bool) -> None:
+        """Let this source say that it lives, and that it ends, if it is to."""
+        if self._heartbeat_seconds:
+            from audit_events.heartbeat import PULSE  # noqa: PLC0415  # a log without needs none
+
+            PULSE.add(self, self._heartbeat_seconds, is_opened_here=is_opened_here)
+
     def close(self) -> None:
-        """Let go of the file; an event after that opens it again."""
-        with self._lock:
-            self._file.close()
+        """Write the last line, let go of the file; an event after that opens it again.
+
+        Raises:
+            SinkError: the last line could not be written.
+        """
+        try:
+            if self._heartbeat_seconds:
+                from audit_events.heartbeat import PULSE  # noqa: PLC0415  # as above
+
+                PULSE.close(self)
+        finally:
+            with self._lock:
+                self._file.close()
 
     def _encode_tail(self, draft: Draft, event_id: str, timestamp: str) -> bytes:
         """Encode everything that sorts behind `hash`, beginning with its comma."""
@@ -191,7 +222,8 @@ def open_log(
         catalogue_path: TOML with the application's own actions, or a directory of such files.
         strict: refuse an action that is not in the catalogue, or that lacks what it needs.
         redaction: what of a context is never recorded.
-        heartbeat_seconds: how long a source may be silent before it says that it lives.
+        heartbeat_seconds: how long a source may be silent before it says that it lives; None or 0
+            is off, and then there is no last line either.
         system: allow events of the log itself (`organization_id="_system"`).
         clock_unix_ns: the clock, in nanoseconds since the epoch.
 
@@ -215,7 +247,14 @@ def open_log(
     )
     event_file = EventFile(Path(path).absolute())
     event_file.open()
-    logger = ChainedLogger(event_file, service=service, host=host, clock_unix_ns=clock_unix_ns)
+    logger = ChainedLogger(
+        event_file,
+        service=service,
+        host=host,
+        clock_unix_ns=clock_unix_ns,
+        heartbeat_seconds=heartbeat_seconds,
+    )
+    logger.begin_heartbeat(is_opened_here=True)
     bound: FilteringBoundLogger = structlog.wrap_logger(
         logger,
         processors=[AuditProcessor(rules)],

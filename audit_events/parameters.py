@@ -15,6 +15,7 @@ from audit_events.identifier import new_uuid7
 Durability = Literal["process", "disk"]
 
 DEFAULT_HEARTBEAT_SECONDS: Final = 60.0
+MAX_HEARTBEAT_SECONDS: Final = 86_400
 
 
 def check_path(name: str, value: object) -> Path:
@@ -61,15 +62,13 @@ def check_strict(value: object) -> None:
 
 
 def check_heartbeat_seconds(value: object) -> None:
-    """Refuse an interval that is no time at all; None is off."""
-    if value is None:
+    """Refuse an interval that would flood the index or say nothing; None and 0 are off."""
+    if value is None or (value == 0 and not isinstance(value, bool)):
         return
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 < value < float("inf")
-    ):
-        raise ParameterError("heartbeat_seconds", f"is {value!r}", "a number above 0, None for off")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 1 <= cast("float", value) <= MAX_HEARTBEAT_SECONDS:
+        hint = f"between 1 and {MAX_HEARTBEAT_SECONDS}, None or 0 for off"
+        raise ParameterError("heartbeat_seconds", f"is {value!r}", hint)
 
 
 def check_source(service: object, host: object) -> None:

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Generator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,7 +17,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 import audit_events.log
-from audit_events.errors import NotConfiguredError
+from audit_events.errors import NotConfiguredError, SinkError
 from audit_events.log import ChainedLogger, open_log
 from audit_events.parameters import DEFAULT_HEARTBEAT_SECONDS, Durability, OnError, check_path
 
@@ -80,11 +80,20 @@ class ProcessLog:
                     heartbeat_seconds=None,
                 )
             if self.log is not None and arguments == self.arguments:
+                # A forked child that configures too is a source from now on, events or none.
+                _chained(self.log).begin_heartbeat(is_opened_here=True)
                 return
             before, self.log = self.log, arguments.open()
             self.arguments = arguments
         if before is not None:
-            _close(before)
+            # The new one is in place: that the old one has no last line is for its reader to tell.
+            with suppress(SinkError):
+                _chained(before).close()
+
+    def close(self) -> None:
+        """Write the last line and let go of the file; what is recorded after all is still taken."""
+        if self.log is not None:
+            _chained(self.log).close()
 
     @contextmanager
     def redirected(self, path: Path) -> Generator[None]:
@@ -98,7 +107,7 @@ class ProcessLog:
             own = self.log
             self.log, self.arguments, self.redirection = before
             if own is not None:
-                _close(own)
+                _chained(own).close()
 
     def msg(self, method: str, event_dict: MutableMapping[str, Any]) -> str | None:
         """Record the event in the log that is open now."""
@@ -112,10 +121,10 @@ class ProcessLog:
     debug = info = warning = error = critical = msg
 
 
-def _close(log: FilteringBoundLogger) -> None:
+def _chained(log: FilteringBoundLogger) -> ChainedLogger:
     bound = cast("Any", log.bind())
     chained: ChainedLogger = bound._logger  # noqa: SLF001  # structlog lets wrappers read it
-    chained.close()
+    return chained
 
 
 def _pass_on(
@@ -171,6 +180,18 @@ def configure(
     )
     PROCESS_LOG.open(arguments)
     return _LOGGER
+
+
+def close() -> None:
+    """Write the last line of this process's source now, as its end would by itself.
+
+    For a process that ends by `os._exit` or `os.execv`, which run nothing at exit. An event after
+    that is recorded as ever.
+
+    Raises:
+        SinkError: the line could not be written.
+    """
+    PROCESS_LOG.close()
 
 
 def get_logger() -> FilteringBoundLogger:

@@ -181,7 +181,7 @@ def test_a_service_without_a_proper_name_is_refused(path: Path, service: str) ->
         pytest.param({"on_error": "ignore"}, "on_error", id="silence is no choice"),
         pytest.param({"catalogue_path": "/nowhere.toml"}, "catalogue_path", id="no catalogue"),
         pytest.param({"strict": "false"}, "strict", id="text for a truth"),
-        pytest.param({"heartbeat_seconds": 0}, "heartbeat_seconds", id="beats without a pause"),
+        pytest.param({"heartbeat_seconds": 0.5}, "heartbeat_seconds", id="beats without a pause"),
         pytest.param({"heartbeat_seconds": float("nan")}, "heartbeat_seconds", id="no number"),
         pytest.param({"heartbeat_seconds": True}, "heartbeat_seconds", id="truth for a number"),
     ],

@@ -87,7 +87,8 @@ def test_configure_with_others_moves_every_logger_to_the_new_log(
     audit_events.configure(other, service="billing")
     bound.info("member.removed")
     audit_events.get_logger().info("member.invited", **EVENT)
-    assert [event.action for event in _events(path)] == ["member.invited"]
+    closed = "audit_log.source_closed"
+    assert [event.action for event in _events(path)] == ["member.invited", closed]
     assert [(event.action, event.source.service) for event in _events(other)] == [
         ("member.removed", "billing"),
         ("member.invited", "billing"),
@@ -97,7 +98,7 @@ def test_configure_with_others_moves_every_logger_to_the_new_log(
 def test_configure_with_others_in_the_same_file_is_a_new_source(path: Path) -> None:
     for service in ("members", "billing"):
         audit_events.configure(path, service=service).info("member.invited", **EVENT)
-    assert [event.source.seq for event in _events(path)] == [0, 0]
+    assert [event.source.seq for event in _events(path)] == [0, 1, 0]
     assert verify_chain(path.read_bytes().splitlines()) == []
 
 
@@ -301,5 +302,6 @@ log.info("member.invited")
 def test_a_child_that_configures_again_is_one_source(path: Path) -> None:
     """As a worker of a server does that loads the application before it forks, or after."""
     subprocess.run([sys.executable, "-c", _FORKING, str(path)], check=True, timeout=60)
-    assert [event.source.seq for event in _events(path)] == [0, 0, 1]
+    # The last one is the last line of the process that ended as it should.
+    assert [event.source.seq for event in _events(path)] == [0, 0, 1, 2]
     assert verify_chain(path.read_bytes().splitlines()) == []
