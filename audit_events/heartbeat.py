@@ -29,6 +29,7 @@ from typing import Final, Protocol
 
 from audit_events.draft import Draft, DraftRules, draft_event
 from audit_events.event import SYSTEM_ORGANIZATION
+from audit_events.tally import counts
 
 HEARTBEAT: Final = "audit_log.source_heartbeat"
 CLOSED: Final = "audit_log.source_closed"
@@ -126,7 +127,8 @@ class Pulse:
         _end_with_multiprocessing(self)
 
     def close(self, speaker: Speaker) -> None:
-        """Write the last line of a source, if it has any other.
+        """Write the last line of a source, if it has any other: its events, and how many of the
+        process were of unknown actions.
 
         Raises:
             SinkError: the line could not be written.
@@ -134,7 +136,9 @@ class Pulse:
         beat = self._beats.get(speaker)
         if beat is None or speaker.seq in (0, beat.closed_seq):
             return
-        speaker.speak(_draft(CLOSED, speaker, {"events": speaker.seq}))
+        unknown = sum(counts().unknown.values())
+        context = {"events": speaker.seq, "unknownActions": unknown}
+        speaker.speak(_draft(CLOSED, speaker, context))
         beat.closed_seq = speaker.seq
 
     def end(self) -> None:

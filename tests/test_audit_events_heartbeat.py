@@ -76,6 +76,16 @@ def test_a_source_is_silent_for_little_more_than_an_interval() -> None:
     assert len(log.said) <= 100 / LOOKS + 1
 
 
+def test_the_last_line_counts_unknown_actions(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    unknown = (
+        'audit_events.get_logger().info("a.b", organization_id="o", actor={"type": "system"})\n'
+    )
+    run(CONFIGURE + unknown * 2, str(path))
+    context = json.loads(path.read_bytes().splitlines()[-1])["context"]
+    assert (context["events"], context["unknownActions"]) == (2, 2)
+
+
 def test_what_a_heartbeat_says() -> None:
     log, pulse = Log(3), Pulse()
     pulse._beats[log] = Beat(60.0, is_opened_here=True, begun=0.0, heard=0.0)
@@ -179,7 +189,8 @@ def test_a_clean_end_writes_the_last_line(tmp_path: Path) -> None:
     run(CONFIGURE + "emit(); emit()\n", str(path))
     assert actions(path) == {"main": ["member.invited", "member.invited", CLOSED]}
     last = json.loads(path.read_bytes().splitlines()[-1])
-    assert last["context"]["events"] == last["source"]["seq"]
+    assert last["context"]["events"] == last["source"]["seq"] == 2
+    assert last["context"]["unknownActions"] == 0
 
 
 @pytest.mark.parametrize(
