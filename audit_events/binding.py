@@ -151,6 +151,17 @@ def _bind(name: str, value: object) -> None:
         request.give(**{name: value})
 
 
+def check_callable(name: str, value: object) -> None:
+    """Refuse what an integration could not ask; None is nobody.
+
+    Raises:
+        ParameterError: naming the field.
+    """
+    if value is not None and not callable(value):
+        raise ParameterError(name, "is no callable", "it is asked at the first event of a request")
+    check_provider(name, value)
+
+
 def check_provider(name: str, value: object) -> None:
     """Refuse a coroutine function: an event is recorded without waiting for anything.
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from audit_events.binding import BoundRequest, check_provider, current_request
+from audit_events.binding import BoundRequest, check_callable, current_request
 from audit_events.request import (
     CorrelationHeader,
     RequestFacts,
@@ -52,8 +52,8 @@ class AuditMiddleware:
         trusted_proxies: int | TrustedProxies = 0,
         correlation_header: CorrelationHeader | None = "x-request-id",
     ) -> None:
-        check_provider("actor", actor)
-        check_provider("organization_id", organization_id)
+        check_callable("actor", actor)
+        check_callable("organization_id", organization_id)
         self._app = app
         self._providers = {"actor": actor, "organization_id": organization_id}
         self._settings = check_settings(trusted_proxies, correlation_header)

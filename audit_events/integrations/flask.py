@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from audit_events.binding import check_provider
+from audit_events.binding import check_callable
 from audit_events.integrations.wsgi import AuditMiddleware
 from audit_events.request import CorrelationHeader, TrustedProxies
 
@@ -36,8 +36,8 @@ def init_app(
     Raises:
         ParameterError: one of them cannot be meant; it is named.
     """
-    check_provider("actor", actor)
-    check_provider("organization_id", organization_id)
+    check_callable("actor", actor)
+    check_callable("organization_id", organization_id)
     app.wsgi_app = AuditMiddleware(  # type: ignore[method-assign]  # as Flask documents it
         app.wsgi_app,
         actor=_without_environ(actor),
