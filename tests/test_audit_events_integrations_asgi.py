@@ -143,13 +143,9 @@ def test_a_web_socket_is_one_request(log: FilteringBoundLogger, path: Path) -> N
 
     app = Starlette(routes=[WebSocketRoute("/", talk)])
     app.add_middleware(AuditMiddleware)
-    text = {"type": "websocket.receive", "text": "invite"}
-    received = [
-        {"type": "websocket.connect"},
-        text,
-        text,
-        {"type": "websocket.disconnect", "code": 1000},
-    ]
+    text: Message = {"type": "websocket.receive", "text": "invite"}
+    end: Message = {"type": "websocket.disconnect", "code": 1000}
+    received = [{"type": "websocket.connect"}, text, text, end]
     headers = [(b"user-agent", b"curl")]
     talk_to(app, scope(type="websocket", path="/", headers=headers), received)
     first, second = events(path)
