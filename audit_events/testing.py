@@ -74,14 +74,17 @@ class _Check:
         if self._enabled:
             self._found.append(_Unknown(action, _find_place(), tuple(catalogue.nearest(action))))
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Begin a test with nothing found, also where the teardown before it failed."""
+        self._found.clear()
+
+    # Plain hooks, since what is loaded wherever this package is installed must suit any pytest.
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
         """Fail the test that left unknown actions, after everything of it is torn down."""
-        result = yield
-        found, self._found = self._found, []
-        if found and item.get_closest_marker(_MARKER) is None:
-            pytest.fail(_describe(found), pytrace=False)
-        return result
+        if self._found and item.get_closest_marker(_MARKER) is None:
+            pytest.fail(_describe(self._found), pytrace=False)
 
 
 def _find_place() -> str:

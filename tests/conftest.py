@@ -38,6 +38,8 @@ from tests.node_home import (
 
 __all__ = ["artifact_cache", "free_ports"]
 
+pytest_plugins = ["audit_events.testing"]
+
 URL_VARIABLE: Final = "INDELIBLE_TEST_OPENSEARCH_URL"
 CREDENTIALS_VARIABLE: Final = "INDELIBLE_TEST_OPENSEARCH_CREDENTIALS"
 SLOWEST_FILES: Final = 20

@@ -129,6 +129,26 @@ def test_applications_get_two_packages_and_can_log(wheels: dict[str, Path], tmp_
     assert json.loads(line)["action"] == "app.created"
 
 
+def test_applications_that_test_with_pytest_get_the_fixture_with_the_wheel(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    environment = make_environment(tmp_path / "venv")
+    environment.install(str(wheels["indelible_events"]), "pytest")
+    test = (
+        "import audit_events\n"
+        "def test_it(audit_log):\n"
+        "    audit_events.get_logger().info('app.created', organization_id='o',\n"
+        "        actor={'type': 'system'}, resource={'type': 'app', 'id': 'a'})\n"
+        "    assert audit_log.one('app.created').actor.type == 'system'\n"
+    )
+    # The second names the plugin that the wheel has loaded already.
+    for conftest in ("", "pytest_plugins = ['audit_events.testing']\n"):
+        (tmp_path / "venv" / "conftest.py").write_text(conftest)
+        (tmp_path / "venv" / "test_it.py").write_text(test)
+        output = environment.run("import pytest; raise SystemExit(pytest.main(['test_it.py']))")
+        assert "1 passed" in output
+
+
 def test_the_installed_command_shows_its_help(installed: Environment) -> None:
     program = str(installed.directory / "bin" / "indelible")
     done = subprocess.run([program, "--help"], check=True, capture_output=True, text=True)
