@@ -1,30 +1,34 @@
 """The file that events are appended to: a line is there whole when `append` returns, or absent.
 
 Many threads and processes share one file, on a local file system, and wait for nobody: no lock is
-taken for a line. The argument, for whoever changes this:
+taken. The argument, for whoever changes this:
 
 * **Lines do not mix.** The kernel places an `O_APPEND` write and writes it under the lock of the
   inode. So a `write` that took all bytes stands there in one piece, whoever else writes.
 * **Torn by a kill** (the kernel gives up between two pages). The torn piece has no newline; its
   caller never heard of success. Whoever appends behind it finds, *after* the write, that the file
   did not grow by its own line alone and that the byte before the line is no newline: the piece
-  and the line have become one that nobody can parse, and the line is written once more. An opened
-  file is looked at *before* its first line, which then ends the piece with a newline of its own.
-* **Half a line on a full disk.** The piece is cut off again if nobody else has the file open (each
-  keeps a shared `flock` as long as it has, and cutting needs the exclusive one). Else somebody may
-  write behind it this moment, so its bytes are overwritten with newlines: empty lines, which are
-  none. Where a line stands behind it already, it is a torn piece as above.
+  and the line are one that nobody can parse. Both are blanked, in place, with newlines (empty
+  lines, which are none), and the line is written once more. The piece's own `write` has ended, as
+  something stands behind it, so its bytes are nobody's. In this order, because a reader may have
+  passed the glued line already: it finds the line again, and nobody finds it twice.
+* **Half a line on a full disk** is blanked by its writer in the same way, and by whoever comes
+  behind it if the writer is killed over it.
+* **Not torn by us**: a piece that is whole JSON (appended by hand, without its newline) or that
+  begins like no event is kept; only the line behind it is blanked, which ends it.
 * **Deleted.** The link count is read after the write: a line that went into a file without a name
   is written again, into a new file. A deleted file takes no line silently.
 * **Renamed.** The path is looked at once a millisecond at most, so a line may still reach the file
   that was just renamed; whoever follows it reads it there, as the lines before.
 * **Truncated** (`copytruncate`): the next line stands at the new end.
+* **Another file system under the path** (the log's own went away): no file is made there.
 
-"There" means in the kernel: it survives the process, not the machine.
+"There" means in the kernel: it survives the process, not the machine. `take_unsynced` is for those
+who want more.
 """
 
+import contextlib
 import errno
-import fcntl
 import os
 import stat
 from pathlib import Path
@@ -32,6 +36,7 @@ from time import monotonic
 from typing import Final
 
 from audit_events.errors import SinkError
+from audit_events.torn import blank, read_torn
 
 LOOK_INTERVAL_SECONDS: Final = 0.001
 """How often the path is looked at, at most: `stat` costs as much as the `write` (1.8 µs each)."""
@@ -46,6 +51,11 @@ _HINTS: Final = {
     errno.EROFS: "remount it writable, or configure another path",
     errno.EISDIR: "name a file in that directory",
     errno.ENOENT: "create the directory, or configure another path",
+    errno.ENOTDIR: "create the directory, or configure another path",
+    errno.EFBIG: "raise the limit of this process (ulimit -f), or rotate the file",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or find what leaks them",
+    errno.ENFILE: "raise the system's limit of open files",
+    errno.EXDEV: "mount it again; restart the application if the log is to be there from now on",
     errno.EIO: "look at the disk, and at who else writes to the file",
 }
 
@@ -63,21 +73,29 @@ class EventFile:
         self._is_regular = True
         self._end = -1
         self._next_look = 0.0
+        self._device = -1
+        self._is_distrusted = False
+        self._unsynced_directories: set[Path] = set()
+        self._syncing_directories: set[Path] = set()
+        self._retired: list[int] | None = None
 
     def open(self) -> None:
         """Open the file, making it if it is missing, so that a wrong path shows at start.
+
+        Only here its directory is made. One that vanishes later is an error at each event: a log
+        in a directory that somebody removed, or under a mount that went away, would be no log.
 
         Raises:
             SinkError: it cannot be opened for appending.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_directory()
             self._open_current()
         except OSError as error:
-            raise SinkError(self.path, "open", error, _HINTS.get(error.errno or 0, "")) from error
+            raise self._describe("open", error) from error
 
     def append(self, line: bytes) -> None:
-        """Append one line, which ends in a newline.
+        """Append one line, which ends in a newline; or several, one behind the other.
 
         Cost: one `write` and one `fstat`; a `stat` where the last is over a millisecond ago.
 
@@ -102,32 +120,90 @@ class EventFile:
             self._append_watchfully(line)
         except OSError as error:
             self._end = -1
-            hint = _HINTS.get(error.errno or 0, "")
-            raise SinkError(self.path, "append to", error, hint) from error
+            raise self._describe("append to", error) from error
+
+    def begin_unsynced(self) -> None:
+        """Keep what is appended from now on at hand for `take_unsynced`, whatever is rotated."""
+        self._retired = []
+
+    def take_unsynced(self) -> list[int]:
+        """Return descriptors of what was appended, and of what has to be synced for it to be found.
+
+        Whoever asks closes them.
+
+        Raises:
+            OSError: no descriptors are left.
+        """
+        taken, self._retired = self._retired or [], None
+        self._syncing_directories, self._unsynced_directories = self._unsynced_directories, set()
+        try:
+            if self._descriptor >= 0:
+                taken.append(os.dup(self._descriptor))
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            taken += (os.open(directory, flags) for directory in self._syncing_directories)
+        except OSError:
+            close_all(taken)
+            raise
+        return taken
+
+    def distrust(self, error: OSError) -> SinkError:
+        """Take note that a sync failed: the end of the file may be gone after a power cut.
+
+        The next line begins behind a newline of its own, so that it is not glued to zeros.
+        """
+        self._is_distrusted = True
+        self._end = -1
+        self._unsynced_directories |= self._syncing_directories
+        return self._describe("sync", error)
 
     def close(self) -> None:
         """Close the descriptor; the next `append` opens the file again."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
         self._identity = (-1, -1)
         self._end = -1
         self._next_look = 0.0
+        if descriptor >= 0:
+            if self._retired is None:
+                os.close(descriptor)
+            else:
+                self._retired.append(descriptor)
+
+    def _describe(self, operation: str, error: OSError) -> SinkError:
+        hint = _HINTS.get(error.errno or 0, "")
+        if operation == "sync":
+            hint = "the event stands in the file, and a power cut may take it; look at the disk"
+        return SinkError(self.path, operation, error, hint)
+
+    def _make_directory(self) -> None:
+        directory = self.path.parent
+        for ancestor in (directory, *directory.parents):
+            if ancestor.exists():
+                break
+            self._unsynced_directories.add(ancestor.parent)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._device = directory.stat().st_dev
 
     def _open_current(self) -> None:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
         try:
             found = os.stat(self.path)  # noqa: PTH116  # a third of the cost of Path.stat
             if (found.st_dev, found.st_ino) == self._identity:
                 return
         except FileNotFoundError:
-            pass
+            flags |= os.O_CREAT
+            self._refuse_other_device()
+        descriptor = os.open(self.path, flags, _MODE)
         self.close()
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(self.path, flags, _MODE)
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-        opened = os.fstat(self._descriptor)
+        self._descriptor = descriptor
+        opened = os.fstat(descriptor)
         self._identity = (opened.st_dev, opened.st_ino)
         self._is_regular = stat.S_ISREG(opened.st_mode)
+        self._unsynced_directories.add(self.path.parent)
+
+    def _refuse_other_device(self) -> None:
+        device = os.stat(self.path.parent).st_dev  # noqa: PTH116  # as above
+        if self._device not in (-1, device):
+            raise OSError(errno.EXDEV, "its file system is not the one of the start")
 
     def _append_watchfully(self, line: bytes) -> None:
         """Append to a file of which the end is not known, until the line stands there."""
@@ -135,9 +211,10 @@ class EventFile:
             self._open_current()
             if not self._is_regular:
                 return self._write_stream(line)
-            text = b"\n" + line if self._ends_torn() else line
+            text = b"\n" + line if self._is_distrusted else line
             written = os.write(self._descriptor, text)
             if self._is_settled(text, written, -1):
+                self._is_distrusted = False
                 return None
         raise OSError(errno.EIO, "others write to it what are no lines")
 
@@ -145,24 +222,6 @@ class EventFile:
         """Write to a pipe or device, such as the standard output of a container."""
         while line:
             line = line[os.write(self._descriptor, line) :]
-
-    def _ends_torn(self) -> bool:
-        """Whether the file surely ends in a torn piece: beside others it may be being written."""
-        size = os.fstat(self._descriptor).st_size
-        if not size or os.pread(self._descriptor, 1, size - 1) == b"\n":
-            return False
-        try:
-            return self._is_alone()
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-
-    def _is_alone(self) -> bool:
-        """Take the exclusive lock if nobody else has the file open; the shared one is lost."""
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def _is_settled(self, text: bytes, written: int, end: int) -> bool:
         """Whether the line stands whole in a file with a name; if not, it is to be written again.
@@ -173,56 +232,43 @@ class EventFile:
             end: of what this process wrote before; a newline stands there. -1: not known.
 
         Raises:
-            OSError: the rest did not fit; the piece is taken back.
+            OSError: the rest did not fit; the piece is blanked.
         """
-        stop = os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        start = stop - written
+        start = os.lseek(self._descriptor, 0, os.SEEK_CUR) - written
         if written < len(text) and not self._write_rest(text, written, start):
             return False
-        found = os.fstat(self._descriptor)
-        if not found.st_nlink:
+        if not os.fstat(self._descriptor).st_nlink:
             return False
         self._end = start + len(text)
-        return (
-            start in (0, end)
-            or text.startswith(b"\n")
-            # Empty where somebody truncated the file meanwhile.
-            or os.pread(self._descriptor, 1, start - 1) in (b"\n", b"")
-        )
+        if start in (0, end) or text.startswith(b"\n"):
+            return True
+        # Nothing stands there where somebody truncated the file meanwhile.
+        if os.pread(self._descriptor, 1, start - 1) in (b"\n", b""):
+            return True
+        blank(self._descriptor, start, text)
+        torn = read_torn(self._descriptor, start)
+        blank(self._descriptor, start - len(torn), torn)
+        return False
 
     def _write_rest(self, text: bytes, written: int, start: int) -> bool:
         """Write what a short `write` left; False where somebody else's line came between."""
         try:
             while written < len(text):
                 count = os.write(self._descriptor, text[written:])
-                stop = os.lseek(self._descriptor, 0, os.SEEK_CUR)
-                if stop - count != start + written:
+                place = os.lseek(self._descriptor, 0, os.SEEK_CUR) - count
+                if place != start + written:
+                    blank(self._descriptor, place, text[written : written + count])
+                    blank(self._descriptor, start, text[:written])
                     return False
                 written += count
         except OSError:
-            self._take_back(start, start + written)
+            blank(self._descriptor, start, text[:written])
             raise
         return True
 
-    def _take_back(self, start: int, stop: int) -> None:
-        """Remove the piece of a line from `start` to `stop`, unless a line stands behind it."""
-        try:
-            is_alone = self._is_alone()
-            # Whoever wrote behind it has seen the piece, and written the line again.
-            if os.fstat(self._descriptor).st_size != stop:
-                return
-            if is_alone:
-                os.ftruncate(self._descriptor, start)
-            else:
-                self._blank(start, stop)
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
-    def _blank(self, start: int, stop: int) -> None:
-        """Overwrite a piece with newlines, in place: the bytes are there, so no space is needed."""
-        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
-        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags & ~os.O_APPEND)
-        try:
-            os.pwrite(self._descriptor, b"\n" * (stop - start), start)
-        finally:
-            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags)
+def close_all(descriptors: list[int]) -> None:
+    """Close what `take_unsynced` returned; nothing is to be learnt from an error there."""
+    while descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptors.pop())
