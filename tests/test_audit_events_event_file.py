@@ -68,7 +68,7 @@ def test_after_copytruncate_lines_begin_at_the_start(path: Path) -> None:
     ],
 )
 def test_what_stands_before_a_line_without_a_newline_spoils_no_line(
-    path: Path, piece: bytes, kept: bytes, is_open_before: bool
+    path: Path, piece: bytes, kept: bytes, *, is_open_before: bool
 ) -> None:
     event_file = EventFile(path)
     event_file.append(b"one\n")
@@ -136,9 +136,7 @@ def test_a_full_disk_leaves_nothing_of_the_line(
     ("between", "left"),
     [
         pytest.param(b"", b"one\nother\n\n\n\n", id="nobody yet"),
-        pytest.param(
-            b"2\n", b"one\nother\n\n\n\n\n\n2\n", id="somebody who saw it, and wrote again"
-        ),
+        pytest.param(b"2\n", b"one\nother\n\n\n\n\n\n2\n", id="somebody who saw it"),
     ],
 )
 def test_a_full_disk_cuts_off_nothing_where_others_have_the_file_open(
