@@ -22,7 +22,7 @@ def main() -> None:
     arguments = read_arguments()
     audit_events.configure(arguments.audit_log, service="members")
     directory = Directory(arguments.database)
-    app = create_app(directory, trusted_proxies=arguments.trusted_proxy)
+    app = create_app(directory, trusted_proxies=arguments.trusted_proxies)
     server = make_server("127.0.0.1", arguments.port, app, threaded=True)
     sweeper = Sweeper(directory, arguments.invitation_seconds)
     sweeper.start()
@@ -39,11 +39,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--audit-log", type=Path, default=Path("events/members.log"))
     parser.add_argument("--database", type=Path, help="SQLite file; in memory without it")
     parser.add_argument(
-        "--trusted-proxy",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="a proxy of ours, whose X-Forwarded-For is believed; may be repeated",
+        "--trusted-proxies",
+        type=int,
+        default=0,
+        metavar="COUNT",
+        help="how many proxies of ours stand in front, each of which writes X-Forwarded-For",
     )
     parser.add_argument(
         "--invitation-seconds", type=float, default=120.0, help="how long an invitation is open"

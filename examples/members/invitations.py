@@ -5,7 +5,7 @@ import time
 import uuid
 from typing import Final
 
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.contextvars import bind_contextvars
 
 import audit_events
 from examples.members.directory import Directory
@@ -24,7 +24,7 @@ def expire_invitations(
         if now_seconds - invitation.created_seconds > open_seconds
     ]
     # Nothing of a request may show in what no request did.
-    clear_contextvars()
+    audit_events.unbind_request()
     bind_contextvars(actor={"type": "system"}, correlation_id=str(uuid.uuid4()))
     for invitation in due:
         with directory.changing():

@@ -3,8 +3,8 @@
 import uuid
 
 from flask import Blueprint, Response, jsonify
-from structlog.contextvars import bind_contextvars
 
+import audit_events
 from examples.members.directory import Missing
 from examples.members.session import (
     as_actor,
@@ -42,7 +42,7 @@ def accept(invitation_id: uuid.UUID) -> tuple[Response, int]:
     with directory().changing():
         invitation, name = directory().invitation(str(invitation_id)), field("name")
         member = directory().accept(invitation, name)
-        bind_contextvars(organization_id=member.organization_id, actor=as_actor(member))
+        audit_events.bind_actor(as_actor(member), organization_id=member.organization_id)
         audit().info(
             "member.invite_accepted",
             target_user=as_target(member),

@@ -1,26 +1,21 @@
-"""What every request has in common: who asks, from where, and what becomes of a refusal.
+"""What every request has in common: who asks, and what becomes of a refusal.
 
 Who asks is a demo header, `X-Demo-User: <e-mail>` or `X-Demo-Key: <key>`, where a real application
 has its session. What is attempted is remembered, so that a refusal is recorded as well.
 """
 
-import re
-import uuid
 from collections.abc import Collection
 from typing import Final, cast
 
 from flask import Response, current_app, g, jsonify, request
-from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
 import audit_events
 from examples.members.directory import App, Directory, Invitation, Member, Refusal, Workspace
 from examples.members.people import ADMINISTRATORS, ORGANIZATIONS
-from examples.members.proxy import client_address
 
 DEPLOY_KEYS: Final = {organization.deploy_key: organization for organization in ORGANIZATIONS}
 MOST_CHARACTERS: Final = 200
-CORRELATION_ID: Final = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
 
 class Unauthorized(Refusal):
@@ -33,22 +28,6 @@ class Denied(Refusal):
     """Whoever asks may not do this."""
 
     status = 403
-
-
-def bind_request() -> None:
-    """Bind what every event of this request has in common."""
-    clear_contextvars()
-    given = request.headers.get("X-Request-Id", "")
-    correlation_id = given if CORRELATION_ID.match(given) else str(uuid.uuid4())
-    bind_contextvars(
-        correlation_id=correlation_id,
-        ip_address=client_address(
-            request.remote_addr or "",
-            request.headers.get("X-Forwarded-For"),
-            current_app.extensions["members.trusted_proxies"],
-        ),
-        user_agent=request.user_agent.string or None,
-    )
 
 
 def audit() -> FilteringBoundLogger:
@@ -67,13 +46,13 @@ def sign_in() -> str:
     key = DEPLOY_KEYS.get(request.headers.get("X-Demo-Key", ""))
     if key is not None:
         actor = {"type": "api_key", "id": key.deploy_key, "name": "Deploy pipeline"}
-        bind_contextvars(organization_id=key.id, actor=actor)
+        audit_events.bind_actor(actor, organization_id=key.id)
         g.role = "deploy"
         return key.id
     member = directory().member_by_email(request.headers.get("X-Demo-User", ""))
     if member is None:
         raise Unauthorized("say who you are: X-Demo-User with the e-mail of an active member")
-    bind_contextvars(organization_id=member.organization_id, actor=as_actor(member))
+    audit_events.bind_actor(as_actor(member), organization_id=member.organization_id)
     g.role = member.role
     return member.organization_id
 

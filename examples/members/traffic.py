@@ -2,7 +2,7 @@
 
 Drives it through real HTTP, as the reverse proxy in front of it would: it states each person's
 address in `X-Forwarded-For` (documentation ranges of RFC 5737 and RFC 3849), which the application
-believes only when it was started with `--trusted-proxy 127.0.0.1`.
+believes only when it was started with `--trusted-proxies 1`.
 """
 
 import argparse
