@@ -36,7 +36,7 @@ def programs(configuration: Configuration, options: Options) -> dict[str, Progra
                 *("--audit-log", str(home / "events" / "members.log")),
                 *("--database", str(home / "example" / "members.sqlite")),
                 # The traffic says whose address it stands for, as a reverse proxy would.
-                *("--trusted-proxy", HOST),
+                *("--trusted-proxies", "1"),
             ),
             EXAMPLE_STOP_SECONDS,
         ),

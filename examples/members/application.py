@@ -1,7 +1,7 @@
 """The application, put together.
 
-The integration binds from where and with what a request comes, `session.py` who acts; each view says
-what it changed (`membership.py`, `workspaces.py`). The audit event is the last step inside the
+The integration binds from where and with what a request comes, `session.py` who acts; each view
+says what it changed (`membership.py`, `workspaces.py`). The event is the last step inside the
 transaction of a change: when it cannot be written, the change is undone and the caller gets 503.
 """
 
