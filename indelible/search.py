@@ -92,7 +92,12 @@ def command(
     limit: str | None,
     as_json: bool,
 ) -> None:
-    """Find events by TEXT (words, "phrases", prefix*, -without), newest first."""
+    """Find events by TEXT, newest first.
+
+    TEXT: words (all must match), "phrases", prefix*, -without, a OR b, and fields by name:
+    actor:ana action:member.* -result:success resource:app_42 ip:203.0.113.0/24
+    context.role:admin. Put it in single quotes; after -- where it begins with a minus.
+    """
     single = {
         "q": text, "since": since, "until": until, "around": around, "window": window,
         "limit": limit,
@@ -151,6 +156,8 @@ def usage(error: ParametersError) -> str:
         if problem.nearest:
             line += f" (nearest: {', '.join(problem.nearest)})"
         lines.append(line)
+        if problem.hint:
+            lines += [f"  {part}" for part in problem.hint.splitlines()]
     return "\n".join(lines)
 
 

@@ -138,3 +138,19 @@ def test_a_cluster_that_is_down_is_an_operators_error(search: Search) -> None:
     result = search("role", "--organization", "org_a", **down)
     assert isinstance(result.exception, NoAnswerError)
     assert result.exception.hint
+
+
+@pytest.mark.opensearch
+def test_a_mistake_in_the_text_is_shown_at_its_place(search: Search) -> None:
+    result = search("role actr:ana", "--organization", "org_a")
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert "no field `actr`" in lines[-3]
+    assert "nearest: actor" in lines[-3]
+    assert lines[-2:] == ["  role actr:ana", "       ^"]
+
+
+@pytest.mark.opensearch
+def test_fields_are_asked_by_name(search: Search) -> None:
+    assert search.actions("target:team context.role:admin") == ["member.role_changed"]
+    assert search.actions("--", "-action:app.*") == ["zebra.danced", "member.role_changed"]

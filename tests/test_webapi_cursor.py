@@ -11,6 +11,7 @@ from indexer.settings import Secret
 from webapi.cursor import cursor_key, read_cursor, write_cursor
 from webapi.errors import ParameterError
 from webapi.query import Position, Query
+from webapi.search_text import read_text
 from webapi.settings import WebSettings
 
 KEY = b"k" * 32
@@ -39,7 +40,7 @@ def test_what_leaves_the_following_events_the_same_keeps_the_cursor() -> None:
         pytest.param(replace(QUERY, colours=("red",)), id="colour"),
         pytest.param(replace(QUERY, results=("denied",)), id="result"),
         pytest.param(replace(QUERY, equal={"actorEmail": ("x", "y")}), id="field"),
-        pytest.param(replace(QUERY, text="word"), id="text"),
+        pytest.param(replace(QUERY, text=read_text("word")), id="text"),
         pytest.param(replace(QUERY, newest_first=False), id="order"),
     ],
 )

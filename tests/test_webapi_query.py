@@ -156,64 +156,6 @@ def test_categories_and_colours_are_those_of_the_catalogue(attribute: str) -> No
     assert clause == {"terms": {"action": wanted}}
 
 
-def texts_of(clause: object) -> list[tuple[str, bool]]:
-    """Return each piece of text that is asked for, and whether among runs of letters too."""
-    if isinstance(clause, list):
-        return [found for one in cast("list[object]", clause) for found in texts_of(one)]
-    if not isinstance(clause, dict):
-        return []
-    found: list[tuple[str, bool]] = []
-    for name, inner in cast("dict[str, object]", clause).items():
-        if name == "simple_query_string":
-            words = cast("dict[str, object]", inner)
-            fields = cast("list[str]", words["fields"])
-            found.append((cast("str", words["query"]), set(query.LETTERS_FIELDS) <= set(fields)))
-        else:
-            found += texts_of(inner)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("text", "pieces"),
-    [
-        ("role changed", [("role changed", True)]),
-        ("app_42 published", [("app_42", False), ("published", True)]),
-        ('"left the company" -bob', [('"left the company" -bob', True)]),
-        ('"room 42" left', [('"room 42"', False), ("left", True)]),
-        ("a & b", [("a b", True)]),
-        ("(app_42 | b)", [("(app_42 | b)", True)]),
-    ],
-)
-def test_words_with_digits_are_not_looked_for_among_letters(
-    text: str, pieces: list[tuple[str, bool]]
-) -> None:
-    assert texts_of(query.matching(text)) == pieces
-
-
-def test_an_id_of_an_event_is_found_as_text() -> None:
-    event_id = "01a209c8-3fec-704d-9ea0-6979ad24323e"
-    assert {"ids": {"values": [event_id]}} in cast(
-        "dict[str, dict[str, list[object]]]", query.matching(event_id.upper())
-    )["bool"]["should"]
-
-
-@pytest.mark.parametrize(
-    ("text", "asked"),
-    [
-        ("APP_42", {"term": {"resource.id": {"value": "APP_42", "case_insensitive": True}}}),
-        ("APP_4*", {"prefix": {"resource.id": {"value": "APP_4", "case_insensitive": True}}}),
-    ],
-)
-def test_ids_are_found_in_any_case(text: str, asked: object) -> None:
-    clause = cast("dict[str, dict[str, list[object]]]", query.matching(text))
-    assert asked in clause["bool"]["should"]
-
-
-@pytest.mark.parametrize("text", ["-app_42", '"room 42"', "+app_42"])
-def test_what_is_left_out_or_a_phrase_is_no_id(text: str) -> None:
-    assert list(query.matching(text)) == ["simple_query_string"]
-
-
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2262, 1, 1)))  # noqa: DTZ001  # made aware below
 def test_nanoseconds_are_exact(moment: datetime) -> None:
     nanoseconds = query.unix_ns(moment.replace(tzinfo=UTC))

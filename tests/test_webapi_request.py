@@ -9,6 +9,7 @@ from webapi.errors import ParametersError, ProblemError
 from webapi.parameters import PARAMETERS
 from webapi.query import Query
 from webapi.request import read_pairs, read_query
+from webapi.search_text import read_text
 
 KEY = b"k" * 32
 UUID_TEXT = "0190a1b2-7c3d-7000-8000-00000000000a"
@@ -60,7 +61,7 @@ def test_everything_asked() -> None:
         },
         since=datetime(2026, 3, 15, tzinfo=UTC),
         until=datetime(2026, 3, 16, tzinfo=UTC),
-        text="role changed",
+        text=read_text("role changed"),
         newest_first=False,
         limit=200,
         offset=9800,
@@ -190,7 +191,7 @@ def test_every_parameter_of_the_table_is_read() -> None:
         "action": "member.invited", "category": "App Lifecycle", "colour": "red",
         "targetUserId": UUID_TEXT, "ip": "1.2.3.4", "result": "failure", "since": "2026-01-01",
         "until": "2026-02-01", "around": "2026-01-01", "window": "1h", "q": "word", "order": "asc",
-        "limit": "7", "offset": "7",
+        "highlight": "true", "limit": "7", "offset": "7",
     }  # fmt: skip
     for name in PARAMETERS:
         if name in {"window", "cursor"}:

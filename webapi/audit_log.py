@@ -18,6 +18,7 @@ from audit_events.event import UUID_PATTERN
 from webapi.auth import authorize
 from webapi.cursor import write_cursor
 from webapi.errors import MissingError
+from webapi.highlights import add_highlights
 from webapi.parts import parts, reader
 from webapi.query import (
     MAX_PAGE_DEPTH,
@@ -34,7 +35,7 @@ blueprint: Final = Blueprint("audit_log", __name__, url_prefix=PATH)
 
 
 class Page(Struct, frozen=True, rename="camel"):
-    """One page of the list; events are the very bytes that are stored."""
+    """One page of the list; events are the stored bytes, behind them `highlights` where asked."""
 
     events: list[Raw]
     total: int
@@ -125,13 +126,19 @@ def page_of(query: Query, found: Found, cursor_key: bytes) -> Page:
         _, timestamp_ns, event_id = hits[-1].sort
         cursor = write_cursor(cursor_key, query, Position(timestamp_ns, event_id))
     return Page(
-        events=[hit.source for hit in hits],
+        events=[_event(hit.source, query) for hit in hits],
         total=total.value,
         total_relation=total.relation,
         limit=query.limit,
         offset=query.offset,
         next_cursor=cursor,
     )
+
+
+def _event(source: Raw, query: Query) -> Raw:
+    if not query.highlight:
+        return source
+    return add_highlights(source, None if query.text is None else query.text.node, query.catalogue)
 
 
 def _present(actions: Collection[str]) -> Collection[str]:

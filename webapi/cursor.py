@@ -77,7 +77,7 @@ def _mac(key: bytes, query: Query, payload: bytes) -> bytes:
             {name: sorted(values) for name, values in query.equal.items()},
             query.since,
             query.until,
-            query.text,
+            query.text and query.text.text,
             query.newest_first,
         ),
         order="deterministic",

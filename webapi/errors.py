@@ -51,6 +51,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
 
 PARAMETER_CODES: Final = (
     "unknown_parameter",
+    "unknown_field",
     "repeated",
     "empty",
     "invalid",
@@ -75,6 +76,8 @@ class ParameterProblem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameter: str
     code: str
     reason: str
+    position: int | None = None
+    hint: str | None = None
     allowed: tuple[str, ...] | None = None
     nearest: tuple[str, ...] | None = None
 
@@ -85,6 +88,8 @@ class ParameterError(WebError):
     Args:
         code: one of `PARAMETER_CODES`.
         reason: a sentence for the caller: what was expected.
+        position: where in the value, in characters (code points) from its beginning.
+        hint: the place, shown: a line of the value, and below it a caret.
         allowed: all values there are, where they are few.
         nearest: the values that were perhaps meant, where they are many.
     """
@@ -94,11 +99,15 @@ class ParameterError(WebError):
         code: str,
         reason: str,
         *,
+        position: int | None = None,
+        hint: str | None = None,
         allowed: tuple[str, ...] = (),
         nearest: tuple[str, ...] = (),
     ) -> None:
         self.code = code
         self.reason = reason
+        self.position = position
+        self.hint = hint
         self.allowed = allowed
         self.nearest = nearest
         super().__init__(reason)
@@ -109,6 +118,8 @@ class ParameterError(WebError):
             parameter=parameter,
             code=self.code,
             reason=self.reason,
+            position=self.position,
+            hint=self.hint,
             allowed=self.allowed or None,
             nearest=self.nearest or None,
         )

@@ -16,6 +16,7 @@ from audit_events.event import UUID_PATTERN, Event
 from webapi.audit_log import PATH, ActionList, Page
 from webapi.errors import CODES, PARAMETER_CODES
 from webapi.health import Alive, Ready
+from webapi.highlights import Highlighted
 from webapi.parameters import MAX_VALUES, Parameter, parameters_of
 from webapi.parts import parts
 from webapi.problems import PROBLEM_TYPE, URN, Problem
@@ -208,14 +209,16 @@ def _parameter(parameter: Parameter[object]) -> Json:
 
 
 def _schemas() -> Json:
-    shapes = (Page, ActionList, Event, Problem, Alive, Ready)
+    shapes = (Page, ActionList, Event, Highlighted, Problem, Alive, Ready)
     _, schemas = msgspec.json.schema_components(
         shapes,
         schema_hook=lambda _type: {"description": "Any JSON value."},
         ref_template=_REFERENCE + "{name}",
     )
     page = cast("dict[str, Json]", schemas["Page"]["properties"])
-    page["events"]["items"] = {"$ref": _REFERENCE + "Event"}
+    event: Json = {"$ref": _REFERENCE + "Event"}
+    highlighted: Json = {"$ref": _REFERENCE + "Highlighted"}
+    page["events"]["items"] = {"anyOf": [event, {"allOf": [event, highlighted]}]}
     page["totalRelation"]["enum"] = ["eq", "gte"]
     problem = cast("dict[str, Json]", schemas["ParameterProblem"]["properties"])
     problem["code"]["enum"] = list(PARAMETER_CODES)

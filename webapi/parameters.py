@@ -12,7 +12,10 @@ from typing import Final, Generic, TypeVar
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import COLOURS
 from webapi import values
-from webapi.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE_DEPTH
+from webapi.grammar import MAX_CHARACTERS
+from webapi.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE_DEPTH, TextFilter
+from webapi.search_fields import SEARCH_FIELDS
+from webapi.search_text import text_reader
 
 T_co = TypeVar("T_co", covariant=True)
 Schema = Mapping[str, object]
@@ -93,6 +96,23 @@ def category(catalogue: Catalogue) -> Parameter[str]:
     return _choice("category", description, catalogue.categories)
 
 
+def text(catalogue: Catalogue) -> Parameter[TextFilter]:
+    """Return the parameter `q`, whose actions and categories are those of a catalogue."""
+    examples = ", ".join(f"`{one.example}`" for one in SEARCH_FIELDS)
+    return Parameter(
+        name="q",
+        read=text_reader(catalogue),
+        schema={
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_CHARACTERS,
+            "examples": ["role changed", "actor:ana -result:success ip:203.0.113.*"],
+        },
+        description='Full text: words (all must match), "phrases", prefix*, -without, a OR b, and'
+        f" fields by name: {examples}.",
+    )
+
+
 TARGET_USER_ID: Final = Parameter(
     name="targetUserId",
     read=values.read_uuid,
@@ -146,11 +166,11 @@ WINDOW: Final = Parameter(
     },
     description=f"How far `around` reaches to each side; at most {values.MAX_WINDOW_DAYS}d.",
 )
-TEXT: Final = Parameter(
-    name="q",
-    read=values.read_text,
-    schema={"type": "string", "minLength": 1, "maxLength": values.MAX_TEXT_CHARACTERS},
-    description='Full text: words (all must match), "phrases", prefix*, -without, a | b.',
+HIGHLIGHT: Final = Parameter(
+    name="highlight",
+    read=values.read_flag,
+    schema={"type": "string", "enum": list(values.FLAGS), "default": "false"},
+    description="Add to each event `highlights`: where `q` matched.",
 )
 ORDER: Final = Parameter(
     name="order",
@@ -194,7 +214,7 @@ def parameters_of(catalogue: Catalogue) -> Mapping[str, Parameter[object]]:
     """Return all parameters of the list, in the order in which they are documented."""
     some: tuple[Parameter[object], ...] = (
         action(catalogue), category(catalogue), COLOUR, *EQUALS, RESULT, SINCE, UNTIL, AROUND,
-        WINDOW, TEXT, ORDER, LIMIT, OFFSET, CURSOR,
+        WINDOW, text(catalogue), HIGHLIGHT, ORDER, LIMIT, OFFSET, CURSOR,
     )  # fmt: skip
     return MappingProxyType({parameter.name: parameter for parameter in some})
 

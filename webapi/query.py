@@ -5,7 +5,6 @@ and it cannot be made without an organisation: the filter is joined in `ScopedSe
 filter context, around whatever else is asked (DESIGN.md sections 4 and 6).
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,8 +12,8 @@ from types import MappingProxyType
 from typing import Final
 
 from audit_events.catalogue import CATALOGUE, Catalogue
-from audit_events.event import UUID_PATTERN
 from audit_events.instant import format_instant
+from webapi.grammar import Node
 
 Clause = Mapping[str, object]
 
@@ -38,47 +37,6 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Parameters that ask for one of several values of one indexed field."""
 
-TEXT_FLAGS: Final = "AND|OR|NOT|PHRASE|PREFIX|PRECEDENCE|ESCAPE|WHITESPACE"
-"""Without FUZZY and SLOP: their cost grows with the query, and nobody asked for them."""
-ID_FIELDS: Final = (
-    "actor.id",
-    "actor.onBehalfOf",
-    "targetUser.id",
-    "resource.id",
-    "correlationId",
-)
-"""Found whole, or by their beginning."""
-TEXT_FIELDS: Final = (
-    "actor.name.text",
-    "actor.email.text",
-    "targetUser.name.text",
-    "targetUser.email.text",
-    "resource.name.text",
-    "userAgent.text",
-    "ipAddress",
-    *ID_FIELDS,
-    "context",
-    "searchText",
-)
-"""Words as they stand, ids, and whole values inside `context`.
-
-`searchText` and `searchText.simple` are of partitions that an older template made; a field that a
-partition does not have finds nothing there.
-"""
-LETTERS_FIELDS: Final = (
-    "action.words",
-    "actor.email.words",
-    "targetUser.email.words",
-    "resource.type.words",
-    "resource.name.words",
-    "source.service.words",
-    "searchText.simple",
-)
-"""Runs of letters: finds the words of `member.role_changed` and the parts of an address."""
-
-_CHUNK: Final = re.compile(r'[+-]?"[^"]*"\*?|\S+')
-_GROUPING: Final = frozenset("|()\\")
-
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2262, 4, 11, tzinfo=UTC)
 """What `date_nanos` can hold; a bound outside is a 400 of OpenSearch, and means the same."""
@@ -90,6 +48,21 @@ class Position:
 
     timestamp_ns: int
     id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFilter:
+    """What `q` asks; made by `webapi.search_text.read_text`.
+
+    Args:
+        text: as it was written.
+        node: what it means.
+        clause: how OpenSearch is asked for it.
+    """
+
+    text: str
+    node: Node
+    clause: Clause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +78,8 @@ class Query:
         equal: parameter (a key of `FIELDS`) to the values asked for.
         since: first instant, included.
         until: last instant, not included.
-        text: full text, in the syntax of `simple_query_string`.
+        text: what `q` asks.
+        highlight: tell for each event where the text matched.
         newest_first: the order.
         limit: events of one page.
         offset: events to leave out before the page.
@@ -121,7 +95,8 @@ class Query:
     equal: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     since: datetime | None = None
     until: datetime | None = None
-    text: str | None = None
+    text: TextFilter | None = None
+    highlight: bool = False
     newest_first: bool = True
     limit: int = DEFAULT_LIMIT
     offset: int = 0
@@ -218,19 +193,19 @@ def filters(query: Query) -> list[Clause]:
     """Return the clauses of a query, the organisation's excepted."""
     clauses: list[Clause] = []
     if query.actions:
-        clauses.append(any_action(_stored_as(query.catalogue, query.actions)))
+        clauses.append(any_action(stored_as(query.catalogue, query.actions)))
     if query.categories:
-        named = _catalogued(query.catalogue, "category", query.categories)
+        named = catalogued(query.catalogue, "category", query.categories)
         clauses.append(any_action(named))
     if query.colours:
-        clauses.append(any_action(_catalogued(query.catalogue, "colour", query.colours)))
+        clauses.append(any_action(catalogued(query.catalogue, "colour", query.colours)))
     if query.results:
-        clauses.append(_any_result(query.results))
+        clauses.append(any_result(query.results))
     clauses += [_any_value(name, values) for name, values in sorted(query.equal.items())]
     if query.since is not None or query.until is not None:
         clauses.append(_within(query.since, query.until))
     if query.text is not None:
-        clauses.append(matching(query.text))
+        clauses.append(query.text.clause)
     return clauses
 
 
@@ -239,50 +214,7 @@ def any_action(actions: Sequence[str]) -> Clause:
     exact = [name for name in actions if not name.endswith(".*")]
     clauses: list[Clause] = [{"terms": {"action": exact}}] if exact else []
     clauses += [{"prefix": {"action": name[:-1]}} for name in actions if name.endswith(".*")]
-    return _any_of(clauses)
-
-
-def matching(text: str) -> Clause:
-    """Return the clause for full text: every word must be somewhere in the event.
-
-    Words with digits are not looked for among runs of letters, which have none: `app_42` would
-    find every `app` there. An expression with `|` or parentheses is left in one piece.
-    """
-    if _GROUPING & set(text):
-        return _words(text)
-    chunks = [chunk for chunk in _CHUNK.findall(text) if any(map(str.isalnum, chunk))]
-    numbered = [chunk for chunk in chunks if any(map(str.isdigit, chunk))]
-    lettered = [chunk for chunk in chunks if chunk not in numbered]
-    clauses: list[Clause] = [_numbered(chunk) for chunk in numbered]
-    if lettered:
-        clauses.append(_words(" ".join(lettered)))
-    return clauses[0] if len(clauses) == 1 else {"bool": {"filter": clauses}}
-
-
-def _words(text: str, *, letters: bool = True) -> Clause:
-    return {
-        "simple_query_string": {
-            "query": text,
-            "fields": [*TEXT_FIELDS, *LETTERS_FIELDS] if letters else list(TEXT_FIELDS),
-            "default_operator": "and",
-            "flags": TEXT_FLAGS,
-            "lenient": True,
-        }
-    }
-
-
-def _numbered(chunk: str) -> Clause:
-    words = _words(chunk, letters=False)
-    if chunk[0] in '+-"':
-        return words
-    kind, value = ("prefix", chunk[:-1]) if chunk.endswith("*") else ("term", chunk)
-    # Ids are kept as they were written; people ask for them in any case.
-    clauses: list[Clause] = [
-        {kind: {name: {"value": value, "case_insensitive": True}}} for name in ID_FIELDS
-    ]
-    if re.fullmatch(UUID_PATTERN, chunk.lower(), re.ASCII) is not None:
-        clauses.append({"ids": {"values": [chunk.lower()]}})
-    return _any_of([words, *clauses])
+    return any_of(clauses)
 
 
 def unix_ns(instant: datetime) -> int:
@@ -293,7 +225,7 @@ def unix_ns(instant: datetime) -> int:
     ) * 10**9 + since_epoch.microseconds * 1000
 
 
-def _stored_as(catalogue: Catalogue, actions: Sequence[str]) -> list[str]:
+def stored_as(catalogue: Catalogue, actions: Sequence[str]) -> list[str]:
     """Return what was asked for with every id under which its events may be stored."""
     stored: list[str] = []
     for name in actions:
@@ -305,7 +237,8 @@ def _stored_as(catalogue: Catalogue, actions: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(stored))
 
 
-def _catalogued(catalogue: Catalogue, attribute: str, values: Sequence[str]) -> list[str]:
+def catalogued(catalogue: Catalogue, attribute: str, values: Sequence[str]) -> list[str]:
+    """Return the known actions of some categories or colours, old ids too."""
     return [
         name
         for entry in catalogue.entries.values()
@@ -314,18 +247,19 @@ def _catalogued(catalogue: Catalogue, attribute: str, values: Sequence[str]) -> 
     ]
 
 
-def _any_result(results: Sequence[str]) -> Clause:
+def any_result(results: Sequence[str]) -> Clause:
+    """Return the clause for any of these results; what does not say succeeded."""
     clauses: list[Clause] = [{"terms": {"result": list(results)}}]
     if "success" in results:
         clauses.append({"bool": {"must_not": [{"exists": {"field": "result"}}]}})
-    return _any_of(clauses)
+    return any_of(clauses)
 
 
 def _any_value(name: str, values: Sequence[str]) -> Clause:
     path = FIELDS[name]
     if name == "targetUserId":
         # A UUID is the same in any case, and applications write it in several.
-        return _any_of(
+        return any_of(
             [{"term": {path: {"value": value, "case_insensitive": True}}} for value in values]
         )
     return {"terms": {path: list(values)}}
@@ -340,7 +274,8 @@ def _within(since: datetime | None, until: datetime | None) -> Clause:
     return {"range": {"timestamp": bounds}}
 
 
-def _any_of(clauses: Sequence[Clause]) -> Clause:
+def any_of(clauses: Sequence[Clause]) -> Clause:
+    """Return the clause that holds where one of these does."""
     if len(clauses) == 1:
         return clauses[0]
     return {"bool": {"should": list(clauses), "minimum_should_match": 1}}

@@ -1,6 +1,6 @@
 """Reading a request: the pairs of a query string become a `Query`, or every problem at once."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -9,10 +9,12 @@ from urllib.parse import parse_qsl
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi import parameters, values
+from webapi.caret import caret
 from webapi.cursor import read_cursor
 from webapi.errors import ParameterError, ParameterProblem, ParametersError, ProblemError
 from webapi.parameters import MAX_VALUES, PARAMETERS, Parameter
-from webapi.query import DEFAULT_LIMIT, MAX_PAGE_DEPTH, Query
+from webapi.query import DEFAULT_LIMIT, MAX_PAGE_DEPTH, Query, TextFilter
+from webapi.search_text import placed, pointed, uncatalogued_actions
 
 T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]
@@ -61,9 +63,12 @@ def read_query(
         ParametersError: everything that is wrong.
     """
     reading = _Reading(pairs)
+    actions = reading.several(parameters.action(catalogue))
+    text = reading.single(parameters.text(catalogue))
+    _refuse_unknown(reading, actions, text, present, catalogue)
     query = Query(
         organization_id=organization_id,
-        actions=_actions(reading, present, catalogue),
+        actions=actions,
         categories=reading.several(parameters.category(catalogue)),
         colours=reading.several(parameters.COLOUR),
         results=reading.several(parameters.RESULT),
@@ -72,7 +77,8 @@ def read_query(
             for parameter in parameters.EQUALS
             if (found := reading.several(parameter))
         },
-        text=reading.single(parameters.TEXT),
+        text=text,
+        highlight=reading.single(parameters.HIGHLIGHT) or False,
         newest_first=reading.single(parameters.ORDER) in {None, values.NEWEST_FIRST},
         catalogue=catalogue,
     )
@@ -142,8 +148,12 @@ class _Reading:
 def _checked(text: str) -> str:
     if not text.strip():
         raise ParameterError("empty", "has no value; leave it out to ask for all")
-    if any(character < _FIRST_PRINTABLE or character == _DELETE for character in text):
-        raise ParameterError("invalid", "contains control characters")
+    for position, character in enumerate(text):
+        if character < _FIRST_PRINTABLE or character == _DELETE:
+            hint = caret(text, position)
+            raise ParameterError(
+                "invalid", "contains control characters", position=position, hint=hint
+            )
     return text
 
 
@@ -157,20 +167,27 @@ def _unknown(name: str) -> ParameterError:
     )
 
 
-def _actions(
+def _refuse_unknown(
     reading: _Reading,
+    actions: Sequence[str],
+    text: TextFilter | None,
     present: Callable[[Collection[str]], Collection[str]],
     catalogue: Catalogue,
-) -> tuple[str, ...]:
-    action = parameters.action(catalogue)
-    names = reading.several(action)
-    uncatalogued = [name for name in names if not values.is_catalogued(name, catalogue)]
-    if uncatalogued:
-        known = present(uncatalogued)
-        for name in uncatalogued:
-            if name not in known:
-                reading.refuse(action.name, values.unknown_action(name, catalogue))
-    return names
+) -> None:
+    """Refuse actions that are neither catalogued nor among the organisation's events."""
+    named = [name for name in actions if not values.is_catalogued(name, catalogue)]
+    written: Mapping[str, int] = {}
+    if text is not None:
+        written = uncatalogued_actions(text.node, catalogue)
+    asked = list(dict.fromkeys([*named, *written]))
+    known = present(asked) if asked else ()
+    for name in named:
+        if name not in known:
+            reading.refuse("action", values.unknown_action(name, catalogue))
+    for name, position in written.items():
+        if text is not None and name not in known:
+            error = placed(values.unknown_action(name, catalogue), position)
+            reading.refuse("q", pointed(error, text.text))
 
 
 def _within(reading: _Reading, query: Query) -> Query:

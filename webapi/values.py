@@ -17,13 +17,10 @@ from audit_events.instant import parse_instant
 from webapi.errors import ParameterError
 
 RESULTS: Final = ("success", "failure", "denied")
+FLAGS: Final = ("true", "false")
 NEWEST_FIRST: Final = "desc"
 ORDERS: Final = (NEWEST_FIRST, "asc")
 MAX_NAME_CHARACTERS: Final = 1024
-MAX_TEXT_CHARACTERS: Final = 512
-MAX_TEXT_WORDS: Final = 50
-"""Each is looked for in some 20 fields, and OpenSearch takes 1,024 clauses in all."""
-MIN_PREFIX_CHARACTERS: Final = 2
 DURATION_PATTERN: Final = r"^[0-9]{1,7}[smhd]$"
 DEFAULT_WINDOW: Final = "15m"
 MAX_WINDOW_DAYS: Final = 31
@@ -33,10 +30,6 @@ _DURATION: Final = re.compile(DURATION_PATTERN, re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # A `+` that was not written as %2B arrives as a blank; RFC 3339 has a zone where one then stands.
 _LOST_PLUS: Final = re.compile(r"([Tt ]\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)", re.ASCII)
-_WORD: Final = re.compile(r"[^\W_]+")
-_SHORT_PREFIX: Final = re.compile(
-    rf"(?:^|[\s\"()|+-]|\\(?!\*))[^\s\"()|+-]{{0,{MIN_PREFIX_CHARACTERS - 1}}}\*"
-)
 
 
 def is_catalogued(name: str, catalogue: Catalogue) -> bool:
@@ -118,21 +111,6 @@ def read_network(text: str) -> str:
     return str(network) if "/" in text else str(network.network_address)
 
 
-def read_text(text: str) -> str:
-    """Read a full-text query: bounded, and without prefixes that match nearly every word."""
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise ParameterError("out_of_range", f"expected at most {MAX_TEXT_CHARACTERS} characters")
-    if not any(character.isalnum() for character in text):
-        raise ParameterError("invalid", "expected at least one letter or digit")
-    if len(_WORD.findall(text)) > MAX_TEXT_WORDS:
-        raise ParameterError("out_of_range", f"expected at most {MAX_TEXT_WORDS} words")
-    if _SHORT_PREFIX.search(text):
-        raise ParameterError(
-            "invalid", f"a prefix needs {MIN_PREFIX_CHARACTERS} characters or more before its *"
-        )
-    return text
-
-
 def integer_between(least: int, most: int | None) -> Callable[[str], int]:
     """Return the reader of a decimal number within bounds, both included."""
     wanted = f"{least} or more" if most is None else f"{least} to {most}"
@@ -148,6 +126,11 @@ def integer_between(least: int, most: int | None) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def read_flag(text: str) -> bool:
+    """Read `true` or `false`."""
+    return choice_of(FLAGS)(text) == FLAGS[0]
 
 
 def choice_of(allowed: tuple[str, ...]) -> Callable[[str], str]:

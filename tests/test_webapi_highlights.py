@@ -1,0 +1,109 @@
+"""Places are within the texts they name, and what is added leaves the event as it is."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from tests.test_webapi_search_text import TEXTS
+from webapi.accents import fold, pattern
+from webapi.errors import ParameterError
+from webapi.highlights import MAX_PLACES, add_highlights, highlights
+from webapi.search_text import read_text
+
+EVENT: dict[str, Any] = {
+    "id": "01a209c8-3fec-704d-9ea0-6979ad24323e",
+    "action": "member.role_changed",
+    "actor": {"type": "user", "id": "u_1", "name": "José  de la Cruz-Núñez"},
+    "userAgent": "Mozilla/5.0 (日本語) 10.0.1",
+    "context": {"a/b~c": {"x.y": ["one", None, {"z": 1.5}]}, "markup": "<b>bold</b>"},
+}
+
+
+def marked(text: str, event: dict[str, Any] = EVENT) -> list[tuple[str, int, int]]:
+    found = highlights(read_text(text).node, event)
+    return [(one.field, one.start, one.end) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        pytest.param("jose", [("/actor/name", 0, 4)], id="accents do not count"),
+        pytest.param("nun*", [("/actor/name", 17, 20)], id="the beginning of a later word"),
+        pytest.param('"de la"', [("/actor/name", 6, 11)], id="a phrase over blanks"),
+        pytest.param("日本", [("/userAgent", 13, 14), ("/userAgent", 14, 15)], id="signs"),
+        pytest.param("10.0.1", [("/userAgent", 18, 24)], id="a number with dots"),
+        pytest.param("one", [("/context/a~1b~0c/x.y/0", 0, 3)], id="a pointer with escapes"),
+        pytest.param("context:1.5", [("/context/a~1b~0c/x.y/2/z", 0, 3)], id="a number"),
+        pytest.param('"<b>bold</b>"', [("/context/markup", 0, 11)], id="markup stays text"),
+        pytest.param("-jose", [], id="what is left out"),
+        pytest.param("id:01A209C8-3FEC-704D-9EA0-6979AD24323E", [("/id", 0, 36)], id="the id"),
+        pytest.param("member.role_changed", [
+            ("/action", 0, 6), ("/action", 7, 11), ("/action", 12, 19)], id="words of an action"),
+        pytest.param("category:member", [("/action", 0, 19)], id="a category"),
+        pytest.param("nobody", [], id="nothing"),
+    ],
+)  # fmt: skip
+def test_places(text: str, places: list[tuple[str, int, int]]) -> None:
+    assert marked(text) == places
+
+
+def test_places_are_bounded() -> None:
+    many = {**EVENT, "context": {"l": ["x1"] * 5000}}
+    assert len(marked("x1", many)) == MAX_PLACES
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+EVENTS = st.dictionaries(
+    st.sampled_from(
+        ["action", "actor", "targetUser", "resource", "ipAddress", "context", "id", "x"]
+    ),
+    JSON | st.fixed_dictionaries({"id": JSON, "name": JSON, "email": JSON}),
+)
+
+
+def at(event: object, pointer: str) -> str:
+    for key in pointer.split("/")[1:]:
+        plain = key.replace("~1", "/").replace("~0", "~")
+        event = event[int(plain)] if isinstance(event, list) else event[plain]  # type: ignore[index]  # any JSON
+    return event if isinstance(event, str) else msgspec.json.encode(event).decode()
+
+
+@given(TEXTS, EVENTS)
+def test_places_are_within_the_texts_they_name_whatever_the_event(
+    text: str, event: dict[str, Any]
+) -> None:
+    try:
+        node = read_text(text).node
+    except ParameterError:
+        return
+    for one in highlights(node, event):
+        assert 0 <= one.start < one.end <= len(at(event, one.field))
+    stored = msgspec.json.encode(event)
+    answered = msgspec.json.decode(add_highlights(Raw(stored), node))
+    assert answered.pop("highlights") == msgspec.to_builtins(highlights(node, event))
+    assert answered == msgspec.json.decode(stored)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("José", "jose"), ("JOSE\u0301", "josé"), ("Łukasz", "lukasz"), ("Ørsted", "orsted"),
+     ("Άλφα", "αλφα"), ("Ёлка", "елка"), ("Nguyễn", "nguyen")],
+)  # fmt: skip
+def test_spellings_that_are_one(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+    assert pattern(one) == pattern(other) is not None
+
+
+@pytest.mark.parametrize("text", ["a.b", "日本", "a*", "[a]", "x" * 80, "हिन्दी", "42"])
+def test_what_is_not_folded(text: str) -> None:
+    assert pattern(text) is None

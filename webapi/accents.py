@@ -1,0 +1,81 @@
+"""Names with accents: `Jose` finds `José`, and the other way round.
+
+The index keeps words as they are written: folding them there needs `analysis-common`, which the
+embedded node has not. So the question folds: each letter becomes the class of its spellings. The
+pattern is made here, of letters alone: it has no repetition, no alternative and nothing of what a
+person wrote but letters, and its automaton has about as many states as the word has letters.
+"""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+MAX_PATTERN_CHARACTERS: Final = 1000
+"""`index.max_regex_length` of OpenSearch; reached by words of some 24 letters."""
+
+_LATIN_GREEK_CYRILLIC: Final = (
+    range(0xC0, 0x250),
+    range(0x370, 0x530),
+    range(0x1E00, 0x2000),
+)
+_STROKES: Final = MappingProxyType(
+    {"ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ŧ": "t", "\u0131": "i"}
+)
+"""Letters that Unicode does not decompose, and people write without their stroke."""
+_ACCENTS: Final = frozenset(map(chr, range(0x300, 0x370)))
+_MARKS: Final = "[\u0300-\u036f]?"
+
+
+def fold(text: str) -> str:
+    """Return a text in lower case and without accents, as it is compared."""
+    return "".join(map(fold_character, text))
+
+
+def fold_character(character: str) -> str:
+    """Return what stands for one character; nothing for a mark that stands on the one before."""
+    if character.isascii():
+        return character.lower()
+    parts = unicodedata.normalize("NFD", character.lower())
+    return "".join(_STROKES.get(part, part) for part in parts if part not in _ACCENTS)
+
+
+def pattern(word: str) -> str | None:
+    """Return Lucene's pattern of all spellings of a word, in any case.
+
+    None where there is nothing to fold: not only letters and digits, too long, or none that has
+    accents.
+    """
+    folded = fold(word)
+    if not folded.isalnum():
+        return None
+    found = "".join(_SPELLINGS.get(letter) or _cases(letter) for letter in folded)
+    return None if found == folded or len(found) > MAX_PATTERN_CHARACTERS else found
+
+
+def _cases(letter: str) -> str:
+    upper = letter.upper()
+    return letter if upper == letter or len(upper) > 1 else f"[{upper}{letter}]"
+
+
+def _spellings() -> Mapping[str, str]:
+    letters: defaultdict[str, set[int]] = defaultdict(set)
+    for code in (code for part in _LATIN_GREEK_CYRILLIC for code in part):
+        folded = fold_character(chr(code))
+        if len(folded) == 1 and folded.isalpha() and folded != chr(code).lower():
+            letters[folded] |= {code, ord(folded), *map(ord, folded.upper())}
+    return {letter: f"[{_ranges(codes)}]{_MARKS}" for letter, codes in letters.items()}
+
+
+def _ranges(codes: set[int]) -> str:
+    found: list[list[int]] = []
+    for code in sorted(codes):
+        if found and found[-1][1] == code - 1:
+            found[-1][1] = code
+        else:
+            found.append([code, code])
+    return "".join(chr(a) if a == b else f"{chr(a)}-{chr(b)}" for a, b in found)
+
+
+_SPELLINGS: Final = _spellings()
