@@ -19,6 +19,18 @@ class AuditEventError(Exception):
 
     hint: str = ""
 
+    def __reduce__(self) -> tuple[object, ...]:  # type: ignore[explicit-override]  # from 3.12
+        """Let it come back whole from another process: of a pool, or a worker's result."""
+        return _restore, (type(self), self.args, vars(self))
+
+
+def _restore(
+    kind: type[AuditEventError], arguments: tuple[object, ...], members: dict[str, object]
+) -> AuditEventError:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(members)
+    return error
+
 
 class EventError(AuditEventError):
     """The event is refused at the call, before anything is written.

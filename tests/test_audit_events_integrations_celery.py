@@ -9,9 +9,11 @@ import structlog
 from celery import Celery, chain, chord, group, signals  # type: ignore[import-untyped]
 
 import audit_events
+from audit_events.binding import BoundRequest, bind_actor, current_request
 from audit_events.errors import EventError
 from audit_events.event import Event, decode_event
 from audit_events.integrations import celery as audit_celery
+from audit_events.request import RequestFacts
 
 ADMIN = {"type": "user", "id": "u_1", "email": "admin@company.com"}
 REQUEST: dict[str, Any] = {
@@ -31,6 +33,7 @@ def _connected() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
         structlog.contextvars.clear_contextvars()
         yield
     structlog.contextvars.clear_contextvars()
+    current_request.set(None)
 
 
 @pytest.fixture
@@ -61,6 +64,7 @@ def application(path: Path) -> Any:
     @celery.task(name="fail", shared=False)  # type: ignore[untyped-decorator]
     def fail() -> None:
         structlog.contextvars.bind_contextvars(actor={"type": "service", "id": "careless"})
+        bind_actor({"type": "service", "id": "careless"})
         raise RuntimeError
 
     return celery
@@ -163,6 +167,44 @@ def test_an_eager_task_is_done_by_its_caller(application: Any, path: Path) -> No
     assert [(event.actor.id, event.correlation_id) for event in _events(path)] == [
         ("u_1", "req-1")
     ] * 3
+
+
+def _serve(actor: Any = ADMIN) -> BoundRequest:
+    """Begin a request, as an integration of a web framework does."""
+    request = BoundRequest(lambda: RequestFacts("203.0.113.7", "10.0.0.1", "Mozilla", "req-1"))
+    request.give(organization_id="org_acme", actor=actor)
+    current_request.set(request)
+    return request
+
+
+def test_what_a_web_request_knows_travels_too() -> None:
+    _serve(lambda: ADMIN)
+    assert audit_celery.read_header(_publish()) == REQUEST
+
+
+def test_an_eager_task_in_a_web_request_is_done_by_its_user(application: Any, path: Path) -> None:
+    """What the task binds meanwhile is not the request's."""
+    request = _serve()
+    application.tasks["invite"].delay("one")
+    assert application.tasks["fail"].delay().failed()
+    application.tasks["invite"].delay("two")
+    assert current_request.get() is request
+    assert not _bound()
+    assert [(event.actor.id, event.correlation_id) for event in _events(path)] == [
+        ("u_1", "req-1"),
+        ("u_1", "req-1"),
+    ]
+
+
+def test_a_user_that_cannot_be_told_is_nobody_s_task(application: Any, path: Path) -> None:
+    def fail() -> None:
+        raise LookupError
+
+    _serve(fail)
+    assert not _publish(), "and celery's log says why"
+    result = application.tasks["invite"].delay("one")
+    assert isinstance(result.result, EventError)
+    assert not path.read_bytes()
 
 
 def test_eager_workflows_are_done_by_their_caller(application: Any, path: Path) -> None:

@@ -127,6 +127,8 @@ def test_each_task_s_events_have_the_actor_who_asked_for_it(tmp_path: Path, pool
     assert len(sources) == len(set(sources.values())), "each process is a source of its own"
     if pool == "prefork":
         assert len(sources) > 1
+    closed = {e.source.id for e in _events(tmp_path) if e.action == "audit_log.source_closed"}
+    assert set(sources.values()) <= closed, "each says its last line when the worker is stopped"
 
 
 @pytest.mark.parametrize("embedded", [False, True], ids=["beat", "worker -B"])

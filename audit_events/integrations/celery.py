@@ -24,7 +24,8 @@ import msgspec
 from celery import signals  # type: ignore[import-untyped]  # celery ships no types
 from structlog.contextvars import bind_contextvars, get_contextvars, unbind_contextvars
 
-from audit_events.binding import bound_fields
+from audit_events.binding import BoundRequest, bound_fields, current_request
+from audit_events.process_log import close
 
 HEADER: Final = "audit_events"
 """The message header; its value is a JSON object, as text, so that every transport carries it."""
@@ -45,6 +46,7 @@ def connect() -> None:
         "task_prerun": _bind,
         "task_postrun": _unbind,
         "beat_init": _bind_system,
+        "worker_process_shutdown": _say_last_line,
     }
     for name, receiver in receivers.items():
         signal: Any = getattr(signals, name)
@@ -69,13 +71,18 @@ def _bound() -> dict[str, object]:
     return {name: value for name, value in get_contextvars().items() if name in CARRIED}
 
 
-def _rebind(values: Mapping[str, object]) -> None:
+def _rebind(values: Mapping[str, object], request: BoundRequest | None = None) -> None:
+    current_request.set(request)
     unbind_contextvars(*CARRIED)
     bind_contextvars(**values)
 
 
+def _carried_from_here() -> dict[str, object]:
+    return {name: value for name, value in bound_fields().items() if name in CARRIED}
+
+
 def _carry(headers: dict[str, object], **_: object) -> None:
-    bound = {name: value for name, value in bound_fields().items() if name in CARRIED}
+    bound = _carried_from_here()
     # A retry carries the header of the task that it repeats.
     if bound and HEADER not in headers:
         headers[HEADER] = msgspec.json.encode(bound).decode()
@@ -83,20 +90,27 @@ def _carry(headers: dict[str, object], **_: object) -> None:
 
 def _bind(task: Any, **_: object) -> None:  # noqa: ANN401  # celery ships no types
     request = task.request
-    # Celery logs what a receiver raises, and runs the task: so first of all nothing is bound that
-    # could be taken for the actor of this task.
-    request.audit_events_before = _bound()
-    values = request.audit_events_before if request.is_eager else {}
-    _rebind(values)
-    if not request.is_eager:
-        values = read_header(request.headers or {})
+    request.audit_events_before = (_bound(), current_request.get())
+    try:
+        values = _carried_from_here() if request.is_eager else read_header(request.headers or {})
+    except Exception:
+        # Celery logs this and runs the task: nobody may be taken for its actor.
+        _rebind({})
+        raise
     _rebind({"correlation_id": request.root_id or request.id, **values})
 
 
 def _unbind(task: Any, **_: object) -> None:  # noqa: ANN401  # celery ships no types
-    _rebind(getattr(task.request, "audit_events_before", {}))
+    before = task.request.get("audit_events_before")
+    if before is not None:  # absent where the task began before `connect()` was called
+        _rebind(*before)
 
 
 def _bind_system(**_: object) -> None:
     """In the process, or the thread, that beat runs in: what it publishes is asked by no person."""
     _rebind({"actor": _SYSTEM})
+
+
+def _say_last_line(**_: object) -> None:
+    """A process of a prefork pool ends by `os._exit`, which runs nothing at exit."""
+    close()
