@@ -106,6 +106,12 @@ current_request: Final[ContextVar[BoundRequest | None]] = ContextVar(
 )
 
 
+def request_facts() -> "RequestFacts | None":
+    """Return address, user agent and correlation id of this request: for other logs than this."""
+    request = current_request.get()
+    return None if request is None else request.facts
+
+
 def bind_actor(
     actor: "ActorGiven | Callable[[], ActorGiven | None]",
     *,

@@ -102,8 +102,8 @@ FORWARDED: list[tuple[str, int, str, str | None]] = [
     ("the client lied before it", 1, "6.6.6.6, 198.51.100.7", "198.51.100.7"),
     ("two proxies", 2, "6.6.6.6, 198.51.100.7, 10.0.0.1", "198.51.100.7"),
     ("fewer entries than proxies", 2, "198.51.100.7", "127.0.0.1"),
-    ("a proxy that does not know", 1, "unknown", None),
-    ("a proxy that passes on anything", 1, "<script>", None),
+    ("a proxy that does not know", 1, "unknown", "127.0.0.1"),
+    ("a proxy that passes on anything", 1, "<script>", "127.0.0.1"),
 ]
 
 
@@ -122,7 +122,7 @@ def test_whose_address_is_recorded(
 
 
 def test_what_was_asked_is_recorded_within_bounds() -> None:
-    read = Read(reader=READER, address=None, user_agent=None, asked=[("q", "x" * 9999)], events=3)
+    read = Read(reader=READER, request=None, asked=[("q", "x" * 9999)], events=3)
     context = fields(read)["context"]
     assert isinstance(context, dict)
     assert context == {"filters": {"q": ["x" * 200]}, "events": 3}

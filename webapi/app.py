@@ -4,9 +4,9 @@ from typing import Final
 
 from flask import Flask, Response
 from opensearchpy import OpenSearch
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from audit_events.catalogue import CATALOGUE, Catalogue
+from audit_events.integrations.flask import init_app
 from indexer.errors import SettingsError
 from indexer.settings import IndexSettings
 from webapi import audit_log, health, openapi, problems
@@ -70,7 +70,7 @@ def create_app(
     app.register_blueprint(openapi.blueprint)
     app.after_request(_secure)
     problems.install(app)
-    _trust_proxies(app, settings.trusted_proxies)
+    init_app(app, trusted_proxies=settings.trusted_proxies)
     return app
 
 
@@ -78,11 +78,3 @@ def _secure(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
-
-
-def _trust_proxies(app: Flask, count: int) -> None:
-    """Take the client's address from the entry that the outermost of our proxies appended."""
-    if count:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask documents it
-            app.wsgi_app, x_for=count, x_proto=0, x_host=0, x_port=0, x_prefix=0
-        )

@@ -12,6 +12,7 @@ import msgspec
 from flask import Blueprint, Response, g, request
 from msgspec import Raw, Struct
 
+from audit_events.binding import request_facts
 from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import Colour, Need, Severity
 from audit_events.event import UUID_PATTERN
@@ -151,8 +152,7 @@ def _record(pairs: Sequence[tuple[str, str]], *, events: int, event_id: str | No
         record(
             Read(
                 reader=reader(),
-                address=request.remote_addr,
-                user_agent=request.headers.get("User-Agent"),
+                request=request_facts(),
                 asked=pairs,
                 events=events,
                 event_id=event_id,

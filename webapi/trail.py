@@ -5,11 +5,12 @@ A read that cannot be recorded is refused (DESIGN.md section 6, promise 4: nobod
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 import audit_events
 from audit_events import AuditEventError
+from audit_events.binding import PEER_ADDRESS
 from audit_events.draft import FIELDS
+from audit_events.request import RequestFacts
 from webapi.auth import Reader
 from webapi.errors import UnavailableError
 from webapi.settings import WebSettings
@@ -24,16 +25,14 @@ class Read:
 
     Args:
         reader: who asked.
-        address: of the client, as far as proxies are trusted.
-        user_agent: as it was sent.
+        request: from where and with what it came.
         asked: what was asked for, as pairs of the query string.
         events: how many events the answer holds.
         event_id: the one event that was asked for, if so.
     """
 
     reader: Reader
-    address: str | None
-    user_agent: str | None
+    request: RequestFacts | None
     asked: Sequence[tuple[str, str]] = ()
     events: int = 0
     event_id: str | None = None
@@ -68,6 +67,9 @@ def fields(read: Read) -> dict[str, object]:
     reader = read.reader
     actor = {"type": "user", "id": reader.subject, "email": reader.email, "name": reader.name}
     context: dict[str, object] = {"filters": _filters(read.asked), "events": read.events}
+    request = read.request
+    if request is not None and request.peer_address is not None:
+        context[PEER_ADDRESS] = request.peer_address
     # Every field is said, None where there is none: whatever else is bound to this context (an
     # application that embeds this one) must not appear as the reader's.
     return {
@@ -76,18 +78,10 @@ def fields(read: Read) -> dict[str, object]:
         "actor": {name: value for name, value in actor.items() if value is not None},
         "context": context,
         "resource": read.event_id and {"type": "audit_event", "id": read.event_id},
-        "ip_address": read.address if is_address(read.address) else None,
-        "user_agent": read.user_agent or None,
+        "ip_address": request and request.ip_address,
+        "user_agent": request and request.user_agent,
+        "correlation_id": request and request.correlation_id,
     }
-
-
-def is_address(text: str | None) -> bool:
-    """Tell whether this is an IP address; a proxy may also forward `unknown` (RFC 7239, 6.2)."""
-    try:
-        ip_address(text or "")
-    except ValueError:
-        return False
-    return True
 
 
 def _filters(asked: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
