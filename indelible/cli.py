@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "search": "Find events by text, action, person and time.",
     "validate": "Check files of events, whoever wrote them, against the format.",
     "token": "Make a bearer token for the API.",
+    "catalogue": "List, explain and check the actions that are known.",
     "dead-letter": "List, show, replay and acknowledge lines that could not be stored.",
     "agent": "Follow log files and ship their events.",
     "web": "Serve the API and the page with gunicorn.",
