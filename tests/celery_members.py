@@ -63,7 +63,13 @@ def invite_twice(self: Any, name: str) -> None:
 @_task(name="fail")
 def fail(name: str) -> None:
     _record(name)
-    # What a careless task binds is not seen by the next one either.
+    raise RuntimeError(name)
+
+
+@_task(name="leak")
+def leak(name: str) -> None:
+    """Bind another actor and leave it bound: the next task must not see it."""
+    _record(name)
     structlog.contextvars.bind_contextvars(organization_id="org_leaked", actor={"type": "service"})
     raise RuntimeError(name)
 

@@ -17,12 +17,12 @@ from audit_events.event import Event, decode_event
 pytestmark = pytest.mark.slow
 
 _ROOT = Path(__file__).parent.parent
-_REQUESTS = 8
+_REQUESTS = 6
 _CLIENT = """
 import sys
 import structlog
 from celery import chain, chord, group
-from celery_members import describe, expire, fail, gather, invite, invite_twice
+from celery_members import describe, expire, fail, gather, invite, invite_twice, leak
 
 for number in range(int(sys.argv[1])):
     user = f"u_{number}"
@@ -36,7 +36,9 @@ for number in range(int(sys.argv[1])):
         invite.delay(f"{user} one")
         invite.apply_async((f"{user} expired",), expires=-1)
         invite_twice.delay(f"{user} twice")
-        fail.delay(f"{user} fails")
+        fail.apply_async((f"{user} fails",), link_error=invite.si(f"{user} told"))
+        leak.delay(f"{user} leaks")
+        invite.apply_async((f"{user} linked",), link=invite.si(f"{user} after"))
         chain(invite.si(f"{user} first"), invite.si(f"{user} second")).apply_async()
         group(invite.si(f"{user} left"), invite.si(f"{user} right")).apply_async()
         if not number:
@@ -45,7 +47,10 @@ for number in range(int(sys.argv[1])):
 for number in range(4):
     describe.delay(f"nobody {number}")
 """
-_NAMES = ("one", "twice 0", "twice 1", "twice nested", "fails", "first", "second", "left", "right")
+_NAMES = (
+    *("one", "twice 0", "twice 1", "twice nested", "fails", "told", "leaks", "linked", "after"),
+    *("first", "second", "left", "right"),
+)
 
 
 def _environment(home: Path) -> dict[str, str]:

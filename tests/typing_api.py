@@ -1,13 +1,17 @@
 """The public API as its users write it: mypy and pyright check this file, nothing runs it."""
 
+import logging
 from pathlib import Path
 from typing import assert_type
 
 from structlog.typing import FilteringBoundLogger
 
 import audit_events
-from audit_events import Actor, Event, Resource, TargetUser
+from audit_events import Action, Actor, Event, Resource, TargetUser
 from audit_events.errors import AuditEventError, EventError, SinkError
+from audit_events.integrations import celery as audit_celery
+from audit_events.integrations.standard_logging import attach
+from audit_events.testing import RecordedEvent, RecordedEvents, record_events
 
 log = audit_events.get_logger()
 
@@ -28,9 +32,14 @@ def start(directory: Path) -> FilteringBoundLogger:
     return audit_events.open_log(directory / "billing.log", service="billing")
 
 
+def start_worker() -> logging.Logger:
+    audit_celery.connect()
+    return attach("audit", ignore=["request_id"])
+
+
 def change_role(member: str) -> None:
     log.info(
-        "member.role_changed",
+        Action.MEMBER_ROLE_CHANGED,
         organization_id="org_acme",
         actor={"type": "user", "id": "u_1"},
         target_user={"id": member},
@@ -52,6 +61,16 @@ def read(event: Event) -> None:
     assert_type(event.actor.email, str | None)
     assert_type(event.target_user, TargetUser | None)
     assert_type(event.source.seq, int)
+
+
+def test_change_role(audit_log: RecordedEvents) -> None:
+    change_role("u_2")
+    assert audit_log.one(Action.MEMBER_ROLE_CHANGED).context["new"]["role"] == "admin"
+    assert_type(audit_log.all(where=lambda event: event.actor.id == "u_1"), list[RecordedEvent])
+    assert_type(audit_log.one().target_user, TargetUser | None)
+    audit_log.none("member.invited")
+    with record_events(Path("elsewhere")) as recorded:
+        assert_type([event.action for event in recorded], list[str])
 
 
 def refuse() -> str:
