@@ -1,0 +1,60 @@
+"""What docs/applications.md says of frameworks is tried as it stands there."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from flask import Flask, g
+
+from audit_events.event import decode_event
+from audit_events.request import check_settings, read_request
+from tests.app_traffic import ROOT
+
+PAGE = (ROOT / "docs" / "applications.md").read_text()
+
+
+def snippets(heading: str) -> list[str]:
+    """Return the Python of one section."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "heading", ["Adopt in five minutes", "WSGI", "ASGI: Starlette, FastAPI, Django"]
+)
+def test_what_is_shown_runs(heading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = snippets(heading)
+    assert found
+    for snippet in found:
+        exec(compile(snippet, heading, "exec"), {})  # noqa: S102  # our own page
+
+
+def test_the_first_of_them_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    (snippet,) = snippets("Adopt in five minutes")
+    exec(compile(snippet, "page", "exec"), names)  # noqa: S102  # our own page
+    app = names["app"]
+    assert isinstance(app, Flask)
+
+    @app.before_request
+    def sign_in() -> None:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
+        g.user = SimpleNamespace(id="u_ana", organization="org_acme")
+
+    assert app.test_client().patch("/members/u_ben").status_code == 200
+    (line,) = (tmp_path / "audit.log").read_bytes().splitlines()
+    event = decode_event(line)
+    assert (event.actor.id, event.organization_id) == ("u_ana", "org_acme")
+    assert event.ip_address == "127.0.0.1"
+
+
+def test_addresses_are_as_the_table_says() -> None:
+    """The table of the section about proxies, row by row."""
+    rows = re.findall(r"^\| `([^`]+)` \| (\d) \| ([0-9.]+)", PAGE, re.MULTILINE)
+    assert len(rows) == 5
+    for header, count, address in rows:
+        settings = check_settings(int(count), None)
+        sent = {"x-forwarded-for": header, "user-agent": ""}
+        assert read_request("10.0.0.2", sent.__getitem__, settings).ip_address == address, header
