@@ -1,12 +1,14 @@
 """What docs/applications.md says of frameworks is tried as it stands there."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from flask import Flask, g
 
+import audit_events
 from audit_events.event import decode_event
 from audit_events.request import check_settings, read_request
 from tests.app_traffic import ROOT
@@ -20,20 +22,26 @@ def snippets(heading: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
 
+@pytest.fixture(autouse=True)
+def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where `audit.log` lands, and its end."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    audit_events.close()
+
+
 @pytest.mark.parametrize(
     "heading", ["Adopt in five minutes", "WSGI", "ASGI: Starlette, FastAPI, Django"]
 )
-def test_what_is_shown_runs(heading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_is_shown_runs(heading: str) -> None:
     found = snippets(heading)
     assert found
     for snippet in found:
-        exec(compile(snippet, heading, "exec"), {})  # noqa: S102  # our own page
+        exec(compile(snippet, heading, "exec"), {"__name__": "__main__"})  # noqa: S102  # our own page
 
 
-def test_the_first_of_them_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+def test_the_first_of_them_records(tmp_path: Path) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
     (snippet,) = snippets("Adopt in five minutes")
     exec(compile(snippet, "page", "exec"), names)  # noqa: S102  # our own page
     app = names["app"]
