@@ -61,11 +61,27 @@ class SourceState(Struct, frozen=True, rename="camel", omit_defaults=True):
     offset: int = 0
 
 
+class PulseState(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What one source said of itself: how often it speaks while it lives, and whether it ended.
+
+    `seq` is that of its last event, `heard` the Unix second in which that was settled.
+    """
+
+    seq: int
+    heard: int
+    interval_seconds: float = 0
+    service: str = ""
+    host: str = ""
+    path: str = ""
+    is_closed: bool = False
+    is_silent: bool = False
+
+
 class Checkpoint(Struct, frozen=True, rename="camel"):
     """All that outlives the process: one place a file, one state a source.
 
     `forgotten`: the newest id of a source that is no longer here (`agent.sources`). `findings`:
-    what the trail does not tell yet.
+    what the trail does not tell yet. `pulses`: sources with a heartbeat (`agent.silence`).
     """
 
     generation: int = 0
@@ -73,6 +89,7 @@ class Checkpoint(Struct, frozen=True, rename="camel"):
     sources: dict[str, SourceState] = {}
     forgotten: str = ""
     findings: tuple[Finding, ...] = ()
+    pulses: dict[str, PulseState] = {}
 
 
 class Slot(Struct, frozen=True):

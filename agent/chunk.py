@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.identity import ANCHOR_BYTES
 from audit_events.envelope import Columns
@@ -74,6 +74,16 @@ class Span:
         self.hash = hash_text
 
 
+class Sign(NamedTuple):
+    """What a source says of itself: that it lives, or (without an interval) that it ends."""
+
+    source_id: str
+    seq: int
+    interval_seconds: float
+    service: str
+    host: str
+
+
 class Stretch:
     """What one source has among events that were read together; columns, in their order."""
 
@@ -113,7 +123,7 @@ def by_source(columns: Columns) -> list[Stretch]:
 class Part:
     """Lines of one tail that travel in one batch: settled or not, as a whole."""
 
-    __slots__ = ("anchor", "end", "is_torn", "settled", "since", "spans", "tail")
+    __slots__ = ("anchor", "end", "is_torn", "settled", "signs", "since", "spans", "tail")
 
     def __init__(self, tail: "Tail") -> None:
         self.tail = tail
@@ -126,6 +136,8 @@ class Part:
         self.since = ""
         """Timestamp of its first event."""
         self.spans: list[Span] = []
+        self.signs: dict[str, Sign] = {}
+        """The last of each source with which it says that it lives, or that it ends."""
 
     def note(self, columns: Columns, stretches: Iterable[Stretch]) -> None:
         """Keep of these events which sequences they continue, and since when they wait."""

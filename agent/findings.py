@@ -17,18 +17,19 @@ SOURCES_LIMIT: Final = 100
 RANGES_LIMIT: Final = 32
 """Ranges of `seq` that one finding lists."""
 
-Kind = Literal["gap", "closed", "break"]
+Kind = Literal["gap", "closed", "break", "silent"]
 Range = tuple[int, int]
 Key = tuple[Kind, str, str]
 
 
 class Finding(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Events of a source that are missing (`gap`), came after all (`closed`), or were altered.
+    """Events of a source that are missing (`gap`), came late (`closed`) or altered; or its silence.
 
     `path` and `offset`: the file, and where in it; the event that shows it stands there or behind.
     `ranges`: the `seq` of these events, both ends included; `unlisted` ranges more are only counted
     in `events`, and lie between `first` and `last`. Where many sources are told of as one,
-    `source_id` is empty and so are the ranges; where many files are, `path` is too.
+    `source_id` is empty and so are the ranges; where many files are, `path` is too. A source that
+    is `silent` is so behind its event `last`.
     """
 
     kind: Kind
@@ -41,6 +42,11 @@ class Finding(Struct, frozen=True, rename="camel", omit_defaults=True):
     ranges: tuple[Range, ...] = ()
     unlisted: int = 0
     sources: int = 1
+    service: str = ""
+    """Of a silent source, as the next three."""
+    source_host: str = ""
+    interval_seconds: float = 0
+    heard_at: str = ""
 
     @property
     def key(self) -> Key:
@@ -122,7 +128,16 @@ class Findings:
 
 
 def _of_file(finding: Finding) -> Finding:
-    return msgspec.structs.replace(finding, source_id="", ranges=(), unlisted=0)
+    return Finding(
+        finding.kind,
+        "",
+        finding.path,
+        finding.offset,
+        finding.first,
+        finding.last,
+        finding.events,
+        sources=finding.sources,
+    )
 
 
 def _of_host(finding: Finding) -> Finding:

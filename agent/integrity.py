@@ -10,7 +10,7 @@ been told, whatever comes, and closes the gap when it arrives.
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from agent.chain import Break
 from agent.checkpoint import Checkpoint
 from agent.findings import Finding, Findings, Kind, find
 from agent.follow import Follower
+from agent.silence import Silences, tell_silence
 from agent.sources import Gap, Horizon, Sources, Spot
 from agent.status import Totals
 from agent.tail import Tail
@@ -46,6 +47,7 @@ class Integrity:
         self.unsaved = False
         """Whether something was found that no checkpoint holds yet; whoever saves one says so."""
         self.trail = Trail(directory, follower.is_settled)
+        self.silences = Silences(loaded.pulses, now)
         self._follower = follower
         self._totals = totals
         self._horizon: Horizon | None = None
@@ -59,6 +61,9 @@ class Integrity:
                 spot = Spot(tail.path, start)
                 for span in part.spans:
                     self.sources.settle(span, now, unix_seconds, spot)
+                    self.silences.hear(span, now, unix_seconds, tail.path)
+                for sign in part.signs.values():
+                    self.silences.note(sign, now, unix_seconds, tail.path)
                 self._totals.settled_bytes += part.end - start
                 start = part.end
         # Usually none; what was settled may tell at once of more than is kept for later.
@@ -83,6 +88,12 @@ class Integrity:
         if self._horizon is not None and self._horizon.is_passed():
             self._note_gaps(self._horizon.taken - grace)
             self._horizon = None
+
+    def listen(self, now: float, patterns: Sequence[str]) -> None:
+        """Find the sources that fell silent, once all is settled that could be read."""
+        for source_id, pulse in self.silences.look(now, patterns, self._follower):
+            self._totals.silent_sources += 1
+            self._add(tell_silence(source_id, pulse))
 
     def look_at_all(self) -> None:
         """The same, now that everything that is there is settled and nothing more is awaited."""

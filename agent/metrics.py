@@ -122,6 +122,17 @@ def _file_lag_seconds(view: View) -> Samples:
     yield (OTHERS,), view.age_seconds(rest[0].oldest_unshipped) if rest else 0.0
 
 
+def _sources(view: View) -> Samples:
+    sources = view.status.sources
+    counts = {"alive": sources.alive, "closed": sources.closed, "silent": sources.silent_count}
+    return [((state,), float(count)) for state, count in counts.items()]
+
+
+def _silence(view: View) -> Samples:
+    silent = view.status.sources.silent
+    return [((), max((view.age_seconds(one.since) for one in silent), default=0.0))]
+
+
 def _build(_view: View) -> Samples:
     try:
         ours = version("indelible")
@@ -178,9 +189,23 @@ METRICS: Final[tuple[Definition, ...]] = (
     _count("missing_events", "Events in those ranges"),
     _count("closed_events", "Events that arrived after they had been told missing"),
     _count("chain_breaks", "Events whose hash does not follow from the one before"),
+    _count("silent_sources", "Sources that fell silent without saying that they end"),
     _count("truncations", "Files that were truncated under the agent"),
     _count("watch_overflows", "Times that the kernel dropped file events; the poll makes up"),
     _count("reloads", "Times that other settings took over (SIGHUP)"),
+    Definition(
+        "sources",
+        "gauge",
+        "Processes with a heartbeat: alive, closed or silent, the latter two for a day",
+        _sources,
+        ("state",),
+    ),
+    Definition(
+        "source_silent_seconds",
+        "gauge",
+        "For how long the source that is silent longest has said nothing; 0 when none is",
+        _silence,
+    ),
     Definition("files", "gauge", "Files followed", _one(lambda view: view.status.file_count)),
     Definition(
         "unreadable_files",

@@ -201,6 +201,7 @@ class Pipeline:
             self._save()
         if now >= self._next_status:
             self.integrity.look(now, self._settings.poll_interval_seconds)
+            self.integrity.listen(now, self._settings.paths)
             self._record()
             self._report("running")
             self._next_status = now + STATUS_SECONDS
@@ -321,6 +322,7 @@ class Pipeline:
                 sources=integrity.sources.states(),
                 forgotten=integrity.sources.forgotten,
                 findings=tuple(integrity.findings),
+                pulses=integrity.silences.states(),
             )
         )
         integrity.unsaved = integrity.unsaved and bool(self.keeper.problem)
@@ -337,6 +339,7 @@ class Pipeline:
 
     def _report(self, state: State) -> None:
         self._reporter.trail_problem = self.integrity.trail.problem
+        self._reporter.sources = self.integrity.silences.summarise()
         report = self._reporter.report(
             state,
             follower=self.follower,

@@ -11,7 +11,7 @@ from agent.follow import Follower
 from agent.keeper import Keeper
 from agent.lag import Lags
 from agent.shipment import Counters
-from agent.status import Status, Totals, Waiting, list_files, printable
+from agent.status import SourcesStatus, Status, Totals, Waiting, list_files, printable
 from agent.watch import Watch
 from audit_events.instant import format_instant
 from indexer.figures import Figures, Snapshot
@@ -34,6 +34,7 @@ class Reporter:
         self._started = format_instant(datetime.now(UTC))
         self.config_problems: tuple[str, ...] = ()
         self.trail_problem = ""
+        self.sources = SourcesStatus()
 
     def report(
         self,
@@ -69,6 +70,7 @@ class Reporter:
             last_answer=figures.last_answer,
             last_success_at=_instant(figures.last_success_at),
             config_problems=self.config_problems,
+            sources=self.sources,
             trail_problem=self.trail_problem,
         )
 

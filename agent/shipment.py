@@ -15,6 +15,7 @@ from msgspec import Struct
 from agent.chain import Break, Links
 from agent.chunk import Chunk, OverLong, Part, Piece, Run, by_source
 from agent.settings import AgentSettings
+from agent.silence import read_sign
 from agent.tail import Tail
 from audit_events.envelope import Columns, Envelope, decode_envelope, read_columns, to_columns
 from audit_events.errors import LineError
@@ -165,6 +166,10 @@ class Loader:
         batch.extend(lines, columns.ids, columns.timestamps, path, offset)
         stretches = by_source(columns)
         part.note(columns, stretches)
+        for row in columns.signs:
+            sign = read_sign(lines[row])
+            if sign is not None:
+                part.signs[sign.source_id] = sign
         if self._links is not None:
             for row in self._links.find_broken(lines, stretches):
                 self.counters.chain_breaks += 1

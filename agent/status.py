@@ -53,12 +53,34 @@ class Totals(Struct, rename="camel"):
     closed_events: int = 0
     """Of what was told as a gap, what arrived after all."""
     chain_breaks: int = 0
+    silent_sources: int = 0
+    """Sources that fell silent without saying that they end."""
     watch_overflows: int = 0
     reloads: int = 0
     dead_letters_by_reason: dict[str, int] = {}
     """By one of `indexer.figures.DEAD_REASONS`."""
     requests: dict[str, int] = {}
     """By how they ended, one of `indexer.figures.ANSWERS`."""
+
+
+class SilentSource(Struct, frozen=True, rename="camel"):
+    """A source that neither speaks nor said that it ends; since when, by the agent's clock."""
+
+    id: str
+    service: str
+    host: str
+    path: str
+    since: str
+
+
+class SourcesStatus(Struct, frozen=True, rename="camel"):
+    """How the sources with a heartbeat are; `silent` is bounded, the one silent longest first."""
+
+    alive: int = 0
+    closed: int = 0
+    """Said within the last day that they end."""
+    silent_count: int = 0
+    silent: tuple[SilentSource, ...] = ()
 
 
 class Waiting(Struct, frozen=True, rename="camel"):
@@ -92,6 +114,7 @@ class Status(Struct, frozen=True, rename="camel"):
     last_success_at: str = ""
     config_problems: tuple[str, ...] = ()
     """What was wrong with the configuration when it was read again last; the old one goes on."""
+    sources: SourcesStatus = SourcesStatus()
     trail_problem: str = ""
     """Why gaps and broken chains cannot be recorded as events at the moment; they are kept."""
 

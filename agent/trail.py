@@ -36,11 +36,13 @@ ACTIONS: Final[dict[Kind, str]] = {
     "gap": "audit_log.gap_detected",
     "closed": "audit_log.gap_closed",
     "break": "audit_log.chain_broken",
+    "silent": "audit_log.source_silent",
 }
 _HINTS: Final[dict[Kind, str]] = {
     "gap": "they were written and never became readable here; docs/operations.md says what to do",
     "closed": "what had been reported as missing has arrived, and is stored",
     "break": "the events are stored all the same; find out who changed the file",
+    "silent": "its process was killed or hangs, or its host is gone: look there",
 }
 _LARGEST_EXACT: Final = 2**53 - 1
 
@@ -141,17 +143,12 @@ class Trail:
 def describe(finding: Finding, host: str) -> dict[str, object]:
     """The fields of the event that tells of a finding."""
     path = _spell_path(finding.path)
-    context: dict[str, object] = {"host": host, "events": _exact(finding.events)}
+    context: dict[str, object] = {"host": host}
     if path:
-        context |= {"file": path, "offset": _exact(finding.offset)}
+        context["file"] = path
+    context |= _describe_silence(finding) if finding.kind == "silent" else _describe_range(finding)
     if finding.source_id:
         resource = {"type": "source", "id": finding.source_id}
-        context |= {
-            "firstSeq": _exact(finding.first),
-            "lastSeq": _exact(finding.last),
-            "ranges": [_spell_range(one) for one in finding.ranges],
-            "unlistedRanges": finding.unlisted,
-        }
     else:
         # So many sources at once that each of them is not told.
         context["sources"] = finding.sources
@@ -163,6 +160,32 @@ def describe(finding: Finding, host: str) -> dict[str, object]:
         "actor": {"type": "system", "name": SERVICE},
         "resource": resource,
         "context": context,
+    }
+
+
+def _describe_range(finding: Finding) -> dict[str, object]:
+    context: dict[str, object] = {"events": _exact(finding.events)}
+    if finding.path:
+        context["offset"] = _exact(finding.offset)
+    if finding.source_id:
+        context |= {
+            "firstSeq": _exact(finding.first),
+            "lastSeq": _exact(finding.last),
+            "ranges": [_spell_range(one) for one in finding.ranges],
+            "unlistedRanges": finding.unlisted,
+        }
+    return context
+
+
+def _describe_silence(finding: Finding) -> dict[str, object]:
+    if not finding.source_id:
+        return {}
+    return {
+        "intervalSeconds": finding.interval_seconds,
+        "lastSeq": _exact(finding.last),
+        "service": finding.service,
+        "silentSince": finding.heard_at,
+        "sourceHost": finding.source_host,
     }
 
 

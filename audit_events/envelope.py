@@ -21,6 +21,8 @@ from audit_events.event import (
     HASH_CHARACTERS,
     HASH_PATTERN,
     INSTANT_CHARACTERS,
+    SOURCE_CLOSED,
+    SOURCE_HEARTBEAT,
     UUID_CHARACTERS,
     UUID_PATTERN,
     Name,
@@ -28,6 +30,7 @@ from audit_events.event import (
 )
 from audit_events.instant import CANONICAL_INSTANT
 
+LIFE_SIGNS: Final = frozenset({SOURCE_HEARTBEAT, SOURCE_CLOSED})
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What reading a line raises that is no event; the last for brackets nested without end."""
 LARGEST_SEQ: Final = 2**53 - 1
@@ -69,6 +72,8 @@ class Columns(Struct, frozen=True, gc=False):
     hashes: list[str]
     source_ids: list[str]
     seqs: list[int]
+    signs: list[int] = []
+    """Rows with which a source says that it lives, or that it ends; as a rule none."""
 
 
 _decode: Final = msgspec.json.Decoder(Envelope).decode
@@ -128,12 +133,17 @@ def decode_envelope(line: bytes) -> Envelope:
 def to_columns(envelopes: Sequence[Envelope]) -> Columns:
     """The same fields, by columns."""
     sources = list(map(_sources, envelopes))
+    actions = list(map(_actions, envelopes))
+    signs: list[int] = []
+    if not LIFE_SIGNS.isdisjoint(actions):
+        signs = [row for row, action in enumerate(actions) if action in LIFE_SIGNS]
     return Columns(
         list(map(_ids, envelopes)),
         list(map(_timestamps, envelopes)),
         list(map(_hashes, envelopes)),
         list(map(_ids, sources)),
         list(map(_seqs, sources)),
+        signs,
     )
 
 

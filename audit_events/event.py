@@ -15,6 +15,10 @@ from audit_events.instant import CANONICAL_INSTANT
 SCHEMA_VERSION: Final = 1
 MAX_LINE_BYTES: Final = 65_536
 SYSTEM_ORGANIZATION: Final = "_system"
+SOURCE_HEARTBEAT: Final = "audit_log.source_heartbeat"
+SOURCE_CLOSED: Final = "audit_log.source_closed"
+HEARTBEAT_INTERVAL_KEY: Final = "intervalSeconds"
+"""Of a heartbeat's context: how often its source says something while it lives, in seconds."""
 MAX_ACTION_CHARACTERS: Final = 256
 ACTION_PATTERN: Final = r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$"
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"

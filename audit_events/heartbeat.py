@@ -28,13 +28,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from audit_events.draft import Draft, DraftRules, draft_event
-from audit_events.event import SYSTEM_ORGANIZATION
+from audit_events.event import (
+    HEARTBEAT_INTERVAL_KEY,
+    SOURCE_CLOSED,
+    SOURCE_HEARTBEAT,
+    SYSTEM_ORGANIZATION,
+)
 from audit_events.tally import counts
 
-HEARTBEAT: Final = "audit_log.source_heartbeat"
-CLOSED: Final = "audit_log.source_closed"
-INTERVAL_KEY: Final = "intervalSeconds"
-"""Of a heartbeat's context: how often the source says something while it lives, in seconds."""
 LOOKS: Final = 4
 """Looks an interval: a source is silent for an interval and a quarter at most."""
 JOIN_SECONDS: Final = 2.0
@@ -127,8 +128,7 @@ class Pulse:
         _end_with_multiprocessing(self)
 
     def close(self, speaker: Speaker) -> None:
-        """Write the last line of a source, if it has any other: its events, and how many of the
-        process were of unknown actions.
+        """Write the last line of a source, if it has any other.
 
         Raises:
             SinkError: the line could not be written.
@@ -138,7 +138,7 @@ class Pulse:
             return
         unknown = sum(counts().unknown.values())
         context = {"events": speaker.seq, "unknownActions": unknown}
-        speaker.speak(_draft(CLOSED, speaker, context))
+        speaker.speak(_draft(SOURCE_CLOSED, speaker, context))
         beat.closed_seq = speaker.seq
 
     def end(self) -> None:
@@ -171,8 +171,8 @@ class Pulse:
             if not self._is_ending and beat.is_due(speaker.seq, now):
                 # Not written is not said: a full disk shows as silence, and it is tried again.
                 with suppress(Exception):
-                    context = {"events": speaker.seq, INTERVAL_KEY: beat.interval_seconds}
-                    speaker.speak(_draft(HEARTBEAT, speaker, context))
+                    context = {"events": speaker.seq, HEARTBEAT_INTERVAL_KEY: beat.interval_seconds}
+                    speaker.speak(_draft(SOURCE_HEARTBEAT, speaker, context))
                     beat.note(speaker.seq, now)
 
 

@@ -27,6 +27,7 @@ _FOUND: Final = {
     "audit_log.gap_detected": "missing",
     "audit_log.gap_closed": "arrived after all",
     "audit_log.chain_broken": "altered",
+    "audit_log.source_silent": "silent",
 }
 """What the agent found, by the action that tells of it (`agent.trail`)."""
 
@@ -176,6 +177,8 @@ def finding(action: str, context: Mapping[str, object] | None) -> str:
     verb = _FOUND.get(action)
     if verb is None or not context:
         return ""
+    if verb == "silent":
+        return _describe_silence(context)
     ranges = context.get("ranges")
     if isinstance(ranges, list) and ranges:
         lines = [f"seq {_list_ranges(cast('list[object]', ranges), context)} {verb}"]
@@ -188,6 +191,19 @@ def finding(action: str, context: Mapping[str, object] | None) -> str:
     if "host" in context:
         lines.append(f"on {shown(context['host'])}")
     return "\n".join(lines)
+
+
+def _describe_silence(context: Mapping[str, object]) -> str:
+    lines = [
+        f"{shown(context.get('service'))} silent behind seq {shown(context.get('lastSeq'))}",
+        f"since {shown(context.get('silentSince'))}",
+    ]
+    if "sources" in context:
+        lines = [f"{shown(context['sources'])} sources silent"]
+    if "file" in context:
+        lines.append(_shorten(plain(str(context["file"])), MAX_PATH_CHARACTERS))
+    host = context.get("sourceHost", context.get("host"))
+    return "\n".join([*lines, f"on {shown(host)}"])
 
 
 def shown(value: object) -> str:

@@ -210,10 +210,26 @@ def judge_agent(found: agent_status.Status | None, now: datetime) -> Part:
                 *trouble,
                 *_agent_notes(found, age_seconds, now),
                 f"{found.file_count} files, {lag}",
+                *describe_sources(found.sources),
             ]
         ),
         figures=_agent_figures(found, behind_seconds),
     )
+
+
+def describe_sources(sources: agent_status.SourcesStatus) -> list[str]:
+    """Say how the processes that write events are; nothing where none has a heartbeat."""
+    counts = {"alive": sources.alive, "closed": sources.closed, "silent": sources.silent_count}
+    if not any(counts.values()):
+        return []
+    parts = [f"{count} {state}" for state, count in counts.items() if count or state == "alive"]
+    shown = [
+        f"silent since {one.since[:19]}Z: {one.service} on {one.host}, {one.path}"
+        for one in sources.silent[:PATHS_SHOWN]
+    ]
+    rest = sources.silent_count - len(shown)
+    more = [f"and {rest} silent more"] if rest and shown else []
+    return ["; ".join([f"sources: {', '.join(parts)}", *shown, *more])]
 
 
 def _agent_figures(
@@ -240,6 +256,9 @@ def _agent_figures(
         "missingEvents": totals.missing_events,
         "chainBreaks": totals.chain_breaks,
         "reloads": totals.reloads,
+        "sourcesAlive": found.sources.alive,
+        "sourcesClosed": found.sources.closed,
+        "sourcesSilent": found.sources.silent_count,
     }
 
 

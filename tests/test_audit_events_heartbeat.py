@@ -16,7 +16,10 @@ import pytest
 from audit_events import open_log
 from audit_events.draft import Draft
 from audit_events.errors import SinkError
-from audit_events.heartbeat import CLOSED, HEARTBEAT, INTERVAL_KEY, LOOKS, Beat, Pulse
+from audit_events.event import HEARTBEAT_INTERVAL_KEY as INTERVAL_KEY
+from audit_events.event import SOURCE_CLOSED as CLOSED
+from audit_events.event import SOURCE_HEARTBEAT as HEARTBEAT
+from audit_events.heartbeat import LOOKS, Beat, Pulse
 from audit_events.validation import Chains, check_line
 
 
