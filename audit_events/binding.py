@@ -40,19 +40,19 @@ class BoundRequest:
         read_facts: called at the first event.
     """
 
-    __slots__ = ("_facts", "_given", "_read_facts")
+    __slots__ = ("_facts", "_given", "_read_facts", "_told")
 
     def __init__(self, read_facts: "Callable[[], RequestFacts]") -> None:
         self._read_facts = read_facts
-        self._facts: RequestFacts | None = None
+        self._facts: dict[str, RequestFacts] = {}
         self._given: dict[str, object] = {}
+        self._told: dict[str, tuple[object, object]] = {}
 
     @property
     def facts(self) -> "RequestFacts":
         """Address, user agent and correlation id of this request."""
-        if self._facts is None:
-            self._facts = self._read_facts()
-        return self._facts
+        # Threads of one request may ask at once: the first id that was made is everybody's.
+        return self._facts.get("facts") or self._facts.setdefault("facts", self._read_facts())
 
     def give(self, **fields: object) -> None:
         """Bind fields of an event, each a value or a callable that is asked at the first event."""
@@ -64,7 +64,7 @@ class BoundRequest:
         Raises:
             EventError: a callable that was given for a field raised; the field is named.
         """
-        for name in self._given:
+        for name in tuple(self._given):
             if name not in fields:
                 fields[name] = self._resolve(name)
         facts = self.facts
@@ -79,17 +79,20 @@ class BoundRequest:
         value = self._given[name]
         if not callable(value):
             return value
+        # What one callable told must not outlive it: another may be bound while it is asked.
+        asked, found = self._told.get(name, (None, None))
+        if asked is value:
+            return found
         try:
-            found: object = value()
+            found = value()
         except AuditEventError:
             raise
         except Exception as error:
             hint = f"mend what the integration or bind_{name.removesuffix('_id')}() was given"
             problem = f"cannot be told, its callable raised {type(error).__name__}"
             raise EventError(name, problem, hint) from error
-        # Nobody yet: whoever signs in later in this request is asked for again.
-        if found is not None:
-            self._given[name] = found
+        if found is not None:  # nobody yet: whoever signs in later is asked for again
+            self._told[name] = (value, found)
         return found
 
 

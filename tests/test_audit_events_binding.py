@@ -213,6 +213,44 @@ def test_a_thread_of_its_own_has_no_actor(
     assert len(errors) == 1
 
 
+def test_threads_of_one_request_that_record_at_once_have_one_correlation_id(
+    log: FilteringBoundLogger, path: Path
+) -> None:
+    at_once = threading.Barrier(4)
+
+    def read_facts() -> RequestFacts:
+        at_once.wait(timeout=30)
+        return FACTS._replace(correlation_id=f"req-{threading.get_ident()}")
+
+    def record() -> None:
+        log.info("member.invited", actor=ANA, organization_id="org_acme")
+
+    current_request.set(BoundRequest(read_facts))
+    threads = [threading.Thread(target=copy_context().run, args=[record]) for _ in range(4)]
+    current_request.set(None)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    written = [decode_event(line) for line in path.read_bytes().splitlines()]
+    assert len(written) == 4
+    assert len({event.correlation_id for event in written}) == 1
+
+
+def test_who_is_bound_while_another_is_asked_for_acts_from_then_on(
+    request_: BoundRequest, log: FilteringBoundLogger, path: Path
+) -> None:
+    def tell() -> object:
+        audit_events.bind_actor(BEN)
+        return ANA
+
+    request_.give(actor=tell, organization_id="org_acme")
+    for _ in range(2):
+        log.info("member.invited")
+    actors = [decode_event(line).actor.id for line in path.read_bytes().splitlines()]
+    assert actors == ["u_ana", "u_ben"]
+
+
 def test_a_worker_that_a_request_started_can_forget_it(
     request_: BoundRequest, log: FilteringBoundLogger, path: Path
 ) -> None:
