@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -35,6 +36,8 @@ CorrelationHeader = Literal["x-request-id", "traceparent"]
 MOST_PROXIES: Final = 16
 MOST_HEADER_CHARACTERS: Final = 4096
 """Of `Forwarded`: only its end is read, as what our own proxies append stands there."""
+_MOST_ADDRESS_CHARACTERS: Final = 80
+"""An address in brackets with zone and port has fewer; a cache of longer texts could grow."""
 
 _match_request_id: Final = re.compile(r"[!-~]{1,128}").fullmatch
 _match_traceparent: Final = re.compile(
@@ -220,6 +223,11 @@ def read_address(text: str) -> Address | None:
     none.
     """
     text = text.strip(" \t")
+    return _read_address(text) if len(text) <= _MOST_ADDRESS_CHARACTERS else None
+
+
+@lru_cache(maxsize=4096)
+def _read_address(text: str) -> Address | None:
     if text.startswith("["):
         text, _, port = text[1:].partition("]")
         port = port.removeprefix(":") if port.startswith(":") else port and "?"
