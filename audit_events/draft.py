@@ -1,51 +1,37 @@
 """From the arguments of a log call to an event that only lacks its place in the chain.
 
-Pure: whatever is wrong is found here, before the log is locked and before anything is written.
+Pure: whatever is wrong is found here, before the log is locked and before anything is written;
+but for half of a surrogate pair and a line that is too long, which show when it is encoded.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Final, NamedTuple, TypeVar, cast, get_args
+from typing import Any, Final, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from audit_events.canonical import encode_prepared, find_surrogate, prepare
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.errors import CanonicalError, EventError
 from audit_events.event import (
-    MAX_NAME_CHARACTERS,
-    MAX_USER_AGENT_CHARACTERS,
     SCHEMA_VERSION,
     SYSTEM_ORGANIZATION,
     Actor,
-    ActorType,
     Resource,
     Result,
     TargetUser,
 )
+from audit_events.given import FIELDS as FIELDS  # noqa: PLC0414  # what a draft is made of
+from audit_events.given import check_fields, wrong_type
+from audit_events.plain import PlainContexts
 from audit_events.recorded_action import recorded_action
 from audit_events.terms import MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
 
-FIELDS: Final = {
-    "organization_id": "organizationId",
-    "actor": "actor",
-    "target_user": "targetUser",
-    "resource": "resource",
-    "ip_address": "ipAddress",
-    "user_agent": "userAgent",
-    "context": "context",
-    "result": "result",
-    "correlation_id": "correlationId",
-}
-"""What a log call may say, and the key that it becomes."""
-
 MAX_LEAF_BYTES: Final = 32_766
 """Lucene's longest term; a `flat_object` indexes each value of the context as `path=value`."""
-_RESULTS: Final = get_args(Result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,29 +49,59 @@ class DraftRules:
     catalogue: Catalogue = CATALOGUE
     strict: bool = False
     redaction: object = None
+    plain: PlainContexts = field(default_factory=PlainContexts, repr=False, compare=False)
+    """Contexts that need no walk."""
 
 
 DEFAULT_RULES: Final = DraftRules()
 
 
-class Draft(NamedTuple):
-    """An event in canonical pieces, cut where hash, identity, source and time will stand.
+class Draft(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """An event without its hash, its fields in the order of RFC 8785: one pass encodes it.
 
-    The keys of an event sort as: action, actor, context, correlationId | hash, id | ipAddress,
-    organizationId, resource, result, schemaVersion | source | targetUser | timestamp | userAgent.
-    Each piece is the inside of an object, without braces; `target` and `agent` may be empty.
+    Who appends it sets `id`, `source` and `timestamp`. What has no default always stands there.
     """
 
-    head: bytes
-    middle: bytes
-    target: bytes
-    agent: bytes
+    action: str
+    actor: Actor
+    context: Any = None
+    correlation_id: str | None = None
+    id: str = ""
+    ip_address: str | None = None
+    organization_id: str
+    resource: Resource | None = None
+    result: Result
+    schema_version: int
+    source: Raw | None = None
+    target_user: TargetUser | None = None
+    timestamp: str = ""
+    user_agent: str | None = None
+
+    def encode(self) -> bytes:
+        """Return the canonical form.
+
+        Raises:
+            CanonicalError: a text holds half of a surrogate pair; its path is named.
+        """
+        try:
+            return encode_prepared(self)
+        except UnicodeEncodeError:
+            raise self._name_surrogate() from None
+
+    def _name_surrogate(self) -> CanonicalError:
+        for name in FIELDS:
+            value = getattr(self, name)
+            plain = msgspec.to_builtins(value) if isinstance(value, Struct) else value
+            path = find_surrogate({name: plain})
+            if path is not None:
+                return CanonicalError(path, "holds half of a surrogate pair")
+        return CanonicalError("event", "holds half of a surrogate pair")
 
 
 def draft_event(
     action: object, fields: Mapping[str, object], rules: DraftRules = DEFAULT_RULES
 ) -> Draft:
-    """Check one event's arguments and encode them, once.
+    """Check one event's arguments.
 
     Args:
         action: `noun.verb_past`.
@@ -95,127 +111,52 @@ def draft_event(
     Raises:
         EventError: naming the argument (and the path inside it) that is missing or wrong.
     """
-    present = {name: value for name, value in fields.items() if value is not None}
-    if not FIELDS.keys() >= present.keys():
-        raise _unknown_field(present)
-    context = present.get("context")
-    try:
-        head = encode_prepared(
-            _Head(
-                action=recorded_action(action, present, rules.catalogue, strict=rules.strict),
-                actor=_check_struct("actor", Actor, _require(present, "actor")),
-                context=None if context is None else _check_context(context, rules),
-                correlation_id=_check_optional_name(present, "correlation_id"),
-            )
-        )
-        if len(head) > MAX_LEAF_BYTES:
-            _refuse_long_leaf(context, "context")
-        if len(head) > SMALL_LINE_BYTES:
-            _refuse_many_terms(context)
-        return Draft(
-            head[1:-1],
-            encode_prepared(_check_middle(present, system=rules.system))[1:-1],
-            _encode_target(present.get("target_user")),
-            _encode_agent(present.get("user_agent")),
-        )
-    except UnicodeEncodeError:
-        raise _name_surrogate(present) from None
-
-
-class _Head(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    action: str
-    actor: Actor
-    context: object = None
-    correlation_id: str | None = None
-
-
-class _Middle(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    organization_id: str
-    result: str
-    schema_version: int
-    ip_address: str | None = None
-    resource: Resource | None = None
-
-
-def _check_middle(present: Mapping[str, object], *, system: bool) -> _Middle:
-    address, resource = present.get("ip_address"), present.get("resource")
-    return _Middle(
-        organization_id=_check_organization(_require(present, "organization_id"), system=system),
-        result=_check_result(present.get("result", "success")),
-        schema_version=SCHEMA_VERSION,
+    given = check_fields(fields)
+    address = given.ip_address
+    return Draft(
+        action=recorded_action(action, fields, rules.catalogue, strict=rules.strict),
+        actor=given.actor,
+        context=None if given.context is None else _check_context(given.context, rules),
+        correlation_id=given.correlation_id,
         ip_address=None if address is None else _check_address(address),
-        resource=None if resource is None else _check_struct("resource", Resource, resource),
+        organization_id=_check_organization(given.organization_id, rules),
+        resource=given.resource,
+        result=given.result or "success",
+        schema_version=SCHEMA_VERSION,
+        target_user=given.target_user,
+        user_agent=given.user_agent,
     )
 
 
-def _encode_target(value: object) -> bytes:
-    if value is None:
-        return b""
-    return b'"targetUser":' + encode_prepared(_check_struct("target_user", TargetUser, value))
-
-
-def _encode_agent(value: object) -> bytes:
-    if value is None:
-        return b""
-    if not isinstance(value, str):
-        raise _wrong_type("user_agent", value, "a string")
-    # Whoever is being recorded chooses this text: too long must not make the action fail.
-    return b'"userAgent":' + encode_prepared(value[:MAX_USER_AGENT_CHARACTERS])
-
-
-def _name_surrogate(present: Mapping[str, object]) -> CanonicalError:
-    for name, value in present.items():
-        plain = msgspec.to_builtins(value) if isinstance(value, Struct) else value
-        path = find_surrogate({name: plain})
-        if path is not None:
-            return CanonicalError(path, "holds half of a surrogate pair")
-    return CanonicalError("event", "holds half of a surrogate pair")
-
-
-def _require(present: Mapping[str, object], name: str) -> object:
-    if name in present:
-        return present[name]
-    hint = f"pass {name}=, or bind it once a request with structlog.contextvars.bind_contextvars"
-    raise EventError(name, "is missing", hint)
-
-
-def _unknown_field(present: Mapping[str, object]) -> EventError:
-    name = next(name for name in present if name not in FIELDS)
-    near = get_close_matches(name, FIELDS, n=1)
-    hint = (
-        f"did you mean {near[0]}?" if near else "what is particular to an action goes into context"
-    )
-    return EventError(name, "is not a field of an event", hint)
-
-
-def _check_organization(value: object, *, system: bool) -> str:
-    organization = _check_name("organization_id", value)
-    if organization.startswith("_") and not (system and organization == SYSTEM_ORGANIZATION):
+def _check_organization(organization: str, rules: DraftRules) -> str:
+    if organization[0] == "_" and not (rules.system and organization == SYSTEM_ORGANIZATION):
         raise EventError("organization_id", "begins with `_`, which is reserved for the log itself")
     return organization
 
 
-def _check_name(name: str, value: object) -> str:
-    text = str(value) if type(value).__name__ == "UUID" else value
-    if not isinstance(text, str):
-        raise _wrong_type(name, value, "a string")
-    if not 0 < len(text) <= MAX_NAME_CHARACTERS:
-        raise EventError(
-            name, f"has {len(text)} characters", f"between 1 and {MAX_NAME_CHARACTERS}"
-        )
-    return text
+def _check_context(context: object, rules: DraftRules) -> object:
+    if rules.plain.knows(context):
+        return context
+    if not isinstance(context, Mapping):
+        raise wrong_type("context", context, "a mapping")
+    mapping = cast("Mapping[str, object]", context)
+    prepared = prepare(mapping, "context")
+    rules.plain.learn(mapping)
+    return _check_size(mapping, prepared)
 
 
-def _check_result(value: object) -> str:
-    if value not in _RESULTS:
-        raise EventError("result", "is not a known result", f"one of {', '.join(_RESULTS)}")
-    return str(value)
-
-
-def _check_context(value: object, _rules: DraftRules) -> object:
-    if not isinstance(value, Mapping):
-        raise _wrong_type("context", value, "a mapping")
-    return prepare(cast("object", value), "context")
+def _check_size(context: Mapping[str, object], prepared: object) -> object:
+    """Refuse what the index would refuse; return the context, encoded."""
+    try:
+        encoded = encode_prepared(prepared)
+    except UnicodeEncodeError:
+        path = find_surrogate({"context": context}) or "context"
+        raise CanonicalError(path, "holds half of a surrogate pair") from None
+    if len(encoded) > MAX_LEAF_BYTES - len("context="):
+        _refuse_long_leaf(context, "context")
+    if len(encoded) > SMALL_LINE_BYTES:
+        _refuse_many_terms(context)
+    return Raw(encoded)
 
 
 def _refuse_long_leaf(value: object, path: str) -> None:
@@ -239,10 +180,6 @@ def _refuse_many_terms(context: object) -> None:
         raise EventError("context", f"comes to {size} bytes in the index", hint)
 
 
-def _check_optional_name(present: Mapping[str, object], name: str) -> str | None:
-    return _check_name(name, present[name]) if name in present else None
-
-
 def _check_address(value: object) -> str:
     try:
         return _normalize_address(str(value))
@@ -259,52 +196,3 @@ def _normalize_address(text: str) -> str:
         # The zone of a link-local address means something on that host alone; no index takes it.
         return str(address).partition("%")[0]
     return str(address)
-
-
-_WIRE_NAMES: Final = {"on_behalf_of": "onBehalfOf"}
-
-
-_PLAIN: Final = frozenset({dict})
-_Part = TypeVar("_Part", Actor, TargetUser, Resource)
-
-
-def _check_struct(name: str, shape: type[_Part], value: object) -> _Part:
-    """Check an actor, target or resource given as mapping or struct."""
-    if type(value) in _PLAIN:
-        try:
-            return msgspec.convert(value, shape)
-        except msgspec.ValidationError:
-            pass  # snake_case keys and UUIDs are allowed too; and what is wrong is named below
-    if not isinstance(value, Mapping | shape):
-        raise _wrong_type(name, value, f"a mapping or {shape.__name__}")
-    try:
-        return msgspec.convert(_to_wire(cast("Mapping[object, object] | Struct", value)), shape)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        field = name + path.rstrip("`")
-        hint = f"one of {', '.join(get_args(ActorType))}" if field == "actor.type" else ""
-        raise EventError(field, _uncapitalize(problem), hint) from None
-
-
-def _to_wire(value: Mapping[object, object] | Struct) -> dict[str, object]:
-    members: Mapping[object, object] = (
-        value if isinstance(value, Mapping) else msgspec.to_builtins(value)
-    )
-    return {
-        _WIRE_NAMES.get(str(key), str(key)): _spell_id(item)
-        for key, item in members.items()
-        if item is not None
-    }
-
-
-def _spell_id(value: object) -> object:
-    """Let ids be given as UUIDs; everything else is checked as it is."""
-    return str(value) if type(value).__name__ == "UUID" else value
-
-
-def _uncapitalize(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _wrong_type(name: str, value: object, expected: str) -> EventError:
-    return EventError(name, f"is of type {type(value).__name__}", f"expected {expected}")

@@ -1,7 +1,8 @@
 """The event: what one line of an audit file says (schemaVersion 1, docs/event.schema.json).
 
 The structs are both the check at emit and the typed form of what is read back. Keys are camelCase
-on the wire, the same words in snake_case in Python.
+on the wire, the same words in snake_case in Python. The fields of actor, target and resource stand
+in the order of RFC 8785, in which they are encoded without being sorted each time.
 """
 
 import re
@@ -49,11 +50,11 @@ class Actor(
 ):
     """Who did it; `system` is shown as "System"."""
 
-    type: ActorType
-    id: Name | None = None
     email: Name | None = None
+    id: Name | None = None
     name: Name | None = None
     on_behalf_of: Name | None = None
+    type: ActorType
 
 
 class TargetUser(
@@ -66,8 +67,8 @@ class TargetUser(
 ):
     """The person affected."""
 
-    id: Name | None = None
     email: Name | None = None
+    id: Name | None = None
     name: Name | None = None
 
 
@@ -81,9 +82,9 @@ class Resource(
 ):
     """What was affected."""
 
-    type: Name
     id: Name
     name: Name | None = None
+    type: Name
 
 
 class Source(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

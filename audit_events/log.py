@@ -1,6 +1,6 @@
 """The log of one process: takes drafts, gives each its place in the chain, appends the line.
 
-    processor (check, encode once) -> lock -> stamp, chain -> one write -> unlock
+    check (`draft_event`) -> lock -> stamp, encode once, chain -> one write -> unlock
 
 The chain moves on only when the line is in the file, so an event that could not be written leaves
 no gap: its `seq` is used by the next one.
@@ -14,16 +14,18 @@ import weakref
 from collections.abc import Callable, MutableMapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-import structlog
+from msgspec import Raw
 from structlog.typing import FilteringBoundLogger
 
-from audit_events.binding import current_request
+from audit_events import bound_logger
+from audit_events.binding import fill_bound
+from audit_events.bound_logger import AuditLogger
 from audit_events.canonical import canonical
-from audit_events.chain import encode_hash, genesis
-from audit_events.draft import DEFAULT_RULES, FIELDS, Draft, DraftRules, draft_event
-from audit_events.errors import EventTooLargeError
+from audit_events.chain import genesis, spell_hash
+from audit_events.draft import DEFAULT_RULES, Draft, DraftRules, draft_event
+from audit_events.errors import AuditEventError, EventTooLargeError
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.event_file import EventFile
 from audit_events.identifier import new_uuid7
@@ -39,12 +41,11 @@ from audit_events.parameters import (
     read_catalogue_path,
 )
 
-interceptor: Callable[[str, MutableMapping[str, Any]], None] | None = None
-"""Set by tests alone (`recording.honour_capture_logs`): sees each call first, and may drop it."""
+_ID_KEY_BYTES: Final = len(b',"id":"')
 
 
 class AuditProcessor:
-    """The structlog processor: checks a log call and encodes it, once.
+    """The structlog processor: checks a log call.
 
     What the call itself says wins, and there an unknown field is an error. Then comes what is bound
     in `structlog.contextvars`, but only the fields of an event: whatever else an application binds
@@ -58,18 +59,11 @@ class AuditProcessor:
         self, _logger: object, method: str, event_dict: MutableMapping[str, Any]
     ) -> tuple[tuple[Draft], dict[str, Any]]:
         """Return the draft as the only argument of the logger that stands behind."""
-        if interceptor is not None:
-            interceptor(method, event_dict)
+        if bound_logger.interceptor is not None:
+            bound_logger.interceptor(method, event_dict)
         action = event_dict.pop("event", None)
-        fields = {
-            name: value
-            for name, value in structlog.contextvars.get_contextvars().items()
-            if name in FIELDS
-        }
-        fields.update(event_dict)
-        request = current_request.get()
-        if request is not None:
-            request.fill(fields)
+        fields = dict(event_dict)
+        fill_bound(fields)
         return (draft_event(action, fields, self._rules),), {}
 
 
@@ -82,6 +76,7 @@ class ChainedLogger:
         event_file: where lines go.
         service: name of the application.
         host: where it runs.
+        rules: what `record` checks calls by.
         clock_unix_ns: the application's clock.
         heartbeat_seconds: how long it may be silent before it says that it lives; None is for ever.
     """
@@ -92,49 +87,83 @@ class ChainedLogger:
         *,
         service: str,
         host: str,
+        rules: DraftRules = DEFAULT_RULES,
         clock_unix_ns: Callable[[], int] = time.time_ns,
         heartbeat_seconds: float | None = None,
     ) -> None:
+        self._rules = rules
         self._file = event_file
         self.service = service
         self._heartbeat_seconds = heartbeat_seconds
         self._host = host
         self._clock_unix_ns = clock_unix_ns
-        self._start_source()
+        self._start_process()
         _loggers.add(self)
 
-    def _start_source(self) -> None:
+    def _start_process(self) -> None:
+        """Begin in this process: with a lock that nobody holds, a descriptor of its own."""
         self._lock = threading.Lock()
         self._file.close()
+        self._start_source()
+
+    def _start_source(self) -> None:
         self.source_id = new_uuid7(time.time_ns())
         self._seq = 0
         self._previous = genesis(self.source_id)
         members = {"host": self._host, "id": self.source_id, "service": self.service}
         before, after = canonical(members).split(b'"service"')
-        self._source_head = b',"source":' + before + b'"seq":'
+        self._source_head = before + b'"seq":'
         self._source_tail = b',"service"' + after
+
+    def record(self, action: object, fields: dict[str, object]) -> str:
+        """Append the event of a log call, with what is bound, and return its id.
+
+        Args:
+            action: `noun.verb_past`.
+            fields: of the call; the dictionary becomes ours.
+
+        Raises:
+            EventError, SinkError: nothing was written.
+        """
+        fill_bound(fields)
+        return self.msg(draft_event(action, fields, self._rules))
 
     def msg(self, draft: Draft) -> str:
         """Append the event and return its id.
 
         Raises:
-            EventTooLargeError, SinkError: nothing was written.
+            EventError, SinkError: nothing was written.
         """
         with self._lock:
-            unix_ns = self._clock_unix_ns()
-            event_id = new_uuid7(unix_ns)
-            tail = self._encode_tail(draft, event_id, format_unix_ns(unix_ns))
-            digest = sha256(b"%b{%b%b" % (self._previous, draft.head, tail)).digest()
-            line = b'{%b,"hash":"%b"%b\n' % (draft.head, encode_hash(digest).encode(), tail)
-            if len(line) > MAX_LINE_BYTES:
-                problem = f"is {len(line)} bytes long as a line; the most is {MAX_LINE_BYTES}"
-                raise EventTooLargeError("event", problem, "put less into context")
-            self._file.append(line)
-            self._seq += 1
-            self._previous = digest
-            if self._seq == 1:
-                self.begin_heartbeat(is_opened_here=False)
-            return event_id
+            try:
+                return self._append(draft)
+            except AuditEventError:
+                raise
+            except BaseException:
+                # A signal handler raised, and the line may be in the file: what comes now must not
+                # claim its place in the chain.
+                self._start_source()
+                raise
+
+    def _append(self, draft: Draft) -> str:
+        unix_ns = self._clock_unix_ns()
+        draft.id = event_id = new_uuid7(unix_ns)
+        draft.timestamp = format_unix_ns(unix_ns)
+        draft.source = Raw(b"%b%d%b" % (self._source_head, self._seq, self._source_tail))
+        unhashed = draft.encode()
+        digest = sha256(self._previous + unhashed).digest()
+        # `hash` stands before `id`, whose value stands nowhere before: it is new.
+        cut = unhashed.index(event_id.encode()) - _ID_KEY_BYTES
+        line = b'%b,"hash":"%b"%b\n' % (unhashed[:cut], spell_hash(digest), unhashed[cut:])
+        if len(line) > MAX_LINE_BYTES:
+            problem = f"is {len(line)} bytes long as a line; the most is {MAX_LINE_BYTES}"
+            raise EventTooLargeError("event", problem, "put less into context")
+        self._file.append(line)
+        self._seq += 1
+        self._previous = digest
+        if self._seq == 1:
+            self.begin_heartbeat(is_opened_here=False)
+        return event_id
 
     debug = info = warning = error = critical = msg
 
@@ -169,26 +198,13 @@ class ChainedLogger:
             with self._lock:
                 self._file.close()
 
-    def _encode_tail(self, draft: Draft, event_id: str, timestamp: str) -> bytes:
-        """Encode everything that sorts behind `hash`, beginning with its comma."""
-        return b"".join(
-            (
-                b',"id":"', event_id.encode(), b'",', draft.middle,
-                self._source_head, str(self._seq).encode(), self._source_tail,
-                b"," + draft.target if draft.target else b"",
-                b',"timestamp":"', timestamp.encode(), b'"',
-                b"," + draft.agent if draft.agent else b"",
-                b"}",
-            )
-        )  # fmt: skip
-
 
 _loggers: Final[weakref.WeakSet[ChainedLogger]] = weakref.WeakSet()
 
 
 def _start_sources_of_child() -> None:
     for logger in list(_loggers):
-        logger._start_source()  # noqa: SLF001  # the fork hook is part of ChainedLogger
+        logger._start_process()  # noqa: SLF001  # the fork hook is part of ChainedLogger
 
 
 os.register_at_fork(after_in_child=_start_sources_of_child)
@@ -251,15 +267,9 @@ def open_log(
         event_file,
         service=service,
         host=host,
+        rules=rules,
         clock_unix_ns=clock_unix_ns,
         heartbeat_seconds=heartbeat_seconds,
     )
     logger.begin_heartbeat(is_opened_here=True)
-    bound: FilteringBoundLogger = structlog.wrap_logger(
-        logger,
-        processors=[AuditProcessor(rules)],
-        wrapper_class=structlog.make_filtering_bound_logger(0),
-        context_class=dict,
-        cache_logger_on_first_use=True,
-    )
-    return bound
+    return cast("FilteringBoundLogger", AuditLogger(logger, [AuditProcessor(rules)], {}))

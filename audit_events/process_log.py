@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 
-import audit_events.log
+from audit_events import bound_logger
+from audit_events.bound_logger import AuditLogger
 from audit_events.errors import NotConfiguredError, SinkError
 from audit_events.log import ChainedLogger, open_log
 from audit_events.parameters import DEFAULT_HEARTBEAT_SECONDS, Durability, OnError, check_path
@@ -110,6 +110,12 @@ class ProcessLog:
                 with suppress(SinkError):  # a test may have removed the directory
                     _chained(own).close()
 
+    def record(self, action: object, fields: dict[str, Any]) -> str:
+        """Record the event in the log that is open now; the short way of `AuditLogger`."""
+        if self.log is None:
+            raise NotConfiguredError
+        return _chained(self.log).record(action, fields)
+
     def msg(self, method: str, event_dict: MutableMapping[str, Any]) -> str | None:
         """Record the event in the log that is open now."""
         if self.log is None:
@@ -123,27 +129,21 @@ class ProcessLog:
 
 
 def _chained(log: FilteringBoundLogger) -> ChainedLogger:
-    bound = cast("Any", log.bind())
-    chained: ChainedLogger = bound._logger  # noqa: SLF001  # structlog lets wrappers read it
+    chained: ChainedLogger = cast("Any", log)._logger  # noqa: SLF001  # structlog lets wrappers read it
     return chained
 
 
 def _pass_on(
     _logger: object, method: str, event_dict: MutableMapping[str, Any]
 ) -> tuple[tuple[str, MutableMapping[str, Any]], dict[str, Any]]:
-    if PROCESS_LOG.log is None and audit_events.log.interceptor is not None:
-        audit_events.log.interceptor(method, event_dict)
+    if PROCESS_LOG.log is None and bound_logger.interceptor is not None:
+        bound_logger.interceptor(method, event_dict)
     return (method, event_dict), {}
 
 
 PROCESS_LOG: Final = ProcessLog()
 os.register_at_fork(after_in_child=PROCESS_LOG.forget_lock)
-_LOGGER: Final[FilteringBoundLogger] = structlog.wrap_logger(
-    PROCESS_LOG,
-    processors=[_pass_on],
-    wrapper_class=structlog.make_filtering_bound_logger(0),
-    context_class=dict,
-).bind()
+_LOGGER: Final = cast("FilteringBoundLogger", AuditLogger(PROCESS_LOG, [_pass_on], {}))
 
 
 def configure(

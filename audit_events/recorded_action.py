@@ -22,7 +22,7 @@ def recorded_action(
 
     Args:
         action: as the call says it.
-        fields: of the call, without those that are None.
+        fields: of the call; None is absent.
         catalogue: the actions that are known.
         strict: refuse what would otherwise be recorded and counted (`tally.counts`).
 
@@ -37,7 +37,7 @@ def recorded_action(
     if needed_fields or needed_keys:
         lacking = _first_lacking(fields, needed_fields, needed_keys)
         # What did not succeed changed nothing, and may lack any part.
-        if lacking and fields.get("result", "success") == "success":
+        if lacking and fields.get("result") in (None, "success"):
             _refuse_or_count(lacking, recorded, catalogue, strict=strict)
     if recorded != action:
         tally.note_renamed(cast("str", action))
@@ -48,9 +48,11 @@ def _first_lacking(
     fields: Mapping[str, object], needed_fields: Iterable[str], needed_keys: Iterable[str]
 ) -> str:
     for name in needed_fields:
-        if name not in fields:
+        if fields.get(name) is None:
             return name
-    context = fields.get("context", _NOTHING)
+    context = fields.get("context")
+    if context is None:
+        context = _NOTHING
     # What is no mapping is refused by the check of the context, in its own words.
     if isinstance(context, dict | Mapping):
         for key in needed_keys:

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from structlog.testing import LogCapture
 
-import audit_events.log
+from audit_events import bound_logger
 from audit_events.event import SYSTEM_ORGANIZATION, Event
 from audit_events.process_log import PROCESS_LOG
 
@@ -161,7 +161,7 @@ def honour_capture_logs() -> None:
     only while `record_events` is active it is recorded as well. Not for production: a library that
     captures its logs would silence the audit log.
     """
-    audit_events.log.interceptor = _capture
+    bound_logger.interceptor = _capture
 
 
 def _capture(method: str, event_dict: MutableMapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 import structlog
 
-import audit_events.log
+import audit_events.bound_logger
 from audit_events import tally
 from audit_events.catalogue import Catalogue
 from audit_events.recording import RecordedEvent, RecordedEvents, honour_capture_logs, record_events
@@ -57,7 +57,7 @@ class _Check:
 
     def __init__(self, *, enabled: bool) -> None:
         self._note_unknown = tally.note_unknown
-        self._interceptor = audit_events.log.interceptor
+        self._interceptor = audit_events.bound_logger.interceptor
         self._enabled = enabled
         self._found: list[_Unknown] = []
 
@@ -67,7 +67,7 @@ class _Check:
 
     def remove(self) -> None:
         tally.note_unknown = self._note_unknown
-        audit_events.log.interceptor = self._interceptor
+        audit_events.bound_logger.interceptor = self._interceptor
 
     def _note(self, action: str, catalogue: Catalogue) -> None:
         self._note_unknown(action, catalogue)

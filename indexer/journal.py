@@ -317,7 +317,7 @@ _LOOK: Final = "look into the log of the cluster for who did it"
 def _members(action: str, fields: Mapping[str, object]) -> dict[str, object]:
     """The event's members that stand before it has a place in the chain, checked."""
     draft = draft_event(action, fields, _RULES)
-    return msgspec.json.decode(b"{%b,%b}" % (draft.head, draft.middle), type=dict[str, object])
+    return msgspec.json.decode(draft.encode(), type=dict[str, object])
 
 
 class _Index(Struct, frozen=True):

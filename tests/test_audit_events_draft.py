@@ -19,8 +19,7 @@ COMPLETE: Mapping[str, Any] = {
 
 def _members(action: str, **fields: Any) -> dict[str, Any]:
     draft = draft_event(action, {**COMPLETE, **fields})
-    pieces = [piece for piece in draft if piece]
-    return msgspec.json.decode(b"{" + b",".join(pieces) + b"}", type=dict[str, Any])
+    return msgspec.json.decode(draft.encode(), type=dict[str, Any])
 
 
 def test_the_smallest_event_gains_result_and_version() -> None:
@@ -141,14 +140,15 @@ def test_a_malformed_action_is_refused(action: object) -> None:
 def test_only_the_log_itself_may_speak_for_the_system() -> None:
     rules = DraftRules(system=True)
     draft = draft_event("audit_log.viewed", {**COMPLETE, "organization_id": "_system"}, rules)
-    assert b'"_system"' in draft.middle
+    assert draft.organization_id == "_system"
     with pytest.raises(EventError):
         draft_event("audit_log.viewed", {**COMPLETE, "organization_id": "_other"}, rules)
 
 
 def test_strict_refuses_an_unknown_action_with_the_nearest_ones() -> None:
-    assert draft_event("member.invitd", COMPLETE).head
+    assert draft_event("member.invitd", COMPLETE).action == "member.invitd"
     with pytest.raises(EventError, match=r"action: .*did you mean member\.invited") as caught:
         draft_event("member.invitd", COMPLETE, DraftRules(strict=True))
     assert caught.value.field == "action"
-    assert draft_event("organization.created", COMPLETE, DraftRules(strict=True)).head
+    rules = DraftRules(strict=True)
+    assert draft_event("organization.created", COMPLETE, rules).action == "organization.created"

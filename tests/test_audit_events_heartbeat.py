@@ -37,7 +37,7 @@ class Log:
         if self.is_full:
             raise SinkError(Path("/f"), "append to", OSError(28, "No space left on device"), "")
         self.seq += 1
-        self.said.append(json.loads(b"{" + draft.head + b"," + draft.middle + b"}"))
+        self.said.append(json.loads(draft.encode()))
 
 
 def beat_of(seq: int = 0, *, opened_here: bool = True, announced: bool = False) -> Beat:

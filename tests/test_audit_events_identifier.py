@@ -1,7 +1,9 @@
 """UUIDv7 as RFC 9562 has it."""
 
+import os
 from uuid import RFC_4122, UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,3 +30,32 @@ def test_identities_sort_by_time(one: int, two: int, low: int, high: int) -> Non
 
 def test_two_of_one_moment_differ() -> None:
     assert new_uuid7(1) != new_uuid7(1)
+
+
+@pytest.mark.parametrize("nanoseconds", [0, 1, 245, 999_354, 999_755, 999_999])
+def test_each_part_of_a_millisecond_has_its_place(nanoseconds: int) -> None:
+    unix_ns = 1_773_567_000_123_000_000 + nanoseconds
+    fresh, spelled = UUID(new_uuid7(unix_ns)), UUID(format_uuid7(unix_ns, 0))
+    assert str(fresh) == new_uuid7(unix_ns)[:19] + str(fresh)[19:]
+    assert fresh.int >> 64 == spelled.int >> 64
+    assert (fresh.version, fresh.variant) == (7, RFC_4122)
+
+
+def test_fresh_ones_hold_62_bits_that_vary() -> None:
+    tails = [UUID(new_uuid7(0)).int & (2**62 - 1) for _ in range(500)]
+    assert len(set(tails)) == 500
+    assert {tail >> 58 for tail in tails} == set(range(16))
+    assert {tail & 15 for tail in tails} == set(range(16))
+
+
+def test_a_forked_child_draws_others() -> None:
+    new_uuid7(0)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, new_uuid7(0).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 36).decode() != new_uuid7(0)
+    os.close(reader)
+    os.close(writer)

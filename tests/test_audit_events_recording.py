@@ -13,7 +13,7 @@ import structlog
 from structlog.testing import LogCapture, capture_logs
 
 import audit_events
-import audit_events.log
+import audit_events.bound_logger
 from audit_events.chain import verify_chain
 from audit_events.errors import EventError, NotConfiguredError
 from audit_events.event import decode_event
@@ -30,7 +30,7 @@ log = audit_events.get_logger()
 def _unconfigured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setattr(PROCESS_LOG, "log", None)
     monkeypatch.setattr(PROCESS_LOG, "arguments", None)
-    monkeypatch.setattr(audit_events.log, "interceptor", None)
+    monkeypatch.setattr(audit_events.bound_logger, "interceptor", None)
     yield
     structlog.reset_defaults()
 

@@ -115,7 +115,7 @@ def test_a_failure_lists_what_was_recorded(run: Run) -> None:
         [
             ">*audit_log.one(?member.invited?)",
             "E*expected one member.invited, found 0 of 1 recorded*",
-            'E*member.role_changed *actor={"type":"user","id":"u_1"}*"role":"admin"*',
+            'E*member.role_changed *actor={"id":"u_1","type":"user"}*"role":"admin"*',
         ]
     )
     assert "recording.py" not in result.stdout.str(), "the library's own frames are hidden"

@@ -1,0 +1,55 @@
+"""The logger that an application calls: structlog's, with a short way for what is called most.
+
+`bind`, `new`, `unbind`, `ainfo`, `log` and the rest are structlog's, and run its processors. The
+five levels go to the recorder behind at once, which spares an event 3 µs of copies and dispatch.
+"""
+
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final, Protocol, cast
+
+import structlog
+from structlog import BoundLoggerBase
+
+interceptor: Callable[[str, MutableMapping[str, Any]], None] | None = None
+"""Set by tests alone (`recording.honour_capture_logs`): sees each call first, and may drop it."""
+
+
+class Recorder(Protocol):
+    """What stands behind an `AuditLogger`: a log, or the process's, whichever that is."""
+
+    def record(self, action: object, fields: dict[str, Any]) -> str:
+        """Append the event of a log call and return its id."""
+        ...
+
+
+def _level(name: str) -> Callable[..., Any]:
+    def method(
+        self: BoundLoggerBase,
+        event: object = None,
+        *args: object,
+        **fields: Any,  # noqa: ANN401  # as structlog's own
+    ) -> str | None:
+        if args or interceptor is not None:
+            dropped_or_id: str | None = _SLOW[name](self, event, *args, **fields)
+            return dropped_or_id
+        context = self._context
+        if context:
+            fields = {**context, **fields}
+        recorder: Recorder = self._logger
+        return recorder.record(event, fields)
+
+    method.__name__ = name
+    return method
+
+
+_STRUCTLOG: Final[type[BoundLoggerBase]] = cast(
+    "type[BoundLoggerBase]", structlog.make_filtering_bound_logger(0)
+)
+_NAMES: Final = ("debug", "info", "warning", "error", "critical")
+_ALIASES: Final = {"msg": "info", "warn": "warning", "fatal": "critical"}
+_SLOW: Final[dict[str, Callable[..., Any]]] = {name: getattr(_STRUCTLOG, name) for name in _NAMES}
+_METHODS: Final = {name: _level(name) for name in _NAMES}
+_METHODS.update((alias, _METHODS[name]) for alias, name in _ALIASES.items())
+
+AuditLogger: Final = type("AuditLogger", (_STRUCTLOG,), {"__module__": __name__, **_METHODS})
+"""Made of a recorder, the processors of the long way, and a context."""
