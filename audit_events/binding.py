@@ -17,7 +17,6 @@ import structlog
 from structlog.contextvars import (
     STRUCTLOG_KEY_PREFIX,
     bind_contextvars,
-    get_contextvars,
     unbind_contextvars,
 )
 
@@ -231,8 +230,6 @@ def bound_fields() -> dict[str, object]:
     Raises:
         EventError: a callable that was given for a field raised; the field is named.
     """
-    fields = {name: value for name, value in get_contextvars().items() if name in FIELDS}
-    request = current_request.get()
-    if request is not None:
-        request.fill(fields)
+    fields: dict[str, object] = {}
+    fill_bound(fields)
     return {name: value for name, value in fields.items() if value is not None}

@@ -44,21 +44,32 @@ def server_command(kind: str, app: str, descriptor: int) -> list[str]:
 
 
 @contextlib.contextmanager
+def serve(
+    kind: str, app: str, directory: Path, listening: socket.socket
+) -> Generator[subprocess.Popen[bytes]]:
+    """Serve an application from `directory`, where its audit.log lands."""
+    descriptor = listening.fileno()
+    process = subprocess.Popen(
+        server_command(kind, app, descriptor),
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        pass_fds=[descriptor],
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@contextlib.contextmanager
 def serving(kind: str, app: str, directory: Path) -> Generator[int]:
-    """Serve an application from `directory`, where its audit.log lands; yield the port."""
-    with socket.create_server(("127.0.0.1", 0), backlog=2 * USERS) as listening:
-        descriptor = listening.fileno()
-        process = subprocess.Popen(
-            server_command(kind, app, descriptor),
-            cwd=directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            pass_fds=[descriptor],
-        )
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+    """Serve an application on a port of its own, which is yielded."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=2 * USERS) as listening,
+        serve(kind, app, directory, listening),
+    ):
+        yield listening.getsockname()[1]
 
 
 @dataclass(frozen=True, slots=True)

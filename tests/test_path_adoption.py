@@ -1,13 +1,37 @@
 """A Flask and a FastAPI application adopt the audit log in five lines, and no event is mixed up."""
 
 import difflib
+import http.client
+import socket
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
-from tests.app_traffic import ROOT, check_none_mixed_up, read_events, serving, visit_all
+from tests.app_traffic import (
+    ROOT,
+    Visit,
+    check_none_mixed_up,
+    read_events,
+    serve,
+    serving,
+    visit_all,
+)
 
 MOST_LINES = 5
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    @override
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
 
 
 def changed_lines(before: list[str], after: list[str]) -> int:
@@ -69,3 +93,26 @@ def test_every_kind_of_view_has_the_right_actor_behind_a_proxy(
     with serving(server, f"tests.apps.{app}", tmp_path) as port:
         visit_all(port, views)
     check_none_mixed_up(read_events(tmp_path), views, behind_proxy=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("server", "app", "view"),
+    [
+        pytest.param("gunicorn", "django_kinds:wsgi_app", "in_turn", id="gunicorn"),
+        pytest.param("uvicorn", "django_kinds:asgi_app", "in_turn", id="uvicorn"),
+    ],
+)
+def test_behind_a_unix_socket_the_proxy_alone_knows_the_client(
+    server: str, app: str, view: str, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "app.sock")
+    listening = socket.create_server(place, family=socket.AF_UNIX)
+    with listening, serve(server, f"tests.apps.{app}", tmp_path, listening):
+        connection = UnixConnection(place)
+        status, body = Visit(view, 0, 0).ask(connection)
+        connection.close()
+        assert status == 200, body
+    (event,) = read_events(tmp_path)
+    assert event.ip_address == Visit(view, 0, 0).behind_proxy
+    assert event.context == {"new": {"role": "admin"}}

@@ -4,13 +4,18 @@ import logging
 from pathlib import Path
 from typing import assert_type
 
+from flask import Flask, g
+from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
 import audit_events
 from audit_events import Action, Actor, Event, Resource, TargetUser
 from audit_events.errors import AuditEventError, EventError, SinkError
 from audit_events.integrations import celery as audit_celery
+from audit_events.integrations.asgi import AuditMiddleware
+from audit_events.integrations.flask import init_app
 from audit_events.integrations.standard_logging import attach
+from audit_events.request import TrustedProxies
 from audit_events.testing import RecordedEvent, RecordedEvents, record_events
 
 log = audit_events.get_logger()
@@ -35,6 +40,21 @@ def start(directory: Path) -> FilteringBoundLogger:
 def start_worker() -> logging.Logger:
     audit_celery.connect()
     return attach("audit", ignore=["request_id"])
+
+
+def adopt(app: Flask, asgi_app: Starlette) -> None:
+    init_app(app, actor=lambda: {"type": "user", "id": g.user.id}, organization_id=lambda: g.org)
+    init_app(app, actor=lambda: Actor(type="user", id="u_1"), trusted_proxies=1)
+    init_app(app, actor=lambda: 1)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+    proxies = TrustedProxies(count=2, networks=["10.0.0.0/8"], header="forwarded")
+    asgi_app.add_middleware(AuditMiddleware, actor=lambda scope: scope.get("actor"))
+    asgi_app.add_middleware(AuditMiddleware, trusted_proxies=proxies, correlation_header=None)
+
+
+def sign_in(user: str) -> None:
+    audit_events.bind_actor({"type": "user", "id": user}, organization_id="org_acme")
+    audit_events.bind_actor(lambda: Actor(type="user", id=user), organization_id=lambda: None)
+    audit_events.bind_organization("org_acme")
 
 
 def change_role(member: str) -> None:

@@ -8,7 +8,7 @@ background task, `asyncio.create_task`, a thread with a copy of the context) kee
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from audit_events.binding import BoundRequest, check_callable, current_request
 from audit_events.request import (
@@ -19,6 +19,9 @@ from audit_events.request import (
     check_settings,
     read_request,
 )
+
+if TYPE_CHECKING:
+    from audit_events.binding import ActorGiven, OrganizationGiven
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -47,8 +50,8 @@ class AuditMiddleware:
         self,
         app: Application,
         *,
-        actor: Callable[[Scope], object] | None = None,
-        organization_id: Callable[[Scope], object] | None = None,
+        actor: "Callable[[Scope], ActorGiven | None] | None" = None,
+        organization_id: "Callable[[Scope], OrganizationGiven | None] | None" = None,
         trusted_proxies: int | TrustedProxies = 0,
         correlation_header: CorrelationHeader | None = "x-request-id",
     ) -> None:
@@ -83,7 +86,7 @@ class AuditMiddleware:
 
 def _facts_of(scope: Scope, settings: RequestSettings) -> Callable[[], RequestFacts]:
     # Taken now: what stands behind may put another client there.
-    client, headers = scope.get("client"), scope["headers"]
+    client, headers = scope.get("client"), scope.get("headers", ())
 
     def header(name: str) -> str:
         wanted = name.encode()

@@ -4,7 +4,7 @@ init_app(app, actor=lambda: {"type": "user", "id": g.user.id}, organization_id=l
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flask import Flask
 
@@ -15,12 +15,16 @@ from audit_events.request import CorrelationHeader, TrustedProxies
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
+    from audit_events.binding import ActorGiven, OrganizationGiven
+
+Given = TypeVar("Given")
+
 
 def init_app(
     app: Flask,
     *,
-    actor: Callable[[], object] | None = None,
-    organization_id: Callable[[], object] | None = None,
+    actor: "Callable[[], ActorGiven | None] | None" = None,
+    organization_id: "Callable[[], OrganizationGiven | None] | None" = None,
     trusted_proxies: int | TrustedProxies = 0,
     correlation_header: CorrelationHeader | None = "x-request-id",
 ) -> None:
@@ -48,6 +52,6 @@ def init_app(
 
 
 def _without_environ(
-    provider: Callable[[], object] | None,
-) -> "Callable[[WSGIEnvironment], object] | None":
+    provider: Callable[[], Given] | None,
+) -> "Callable[[WSGIEnvironment], Given] | None":
     return None if provider is None else lambda _: provider()

@@ -23,6 +23,8 @@ from audit_events.request import (
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from audit_events.binding import ActorGiven, OrganizationGiven
+
 ENVIRON_KEY: Final = "audit_events.request"
 _HEADERS: Final = {
     name: "HTTP_" + name.upper().replace("-", "_")
@@ -48,8 +50,8 @@ class AuditMiddleware:
         self,
         app: "WSGIApplication",
         *,
-        actor: "Callable[[WSGIEnvironment], object] | None" = None,
-        organization_id: "Callable[[WSGIEnvironment], object] | None" = None,
+        actor: "Callable[[WSGIEnvironment], ActorGiven | None] | None" = None,
+        organization_id: "Callable[[WSGIEnvironment], OrganizationGiven | None] | None" = None,
         trusted_proxies: int | TrustedProxies = 0,
         correlation_header: CorrelationHeader | None = "x-request-id",
     ) -> None:
