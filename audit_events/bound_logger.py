@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, Final, Protocol, cast
 
 import structlog
-from structlog import BoundLoggerBase
+from structlog import BoundLoggerBase, DropEvent
 
 interceptor: Callable[[str, MutableMapping[str, Any]], None] | None = None
 """Set by tests alone (`recording.honour_capture_logs`): sees each call first, and may drop it."""
@@ -29,12 +29,17 @@ def _level(name: str) -> Callable[..., Any]:
         *args: object,
         **fields: Any,  # noqa: ANN401  # as structlog's own
     ) -> str | None:
-        if args or interceptor is not None:
+        if args:
             dropped_or_id: str | None = _SLOW[name](self, event, *args, **fields)
             return dropped_or_id
         context = self._context
         if context:
             fields = {**context, **fields}
+        if interceptor is not None:
+            try:
+                interceptor(name, {**fields, "event": event})
+            except DropEvent:
+                return None
         recorder: Recorder = self._logger
         return recorder.record(event, fields)
 

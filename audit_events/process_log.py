@@ -7,7 +7,7 @@ with structlog. It finds the log when it records, so it follows every later `con
 import os
 import socket
 import threading
-from collections.abc import Generator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,12 +54,25 @@ class Arguments:
 class ProcessLog:
     """Stands behind every logger of `get_logger()`: hands on to the log that is open now."""
 
+    record: Callable[[object, dict[str, Any]], str]
+    """The short way of `AuditLogger`: that of the log which is open now."""
+
     def __init__(self) -> None:
-        self.log: FilteringBoundLogger | None = None
+        self.log = None
         self.arguments: Arguments | None = None
         self.redirection: Path | None = None
         """Where events go instead of the path that is configured, while a test records them."""
         self._lock = threading.Lock()
+
+    @property
+    def log(self) -> FilteringBoundLogger | None:
+        """The log that is open now."""
+        return self._log
+
+    @log.setter
+    def log(self, log: FilteringBoundLogger | None) -> None:
+        self._log = log
+        self.record = _refuse if log is None else _chained(log).record
 
     def forget_lock(self) -> None:
         """In a forked child: no thread that could hold it is there any more."""
@@ -72,13 +85,7 @@ class ProcessLog:
             AuditEventError: it cannot be opened, and the log before is still in place.
         """
         with self._lock:
-            if self.redirection is not None:
-                arguments = replace(
-                    arguments,
-                    path=self.redirection,
-                    durability="process",
-                    heartbeat_seconds=None,
-                )
+            arguments = self._aim(arguments)
             if self.log is not None and arguments == self.arguments:
                 # A forked child that configures too is a source from now on, events or none.
                 _chained(self.log).begin_heartbeat(is_opened_here=True)
@@ -90,6 +97,12 @@ class ProcessLog:
             with suppress(SinkError):
                 _chained(before).close()
 
+    def _aim(self, arguments: Arguments) -> Arguments:
+        if self.redirection is None:
+            return arguments
+        path = self.redirection
+        return replace(arguments, path=path, durability="process", heartbeat_seconds=None)
+
     def close(self) -> None:
         """Write the last line and let go of the file; what is recorded after all is still taken."""
         if self.log is not None:
@@ -99,30 +112,24 @@ class ProcessLog:
     def redirected(self, path: Path) -> Generator[None]:
         """Record in the file at `path` instead, whatever is configured before or meanwhile."""
         before = self.log, self.arguments, self.redirection
-        self.log, self.redirection = None, path
-        self.open(self.arguments or Arguments(path=path, service="tests"))
         try:
+            self.redirection = path
+            self.arguments = self._aim(self.arguments or Arguments(path=path, service="tests"))
+            self.log = self.arguments.open()
             yield
         finally:
             own = self.log
             self.log, self.arguments, self.redirection = before
-            if own is not None:
+            if own is not None and own is not self.log:
                 with suppress(SinkError):  # a test may have removed the directory
                     _chained(own).close()
 
-    def record(self, action: object, fields: dict[str, Any]) -> str:
-        """Record the event in the log that is open now; the short way of `AuditLogger`."""
-        if self.log is None:
-            raise NotConfiguredError
-        return _chained(self.log).record(action, fields)
-
     def msg(self, method: str, event_dict: MutableMapping[str, Any]) -> str | None:
         """Record the event in the log that is open now."""
-        if self.log is None:
+        log = self.log
+        if log is None:
             raise NotConfiguredError
-        event_id: str | None = getattr(self.log, method)(
-            event_dict.pop("event", None), **event_dict
-        )
+        event_id: str | None = getattr(log, method)(event_dict.pop("event", None), **event_dict)
         return event_id
 
     debug = info = warning = error = critical = msg
@@ -131,6 +138,10 @@ class ProcessLog:
 def _chained(log: FilteringBoundLogger) -> ChainedLogger:
     chained: ChainedLogger = cast("Any", log)._logger  # noqa: SLF001  # structlog lets wrappers read it
     return chained
+
+
+def _refuse(_action: object, _fields: dict[str, Any]) -> str:
+    raise NotConfiguredError
 
 
 def _pass_on(

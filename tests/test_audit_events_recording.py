@@ -202,6 +202,33 @@ def test_capture_logs_sees_events_and_nothing_is_written() -> None:
         log.info("member.invited", **EVENT)
 
 
+def test_a_test_s_events_go_the_short_way_of_production(
+    audit_log: RecordedEvents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Being ready for capture_logs must not send them through structlog's processors."""
+    honour_capture_logs()
+    monkeypatch.setattr("audit_events.log.AuditProcessor.__call__", None)
+    own = audit_events.open_log(tmp_path / "own.jsonl", service="members")
+    assert own.info("member.invited", **EVENT)
+    assert log.info("member.invited", **EVENT) == audit_log.one().id
+
+
+def test_capture_logs_sees_every_way_to_log_once(audit_log: RecordedEvents, tmp_path: Path) -> None:
+    honour_capture_logs()
+    own = audit_events.open_log(tmp_path / "own.jsonl", service="members").bind(**EVENT)
+    for logger in (log.bind(**EVENT), own):
+        with capture_logs() as entries:
+            logger.info("member.invited")
+            logger.info("member.%s", "invited")
+            logger.log(logging.ERROR, "member.invited")
+            asyncio.run(logger.awarning("member.invited"))
+        levels = [entry["log_level"] for entry in entries]
+        assert levels == ["info", "info", "error", "warning"]
+        assert {entry["event"] for entry in entries} == {"member.invited"}
+    assert len(audit_log) == 4
+    assert len((tmp_path / "own.jsonl").read_bytes().splitlines()) == 4, "recorded as well"
+
+
 def test_capture_logs_runs_the_processors_that_it_is_given(tmp_path: Path) -> None:
     """Also for a log of its own, which then writes nothing either."""
     honour_capture_logs()
