@@ -1,8 +1,11 @@
 """The actor travels with the task: by the signals, in eager mode, and in an in-process worker."""
 
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -93,6 +96,22 @@ def _publish(**headers: object) -> dict[str, object]:
             {"actor": {"type": "api_key", "id": "k", "onBehalfOf": "u_1"}},
             id="an actor as a struct",
         ),
+        pytest.param(
+            {
+                "organization_id": UUID(int=1),
+                "actor": MappingProxyType({"type": "user", "id": UUID(int=2)}),
+                "ip_address": IPv6Address("2001:db8::1"),
+                "user_agent": "x" * 1_000_000,
+            },
+            {
+                "organization_id": "00000000-0000-0000-0000-000000000001",
+                "actor": {"type": "user", "id": "00000000-0000-0000-0000-000000000002"},
+                "ip_address": "2001:db8::1",
+                "user_agent": "x" * 2048,
+            },
+            id="all that an event takes",
+        ),
+        pytest.param({"actor": {"type": object()}}, {}, id="what no event takes"),
         pytest.param({"view": "own", "organization_id": "o"}, {"organization_id": "o"}, id="own"),
         pytest.param({}, {}, id="nothing bound"),
         pytest.param({"actor": {"type": "user", "name": "Zoë\n\U0001f600"}}, None, id="unicode"),

@@ -18,13 +18,14 @@ A header is as trustworthy as the broker (docs/threat-model.md).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from celery import signals  # type: ignore[import-untyped]  # celery ships no types
 from structlog.contextvars import bind_contextvars, get_contextvars, unbind_contextvars
 
 from audit_events.binding import BoundRequest, bound_fields, current_request
+from audit_events.event import MAX_USER_AGENT_CHARACTERS
 from audit_events.process_log import close
 
 HEADER: Final = "audit_events"
@@ -36,6 +37,7 @@ CARRIED: Final = ("organization_id", "actor", "ip_address", "user_agent", "corre
 _BEAT_HEADER: Final = "celery_beat_task"
 """Set by beat itself (celery 5.5 and later), also where beat's process did not call `connect`."""
 _SYSTEM: Final = {"type": "system"}
+_TEXTS: Final = ("UUID", "IPv4Address", "IPv6Address")
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
@@ -81,11 +83,28 @@ def _carried_from_here() -> dict[str, object]:
     return {name: value for name, value in bound_fields().items() if name in CARRIED}
 
 
+def _encode(bound: Mapping[str, object]) -> str:
+    """Encode what was bound, in each form in which an event takes it."""
+    user_agent = bound.get("user_agent")
+    if isinstance(user_agent, str):
+        # Whoever is being recorded chooses it: it must not make the message too long to be sent.
+        bound = {**bound, "user_agent": user_agent[:MAX_USER_AGENT_CHARACTERS]}
+    return msgspec.json.encode(bound, enc_hook=_simplify).decode()
+
+
+def _simplify(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    if type(value).__name__ in _TEXTS:
+        return str(value)
+    raise NotImplementedError
+
+
 def _carry(headers: dict[str, object], **_: object) -> None:
     bound = _carried_from_here()
     # A retry carries the header of the task that it repeats.
     if bound and HEADER not in headers:
-        headers[HEADER] = msgspec.json.encode(bound).decode()
+        headers[HEADER] = _encode(bound)
 
 
 def _bind(task: Any, **_: object) -> None:  # noqa: ANN401  # celery ships no types
