@@ -35,10 +35,14 @@ from audit_events.errors import (
 from audit_events.event import Actor, Event, Resource, Source, TargetUser
 from audit_events.log import AuditProcessor, ChainedLogger, open_log
 from audit_events.process_log import close, configure, get_logger
+from audit_events.redaction import DEFAULT_KEYS, DEFAULT_REDACTION, REDACTED, Redaction
 from audit_events.tally import Counts, counts
 
 __all__ = [
     "CATALOGUE",
+    "DEFAULT_KEYS",
+    "DEFAULT_REDACTION",
+    "REDACTED",
     "Action",
     "Actor",
     "AuditEventError",
@@ -55,6 +59,7 @@ __all__ = [
     "LineError",
     "NotConfiguredError",
     "ParameterError",
+    "Redaction",
     "Resource",
     "SinkError",
     "Source",

@@ -4,7 +4,7 @@ Pure: whatever is wrong is found here, before the log is locked and before anyth
 but for half of a surrogate pair and a line that is too long, which show when it is encoded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -13,10 +13,11 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from audit_events.canonical import encode_prepared, find_surrogate, prepare
+from audit_events.canonical import find_surrogate
 from audit_events.catalogue import CATALOGUE, Catalogue
-from audit_events.errors import CanonicalError, EventError
+from audit_events.errors import CanonicalError, EventError, ParameterError
 from audit_events.event import (
+    MAX_LINE_BYTES,
     SCHEMA_VERSION,
     SYSTEM_ORGANIZATION,
     Actor,
@@ -28,10 +29,13 @@ from audit_events.given import FIELDS as FIELDS  # noqa: PLC0414  # what a draft
 from audit_events.given import check_fields, wrong_type
 from audit_events.plain import PlainContexts
 from audit_events.recorded_action import recorded_action
-from audit_events.terms import MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
+from audit_events.redaction import DEFAULT_REDACTION, NO_REDACTION, Redaction
+from audit_events.terms import SMALL_LINE_BYTES
+from audit_events.truncation import fit_context
+from audit_events.walk import Walk, encode_prepared
 
-MAX_LEAF_BYTES: Final = 32_766
-"""Lucene's longest term; a `flat_object` indexes each value of the context as `path=value`."""
+_FRAME_BYTES: Final = 256
+"""What a line has beside its draft, service and host; at most 242, with the longest `seq`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +46,38 @@ class DraftRules:
         system: allow `organization_id="_system"`, for events of the log itself.
         catalogue: the actions that are known.
         strict: refuse an action that is not in the catalogue, or lacks what it says there.
-        redaction: what is never recorded of a context; None takes it as it is.
+        redaction: what is never recorded of a context; None: nothing is redacted.
+        source_bytes: how long service and host are, written out.
+
+    Raises:
+        ParameterError: `redaction` is something else.
     """
 
     system: bool = False
     catalogue: Catalogue = CATALOGUE
     strict: bool = False
-    redaction: object = None
-    plain: PlainContexts = field(default_factory=PlainContexts, repr=False, compare=False)
+    redaction: Redaction | None = DEFAULT_REDACTION
+    source_bytes: int = 256
+    plain: PlainContexts = field(init=False, repr=False, compare=False)
     """Contexts that need no walk."""
+    walk: Walk = field(init=False, repr=False, compare=False)
+    """Prepares the others."""
+    max_text_bytes: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        redaction = _check_redaction(self.redaction)
+        object.__setattr__(self, "plain", PlainContexts(redaction))
+        object.__setattr__(self, "walk", Walk(redaction, cuts=True))
+        object.__setattr__(self, "max_text_bytes", redaction.max_text_bytes)
+
+
+def _check_redaction(given: object) -> Redaction:
+    if given is None:
+        return NO_REDACTION
+    if not isinstance(given, Redaction):
+        problem = f"is of type {type(given).__name__}"
+        raise ParameterError("redaction", problem, "an audit_events.Redaction, or None")
+    return given
 
 
 DEFAULT_RULES: Final = DraftRules()
@@ -88,6 +115,22 @@ class Draft(Struct, kw_only=True, rename="camel", omit_defaults=True):
         except UnicodeEncodeError:
             raise self._name_surrogate() from None
 
+    def cut_by(self, excess_bytes: int) -> bool:
+        """Cut the context by so many bytes; False if it has none to give."""
+        if self.context is None:
+            return False
+        return self.cut(room_bytes=len(encode_prepared(self.context)) - excess_bytes)
+
+    def cut(self, *, room_bytes: int, max_text_bytes: int = MAX_LINE_BYTES) -> bool:
+        """Cut the context so that it takes at most so many bytes; tell if that helped."""
+        context = encode_prepared(self.context)
+        fitted = fit_context(context, max_text_bytes=max_text_bytes, room_bytes=room_bytes)
+        if fitted is None:
+            return False
+        cut = encode_prepared(fitted)
+        self.context = Raw(cut)
+        return len(cut) < len(context)
+
     def _name_surrogate(self) -> CanonicalError:
         for name in FIELDS:
             value = getattr(self, name)
@@ -113,7 +156,7 @@ def draft_event(
     """
     given = check_fields(fields)
     address = given.ip_address
-    return Draft(
+    draft = Draft(
         action=recorded_action(action, fields, rules.catalogue, strict=rules.strict),
         actor=given.actor,
         context=None if given.context is None else _check_context(given.context, rules),
@@ -126,6 +169,22 @@ def draft_event(
         target_user=given.target_user,
         user_agent=given.user_agent,
     )
+    if type(draft.context) is Raw and len(bytes(draft.context)) > _smallest_to_cut(rules):
+        _fit_context(draft, rules)
+    return draft
+
+
+def _smallest_to_cut(rules: DraftRules) -> int:
+    return min(SMALL_LINE_BYTES, rules.max_text_bytes)
+
+
+def _fit_context(draft: Draft, rules: DraftRules) -> None:
+    """Cut a context that is too large in any way for the line or the index."""
+    context = bytes(draft.context)
+    draft.context = None
+    rest = len(draft.encode()) + _FRAME_BYTES + rules.source_bytes
+    draft.context = Raw(context)
+    draft.cut(room_bytes=MAX_LINE_BYTES - rest, max_text_bytes=rules.max_text_bytes)
 
 
 def _check_organization(organization: str, rules: DraftRules) -> str:
@@ -140,44 +199,13 @@ def _check_context(context: object, rules: DraftRules) -> object:
     if not isinstance(context, Mapping):
         raise wrong_type("context", context, "a mapping")
     mapping = cast("Mapping[str, object]", context)
-    prepared = prepare(mapping, "context")
+    prepared = rules.walk.prepare(mapping, "context")
     rules.plain.learn(mapping)
-    return _check_size(mapping, prepared)
-
-
-def _check_size(context: Mapping[str, object], prepared: object) -> object:
-    """Refuse what the index would refuse; return the context, encoded."""
     try:
-        encoded = encode_prepared(prepared)
+        return Raw(encode_prepared(prepared))
     except UnicodeEncodeError:
-        path = find_surrogate({"context": context}) or "context"
+        path = find_surrogate({"context": mapping}) or "context"
         raise CanonicalError(path, "holds half of a surrogate pair") from None
-    if len(encoded) > MAX_LEAF_BYTES - len("context="):
-        _refuse_long_leaf(context, "context")
-    if len(encoded) > SMALL_LINE_BYTES:
-        _refuse_many_terms(context)
-    return Raw(encoded)
-
-
-def _refuse_long_leaf(value: object, path: str) -> None:
-    """Refuse a value of the context that the index would refuse, and the whole event with it."""
-    if isinstance(value, Mapping):
-        for key, item in cast("Mapping[str, object]", value).items():
-            _refuse_long_leaf(item, f"{path}.{key}")
-    elif isinstance(value, list | tuple):
-        for item in cast("Sequence[object]", value):
-            _refuse_long_leaf(item, path)
-    elif len(f"{path}={value}".encode()) > MAX_LEAF_BYTES:
-        hint = f"at most {MAX_LEAF_BYTES} bytes with its path: cut it, or split it"
-        raise EventError(path[:200], "is a value too long to be indexed", hint)
-
-
-def _refuse_many_terms(context: object) -> None:
-    """Refuse what would fill the memory of the index, and which the shipper would not send."""
-    size = count_term_bytes(context)
-    if size > MAX_TERM_BYTES:
-        hint = "each value is indexed with its whole path: shorten the keys, or record less"
-        raise EventError("context", f"comes to {size} bytes in the index", hint)
 
 
 def _check_address(value: object) -> str:

@@ -40,6 +40,7 @@ from audit_events.parameters import (
     check_strict,
     read_catalogue_path,
 )
+from audit_events.redaction import DEFAULT_REDACTION, Redaction
 
 _ID_KEY_BYTES: Final = len(b',"id":"')
 
@@ -156,8 +157,10 @@ class ChainedLogger:
         cut = unhashed.index(event_id.encode()) - _ID_KEY_BYTES
         line = b'%b,"hash":"%b"%b\n' % (unhashed[:cut], spell_hash(digest), unhashed[cut:])
         if len(line) > MAX_LINE_BYTES:
+            if draft.cut_by(len(line) - MAX_LINE_BYTES):
+                return self._append(draft)
             problem = f"is {len(line)} bytes long as a line; the most is {MAX_LINE_BYTES}"
-            raise EventTooLargeError("event", problem, "put less into context")
+            raise EventTooLargeError("event", problem, "shorten what stands beside the context")
         self._file.append(line)
         self._seq += 1
         self._previous = digest
@@ -219,7 +222,7 @@ def open_log(
     on_error: OnError = "raise",
     catalogue_path: str | os.PathLike[str] | None = None,
     strict: bool = False,
-    redaction: object = None,
+    redaction: Redaction | None = DEFAULT_REDACTION,
     heartbeat_seconds: float | None = None,
     system: bool = False,
     clock_unix_ns: Callable[[], int] = time.time_ns,
@@ -237,7 +240,7 @@ def open_log(
         on_error: what happens to an event that the file does not take.
         catalogue_path: TOML with the application's own actions, or a directory of such files.
         strict: refuse an action that is not in the catalogue, or that lacks what it needs.
-        redaction: what of a context is never recorded.
+        redaction: what of a context is never recorded; None: nothing is redacted.
         heartbeat_seconds: how long a source may be silent before it says that it lives; None or 0
             is off, and then there is no last line either.
         system: allow events of the log itself (`organization_id="_system"`).
@@ -260,6 +263,7 @@ def open_log(
         catalogue=read_catalogue_path(catalogue_path),
         strict=strict,
         redaction=redaction,
+        source_bytes=len(canonical(service)) + len(canonical(host)),
     )
     event_file = EventFile(Path(path).absolute())
     event_file.open()

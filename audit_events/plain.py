@@ -8,6 +8,8 @@ three times as long.
 from collections.abc import Mapping
 from typing import Final, cast
 
+from audit_events.redaction import Redaction
+
 MAX_TEXT_CHARACTERS: Final = 128
 MAX_VALUES: Final = 32
 """So that no context that passes comes near any limit of size or depth."""
@@ -17,23 +19,25 @@ _MAX_SAFE_INTEGER: Final = 2**53
 
 
 class PlainContexts:
-    """Learns the keys of contexts that were walked.
+    """Learns the keys of contexts that were walked, but for those that redaction is about.
 
     Args:
-        max_text_characters: a longer text is not plain.
+        redaction: what a plain context must leave nothing to do for.
     """
 
-    __slots__ = ("_keys", "_max_text_characters")
+    __slots__ = ("_clean", "_keys", "_redaction", "_shortest_text")
 
-    def __init__(self, max_text_characters: int = MAX_TEXT_CHARACTERS) -> None:
+    def __init__(self, redaction: Redaction) -> None:
         self._keys: set[str] = set()
-        self._max_text_characters = max_text_characters
+        self._redaction = redaction
+        self._clean = redaction.clean
+        self._shortest_text = min(redaction.shortest_text, MAX_TEXT_CHARACTERS + 1)
 
     def knows(self, context: object) -> bool:  # noqa: C901  # a call for each value doubles it
         """Tell whether `context` is a dictionary that needs neither walk nor measuring."""
         if type(context) is not dict:  # a subclass may answer otherwise
             return False
-        keys, longest, room = self._keys, self._max_text_characters, MAX_VALUES
+        keys, shortest, room = self._keys, self._shortest_text, MAX_VALUES
         mappings = [cast("dict[object, object]", context)]
         for mapping in mappings:
             room -= len(mapping) or 1
@@ -42,7 +46,7 @@ class PlainContexts:
             for value in mapping.values():
                 kind = type(value)
                 if kind is str:
-                    if len(cast("str", value)) > longest:
+                    if len(cast("str", value)) >= shortest and not self._is_clean(value):
                         return False
                 elif kind is dict:
                     mappings.append(cast("dict[object, object]", value))
@@ -50,8 +54,14 @@ class PlainContexts:
                     return False
         return True
 
+    def _is_clean(self, value: object) -> bool:
+        text = cast("str", value)
+        return len(text) <= MAX_TEXT_CHARACTERS and self._clean(text) == text
+
     def learn(self, context: Mapping[str, object]) -> None:
         """Remember the keys of a context that was walked and found right."""
+        if self._redaction.all_paths:
+            return
         mappings: list[Mapping[str, object]] = [context]
         for one in mappings:
             for key, value in one.items():
@@ -61,7 +71,9 @@ class PlainContexts:
 
     def _learn_key(self, key: str) -> None:
         # Only ASCII: keys beyond the basic plane sort otherwise in RFC 8785 than by code point.
-        if key.isascii() and len(key) <= _MAX_KEY_CHARACTERS and len(self._keys) < _MAX_KEYS:
+        if len(key) > _MAX_KEY_CHARACTERS or not key.isascii() or len(self._keys) >= _MAX_KEYS:
+            return
+        if self._redaction.treatments[key] is None:
             self._keys.add(key)
 
 

@@ -20,6 +20,7 @@ from audit_events.bound_logger import AuditLogger
 from audit_events.errors import NotConfiguredError, SinkError
 from audit_events.log import ChainedLogger, open_log
 from audit_events.parameters import DEFAULT_HEARTBEAT_SECONDS, Durability, OnError, check_path
+from audit_events.redaction import DEFAULT_REDACTION, Redaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Arguments:
     on_error: OnError = "raise"
     catalogue_path: Path | None = None
     strict: bool = False
-    redaction: object = None
+    redaction: Redaction | None = DEFAULT_REDACTION
     heartbeat_seconds: float | None = DEFAULT_HEARTBEAT_SECONDS
 
     def open(self) -> FilteringBoundLogger:
@@ -166,7 +167,7 @@ def configure(
     on_error: OnError = "raise",
     catalogue_path: str | os.PathLike[str] | None = None,
     strict: bool = False,
-    redaction: object = None,
+    redaction: Redaction | None = DEFAULT_REDACTION,
     heartbeat_seconds: float | None = DEFAULT_HEARTBEAT_SECONDS,
 ) -> FilteringBoundLogger:
     """Open the audit log of this process, and return the logger that `get_logger()` gives.

@@ -11,6 +11,8 @@ from typing import Final, cast
 
 MAX_TERM_BYTES: Final = 1 << 20
 """Of one event; a batch of events that all come to so much stays far below a small heap."""
+MAX_LEAF_BYTES: Final = 32_766
+"""Lucene's longest term; a `flat_object` indexes each value of the context as `path=value`."""
 SMALL_LINE_BYTES: Final = 2_800
 """No line of so many bytes comes to more: `n` values take `2n` of them, which leaves `L - 2n` for
 the path, and `n (L - 2n)` is at most `L² / 8`."""

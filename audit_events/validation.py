@@ -14,21 +14,20 @@ from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
 
-from audit_events.canonical import MAX_DEPTH, canonical, read_back
+from audit_events.canonical import canonical, read_back
 from audit_events.chain import decode_hash, genesis, verify_line
 from audit_events.envelope import LARGEST_SEQ, UNREADABLE, Envelope, decode_envelope
 from audit_events.errors import AuditEventError, CanonicalError, LineError
 from audit_events.event import MAX_USER_AGENT_CHARACTERS, SYSTEM_ORGANIZATION, Event
 from audit_events.instant import CANONICAL_INSTANT
-from audit_events.terms import MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
+from audit_events.terms import MAX_LEAF_BYTES, MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
+from audit_events.walk import MAX_DEPTH
 
 Kind = Literal[
     "torn", "json", "shape", "canonical", "size",
     "gap", "altered", "order", "beginning", "unknown_action",
 ]  # fmt: skip
 
-MAX_LEAF_BYTES: Final = 32_766
-"""Lucene's longest term; a `flat_object` indexes each value of the context as `path=value`."""
 SOURCES_LIMIT: Final = 100_000
 """Sources whose last event is remembered, some 40 MB; beyond it the one quiet longest is not."""
 

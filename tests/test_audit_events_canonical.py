@@ -11,8 +11,10 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_events.canonical import MAX_DEPTH, MAX_SAFE_INTEGER, canonical, format_float, read_back
+from audit_events.canonical import canonical, read_back
 from audit_events.errors import CanonicalError
+from audit_events.number import format_float
+from audit_events.walk import MAX_DEPTH, MAX_SAFE_INTEGER
 
 # rfc8785 refuses 2^53 itself; JCS carries it, and a table below has it.
 _SAFE = MAX_SAFE_INTEGER - 1

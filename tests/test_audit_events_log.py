@@ -123,12 +123,27 @@ def test_an_async_application_logs_as_well(path: Path) -> None:
     assert len(_events(path)) == 1
 
 
+_LONG = "\x01" * 1024
+_HUGE = {"type": "user", "id": _LONG, "email": _LONG, "name": _LONG, "onBehalfOf": _LONG}
+_HUGE_TARGET = {"id": _LONG, "email": _LONG, "name": _LONG}
+_HUGE_RESOURCE = {"type": _LONG, "id": _LONG, "name": _LONG}
+
+
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
         pytest.param({"actor": None}, EventError, id="missing actor"),
         pytest.param({"context": {"x": object()}}, CanonicalError, id="value without a form"),
-        pytest.param({"context": {"x": ["y" * 30_000] * 3}}, EventTooLargeError, id="too large"),
+        pytest.param(
+            {
+                "actor": _HUGE,
+                "target_user": _HUGE_TARGET,
+                "resource": _HUGE_RESOURCE,
+                "user_agent": "\x01" * 2048,
+            },
+            EventTooLargeError,
+            id="too large beside its context",
+        ),
         pytest.param({"colour": "red"}, EventError, id="unknown field"),
     ],
 )
@@ -144,15 +159,21 @@ def test_a_refused_event_leaves_no_line_and_no_gap(
     assert verify_chain(path.read_bytes().splitlines()) == []
 
 
+_RESERVE = 32
+"""What a line might need for a larger `seq`."""
+
+
 def test_the_largest_event_is_written(path: Path) -> None:
     log = open_log(path, service="members")
-    half = "y" * 30_000
-    log.info("member.invited", organization_id="o", actor=ACTOR, context={"x": [half, half, ""]})
-    room = MAX_LINE_BYTES - len(path.read_bytes())
+    texts = ["y" * 8_000] * 9
+    log.info("member.invited", organization_id="o", actor=ACTOR, context={"x": texts[:-1]})
+    room = MAX_LINE_BYTES - len(path.read_bytes()) - len(',""') - _RESERVE
     log.info(
-        "member.invited", organization_id="o", actor=ACTOR, context={"x": [half, half, "y" * room]}
+        "member.invited", organization_id="o", actor=ACTOR, context={"x": [*texts[:-1], "y" * room]}
     )
-    assert len(path.read_bytes().splitlines(keepends=True)[1]) == MAX_LINE_BYTES
+    line = path.read_bytes().splitlines(keepends=True)[1]
+    assert MAX_LINE_BYTES - _RESERVE <= len(line) <= MAX_LINE_BYTES
+    assert b"truncated" not in line
 
 
 def test_an_event_that_could_not_be_written_takes_no_seq(path: Path) -> None:
