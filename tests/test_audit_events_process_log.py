@@ -202,13 +202,14 @@ def test_an_event_is_no_traceback(path: Path) -> None:
 def test_async_methods_take_what_is_bound_and_tell_errors(path: Path) -> None:
     audit_events.configure(path, service="members")
     log = audit_events.get_logger()
+    ids: list[str] = []
 
     async def serve(user: str) -> None:
         structlog.contextvars.bind_contextvars(
             organization_id="o", actor={"type": "user", "id": user}, correlation_id=user
         )
         await asyncio.sleep(0)
-        await log.ainfo("member.invited")
+        ids.append(await log.ainfo("member.invited"))
         await log.alog(logging.WARNING, "member.invited")
 
     async def serve_all() -> None:
@@ -219,6 +220,8 @@ def test_async_methods_take_what_is_bound_and_tell_errors(path: Path) -> None:
     asyncio.run(serve_all())
     events = _events(path)
     assert len(events) == 40
+    assert len(ids) == 20
+    assert set(ids) < {event.id for event in events}
     assert all(event.actor.id == event.correlation_id for event in events)
 
 
