@@ -47,7 +47,8 @@ class RecordedEvents:
     @property
     def lines(self) -> list[bytes]:
         """The lines as they were written, those of the log itself too."""
-        return self.path.read_bytes().splitlines()
+        # Where a process was killed in the middle of a line, the next writer leaves empty ones.
+        return [line for line in self.path.read_bytes().splitlines() if line]
 
     def __iter__(self) -> Iterator[RecordedEvent]:
         return iter(self.all())

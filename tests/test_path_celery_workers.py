@@ -80,7 +80,7 @@ def _celery(home: Path, *arguments: str) -> Generator[None]:
 
 def _events(home: Path) -> list[Event]:
     lines = (home / "audit.jsonl").read_bytes().split(b"\n")[:-1]
-    return [decode_event(line) for line in lines]
+    return [decode_event(line) for line in lines if line]
 
 
 def _name(event: Event) -> str:

@@ -35,7 +35,7 @@ CARRIED: Final = ("organization_id", "actor", "ip_address", "user_agent", "corre
 """What travels with a task, under the names that it is bound by."""
 
 _BEAT_HEADER: Final = "celery_beat_task"
-"""Set by beat itself (celery 5.5 and later), also where beat's process did not call `connect`."""
+"""Set by beat itself since Celery's #9702, also where beat's process did not call `connect`."""
 _SYSTEM: Final = {"type": "system"}
 _TEXTS: Final = ("UUID", "IPv4Address", "IPv6Address")
 _decode = msgspec.json.Decoder(dict[str, object]).decode
