@@ -16,10 +16,12 @@ taken. The argument, for whoever changes this:
   behind it if the writer is killed over it.
 * **Not torn by us**: a piece that is whole JSON (appended by hand, without its newline) or that
   begins like no event is kept; only the line behind it is blanked, which ends it.
-* **Deleted.** The link count is read after the write: a line that went into a file without a name
-  is written again, into a new file. A deleted file takes no line silently.
-* **Renamed.** The path is looked at once a millisecond at most, so a line may still reach the file
-  that was just renamed; whoever follows it reads it there, as the lines before.
+* **Deleted.** The path is looked at once a millisecond at most, and then the link count is read
+  after the write: a line that went into a file without a name is written again, into a new file,
+  and so are those since the look before. So a deleted file goes on taking lines for a millisecond
+  at most; if then nobody writes for a second, they are as lost as those from before the deletion.
+* **Renamed.** Within that millisecond a line may still reach the file that was just renamed;
+  whoever follows it reads it there, as the lines before.
 * **Truncated** (`copytruncate`): the next line stands at the new end.
 * **Another file system under the path** (the log's own went away): no file is made there.
 
@@ -39,7 +41,12 @@ from audit_events.errors import SinkError
 from audit_events.torn import blank, read_torn
 
 LOOK_INTERVAL_SECONDS: Final = 0.001
-"""How often the path is looked at, at most: `stat` costs as much as the `write` (1.8 µs each)."""
+"""How often the path is looked at, at most. `stat` costs as much as the `write` (1.8 µs each), and
+a `write` after `fstat` costs 1.1 µs more than one after `lseek`: once a file's times were read, the
+kernel has to write finer ones (measured on Linux 6.18)."""
+_KEPT_SECONDS: Final = 1.0
+"""How late a look may be for the lines before it to be written again: much later, a file was rather
+rotated, packed and deleted with them."""
 _MAX_TRIES: Final = 8
 """A line is written again when it went into a deleted file or behind a torn piece; both are rare,
 and more often than this in a row only where somebody spoils the file on purpose."""
@@ -73,6 +80,8 @@ class EventFile:
         self._is_regular = True
         self._end = -1
         self._next_look = 0.0
+        self._since_look: list[bytes] = []
+        self._deleted: list[bytes] = []
         self._device = -1
         self._is_distrusted = False
         self._unsynced_directories: set[Path] = set()
@@ -97,27 +106,27 @@ class EventFile:
     def append(self, line: bytes) -> None:
         """Append one line, which ends in a newline; or several, one behind the other.
 
-        Cost: one `write` and one `fstat`; a `stat` where the last is over a millisecond ago.
+        Cost: one `write` and one `lseek`; where the last look is over a millisecond ago, also a
+        `stat` and an `fstat`.
 
         Raises:
             SinkError: nothing of the line is in the file, or no more than a torn piece.
         """
         try:
-            now = monotonic()
-            if now >= self._next_look:
-                self._open_current()
+            now, end = monotonic(), self._end
+            if now >= self._next_look or end < 0:
+                if now > self._next_look + _KEPT_SECONDS:
+                    self._since_look = []
+                self._append_looking(line, end)
                 self._next_look = now + LOOK_INTERVAL_SECONDS
-            end = self._end
-            if end >= 0:
-                written = os.write(self._descriptor, line)
-                found = os.fstat(self._descriptor)
-                self._end = found.st_size
-                # Grown by this line alone, and still under a name: nobody else was there.
-                if found.st_size == end + len(line) == end + written and found.st_nlink:
-                    return
-                if self._is_settled(line, written, end):
-                    return
-            self._append_watchfully(line)
+                return
+            written = os.write(self._descriptor, line)
+            self._end = stop = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+            # Behind the line before, which was ours too: nobody else was there.
+            if stop == end + len(line) == end + written:
+                self._since_look.append(line)
+            elif not self._is_settled(line, written, end):
+                self._append_looking(line, -1)
         except OSError as error:
             self._end = -1
             raise self._describe("append to", error) from error
@@ -162,6 +171,7 @@ class EventFile:
         self._identity = (-1, -1)
         self._end = -1
         self._next_look = 0.0
+        self._since_look, self._deleted = [], []
         if descriptor >= 0:
             if self._retired is None:
                 os.close(descriptor)
@@ -183,39 +193,56 @@ class EventFile:
         directory.mkdir(parents=True, exist_ok=True)
         self._device = directory.stat().st_dev
 
-    def _open_current(self) -> None:
+    def _open_current(self) -> bool:
+        """Open the file that is there now, unless it is open; tells whether it was not."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
         try:
             found = os.stat(self.path)  # noqa: PTH116  # a third of the cost of Path.stat
             if (found.st_dev, found.st_ino) == self._identity:
-                return
+                return False
         except FileNotFoundError:
             flags |= os.O_CREAT
             self._refuse_other_device()
         descriptor = os.open(self.path, flags, _MODE)
+        deleted = self._deleted
+        if self._since_look and not os.fstat(self._descriptor).st_nlink:
+            deleted = deleted + self._since_look
         self.close()
+        self._deleted = deleted
         self._descriptor = descriptor
         opened = os.fstat(descriptor)
         self._identity = (opened.st_dev, opened.st_ino)
         self._is_regular = stat.S_ISREG(opened.st_mode)
         self._unsynced_directories.add(self.path.parent)
+        return True
 
     def _refuse_other_device(self) -> None:
         device = os.stat(self.path.parent).st_dev  # noqa: PTH116  # as above
         if self._device not in (-1, device):
             raise OSError(errno.EXDEV, "its file system is not the one of the start")
 
-    def _append_watchfully(self, line: bytes) -> None:
-        """Append to a file of which the end is not known, until the line stands there."""
+    def _append_looking(self, line: bytes, end: int) -> None:
+        """Append to the file that is there now, until the line stands there.
+
+        What went into a file since the last look, and then was deleted with it, is appended too.
+
+        Args:
+            line: what to append.
+            end: of what this process wrote before; -1: not known.
+        """
         for _ in range(_MAX_TRIES):
-            self._open_current()
+            if self._open_current():
+                end = -1
             if not self._is_regular:
                 return self._write_stream(line)
-            text = b"\n" + line if self._is_distrusted else line
+            text = b"".join((b"\n" if self._is_distrusted else b"", *self._deleted, line))
             written = os.write(self._descriptor, text)
-            if self._is_settled(text, written, -1):
+            if self._is_settled(text, written, end):
                 self._is_distrusted = False
+                self._deleted = []
+                self._since_look = []
                 return None
+            end = -1
         raise OSError(errno.EIO, "others write to it what are no lines")
 
     def _write_stream(self, line: bytes) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def test_after_deletion_a_new_file_is_opened(path: Path) -> None:
     event_file = EventFile(path)
     event_file.append(b"one\n")
     path.unlink()
+    time.sleep(2 * LOOK_INTERVAL_SECONDS)
     event_file.append(b"two\n")
     assert path.read_bytes() == b"two\n"
 
@@ -172,6 +174,7 @@ def test_a_line_that_went_into_a_deleted_file_is_written_again(
     """Deleted between the look at the path and the write: seen after it."""
     event_file = EventFile(path)
     event_file.append(b"one\n")
+    time.sleep(2 * LOOK_INTERVAL_SECONDS)
     real_write = os.write
 
     def delete_first(descriptor: int, data: bytes) -> int:
@@ -182,6 +185,44 @@ def test_a_line_that_went_into_a_deleted_file_is_written_again(
     monkeypatch.setattr(os, "write", delete_first)
     event_file.append(b"two\n")
     assert path.read_bytes() == b"two\n"
+
+
+@pytest.mark.parametrize(
+    ("leave", "look_seconds", "left"),
+    [
+        pytest.param(Path.unlink, 10.002, b"two\nthree\nfour\n", id="deleted"),
+        pytest.param(Path.unlink, 12.0, b"four\n", id="deleted, and looked at much later"),
+        pytest.param(lambda path: path.rename(f"{path}.1"), 10.002, b"four\n", id="renamed"),
+    ],
+)
+def test_lines_between_two_looks_that_were_deleted_are_written_again(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    leave: Callable[[Path], object],
+    look_seconds: float,
+    left: bytes,
+) -> None:
+    now = [10.0]
+    monkeypatch.setattr("audit_events.event_file.monotonic", lambda: now[0])
+    event_file = EventFile(path)
+    event_file.append(b"one\n")
+    leave(path)
+    event_file.append(b"two\n")
+    event_file.append(b"three\n")
+    assert not path.exists(), "nobody looked"
+    now[0] = look_seconds
+    event_file.append(b"four\n")
+    assert path.read_bytes() == left
+
+
+def test_a_forked_child_does_not_write_its_parent_s_lines_again(path: Path) -> None:
+    event_file = EventFile(path)
+    event_file.append(b"first\n")
+    event_file.append(b"parent\n")
+    path.unlink()
+    event_file.close()  # as the fork hook does in the child
+    event_file.append(b"child\n")
+    assert path.read_bytes() == b"child\n"
 
 
 def test_a_writer_that_stands_still_stops_nobody(path: Path) -> None:
@@ -260,6 +301,7 @@ def test_a_directory_that_vanished_is_named(path: Path) -> None:
     event_file.append(b"one\n")
     path.unlink()
     path.parent.rmdir()
+    time.sleep(2 * LOOK_INTERVAL_SECONDS)
     with pytest.raises(SinkError, match="create the directory"):
         event_file.append(b"two\n")
 
