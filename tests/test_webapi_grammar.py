@@ -7,21 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapi.errors import ParameterError
-from webapi.grammar import (
-    MAX_CHARACTERS,
-    MAX_DEPTH,
-    MAX_VALUES,
-    Either,
-    Every,
-    Kind,
-    Match,
-    Node,
-    Not,
-    Value,
-    matches_of,
-    parse,
-    write,
-)
+from webapi.grammar import MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES, parse
+from webapi.question import Either, Every, Kind, Match, Node, Not, Value, matches_of, write
 
 
 def word(text: str, name: str | None = None) -> Match:
@@ -115,6 +102,8 @@ REFUSED: list[tuple[str, str, int, str]] = [
     ("quotes within a word", 'ab"cd"', 2, "blank before the quotes"),
     ("a phrase of nothing", 'a "-"', 2, "letter or digit"),
     ("an open parenthesis", "a (b c", 2, "never closed"),
+    ("a long phrase", 'a "' + "b " * 25 + '"', 2, "24 words"),
+    ("a phrase of a long word", 'a "' + "b" * 301 + '"', 2, "300 characters"),
     ("parentheses in the wrong order", "a) (b", 1, "no ( for this )"),
     ("nothing in parentheses", "a ()", 3, "something to look for"),
     ("nothing behind OR", "a OR", 4, "something to look for"),

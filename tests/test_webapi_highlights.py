@@ -11,7 +11,7 @@ from msgspec import Raw
 from tests.test_webapi_search_text import TEXTS
 from webapi.accents import fold, pattern
 from webapi.errors import ParameterError
-from webapi.highlights import MAX_PLACES, add_highlights, highlights
+from webapi.highlights import MAX_PLACES, Highlighter, add_highlights
 from webapi.search_text import read_text
 
 EVENT: dict[str, Any] = {
@@ -24,7 +24,7 @@ EVENT: dict[str, Any] = {
 
 
 def marked(text: str, event: dict[str, Any] = EVENT) -> list[tuple[str, int, int]]:
-    found = highlights(read_text(text).node, event)
+    found = Highlighter(read_text(text).node).places(event)
     return [(one.field, one.start, one.end) for one in found]
 
 
@@ -83,14 +83,15 @@ def test_places_are_within_the_texts_they_name_whatever_the_event(
     text: str, event: dict[str, Any]
 ) -> None:
     try:
-        node = read_text(text).node
+        highlighter = Highlighter(read_text(text).node)
     except ParameterError:
         return
-    for one in highlights(node, event):
+    found = highlighter.places(event)
+    for one in found:
         assert 0 <= one.start < one.end <= len(at(event, one.field))
     stored = msgspec.json.encode(event)
-    answered = msgspec.json.decode(add_highlights(Raw(stored), node))
-    assert answered.pop("highlights") == msgspec.to_builtins(highlights(node, event))
+    answered = msgspec.json.decode(add_highlights(Raw(stored), highlighter))
+    assert answered.pop("highlights") == msgspec.to_builtins(found)
     assert answered == msgspec.json.decode(stored)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-MAX_PATTERN_CHARACTERS: Final = 1000
-"""`index.max_regex_length` of OpenSearch; reached by words of some 24 letters."""
+MAX_PATTERN_CHARACTERS: Final = 998
+"""`index.max_regex_length` of OpenSearch, less what makes it a beginning: some 24 letters."""
 
 _LATIN_GREEK_CYRILLIC: Final = (
     range(0xC0, 0x250),

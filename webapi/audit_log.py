@@ -19,7 +19,7 @@ from audit_events.event import UUID_PATTERN
 from webapi.auth import authorize
 from webapi.cursor import write_cursor
 from webapi.errors import MissingError
-from webapi.highlights import add_highlights
+from webapi.highlights import Highlighter, add_highlights
 from webapi.parts import parts, reader
 from webapi.query import (
     MAX_PAGE_DEPTH,
@@ -27,7 +27,7 @@ from webapi.query import (
     Query,
 )
 from webapi.request import read_pairs, read_query, refuse_parameters
-from webapi.storage import Found
+from webapi.storage import Found, Hit
 from webapi.trail import Read
 
 PATH: Final = "/api/organization/rbac/members/audit-log"
@@ -127,7 +127,7 @@ def page_of(query: Query, found: Found, cursor_key: bytes) -> Page:
         _, timestamp_ns, event_id = hits[-1].sort
         cursor = write_cursor(cursor_key, query, Position(timestamp_ns, event_id))
     return Page(
-        events=[_event(hit.source, query) for hit in hits],
+        events=_events(query, hits),
         total=total.value,
         total_relation=total.relation,
         limit=query.limit,
@@ -136,10 +136,12 @@ def page_of(query: Query, found: Found, cursor_key: bytes) -> Page:
     )
 
 
-def _event(source: Raw, query: Query) -> Raw:
+def _events(query: Query, hits: Sequence[Hit]) -> list[Raw]:
     if not query.highlight:
-        return source
-    return add_highlights(source, None if query.text is None else query.text.node, query.catalogue)
+        return [hit.source for hit in hits]
+    text = query.text
+    highlighter = None if text is None else Highlighter(text.node, query.catalogue)
+    return [add_highlights(hit.source, highlighter) for hit in hits]
 
 
 def _present(actions: Collection[str]) -> Collection[str]:

@@ -7,25 +7,24 @@ be missing. What must not hold has no place.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi.accents import fold, pattern
-from webapi.addresses import network_span, prefix_spans
-from webapi.grammar import Kind, Match, Node, Not, Value
-from webapi.search_fields import CONTEXT, Scope
+from webapi.addresses import Span, network_span, prefix_spans
+from webapi.event_texts import EventTexts, Text, Tokens, compared
+from webapi.query import catalogued
+from webapi.question import Kind, Match, Node, Not, Value
+from webapi.search_fields import ANY_ORDER, Scope
 from webapi.search_text import chosen_of, name_of, scope_of
 
 MAX_PLACES: Final = 100
 """Of one event."""
-MAX_LEAVES: Final = 256
-"""Values of one `context` that are looked at."""
-MAX_TEXT_CHARACTERS: Final = 4096
-"""Characters of one value that are looked at; the emitter allows 2,048 at most outside context."""
 
 _STANDARD: Final = re.compile(
     r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W\u2e80-\u9fff]+(?:['.\u2019:\u00b7][^\W_]+)*"
@@ -53,27 +52,74 @@ class Highlighted(Struct, frozen=True):
     highlights: list[Highlight]
 
 
-def add_highlights(source: Raw, node: Node | None, catalogue: Catalogue = CATALOGUE) -> Raw:
+def add_highlights(source: Raw, highlighter: "Highlighter | None") -> Raw:
     """Return the same bytes of an event with `highlights` as its last member."""
     event = cast("dict[str, object]", msgspec.json.decode(source))
-    found = Highlighted([] if node is None else highlights(node, event, catalogue))
+    found = Highlighted([] if highlighter is None else highlighter.places(event))
     body = bytes(source).rstrip()
     separator = b"," if event else b""
     return Raw(body[:-1] + separator + msgspec.json.encode(found)[1:])
 
 
-def highlights(
-    node: Node, event: Mapping[str, object], catalogue: Catalogue = CATALOGUE
-) -> list[Highlight]:
-    """Return where a question matched, in the order of fields and within them."""
-    texts = _Texts(event)
-    found: set[Highlight] = set()
-    for match in _positive(node):
-        for value in match.values:
-            found.update(_special(match, value, event, catalogue))
-            if not _is_action(match, value):
-                found.update(_places(scope_of(match), value, texts))
-    return sorted(found)[:MAX_PLACES]
+class Highlighter:
+    """One question, ready to be looked for in many events.
+
+    Args:
+        node: the question.
+        catalogue: what its categories and actions mean.
+    """
+
+    def __init__(self, node: Node, catalogue: Catalogue = CATALOGUE) -> None:
+        pairs = [(match, value) for match in _positive(node) for value in match.values]
+        self._sought = [_sought(match, value, catalogue) for match, value in pairs]
+
+    def places(self, event: Mapping[str, object]) -> list[Highlight]:
+        """Return where the question matched, in the order of fields and within them."""
+        texts = EventTexts(event)
+        found: set[Highlight] = set()
+        for sought in self._sought:
+            for place in _places(sought, texts):
+                found.add(place)
+                if len(found) == MAX_PLACES:
+                    return sorted(found)
+        return sorted(found)
+
+
+class Words(NamedTuple):
+    """Where words are looked for: how its text is cut and compared, and what is wanted there."""
+
+    path: str
+    cut: re.Pattern[str]
+    folded: bool
+    wanted: tuple[str, ...]
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """One value, prepared.
+
+    Args:
+        kind: how it is looked for.
+        whole: paths where it is looked for whole or by its beginning, and whether folded.
+        lower: the value as it is compared there.
+        folded: the same without accents.
+        words: where its words are.
+        actions: the actions that it stands for; a beginning where `kind` says so.
+        results: the results that it stands for.
+        spans: the addresses.
+        event_id: the id.
+    """
+
+    kind: Kind
+    whole: tuple[tuple[str, bool], ...] = ()
+    lower: str
+    folded: str
+    words: tuple[Words, ...] = ()
+    actions: frozenset[str] = frozenset()
+    results: frozenset[str] = frozenset()
+    spans: tuple[Span, ...] = ()
+    event_id: frozenset[str] = frozenset()
 
 
 def _positive(node: Node) -> Iterator[Match]:
@@ -84,102 +130,100 @@ def _positive(node: Node) -> Iterator[Match]:
             yield from _positive(part)
 
 
-def _special(
-    match: Match, value: Value, event: Mapping[str, object], catalogue: Catalogue
-) -> Iterator[Highlight]:
-    """Yield places of what is no text of the event: the catalogue's, and results."""
+def _sought(match: Match, value: Value, catalogue: Catalogue) -> Sought:
     name = name_of(match)
-    action = event.get("action")
-    if not isinstance(action, str):
-        return
+    plain = Sought(kind=value.kind, lower=value.text.lower(), folded=fold(value.text))
     if name in {"category", "colour"}:
-        entry = catalogue.find(action)
-        if entry is not None and getattr(entry, name) in chosen_of(name, value, catalogue):
-            yield Highlight("/action", 0, len(action))
-    elif _is_action(match, value):
-        yield from _named_action(action, value, catalogue)
-    elif name == "result":
-        result = event.get("result")
-        if isinstance(result, str) and result in chosen_of(name, value, catalogue):
-            yield Highlight("/result", 0, len(result))
+        chosen = chosen_of(name, value, catalogue)
+        return replace(
+            plain, kind=Kind.WORD, actions=frozenset(catalogued(catalogue, name, chosen))
+        )
+    if name == "result":
+        return replace(plain, results=frozenset(chosen_of(name, value, catalogue)))
+    if name == "action" and "." in value.text:
+        return replace(plain, actions=frozenset(catalogue.names_of(plain.lower)))
+    return _in_scope(scope_of(match), value, plain)
 
 
-def _named_action(action: str, value: Value, catalogue: Catalogue) -> Iterator[Highlight]:
-    text = value.text.lower()
-    if value.kind is Kind.PREFIX and action.startswith(text):
-        yield Highlight("/action", 0, len(text))
-    elif action in catalogue.names_of(text):
-        yield Highlight("/action", 0, len(action))
-
-
-def _is_action(match: Match, value: Value) -> bool:
-    """Tell whether a value is an action or its beginning, not words of one."""
-    return name_of(match) == "action" and "." in value.text
-
-
-def _places(scope: Scope, value: Value, texts: "_Texts") -> Iterator[Highlight]:
+def _in_scope(scope: Scope, value: Value, plain: Sought) -> Sought:
     folds = value.kind is not Kind.PHRASE and pattern(value.text) is not None
     beginning = value.kind is Kind.PREFIX
-    for path in scope.whole + (() if beginning else scope.only_whole):
-        for pointer, text in texts.at(path):
-            found = _whole(text, value, folded=folds and path in scope.folded)
-            if found:
-                yield Highlight(pointer, 0, found)
+    span = None if beginning else network_span(value.text)
+    spans = prefix_spans(value.text) if beginning else (span,)
+    return replace(
+        plain,
+        whole=tuple(
+            (path, folds and path in scope.folded)
+            for path in scope.whole + (() if beginning else scope.only_whole)
+        ),
+        words=tuple(_words(scope, value, folds=folds)),
+        spans=tuple(one for one in spans if one is not None) if scope.address else (),
+        event_id=frozenset({plain.lower} if scope.event_id and not beginning else ()),
+    )
+
+
+def _words(scope: Scope, value: Value, *, folds: bool) -> Iterator[Words]:
     letters = () if any(map(str.isdigit, value.text)) else scope.letters
     for paths, cut in ((scope.words, _STANDARD), (letters, _LETTERS)):
         for path in paths:
-            for pointer, text in texts.at(path.rpartition(".")[0]):
-                folded = folds and path in scope.folded
-                wanted = _cut(value.text, cut, folded=folded).words
-                tokens = texts.tokens(text, cut, folded=folded)
-                yield from _tokens(pointer, tokens, wanted, value.kind)
-    yield from _identity(scope, value, texts)
+            folded = folds and path in scope.folded
+            kind = Kind.WORD if value.kind is Kind.PHRASE and path in ANY_ORDER else value.kind
+            wanted = tuple(compared(one, folded=folded) for one in cut.findall(value.text))
+            if wanted:
+                yield Words(path.rpartition(".")[0], cut, folded, wanted, kind)
 
 
-def _identity(scope: Scope, value: Value, texts: "_Texts") -> Iterator[Highlight]:
-    if scope.address:
-        span = network_span(value.text)
-        spans = prefix_spans(value.text) if value.kind is Kind.PREFIX else (span,)
-        for pointer, text in texts.at("ipAddress"):
-            if any(one is not None and one.holds(text) for one in spans):
-                yield Highlight(pointer, 0, len(text))
-    if scope.event_id and value.kind is not Kind.PREFIX:
-        for pointer, text in texts.at("id"):
-            if text == value.text.lower():
-                yield Highlight(pointer, 0, len(text))
+def _places(sought: Sought, texts: EventTexts) -> Iterator[Highlight]:
+    for path, folded in sought.whole:
+        wanted = sought.folded if folded else sought.lower
+        if sought.kind is Kind.PREFIX:
+            yield from _beginnings(texts.at(path), wanted, folded=folded)
+        else:
+            yield from map(_all, texts.equal(path, wanted, folded=folded))
+    for one in sought.words:
+        for text in texts.at(one.path):
+            yield from _tokens(text, one)
+    yield from _identity(sought, texts)
 
 
-def _whole(text: str, value: Value, *, folded: bool) -> int:
-    """Return how much of a text matches from its beginning; 0 when it does not."""
-    compare = fold if folded else str.lower
-    wanted = compare(value.text)
-    if value.kind is not Kind.PREFIX:
-        return len(text) if compare(text) == wanted else 0
-    end = 0
-    for end in range(1, len(text) + 1):
-        if len(compare(text[:end])) >= len(wanted):
-            break
-    return end if compare(text[:end]) == wanted else 0
+def _identity(sought: Sought, texts: EventTexts) -> Iterator[Highlight]:
+    """Yield what is matched as a whole: action, result, address, id."""
+    if sought.actions and sought.kind is Kind.PREFIX:
+        yield from _beginnings(texts.at("action"), sought.lower, folded=False)
+    wholes = (("action", sought.actions), ("result", sought.results), ("id", sought.event_id))
+    for path, wanted in wholes:
+        yield from (_all(text) for text in texts.at(path) if text.text in wanted)
+    for text in texts.at("ipAddress") if sought.spans else ():
+        if any(span.holds(text.text) for span in sought.spans):
+            yield _all(text)
 
 
-class Tokens(Struct, frozen=True):
-    """The words of one text: as they are compared, and from where to where they stand."""
-
-    words: list[str]
-    spans: list[tuple[int, int]]
-    at: dict[str, list[int]]
+def _all(text: Text) -> Highlight:
+    return Highlight(text.pointer, 0, len(text.text))
 
 
-def _tokens(pointer: str, tokens: Tokens, wanted: Sequence[str], kind: Kind) -> Iterator[Highlight]:
+def _beginnings(texts: Iterable[Text], wanted: str, *, folded: bool) -> Iterator[Highlight]:
+    for text in texts:
+        if text.compared(folded=folded).startswith(wanted):
+            length = end = 0
+            for character in text.text:
+                if length >= len(wanted):
+                    break
+                length += len(compared(character, folded=folded))
+                end += 1
+            yield Highlight(text.pointer, 0, end)
+
+
+def _tokens(text: Text, words: Words) -> Iterator[Highlight]:
     """Yield the words of a text that are wanted, where all of them are there."""
-    if not wanted:
+    tokens = text.tokens(words.cut, folded=words.folded)
+    wanted = words.wanted
+    if words.kind is Kind.PHRASE:
+        yield from _phrases(text.pointer, tokens, wanted)
         return
-    if kind is Kind.PHRASE:
-        yield from _phrases(pointer, tokens, wanted)
-        return
-    places = [tokens.at.get(word, []) for word in wanted]
+    places = [tokens.at.get(word, ()) for word in wanted]
     cut = 0
-    if kind is Kind.PREFIX:
+    if words.kind is Kind.PREFIX:
         last = wanted[-1]
         cut = len(last)
         places[-1] = [at for at, word in enumerate(tokens.words) if word.startswith(last)]
@@ -187,83 +231,12 @@ def _tokens(pointer: str, tokens: Tokens, wanted: Sequence[str], kind: Kind) -> 
         return
     for at in places.pop():
         start, end = tokens.spans[at]
-        yield Highlight(pointer, start, min(start + cut, end) if cut else end)
+        yield Highlight(text.pointer, start, min(start + cut, end) if cut else end)
     for at in (at for found in places for at in found):
-        yield Highlight(pointer, *tokens.spans[at])
+        yield Highlight(text.pointer, *tokens.spans[at])
 
 
 def _phrases(pointer: str, tokens: Tokens, wanted: Sequence[str]) -> Iterator[Highlight]:
-    for at in tokens.at.get(wanted[0], []):
+    for at in tokens.at.get(wanted[0], ()):
         if tokens.words[at : at + len(wanted)] == list(wanted):
             yield Highlight(pointer, tokens.spans[at][0], tokens.spans[at + len(wanted) - 1][1])
-
-
-class _Texts:
-    """The texts of one event by path, and their words, each cut once."""
-
-    def __init__(self, event: Mapping[str, object]) -> None:
-        self._event = event
-        self._leaves: list[tuple[str, str, str]] | None = None
-        self._tokens: dict[tuple[str, str, bool], Tokens] = {}
-
-    def at(self, path: str) -> Sequence[tuple[str, str]]:
-        """Return pointers and texts; of `context`, of all below it or where a dotted path leads."""
-        if path == CONTEXT or path.startswith(CONTEXT + "."):
-            return [
-                (pointer, text)
-                for pointer, dotted, text in self._context()
-                if path in {CONTEXT, dotted}
-            ]
-        value: object = self._event
-        keys = path.split(".")
-        for key in keys:
-            value = _member(value, key)
-        text = value[:MAX_TEXT_CHARACTERS] if isinstance(value, str) else ""
-        return [("/" + "/".join(keys), text)] if text else []
-
-    def tokens(self, text: str, cut: re.Pattern[str], *, folded: bool) -> Tokens:
-        key = (text, cut.pattern, folded)
-        if key not in self._tokens:
-            self._tokens[key] = _cut(text, cut, folded=folded)
-        return self._tokens[key]
-
-    def _context(self) -> list[tuple[str, str, str]]:
-        if self._leaves is None:
-            self._leaves = _leaves(self._event.get(CONTEXT))
-        return self._leaves
-
-
-def _member(value: object, key: str) -> object:
-    return cast("dict[str, object]", value).get(key) if isinstance(value, dict) else None
-
-
-def _cut(text: str, cut: re.Pattern[str], *, folded: bool) -> Tokens:
-    found = list(cut.finditer(text))
-    words = [fold(one[0]) if folded else one[0].lower() for one in found]
-    at: dict[str, list[int]] = {}
-    for number, word in enumerate(words):
-        at.setdefault(word, []).append(number)
-    return Tokens(words, [one.span() for one in found], at)
-
-
-def _leaves(context: object) -> list[tuple[str, str, str]]:
-    """Return pointer, dotted path (without places in lists) and text of each value, in order."""
-    found: list[tuple[str, str, str]] = []
-    waiting: list[tuple[str, str, object]] = [(f"/{CONTEXT}", CONTEXT, context)]
-    while waiting and len(found) < MAX_LEAVES:
-        pointer, path, value = waiting.pop()
-        if isinstance(value, dict):
-            members = cast("dict[str, object]", value).items()
-            inner = [(f"{pointer}/{_escaped(key)}", f"{path}.{key}", one) for key, one in members]
-            waiting += reversed(inner)
-        elif isinstance(value, list):
-            items = enumerate(cast("list[object]", value))
-            waiting += reversed([(f"{pointer}/{at}", path, one) for at, one in items])
-        elif value is not None:
-            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            found.append((pointer, path, text[:MAX_TEXT_CHARACTERS]))
-    return found
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")

@@ -13,7 +13,7 @@ from typing import Final
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.instant import format_instant
-from webapi.grammar import Node
+from webapi.question import Node
 
 Clause = Mapping[str, object]
 

@@ -36,6 +36,22 @@ class Scope:
     event_id: bool = False
 
 
+ACTION_WORDS: Final = "action.words"
+ANY_ORDER: Final = frozenset(
+    {
+        "actor.email.text",
+        "actor.email.words",
+        "targetUser.email.text",
+        "targetUser.email.words",
+        "resource.type.words",
+        "source.service.words",
+        "userAgent.text",
+    }
+)
+"""Fields where the words of a phrase may stand in any order: many events have the same ones, and
+to look at the order OpenSearch would read each of them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchField:
     """One name.

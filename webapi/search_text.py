@@ -21,9 +21,10 @@ from webapi.accents import pattern
 from webapi.addresses import Span, network_span, prefix_spans
 from webapi.caret import caret
 from webapi.errors import ParameterError
-from webapi.grammar import Every, Kind, Match, Node, Not, Value, matches_of, parse
+from webapi.grammar import parse
 from webapi.query import Clause, TextFilter, any_action, any_of, any_result, catalogued, stored_as
-from webapi.search_fields import ANYWHERE, Scope, field_named
+from webapi.question import Every, Kind, Match, Node, Not, Value, matches_of
+from webapi.search_fields import ACTION_WORDS, ANY_ORDER, ANYWHERE, Scope, field_named
 from webapi.values import RESULTS, action_of, is_catalogued
 
 MAX_CLAUSES: Final = 880
@@ -31,6 +32,7 @@ MAX_CLAUSES: Final = 880
 
 _UUID: Final = re.compile(UUID_PATTERN, re.ASCII)
 _RUN: Final = re.compile(r"[^\W_]+")
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
 _FIRST_OF_MANY_WORDS: Final = "\u0e00"
 """From Thai on there are scripts of which each character may be a word of the index."""
 _LONGEST_TOKEN: Final = 255
@@ -128,7 +130,7 @@ class _Making:
             field = field_named(match.name, match.position)
             special = _SPECIAL.get(field.name)
             scope, found = field.scope, None if special is None else special(value, self.catalogue)
-        made = scoped(scope, value) if found is None else [found]
+        made = scoped(scope, value, self.catalogue) if found is None else [found]
         self.clauses += _cost(made, scope, value)
         if self.clauses > MAX_CLAUSES:
             reason = "this is too much for one question; ask for less, or for fields by name"
@@ -136,19 +138,22 @@ class _Making:
         return any_of(made)
 
 
-def scoped(scope: Scope, value: Value) -> list[Clause]:
+def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     """Return the clauses, any of which finds a value in a scope."""
     if value.kind is Kind.PREFIX:
         return _beginnings(scope, value.text)
     text = value.text
     tokens = scope.words + (() if _numbered(text) else scope.letters)
-    kind = "phrase" if value.kind is Kind.PHRASE else "best_fields"
-    clauses = [_tokens(tokens, text, kind)] if tokens else []
+    if value.kind is Kind.PHRASE:
+        clauses = _phrase(scope, text, catalogue)
+    else:
+        clauses = [_tokens(tokens, text, "best_fields")] if tokens else []
     spellings = pattern(text)
+    # Whole emails are found by their words.
     clauses += [
         _whole("term", path, text)
         for path in scope.whole + scope.only_whole
-        if spellings is None or path not in scope.folded
+        if f"{path}.text" not in tokens and (spellings is None or path not in scope.folded)
     ]
     clauses += _folded(scope, text, spellings)
     if scope.address:
@@ -157,6 +162,44 @@ def scoped(scope: Scope, value: Value) -> list[Clause]:
     if scope.event_id and _UUID.fullmatch(text.lower()) is not None:
         clauses.append({"ids": {"values": [text.lower()]}})
     return clauses
+
+
+def _phrase(scope: Scope, text: str, catalogue: Catalogue) -> list[Clause]:
+    """Return the clauses for words beside each other.
+
+    `match_only_text` knows no positions: for a phrase OpenSearch reads each event that has the
+    words, also one that has them in another order. So that is asked of names alone. In addresses,
+    user agents and types the words may stand in any order, and what the catalogue knows of an
+    action is not asked of the events.
+    """
+    fields = scope.words + (() if _numbered(text) else scope.letters)
+    clauses: list[Clause] = []
+    ordered = [path for path in fields if path not in ANY_ORDER and path != ACTION_WORDS]
+    if ordered:
+        clauses.append(_tokens(ordered, text, "phrase"))
+    unordered = [path for path in fields if path in ANY_ORDER]
+    if unordered:
+        clauses.append(_tokens(unordered, text, "best_fields"))
+    if ACTION_WORDS in fields:
+        clauses += _action_phrase(text, catalogue)
+    return clauses
+
+
+def _action_phrase(text: str, catalogue: Catalogue) -> list[Clause]:
+    wanted = _LETTERS.findall(text.lower())
+    found = [name for name in catalogue.rules if _beside(wanted, _LETTERS.findall(name))]
+    others: Clause = {
+        "bool": {
+            "filter": [_tokens([ACTION_WORDS], text, "phrase")],
+            "must_not": [{"terms": {"action": list(catalogue.rules)}}],
+        }
+    }
+    return [{"terms": {"action": found}}, others] if found else [others]
+
+
+def _beside(wanted: Sequence[str], words: Sequence[str]) -> bool:
+    starts = range(len(words) - len(wanted) + 1)
+    return any(list(wanted) == list(words[at : at + len(wanted)]) for at in starts)
 
 
 def _beginnings(scope: Scope, text: str) -> list[Clause]:
