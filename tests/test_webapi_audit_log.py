@@ -159,12 +159,13 @@ def test_one_event(api: Api, tmp_path: Path) -> None:
 def test_the_catalogue(api: Api) -> None:
     body = api.get(path=f"{PATH}/actions").get_json()
     assert [item["action"] for item in body["actions"]] == list(CATALOGUE)
-    assert body["actions"][0] == {
+    first = {
         "action": "member.invited",
         "category": "Member Management",
         "colour": "green",
         "title": "Member invited",
     }
+    assert body["actions"][0].items() >= first.items()
 
 
 def test_the_refusals_that_the_issue_names(api: Api) -> None:
