@@ -11,7 +11,7 @@ than middleware.
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import structlog
 from structlog.contextvars import (
@@ -112,6 +112,29 @@ def _add_peer(fields: dict[str, object], peer_address: str) -> None:
 current_request: Final[ContextVar[BoundRequest | None]] = ContextVar(
     "audit_events_request", default=None
 )
+
+
+Before: TypeAlias = list[tuple[ContextVar[Any], object]]
+
+
+def begin_request(request: BoundRequest) -> Before:
+    """Bind a request in this context, and nothing else; return what was bound before.
+
+    What a job bound in a thread that serves requests afterwards must not act for all of them.
+    """
+    variables: list[ContextVar[Any]] = [variable for _, variable in _find_variables()]
+    before: Before = [(one, value) for one in variables if (value := one.get()) is not ...]
+    before.append((current_request, current_request.get()))
+    for variable, _ in before:
+        variable.set(...)
+    current_request.set(request)
+    return before
+
+
+def end_request(before: Before) -> None:
+    """Bind again what was bound before the request."""
+    for variable, value in before:
+        variable.set(value)
 
 
 def request_facts() -> "RequestFacts | None":

@@ -107,6 +107,22 @@ def test_a_request_is_read_from_its_scope(
     assert seen == expected
 
 
+def test_what_a_job_bound_in_a_context_acts_for_no_request_of_it() -> None:
+    async def run() -> None:
+        audit_events.bind_actor(ANA, organization_id="org_acme")
+        seen: dict[str, object] = {}
+
+        async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+            seen.update(bound_fields())
+            audit_events.bind_actor({"type": "system"})
+
+        await AuditMiddleware(app)(scope(), receive, send)
+        assert sorted(seen) == ["correlation_id", "ip_address"]
+        assert bound_fields() == {"actor": ANA, "organization_id": "org_acme"}
+
+    asyncio.run(run())
+
+
 def test_lines_of_one_header_are_one_list() -> None:
     lines = [b"198.51.100.66", b"192.0.2.44, 10.0.0.1"]
     headers = [(b"x-forwarded-for", line) for line in lines]

@@ -111,6 +111,21 @@ def test_what_a_request_binds_is_gone_for_the_next_of_its_thread() -> None:
     assert current_request.get() is None
 
 
+def test_what_a_job_bound_in_a_thread_acts_for_no_request_of_it() -> None:
+    seen: list[dict[str, object]] = []
+
+    def body(_: WSGIEnvironment) -> list[bytes]:
+        seen.append({**bound_fields(), **structlog.contextvars.get_contextvars()})
+        return [b"done"]
+
+    with structlog.contextvars.bound_contextvars(actor=ANA, correlation_id="job-1", unrelated=1):
+        ask(client(body))
+        assert bound_fields() == {"actor": ANA, "correlation_id": "job-1"}
+    (fields,) = seen
+    assert sorted(fields) == ["correlation_id", "ip_address", "unrelated"]
+    assert fields["correlation_id"] != "job-1"
+
+
 def test_a_body_that_is_there_is_passed_as_it_is() -> None:
     """A server tells its length by it, or sends a file without reading it."""
     whole = [b"done"]

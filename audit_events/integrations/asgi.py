@@ -10,7 +10,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from audit_events.binding import BoundRequest, check_callable, current_request
+from audit_events.binding import (
+    Before,
+    BoundRequest,
+    begin_request,
+    check_callable,
+    end_request,
+)
 from audit_events.request import (
     CorrelationHeader,
     RequestFacts,
@@ -67,8 +73,10 @@ class AuditMiddleware:
             await self._app(scope, receive, send)
             return
         request: BoundRequest | None = scope.get(SCOPE_KEY)
+        before: Before = []
         if request is None:
             request = scope[SCOPE_KEY] = BoundRequest(_facts_of(scope, self._settings))
+            before = begin_request(request)
         request.give(
             **{
                 name: partial(provider, scope)
@@ -76,12 +84,10 @@ class AuditMiddleware:
                 if provider is not None
             }
         )
-        before = current_request.get()
-        current_request.set(request)
         try:
             await self._app(scope, receive, send)
         finally:
-            current_request.set(before)
+            end_request(before)
 
 
 def _facts_of(scope: Scope, settings: RequestSettings) -> Callable[[], RequestFacts]:

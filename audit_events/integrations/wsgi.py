@@ -10,7 +10,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from audit_events.binding import BoundRequest, check_callable, current_request
+from audit_events.binding import BoundRequest, begin_request, check_callable
 from audit_events.request import (
     CorrelationHeader,
     RequestFacts,
@@ -76,10 +76,11 @@ class AuditMiddleware:
         return BoundBody(context, body)
 
     def _run(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        request = environ.get(ENVIRON_KEY)
+        request: BoundRequest | None = environ.get(ENVIRON_KEY)
         if request is None:
             request = BoundRequest(_facts_of(environ, self._settings))
             environ[ENVIRON_KEY] = request
+            begin_request(request)
         request.give(
             **{
                 name: partial(provider, environ)
@@ -87,7 +88,6 @@ class AuditMiddleware:
                 if provider is not None
             }
         )
-        current_request.set(request)
         return self._app(environ, start_response)
 
 
