@@ -30,8 +30,12 @@ module, _, name = sys.argv[2].partition(":")
 app = getattr(import_module(module), name)
 make_server("127.0.0.1", 0, app, threaded=True, fd=int(sys.argv[1])).serve_forever()
 """
-_GUNICORN: Final = ("gunicorn", "--worker-class=gthread", f"--threads={USERS}", "--log-level=error")
-_UVICORN: Final = ("uvicorn", "--log-level=warning")
+_GUNICORN: Final = (
+    *("gunicorn", "--worker-class=gthread", f"--threads={USERS}", "--log-level=error"),
+    # On a busy machine a client may be slower than the few seconds that servers wait by default.
+    *("--keep-alive=75", "--timeout=120"),
+)
+_UVICORN: Final = ("uvicorn", "--log-level=warning", "--timeout-keep-alive=75")
 
 
 def server_command(kind: str, app: str, descriptor: int) -> list[str]:
@@ -136,7 +140,9 @@ def visit_all(port: int, views: Sequence[str]) -> None:
                 assert status == 200, (visit, status, body)
 
     with ThreadPoolExecutor(USERS) as pool:
-        list(pool.map(stay, range(USERS)))
+        users = [pool.submit(stay, user) for user in range(USERS)]
+    errors = [error for user in users if (error := user.exception())]
+    assert not errors, errors
 
 
 def visits_of(user: int, views: Sequence[str]) -> list[Visit]:
