@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_events.catalogue import CATALOGUE
+from audit_events.catalogue import CATALOGUE, Catalogue
+from audit_events.catalogue_entry import CatalogueEntry
 from webapi.addresses import Span, network_span, prefix_spans
 from webapi.caret import caret
 from webapi.errors import ParameterError
+from webapi.highlights import Highlighter
 from webapi.search_fields import ANYWHERE, SEARCH_FIELDS, field_named
 from webapi.search_text import MAX_CLAUSES, read_text, uncatalogued_actions, words_at_most
 
@@ -112,6 +114,29 @@ def test_every_field_is_in_the_documentation() -> None:
         aliases = ", ".join(f"`{alias}`" for alias in one.aliases)
         row = f"| `{one.name}` | {one.description} | `{one.example}` | {aliases} |"
         assert row in PAGE.read_text(encoding="utf-8"), row
+
+
+RENAMED = CatalogueEntry(
+    action="robot.taught", category="Robots", colour="blue", title="Robot taught",
+    description="It knows more.", severity="info", aliases=("machine.trained",),
+)  # fmt: skip
+ROBOTS = Catalogue([RENAMED])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["action:robot.taught", "action:machine.trained", "action:robot.*", "action:machine.tr*",
+     "category:robots", '"robot taught" OR action:machine.*'],
+)  # fmt: skip
+def test_an_action_is_found_under_its_old_id_too(text: str) -> None:
+    asked = read_text(text, ROBOTS)
+    assert "machine" in str(asked.clause)
+    assert "robot" in str(asked.clause)
+    for action in ("robot.taught", "machine.trained"):
+        found = Highlighter(asked.node, ROBOTS).places({"action": action})
+        assert found or "OR" in text or text.endswith(".*")
+    with pytest.raises(ParameterError):
+        read_text("category:member", ROBOTS)
 
 
 def test_a_path_in_context_means_what_it_was_and_what_it_became() -> None:

@@ -21,7 +21,7 @@ from webapi.event_texts import EventTexts, Text, Tokens, compared
 from webapi.query import catalogued
 from webapi.question import Kind, Match, Node, Not, Value
 from webapi.search_fields import ANY_ORDER, Scope
-from webapi.search_text import chosen_of, name_of, scope_of
+from webapi.search_text import actions_of, chosen_of, name_of, scope_of
 
 MAX_PLACES: Final = 100
 """Of one event."""
@@ -141,7 +141,7 @@ def _sought(match: Match, value: Value, catalogue: Catalogue) -> Sought:
     if name == "result":
         return replace(plain, results=frozenset(chosen_of(name, value, catalogue)))
     if name == "action" and "." in value.text:
-        return replace(plain, actions=frozenset(catalogue.names_of(plain.lower)))
+        return replace(plain, actions=actions_of(value, catalogue) | {plain.lower})
     return _in_scope(scope_of(match), value, plain)
 
 

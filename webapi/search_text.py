@@ -268,12 +268,28 @@ def _action_of(value: Value) -> str | None:
 def _action(value: Value, catalogue: Catalogue) -> Clause | None:
     name = _action_of(value)
     if name is None:
-        beginning = value.kind is Kind.PREFIX and "." in value.text
-        return {"prefix": {"action": value.text.lower()}} if beginning else None
+        if value.kind is not Kind.PREFIX or "." not in value.text:
+            return None
+        others = sorted(actions_of(value, catalogue))
+        clauses: list[Clause] = [{"prefix": {"action": value.text.lower()}}]
+        return any_of([*clauses, {"terms": {"action": others}}] if others else clauses)
     try:
         return any_action(stored_as(catalogue, [action_of(catalogue)(name)]))
     except ParameterError as error:
         raise placed(error, value.position) from None
+
+
+def actions_of(value: Value, catalogue: Catalogue) -> frozenset[str]:
+    """Return the ids, of today and before, under which events of a named action may be stored.
+
+    Of a beginning, only those that do not begin so.
+    """
+    text = value.text.lower()
+    if value.kind is not Kind.PREFIX:
+        return frozenset(catalogue.names_of(text))
+    begun = [name for name in catalogue.rules if name.startswith(text)]
+    names = {one for name in begun for one in catalogue.names_of(name)}
+    return frozenset(name for name in names if not name.startswith(text))
 
 
 def _category(value: Value, catalogue: Catalogue) -> Clause:
