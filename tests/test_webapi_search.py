@@ -7,9 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.cluster import Cluster
+from tests.test_webapi_search_text import TEXTS
 from tests.webapi_api import Api, problem, store, token, write_events
+from webapi.errors import ParameterError
+from webapi.search_text import read_text
 
 pytestmark = pytest.mark.opensearch
 
@@ -361,3 +366,62 @@ def test_attacks_are_answered_soon_and_never_by_a_fault(api: Api, highlight: str
             assert error["parameter"] == "q", name
             assert 0 <= error["position"] <= len(text), name
             assert error["hint"].count("\n") == 1, name
+
+
+def test_the_largest_questions_that_are_read_are_answered(api: Api) -> None:
+    """OpenSearch counts no more clauses than `webapi.search_text` does."""
+    for piece in (
+        "word ",
+        "w.x.y ",
+        "日",
+        "日本 ",
+        "a_b-c.d ",
+        "🔥a ",
+        '"a b c" ',
+        "ab* ",
+        "é-é ",
+        "actor:a.b.c ",
+        "context:a ",
+        "-x'y’z ",
+        "ก",
+        "한글 ",
+        "ab.cd* ",
+    ):  # noqa: RUF001
+        sizes = [n for n in range(1, 120) if is_read(piece * n)]
+        response = api.get([("q", piece * max(sizes))])
+        assert response.status_code == 200, (piece, max(sizes), response.text)
+
+
+def is_read(text: str) -> bool:
+    try:
+        read_text(text)
+    except ParameterError:
+        return False
+    return True
+
+
+PIECES = st.builds(
+    lambda sign, name, value: sign + name + value,
+    st.sampled_from(["", "-", "NOT ", "+"]),
+    st.sampled_from(
+        ["", "", "", "actor:", "target.name:", "resource:", "context:", "context.a.b:", "agent:",
+         "service:", "correlation:", "action:"]
+    ),
+    st.text(st.characters(exclude_categories=["Cc", "Cs", "Z"]), max_size=12).map(
+        lambda text: "ab" + "".join(one if one.isalnum() else "\\" + one for one in text)
+    )
+    | st.sampled_from(
+        ['"role changed"', '"日本 语 x_1"', '"é\u0301"', "jo*", "日本*", "203.0.1*", "a_b*"]
+    ),
+)  # fmt: skip
+READABLE = st.lists(PIECES, min_size=1, max_size=8).map(" OR ".join) | st.lists(
+    PIECES, min_size=1, max_size=8
+).map(" ".join)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS | READABLE)
+def test_no_text_is_a_fault(api: Api, text: str) -> None:
+    """What is read here, the cluster takes as well."""
+    response = api.get([("q", text), ("highlight", "true"), ("limit", "3")])
+    assert response.status_code in {200, 400}, response.text
