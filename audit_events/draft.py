@@ -83,7 +83,7 @@ def _check_redaction(given: object) -> Redaction:
 DEFAULT_RULES: Final = DraftRules()
 
 
-class Draft(Struct, kw_only=True, rename="camel", omit_defaults=True):
+class Draft(Struct, kw_only=True, gc=False, rename="camel", omit_defaults=True):
     """An event without its hash, its fields in the order of RFC 8785: one pass encodes it.
 
     Who appends it sets `id`, `source` and `timestamp`. What has no default always stands there.

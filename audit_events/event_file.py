@@ -80,8 +80,8 @@ class EventFile:
         self._is_regular = True
         self._end = -1
         self._next_look = 0.0
-        self._since_look: list[bytes] = []
-        self._deleted: list[bytes] = []
+        self._looked_at = -1
+        self._deleted = b""
         self._device = -1
         self._is_distrusted = False
         self._unsynced_directories: set[Path] = set()
@@ -116,17 +116,18 @@ class EventFile:
             now, end = monotonic(), self._end
             if now >= self._next_look or end < 0:
                 if now > self._next_look + _KEPT_SECONDS:
-                    self._since_look = []
+                    self._looked_at = end
                 self._append_looking(line, end)
                 self._next_look = now + LOOK_INTERVAL_SECONDS
                 return
             written = os.write(self._descriptor, line)
             self._end = stop = os.lseek(self._descriptor, 0, os.SEEK_CUR)
             # Behind the line before, which was ours too: nobody else was there.
-            if stop == end + len(line) == end + written:
-                self._since_look.append(line)
-            elif not self._is_settled(line, written, end):
-                self._append_looking(line, -1)
+            if not stop == end + len(line) == end + written:
+                if self._is_settled(line, written, end):
+                    self._looked_at = self._end
+                else:
+                    self._append_looking(line, -1)
         except OSError as error:
             self._end = -1
             raise self._describe("append to", error) from error
@@ -171,7 +172,8 @@ class EventFile:
         self._identity = (-1, -1)
         self._end = -1
         self._next_look = 0.0
-        self._since_look, self._deleted = [], []
+        self._looked_at = -1
+        self._deleted = b""
         if descriptor >= 0:
             if self._retired is None:
                 os.close(descriptor)
@@ -204,9 +206,7 @@ class EventFile:
             flags |= os.O_CREAT
             self._refuse_other_device()
         descriptor = os.open(self.path, flags, _MODE)
-        deleted = self._deleted
-        if self._since_look and not os.fstat(self._descriptor).st_nlink:
-            deleted = deleted + self._since_look
+        deleted = self._deleted + self._read_deleted()
         self.close()
         self._deleted = deleted
         self._descriptor = descriptor
@@ -215,6 +215,14 @@ class EventFile:
         self._is_regular = stat.S_ISREG(opened.st_mode)
         self._unsynced_directories.add(self.path.parent)
         return True
+
+    def _read_deleted(self) -> bytes:
+        """Return the lines since the last look, all of them ours, if their file was deleted."""
+        size = self._end - self._looked_at
+        if self._looked_at < 0 or size <= 0 or os.fstat(self._descriptor).st_nlink:
+            return b""
+        lines = os.pread(self._descriptor, size, self._looked_at)
+        return lines if lines.endswith(b"\n") else b""
 
     def _refuse_other_device(self) -> None:
         device = os.stat(self.path.parent).st_dev  # noqa: PTH116  # as above
@@ -235,12 +243,14 @@ class EventFile:
                 end = -1
             if not self._is_regular:
                 return self._write_stream(line)
-            text = b"".join((b"\n" if self._is_distrusted else b"", *self._deleted, line))
+            text = self._deleted + line
+            if self._is_distrusted:
+                text = b"\n" + text
             written = os.write(self._descriptor, text)
             if self._is_settled(text, written, end):
                 self._is_distrusted = False
-                self._deleted = []
-                self._since_look = []
+                self._deleted = b""
+                self._looked_at = self._end
                 return None
             end = -1
         raise OSError(errno.EIO, "others write to it what are no lines")

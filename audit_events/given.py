@@ -55,7 +55,7 @@ class _GivenResource(Resource, frozen=True, gc=False): ...
 _Part = TypeVar("_Part", _GivenActor, _GivenTargetUser, _GivenResource)
 
 
-class Given(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Given(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """The arguments of a log call that are right by themselves; None is absent.
 
     `context` and `ip_address` are not looked into yet.

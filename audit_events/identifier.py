@@ -30,22 +30,25 @@ def new_uuid7(unix_ns: int) -> str:
     except IndexError:
         _tails.extend(_draw_tails())
         tail = _tails.pop()
-    ticks = rest // _NANOSECONDS_A_TICK
-    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{ticks:03x}-{tail}"
+    time = f"{milliseconds:012x}"
+    return f"{time[:8]}-{time[8:]}-{_TICKS[rest // _NANOSECONDS_A_TICK]}-{tail}"
 
 
-_TAILS_AT_ONCE: Final = 64
-_VARIANTS: Final = "89ab"
+_TICKS: Final = tuple(f"7{tick:03x}" for tick in range(4096))
+"""Version and `rand_a`, spelled: 0.2 µs less an identity."""
+
+
+_TAILS_AT_ONCE: Final = 128
+_TO_VARIANT: Final = bytes(byte & 0x3F | 0x80 for byte in range(256))
 _tails: Final[list[str]] = []
 """What is random of identities to come, spelled: drawn one by one, each cost 0.6 µs more."""
 
 
 def _draw_tails() -> list[str]:
-    digits = os.urandom(8 * _TAILS_AT_ONCE).hex()
-    return [
-        f"{_VARIANTS[int(digits[at], 16) & 3]}{digits[at + 1 : at + 4]}-{digits[at + 4 : at + 16]}"
-        for at in range(0, len(digits), 16)
-    ]
+    drawn = bytearray(os.urandom(8 * _TAILS_AT_ONCE))
+    drawn[::8] = drawn[::8].translate(_TO_VARIANT)
+    digits = drawn.hex()
+    return [f"{digits[at : at + 4]}-{digits[at + 4 : at + 16]}" for at in range(0, len(digits), 16)]
 
 
 # A forked child must not draw what its parent draws.

@@ -155,7 +155,8 @@ class ChainedLogger:
         digest = sha256(self._previous + unhashed).digest()
         # `hash` stands before `id`, whose value stands nowhere before: it is new.
         cut = unhashed.index(event_id.encode()) - _ID_KEY_BYTES
-        line = b'%b,"hash":"%b"%b\n' % (unhashed[:cut], spell_hash(digest), unhashed[cut:])
+        spelled = spell_hash(digest)
+        line = b"".join((unhashed[:cut], b',"hash":"', spelled, b'"', unhashed[cut:], b"\n"))
         if len(line) > MAX_LINE_BYTES:
             if draft.cut_by(len(line) - MAX_LINE_BYTES):
                 return self._append(draft)

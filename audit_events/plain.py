@@ -49,7 +49,7 @@ class PlainContexts:
                     if len(cast("str", value)) >= shortest and not self._is_clean(value):
                         return False
                 elif kind is dict:
-                    mappings.append(cast("dict[object, object]", value))
+                    mappings.append(value)
                 elif not (value is None or kind is bool or _is_safe_integer(value)):
                     return False
         return True
