@@ -219,7 +219,8 @@ def fill_bound(fields: dict[str, object]) -> None:
     Raises:
         EventError: a callable that was given for a field raised; the field is named.
     """
-    for name, variable in _find_variables():
+    found = _found if _found[0] == len(_VARIABLES) else _find_variables()
+    for name, variable in found[1]:
         if name not in fields:
             value = variable.get()
             if value is not ...:  # structlog's sign for what is not bound
@@ -236,15 +237,14 @@ _VARIABLES: Final[Mapping[str, ContextVar[object]]] = structlog.contextvars._CON
 _found: tuple[int, _Variables] = (0, ())
 
 
-def _find_variables() -> _Variables:
-    """Return the variables of the fields of an event; remembered, as they only become more."""
+def _find_variables() -> tuple[int, _Variables]:
+    """Find the variables of the fields of an event; remembered, as they only become more."""
     global _found  # noqa: PLW0603  # replaced whole: two threads at once find the same
     count = len(_VARIABLES)
-    if _found[0] != count:
-        keys = {name: STRUCTLOG_KEY_PREFIX + name for name in FIELDS}
-        found = ((name, _VARIABLES.get(key)) for name, key in keys.items())
-        _found = (count, tuple((name, one) for name, one in found if one is not None))
-    return _found[1]
+    keys = {name: STRUCTLOG_KEY_PREFIX + name for name in FIELDS}
+    found = ((name, _VARIABLES.get(key)) for name, key in keys.items())
+    _found = (count, tuple((name, one) for name, one in found if one is not None))
+    return _found
 
 
 def bound_fields() -> dict[str, object]:

@@ -7,21 +7,13 @@ forms do so in a thread, and return the event's id as well.
 
 import asyncio
 from collections.abc import Callable, MutableMapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import structlog
 from structlog import BoundLoggerBase, DropEvent
 
 interceptor: Callable[[str, MutableMapping[str, Any]], None] | None = None
 """Set by tests alone (`recording.honour_capture_logs`): sees each call first, and may drop it."""
-
-
-class Recorder(Protocol):
-    """What stands behind an `AuditLogger`: a log, or the process's, whichever that is."""
-
-    def record(self, action: object, fields: dict[str, Any]) -> str:
-        """Append the event of a log call and return its id."""
-        ...
 
 
 def _level(name: str) -> Callable[..., Any]:
@@ -42,8 +34,8 @@ def _level(name: str) -> Callable[..., Any]:
                 interceptor(name, {**fields, "event": event})
             except DropEvent:
                 return None
-        recorder: Recorder = self._logger
-        return recorder.record(event, fields)
+        event_id: str = self._logger.record(event, fields)
+        return event_id
 
     method.__name__ = name
     return method
@@ -75,4 +67,4 @@ _METHODS.update((alias, _METHODS[name]) for alias, name in _ALIASES.items())
 _METHODS.update({f"a{name}": _async_level(method) for name, method in _METHODS.items()})
 
 AuditLogger: Final = type("AuditLogger", (_STRUCTLOG,), {"__module__": __name__, **_METHODS})
-"""Made of a recorder, the processors of the long way, and a context."""
+"""Made of what has `record(action, fields) -> id`, the processors of the long way, a context."""

@@ -155,21 +155,25 @@ def draft_event(
         EventError: naming the argument (and the path inside it) that is missing or wrong.
     """
     given = check_fields(fields)
-    address = given.ip_address
+    organization, address, context = given.organization_id, given.ip_address, given.context
+    if organization[0] == "_":
+        _check_reserved(organization, rules)
+    if context is not None and not rules.plain.knows(context):
+        context = _prepare_context(context, rules)
     draft = Draft(
         action=recorded_action(action, fields, rules.catalogue, strict=rules.strict),
         actor=given.actor,
-        context=None if given.context is None else _check_context(given.context, rules),
+        context=context,
         correlation_id=given.correlation_id,
         ip_address=None if address is None else _check_address(address),
-        organization_id=_check_organization(given.organization_id, rules),
+        organization_id=organization,
         resource=given.resource,
         result=given.result or "success",
         schema_version=SCHEMA_VERSION,
         target_user=given.target_user,
         user_agent=given.user_agent,
     )
-    if type(draft.context) is Raw and len(bytes(draft.context)) > _smallest_to_cut(rules):
+    if type(context) is Raw and len(bytes(context)) > _smallest_to_cut(rules):
         _fit_context(draft, rules)
     return draft
 
@@ -187,15 +191,12 @@ def _fit_context(draft: Draft, rules: DraftRules) -> None:
     draft.cut(room_bytes=MAX_LINE_BYTES - rest, max_text_bytes=rules.max_text_bytes)
 
 
-def _check_organization(organization: str, rules: DraftRules) -> str:
-    if organization[0] == "_" and not (rules.system and organization == SYSTEM_ORGANIZATION):
+def _check_reserved(organization: str, rules: DraftRules) -> None:
+    if not (rules.system and organization == SYSTEM_ORGANIZATION):
         raise EventError("organization_id", "begins with `_`, which is reserved for the log itself")
-    return organization
 
 
-def _check_context(context: object, rules: DraftRules) -> object:
-    if rules.plain.knows(context):
-        return context
+def _prepare_context(context: object, rules: DraftRules) -> Raw:
     if not isinstance(context, Mapping):
         raise wrong_type("context", context, "a mapping")
     mapping = cast("Mapping[str, object]", context)
@@ -210,7 +211,7 @@ def _check_context(context: object, rules: DraftRules) -> object:
 
 def _check_address(value: object) -> str:
     try:
-        return _normalize_address(str(value))
+        return _normalize_address(value if type(value) is str else str(value))
     except ValueError:
         raise EventError("ip_address", "is not an IPv4 or IPv6 address") from None
 

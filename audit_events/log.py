@@ -29,7 +29,6 @@ from audit_events.errors import AuditEventError, EventTooLargeError
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.event_file import EventFile
 from audit_events.identifier import new_uuid7
-from audit_events.instant import format_unix_ns
 from audit_events.parameters import (
     Durability,
     OnError,
@@ -41,6 +40,7 @@ from audit_events.parameters import (
     read_catalogue_path,
 )
 from audit_events.redaction import DEFAULT_REDACTION, Redaction
+from audit_events.stamp import Stamps
 
 _ID_KEY_BYTES: Final = len(b',"id":"')
 
@@ -104,6 +104,7 @@ class ChainedLogger:
     def _start_process(self) -> None:
         """Begin in this process: with a lock that nobody holds, a descriptor of its own."""
         self._lock = threading.Lock()
+        self._stamps = Stamps()
         self._file.close()
         self._start_source()
 
@@ -147,9 +148,8 @@ class ChainedLogger:
                 raise
 
     def _append(self, draft: Draft) -> str:
-        unix_ns = self._clock_unix_ns()
-        draft.id = event_id = new_uuid7(unix_ns)
-        draft.timestamp = format_unix_ns(unix_ns)
+        event_id, draft.timestamp = self._stamps.draw(self._clock_unix_ns())
+        draft.id = event_id
         draft.source = Raw(b"%b%d%b" % (self._source_head, self._seq, self._source_tail))
         unhashed = draft.encode()
         digest = sha256(self._previous + unhashed).digest()
