@@ -20,9 +20,12 @@ def _level(name: str) -> Callable[..., Any]:
     def method(
         self: BoundLoggerBase,
         event: object = None,
+        /,  # else each name of a field is compared with `event`: 0.15 µs
         *args: object,
         **fields: Any,  # noqa: ANN401  # as structlog's own
     ) -> str | None:
+        if event is None:
+            event = fields.pop("event", None)
         if args:
             dropped_or_id: str | None = _SLOW[name](self, event, *args, **fields)
             return dropped_or_id

@@ -26,7 +26,7 @@ from audit_events.event import (
     TargetUser,
 )
 from audit_events.given import FIELDS as FIELDS  # noqa: PLC0414  # what a draft is made of
-from audit_events.given import check_fields, wrong_type
+from audit_events.given import Given, check_each, wrong_type
 from audit_events.plain import PlainContexts
 from audit_events.recorded_action import recorded_action
 from audit_events.redaction import DEFAULT_REDACTION, NO_REDACTION, Redaction
@@ -154,7 +154,10 @@ def draft_event(
     Raises:
         EventError: naming the argument (and the path inside it) that is missing or wrong.
     """
-    given = check_fields(fields)
+    try:
+        given = msgspec.convert(fields, Given)
+    except msgspec.ValidationError:
+        given = check_each(fields)
     organization, address, context = given.organization_id, given.ip_address, given.context
     if organization[0] == "_":
         _check_reserved(organization, rules)

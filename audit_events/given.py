@@ -1,8 +1,8 @@
 """What a log call gives, checked: all at once in the usual case, and one by one to name a mistake.
 
-`check_fields` converts the arguments in one pass of msgspec. What does not pass is looked at again,
-argument by argument: ids may also be UUIDs, keys in snake_case and parts structs; the rest is an
-error that names its place.
+One pass of msgspec converts the arguments to `Given`. What does not pass is looked at again by
+`check_each`: ids may also be UUIDs, keys in snake_case and parts structs; the rest is an error that
+names its place.
 """
 
 from collections.abc import Mapping
@@ -72,8 +72,8 @@ class Given(Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=T
     correlation_id: Name | None = None
 
 
-def check_fields(fields: Mapping[str, object]) -> Given:
-    """Check the arguments of a log call, each by itself.
+def check_each(fields: Mapping[str, object]) -> Given:
+    """Check the arguments of a log call one by one, where they did not pass as they are.
 
     Args:
         fields: the names in `FIELDS`; None counts as absent.
@@ -81,13 +81,6 @@ def check_fields(fields: Mapping[str, object]) -> Given:
     Raises:
         EventError: naming the argument (and the path inside it) that is missing or wrong.
     """
-    try:
-        return msgspec.convert(fields, Given)
-    except msgspec.ValidationError:
-        return _check_each(fields)
-
-
-def _check_each(fields: Mapping[str, object]) -> Given:
     present = {name: value for name, value in fields.items() if value is not None}
     if not FIELDS.keys() >= present.keys():
         raise _unknown_field(present)

@@ -117,6 +117,14 @@ def test_fields_bound_to_the_logger_count_too(path: Path) -> None:
     assert _events(path)[0].organization_id == "org_acme"
 
 
+def test_the_action_may_be_named(path: Path) -> None:
+    log = open_log(path, service="members")
+    log.info(event="member.invited", organization_id="o", actor=ACTOR)
+    with pytest.raises(EventError, match="action"):
+        log.info(organization_id="o", actor=ACTOR)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the mistake
+    assert _events(path)[0].action == "member.invited"
+
+
 def test_an_async_application_logs_as_well(path: Path) -> None:
     log = open_log(path, service="members")
     asyncio.run(log.ainfo("member.invited", organization_id="o", actor=ACTOR))
