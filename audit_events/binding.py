@@ -122,7 +122,7 @@ def begin_request(request: BoundRequest) -> Before:
 
     What a job bound in a thread that serves requests afterwards must not act for all of them.
     """
-    variables: list[ContextVar[Any]] = [variable for _, variable in _find_variables()]
+    variables: list[ContextVar[Any]] = [variable for _, variable in _find_variables()[1]]
     before: Before = [(one, value) for one in variables if (value := one.get()) is not ...]
     before.append((current_request, current_request.get()))
     for variable, _ in before:
