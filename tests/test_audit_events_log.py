@@ -24,7 +24,7 @@ from audit_events.errors import (
     SinkError,
 )
 from audit_events.event import MAX_LINE_BYTES, Event, decode_event
-from audit_events.event_file import LOOK_INTERVAL_SECONDS
+from audit_events.event_file import LOOK_INTERVAL_SECONDS, EventFile
 from audit_events.log import open_log
 
 ACTOR = {"type": "user", "id": "u_1", "email": "admin@company.com"}
@@ -115,6 +115,29 @@ def test_fields_bound_to_the_logger_count_too(path: Path) -> None:
     log = open_log(path, service="members").bind(organization_id="org_acme", actor=ACTOR)
     log.info("member.invited")
     assert _events(path)[0].organization_id == "org_acme"
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_an_exception_thrown_in_by_a_signal_handler_breaks_no_chain(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, is_written: bool
+) -> None:
+    """Nobody knows whether the line is in the file: what comes then is of another source."""
+    log = open_log(path, service="members")
+    log.info("member.invited", organization_id="o", actor=ACTOR)
+    append = EventFile.append
+
+    def interrupt(self: EventFile, line: bytes) -> None:
+        if is_written:
+            append(self, line)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EventFile, "append", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            log.info("member.invited", organization_id="o", actor=ACTOR)
+    log.info("member.invited", organization_id="o", actor=ACTOR)
+    assert verify_chain(path.read_bytes().splitlines()) == []
+    assert [event.source.seq for event in _events(path)] == ([0, 1, 0] if is_written else [0, 0])
 
 
 def test_the_action_may_be_named(path: Path) -> None:
