@@ -15,6 +15,7 @@ from agent.trail import ACTIONS, describe
 from audit_events.event import Actor
 from indelible import event_table as table
 from indelible.terminal import plain
+from tests.test_audit_events_catalogue import WITH_ALIASES
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 LINE = (
@@ -192,6 +193,7 @@ def test_a_row_has_colour_title_and_a_result_that_stands_out() -> None:
         assert word in shown
     assert table.what("member.role_changed").spans or table.what("member.role_changed").style
     assert "uncatalogued" in table.what("zebra.danced").plain
+    assert table.what("bill.accepted", WITH_ALIASES).plain == "bill.accepted\nInvoice approved"
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 160])

@@ -6,11 +6,13 @@ import msgspec
 import pytest
 
 from audit_events.catalogue import CATALOGUE
+from audit_events.catalogue_file import read_catalogue
 from audit_events.chain import verify_chain
 from audit_events.envelope import decode_envelope
 from indexer.names import partition_name
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.test_audit_events_catalogue_file import GOOD, write
 from tests.webapi_api import Api, problem, store, token, write_events
 from webapi.audit_log import PATH
 
@@ -164,8 +166,54 @@ def test_the_catalogue(api: Api) -> None:
         "category": "Member Management",
         "colour": "green",
         "title": "Member invited",
+        "description": CATALOGUE["member.invited"].description,
+        "severity": "low",
+        "needs": ["target", "new"],
+        "critical": False,
+        "aliases": [],
     }
     assert body["actions"][0].items() >= first.items()
+
+
+def test_an_application_s_catalogue(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    """Its actions are listed and asked for, by their old ids and the ones of today alike."""
+    events: list[dict[str, object]] = [
+        {"action": "invoice.accepted"},
+        {"action": "app.created"},
+        {"action": "invoice.approved"},
+        {"action": "shipment.sent"},
+    ]
+    with opensearch.client("writer") as writer:
+        store(writer, index, write_events(tmp_path / "events.log", events, START))
+    catalogue = read_catalogue(write(tmp_path, GOOD))
+    api = Api(opensearch.client("reader"), index, catalogue=catalogue)
+    both = ["invoice.approved", "invoice.accepted"]
+    cases = {
+        "action=invoice.approved": both,
+        "action=invoice.accepted": both,
+        "action=invoice.*": both,
+        "category=Billing %26 Subscriptions": both,
+        "category=Shipping": ["shipment.sent"],
+        "colour=green": ["shipment.sent", "app.created"],
+    }
+    for asked, expected in cases.items():
+        assert api.actions(asked) == expected, asked
+    answer = api.get(path=f"{PATH}/actions").get_json()
+    listed = {item["action"]: item for item in answer["actions"]}
+    assert listed["invoice.approved"]["aliases"] == ["invoice.accepted"]
+    assert listed["invoice.approved"]["severity"] == "medium"
+    assert "invoice.accepted" not in listed
+    body = problem(api.get("action=shipment.send&category=shipping"), 400, "parameters_invalid")
+    errors = {error["parameter"]: error for error in body["errors"]}
+    assert errors["action"]["nearest"][0] == "shipment.sent"
+    assert "Shipping" in errors["category"]["allowed"]
+    described = api.get(path="/openapi.json").get_json()["paths"][PATH]["get"]["parameters"]
+    category = next(one for one in described if one["name"] == "category")
+    assert category["schema"]["items"]["enum"] == list(catalogue.categories)
+    plain = Api(opensearch.client("reader"), index)
+    problem(plain.get("category=Shipping"), 400, "parameters_invalid")
 
 
 def test_the_refusals_that_the_issue_names(api: Api) -> None:

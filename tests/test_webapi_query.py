@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_events.catalogue import CATALOGUE
+from tests.test_audit_events_catalogue import WITH_ALIASES
 from webapi import query
 from webapi.query import Query, ScopedSearch
 
@@ -154,6 +155,42 @@ def test_categories_and_colours_are_those_of_the_catalogue(attribute: str) -> No
     (clause,) = query.filters(asked)
     wanted = [a for a, entry in CATALOGUE.entries.items() if getattr(entry, attribute) == value]
     assert clause == {"terms": {"action": wanted}}
+
+
+ALL_IDS = {"invoice.approved", "invoice.accepted", "bill.accepted"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        pytest.param("invoice.approved", ALL_IDS, id="of today"),
+        pytest.param("bill.accepted", ALL_IDS, id="an old id"),
+        pytest.param("zebra.danced", {"zebra.danced"}, id="uncatalogued"),
+    ],
+)  # fmt: skip
+def test_an_action_is_asked_for_by_all_its_ids(asked: str, stored: set[str]) -> None:
+    (clause,) = query.filters(replace(ORG, actions=(asked,), catalogue=WITH_ALIASES))
+    assert clause == {"terms": {"action": list(WITH_ALIASES.names_of(asked))}}
+    assert set(WITH_ALIASES.names_of(asked)) == stored
+
+
+@pytest.mark.parametrize(
+    ("noun", "others"),
+    [
+        pytest.param("invoice", ["bill.accepted"], id="its old ids of another noun"),
+        pytest.param("bill", ["invoice.approved", "invoice.accepted"], id="a noun that is no more"),
+    ],
+)
+def test_a_noun_is_asked_for_with_what_was_called_otherwise(noun: str, others: list[str]) -> None:
+    (clause,) = query.filters(replace(ORG, actions=(f"{noun}.*",), catalogue=WITH_ALIASES))
+    clauses = [{"terms": {"action": others}}, {"prefix": {"action": f"{noun}."}}]
+    assert clause == {"bool": {"should": clauses, "minimum_should_match": 1}}
+
+
+def test_a_category_has_the_old_ids_of_its_actions() -> None:
+    asked = replace(ORG, categories=("Billing & Subscriptions",), catalogue=WITH_ALIASES)
+    (clause,) = query.filters(asked)
+    assert "bill.accepted" in str(clause)
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2262, 1, 1)))  # noqa: DTZ001  # made aware below

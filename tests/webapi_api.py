@@ -12,6 +12,7 @@ from opensearchpy import OpenSearch
 from werkzeug.test import TestResponse
 
 import audit_events
+from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.envelope import decode_envelope
 from audit_events.instant import parse_instant
 from indexer.client import ask
@@ -83,12 +84,18 @@ class Api:
         client: connected as the reader, or to whatever a test puts in between.
         index: names of the partitions.
         settings: group `web`.
+        catalogue: the actions that are known.
     """
 
     def __init__(
-        self, client: OpenSearch, index: IndexSettings, settings: WebSettings = SETTINGS
+        self,
+        client: OpenSearch,
+        index: IndexSettings,
+        settings: WebSettings = SETTINGS,
+        *,
+        catalogue: Catalogue = CATALOGUE,
     ) -> None:
-        self.app = create_app(settings, client=client, index=index)
+        self.app = create_app(settings, client=client, index=index, catalogue=catalogue)
         self.client = self.app.test_client()
 
     def get(
