@@ -11,9 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from audit_events.catalogue_entries import ENTRIES
-from audit_events.catalogue_entry import CatalogueEntry, Need
-
-_FIELDS: Final[Mapping[Need, str]] = {"target": "target_user", "resource": "resource"}
+from audit_events.catalogue_entry import NEEDS, CatalogueEntry
 
 
 class Catalogue:
@@ -24,8 +22,8 @@ class Catalogue:
 
     Attributes:
         entries: each by its id of today.
-        rules: for each id and alias, the id under which it is recorded, the fields of a log call
-            that it needs, and the keys of the context.
+        rules: for each id and alias, the id under which it is recorded, and whether it needs each
+            of `NEEDS`, in their order.
         critical_actions: ids and aliases whose lines are synced to the disk.
         categories: in the order in which they first appear.
     """
@@ -36,7 +34,7 @@ class Catalogue:
         self.entries: Mapping[str, CatalogueEntry] = MappingProxyType(
             {entry.action: entry for entry in entries}
         )
-        self.rules: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+        self.rules: Mapping[str, tuple[str, bool, bool, bool, bool]] = {
             name: _rule(entry)
             for entry in self.entries.values()
             for name in (entry.action, *entry.aliases)
@@ -90,13 +88,9 @@ class Catalogue:
         return (close + by_words)[:n]
 
 
-def _rule(entry: CatalogueEntry) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    needs = entry.needs
-    return (
-        entry.action,
-        tuple(_FIELDS[need] for need in needs if need in _FIELDS),
-        tuple(need for need in needs if need not in _FIELDS),
-    )
+def _rule(entry: CatalogueEntry) -> tuple[str, bool, bool, bool, bool]:
+    target, resource, previous, new = (need in entry.needs for need in NEEDS)
+    return entry.action, target, resource, previous, new
 
 
 def _words(text: str) -> set[str]:

@@ -164,7 +164,7 @@ def draft_event(
     if context is not None and not rules.plain.knows(context):
         context = _prepare_context(context, rules)
     draft = Draft(
-        action=recorded_action(action, fields, rules.catalogue, strict=rules.strict),
+        action=recorded_action(action, given, rules.catalogue, strict=rules.strict),
         actor=given.actor,
         context=context,
         correlation_id=given.correlation_id,

@@ -3,26 +3,26 @@
 In the usual case one look into a dictionary, and one for each part that is needed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, cast
 
 from audit_events import tally
 from audit_events.catalogue import Catalogue
+from audit_events.catalogue_entry import NEEDS, CatalogueEntry
 from audit_events.errors import EventError
 from audit_events.event import ACTION_PATTERN, is_action
+from audit_events.given import Given
 
 _SHOWN_CHARACTERS: Final = 80
 _NOTHING: Final[Mapping[str, object]] = {}
 
 
-def recorded_action(
-    action: object, fields: Mapping[str, object], catalogue: Catalogue, *, strict: bool
-) -> str:
+def recorded_action(action: object, given: Given, catalogue: Catalogue, *, strict: bool) -> str:
     """Return the id that stands in the line: today's, where an old one is given.
 
     Args:
         action: as the call says it.
-        fields: of the call; None is absent.
+        given: what else it says, checked; the context is a mapping or None.
         catalogue: the actions that are known.
         strict: refuse what would otherwise be recorded and counted (`tally.counts`).
 
@@ -33,33 +33,18 @@ def recorded_action(
     rule = catalogue.rules.get(action) if isinstance(action, str) else None
     if rule is None:
         return _uncatalogued(action, catalogue, strict=strict)
-    recorded, needed_fields, needed_keys = rule
-    if needed_fields or needed_keys:
-        lacking = _first_lacking(fields, needed_fields, needed_keys)
-        # What did not succeed changed nothing, and may lack any part.
-        if lacking and fields.get("result") in (None, "success"):
-            _refuse_or_count(lacking, recorded, catalogue, strict=strict)
+    recorded, target, resource, previous, new = rule
+    context = given.context or _NOTHING
+    if (
+        (target and given.target_user is None)
+        or (resource and given.resource is None)
+        or (previous and "previous" not in context)
+        or (new and "new" not in context)
+    ):
+        _refuse_or_count(given, catalogue[recorded], strict=strict)
     if recorded != action:
         tally.note_renamed(cast("str", action))
     return recorded
-
-
-def _first_lacking(
-    fields: Mapping[str, object], needed_fields: Iterable[str], needed_keys: Iterable[str]
-) -> str:
-    for name in needed_fields:
-        if fields.get(name) is None:
-            return name
-    context = fields.get("context")
-    if context is None:
-        context = _NOTHING
-    # What is no mapping is refused by the check of the context, in its own words.
-    # A dict is asked for first: the test for the abstract class is many times slower.
-    if type(context) is dict or isinstance(context, Mapping):
-        for key in needed_keys:
-            if key not in context:
-                return f"context.{key}"
-    return ""
 
 
 def _uncatalogued(action: object, catalogue: Catalogue, *, strict: bool) -> str:
@@ -81,8 +66,19 @@ def _uncatalogued(action: object, catalogue: Catalogue, *, strict: bool) -> str:
     return action
 
 
-def _refuse_or_count(part: str, action: str, catalogue: Catalogue, *, strict: bool) -> None:
-    if strict:
-        needs = ", ".join(catalogue[action].needs)
-        raise EventError(part, f"is missing, and {action} needs {needs}", f"pass {part}")
-    tally.note_incomplete(action)
+def _refuse_or_count(given: Given, entry: CatalogueEntry, *, strict: bool) -> None:
+    # What did not succeed changed nothing, and may lack any part.
+    if given.result not in {None, "success"}:
+        return
+    if not strict:
+        tally.note_incomplete(entry.action)
+        return
+    there = {
+        "target_user": given.target_user is not None,
+        "resource": given.resource is not None,
+        **{f"context.{key}": key in (given.context or _NOTHING) for key in ("previous", "new")},
+    }
+    needed = [part for need, part in zip(NEEDS, there, strict=True) if need in entry.needs]
+    part = next(part for part in needed if not there[part])
+    needs = ", ".join(entry.needs)
+    raise EventError(part, f"is missing, and {entry.action} needs {needs}", f"pass {part}")

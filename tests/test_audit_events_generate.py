@@ -110,8 +110,8 @@ def test_a_type_checker_knows_the_constants_and_misses_the_others(tmp_path: Path
         text=True,
         env={"MYPYPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
     )
-    assert "Found 1 error" in done.stdout, done.stdout
-    assert 'use.py:6: error: "type[Action]" has no attribute "INVOICE_APROVED"' in done.stdout
+    (found,) = [line for line in done.stdout.splitlines() if line.startswith("use.py")]
+    assert found.startswith('use.py:6: error: "type[Action]" has no attribute "INVOICE_APROVED"')
 
 
 def test_what_is_not_current_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
