@@ -209,7 +209,8 @@ def test_the_event_says_who_since_when_and_where() -> None:
         "intervalSeconds": 60,
         "silentSince": "1970-01-01T00:16:40.000000Z",
     }
-    assert draft_event(SILENT, fields, DraftRules(system=True, strict=True))
+    drafted = draft_event(SILENT, fields, DraftRules(system=True, strict=True))
+    assert drafted.action == SILENT
     shown = finding(SILENT, msgspec.convert(fields["context"], dict[str, object]))
     assert shown.startswith("s silent behind seq 5\nsince 1970-01-01T00:16:40")
 

@@ -16,7 +16,7 @@ from indexer.settings import IndexSettings
 from indexer.templates import install, render
 from tests.cluster import Cluster
 from tests.lines import EVENT, NOW, event_line
-from webapi.query import matching
+from webapi.search_text import read_text
 
 pytestmark = pytest.mark.opensearch
 
@@ -110,7 +110,7 @@ def term(name: str, value: object) -> object:
 
 
 def text(words: str) -> object:
-    return matching(words)
+    return read_text(words).clause
 
 
 @pytest.mark.parametrize(

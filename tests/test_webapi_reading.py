@@ -21,6 +21,7 @@ from tests.webapi_api import write_events
 from webapi.errors import UnavailableError
 from webapi.query import Position, Query, list_search
 from webapi.reading import Reading, instant_of
+from webapi.search_text import read_text
 from webapi.storage import Found, Storage
 
 pytestmark = pytest.mark.opensearch
@@ -118,7 +119,7 @@ def random_query(chance: random.Random, place: Position | None) -> Query:
         actions=chance.choice(((), (), ("member.*",), ("app.created",), ("app.deleted",))),
         since=since if window else None,
         until=since + timedelta(hours=chance.randrange(1, 100)) if window else None,
-        text=chance.choice((None, None, "ana", "nobody")),
+        text=chance.choice((None, None, read_text("ana"), read_text("nobody"))),
         newest_first=chance.random() < 0.5,
         limit=chance.choice((1, 2, 5, 50, 200)),
         offset=offset,
