@@ -5,30 +5,25 @@ every one of them, and every search below is scoped to the organisation of their
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from flask import Blueprint, Response, g, request
 from msgspec import Raw, Struct
 
-from audit_events.binding import request_facts
 from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import Colour, Need, Severity
 from audit_events.event import UUID_PATTERN
+from webapi.answering import answer_json, present_actions, record_read
 from webapi.auth import authorize
 from webapi.cursor import write_cursor
 from webapi.errors import MissingError
 from webapi.highlights import Highlighter, add_highlights
 from webapi.parts import parts, reader
-from webapi.query import (
-    MAX_PAGE_DEPTH,
-    Position,
-    Query,
-)
+from webapi.query import MAX_PAGE_DEPTH, Position, Query
 from webapi.request import read_pairs, read_query, refuse_parameters
 from webapi.storage import Found, Hit
-from webapi.trail import Read
 
 PATH: Final = "/api/organization/rbac/members/audit-log"
 
@@ -80,20 +75,20 @@ def list_events() -> Response:
     query = read_query(
         reader().organization_id,
         pairs,
-        present=_present,
+        present=present_actions,
         cursor_key=parts().cursor_key,
         catalogue=parts().catalogue,
     )
     page = page_of(query, parts().reading.page(query), parts().cursor_key)
-    _record(pairs, events=len(page.events))
-    return _json(page)
+    record_read(pairs, events=len(page.events))
+    return answer_json(page)
 
 
 @blueprint.get("/actions")
 def list_actions() -> Response:
     """Answer the catalogue; it is the same for everybody, so nothing is recorded."""
     refuse_parameters(read_pairs(request.query_string))
-    return _json(ActionList(list_items(parts().catalogue)))
+    return answer_json(ActionList(list_items(parts().catalogue)))
 
 
 @blueprint.get("/<event_id>")
@@ -105,8 +100,8 @@ def show_event(event_id: str) -> Response:
     found = parts().reading.event(reader().organization_id, event_id)
     if not found.hits.hits:
         raise MissingError("event_not_found", "no event of your organisation has this id")
-    _record((), events=1, event_id=event_id)
-    return _json(found.hits.hits[0].source)
+    record_read((), events=1, event_id=event_id)
+    return answer_json(found.hits.hits[0].source)
 
 
 def list_items(catalogue: Catalogue) -> list[CatalogueItem]:
@@ -142,25 +137,3 @@ def _events(query: Query, hits: Sequence[Hit]) -> list[Raw]:
     text = query.text
     highlighter = None if text is None else Highlighter(text.node, query.catalogue)
     return [add_highlights(hit.source, highlighter) for hit in hits]
-
-
-def _present(actions: Collection[str]) -> Collection[str]:
-    return parts().reading.present(reader().organization_id, list(actions))
-
-
-def _record(pairs: Sequence[tuple[str, str]], *, events: int, event_id: str | None = None) -> None:
-    record = parts().record
-    if record is not None:
-        record(
-            Read(
-                reader=reader(),
-                request=request_facts(),
-                asked=pairs,
-                events=events,
-                event_id=event_id,
-            )
-        )
-
-
-def _json(body: Struct | Raw) -> Response:
-    return Response(msgspec.json.encode(body), mimetype="application/json")

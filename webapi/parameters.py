@@ -210,14 +210,25 @@ EQUALS: Final[tuple[Parameter[str], ...]] = (
 """The parameters that ask for one of several values of one field (`webapi.query.FIELDS`)."""
 
 
-def parameters_of(catalogue: Catalogue) -> Mapping[str, Parameter[object]]:
-    """Return all parameters of the list, in the order in which they are documented."""
+def filters_of(catalogue: Catalogue) -> Mapping[str, Parameter[object]]:
+    """Return the parameters that say which events; every question about events takes them."""
     some: tuple[Parameter[object], ...] = (
         action(catalogue), category(catalogue), COLOUR, *EQUALS, RESULT, SINCE, UNTIL, AROUND,
-        WINDOW, text(catalogue), HIGHLIGHT, ORDER, LIMIT, OFFSET, CURSOR,
+        WINDOW, text(catalogue),
     )  # fmt: skip
-    return MappingProxyType({parameter.name: parameter for parameter in some})
+    return by_name(*some)
 
 
+def parameters_of(catalogue: Catalogue) -> Mapping[str, Parameter[object]]:
+    """Return all parameters of the list, in the order in which they are documented."""
+    return by_name(*filters_of(catalogue).values(), HIGHLIGHT, ORDER, LIMIT, OFFSET, CURSOR)
+
+
+def by_name(*parameters: Parameter[object]) -> Mapping[str, Parameter[object]]:
+    """Return what an address takes."""
+    return MappingProxyType({parameter.name: parameter for parameter in parameters})
+
+
+FILTERS: Final = filters_of(CATALOGUE)
 PARAMETERS: Final = parameters_of(CATALOGUE)
 """As they are without an application's own catalogue; their names are the same with any."""

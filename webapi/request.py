@@ -3,25 +3,19 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import parse_qsl
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi import parameters, values
-from webapi.caret import caret
 from webapi.cursor import read_cursor
-from webapi.errors import ParameterError, ParameterProblem, ParametersError, ProblemError
-from webapi.parameters import MAX_VALUES, PARAMETERS, Parameter
+from webapi.errors import ParameterError, ParametersError, ProblemError
+from webapi.parameters import PARAMETERS
 from webapi.query import DEFAULT_LIMIT, MAX_PAGE_DEPTH, Query, TextFilter
+from webapi.request_reading import Pairs, RequestReading
 from webapi.search_text import placed, pointed, uncatalogued_actions
 
-T = TypeVar("T")
-Pairs = Sequence[tuple[str, str]]
-
 MAX_PAIRS: Final = 500
-_FIRST_PRINTABLE: Final = " "
-_DELETE: Final = "\x7f"
 
 
 def read_pairs(query_string: bytes) -> list[tuple[str, str]]:
@@ -62,7 +56,33 @@ def read_query(
     Raises:
         ParametersError: everything that is wrong.
     """
-    reading = _Reading(pairs)
+    reading = RequestReading(pairs, PARAMETERS)
+    query = read_filters(reading, organization_id, present=present, catalogue=catalogue)
+    query = replace(
+        query,
+        highlight=reading.single(parameters.HIGHLIGHT) or False,
+        newest_first=reading.single(parameters.ORDER) in {None, values.NEWEST_FIRST},
+    )
+    query = _page(reading, query, cursor_key)
+    reading.finish()
+    return query
+
+
+def read_filters(
+    reading: RequestReading,
+    organization_id: str,
+    *,
+    present: Callable[[Collection[str]], Collection[str]],
+    catalogue: Catalogue = CATALOGUE,
+) -> Query:
+    """Return which events a request is about; what is wrong is noted in `reading`.
+
+    Args:
+        reading: of an address that takes all of `parameters.FILTERS`.
+        organization_id: as of `read_query`.
+        present: as of `read_query`.
+        catalogue: the actions that are known.
+    """
     actions = reading.several(parameters.action(catalogue))
     text = reading.single(parameters.text(catalogue))
     _refuse_unknown(reading, actions, text, present, catalogue)
@@ -78,15 +98,9 @@ def read_query(
             if (found := reading.several(parameter))
         },
         text=text,
-        highlight=reading.single(parameters.HIGHLIGHT) or False,
-        newest_first=reading.single(parameters.ORDER) in {None, values.NEWEST_FIRST},
         catalogue=catalogue,
     )
-    query = _within(reading, query)
-    query = _page(reading, query, cursor_key)
-    if reading.problems:
-        raise ParametersError(tuple(reading.problems))
-    return query
+    return _within(reading, query)
 
 
 def refuse_parameters(pairs: Pairs) -> None:
@@ -97,78 +111,8 @@ def refuse_parameters(pairs: Pairs) -> None:
         raise ParametersError(problems)
 
 
-class _Reading:
-    """The values of one request by name, and what was found wrong so far."""
-
-    def __init__(self, pairs: Pairs) -> None:
-        self.problems: list[ParameterProblem] = []
-        self._texts: dict[str, list[str]] = {}
-        for name, text in pairs:
-            if name in PARAMETERS:
-                self._texts.setdefault(name, []).append(text)
-        for name in dict.fromkeys(name for name, _ in pairs):
-            if name not in PARAMETERS:
-                self.refuse(name[: values.MAX_NAME_CHARACTERS], _unknown(name))
-
-    def refuse(self, name: str, error: ParameterError) -> None:
-        self.problems.append(error.of(name))
-
-    def given(self, parameter: Parameter[object]) -> bool:
-        return parameter.name in self._texts
-
-    def several(self, parameter: Parameter[T]) -> tuple[T, ...]:
-        """Return all values of a repeatable parameter that can be read, each once."""
-        texts = self._texts.get(parameter.name, [])
-        if parameter.commas:
-            texts = [part.strip() for text in texts for part in text.split(",")]
-        if len(texts) > MAX_VALUES:
-            reason = f"expected at most {MAX_VALUES} values, not {len(texts)}"
-            self.refuse(parameter.name, ParameterError("out_of_range", reason))
-            return ()
-        found = [self._read(parameter, text) for text in dict.fromkeys(texts)]
-        return tuple(dict.fromkeys(value for value in found if value is not None))
-
-    def single(self, parameter: Parameter[T]) -> T | None:
-        """Return the value of a parameter that may be given once."""
-        texts = self._texts.get(parameter.name, [])
-        if len(texts) > 1:
-            reason = f"may be given once, not {len(texts)} times"
-            self.refuse(parameter.name, ParameterError("repeated", reason))
-            return None
-        return self._read(parameter, texts[0]) if texts else None
-
-    def _read(self, parameter: Parameter[T], text: str) -> T | None:
-        try:
-            return parameter.read(_checked(text))
-        except ParameterError as error:
-            self.refuse(parameter.name, error)
-            return None
-
-
-def _checked(text: str) -> str:
-    if not text.strip():
-        raise ParameterError("empty", "has no value; leave it out to ask for all")
-    for position, character in enumerate(text):
-        if character < _FIRST_PRINTABLE or character == _DELETE:
-            hint = caret(text, position)
-            raise ParameterError(
-                "invalid", "contains control characters", position=position, hint=hint
-            )
-    return text
-
-
-def _unknown(name: str) -> ParameterError:
-    lowered = {known.lower(): known for known in PARAMETERS}
-    near = get_close_matches(name.lower(), lowered, n=2, cutoff=0.5)
-    return ParameterError(
-        "unknown_parameter",
-        "there is no such parameter",
-        nearest=tuple(lowered[one] for one in near),
-    )
-
-
 def _refuse_unknown(
-    reading: _Reading,
+    reading: RequestReading,
     actions: Sequence[str],
     text: TextFilter | None,
     present: Callable[[Collection[str]], Collection[str]],
@@ -190,7 +134,7 @@ def _refuse_unknown(
             reading.refuse("q", pointed(error, text.text))
 
 
-def _within(reading: _Reading, query: Query) -> Query:
+def _within(reading: RequestReading, query: Query) -> Query:
     since = reading.single(parameters.SINCE)
     until = reading.single(parameters.UNTIL)
     around = reading.single(parameters.AROUND)
@@ -219,7 +163,7 @@ def span(around: datetime, window: timedelta) -> tuple[datetime, datetime]:
     return since, until
 
 
-def _page(reading: _Reading, query: Query, cursor_key: bytes) -> Query:
+def _page(reading: RequestReading, query: Query, cursor_key: bytes) -> Query:
     limit = reading.single(parameters.LIMIT) or DEFAULT_LIMIT
     offset = reading.single(parameters.OFFSET) or 0
     cursor = reading.single(parameters.CURSOR)

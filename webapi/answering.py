@@ -1,0 +1,47 @@
+"""What every address of the API does with a question and its answer."""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+from flask import Response
+from msgspec import Raw, Struct
+
+from audit_events.binding import request_facts
+from webapi.parts import parts, reader
+from webapi.trail import Read
+
+
+def present_actions(actions: Collection[str]) -> Collection[str]:
+    """Return those of some uncatalogued actions that the reader's organisation has events of."""
+    return parts().reading.present(reader().organization_id, list(actions))
+
+
+def record_read(
+    pairs: Sequence[tuple[str, str]], *, events: int, event_id: str | None = None
+) -> None:
+    """Record that the reader is about to get an answer, where reads are recorded.
+
+    Args:
+        pairs: what was asked for.
+        events: how many events the answer holds.
+        event_id: the one event that was asked for, if so.
+
+    Raises:
+        UnavailableError: it could not be recorded, so there must be no answer.
+    """
+    record = parts().record
+    if record is not None:
+        record(
+            Read(
+                reader=reader(),
+                request=request_facts(),
+                asked=pairs,
+                events=events,
+                event_id=event_id,
+            )
+        )
+
+
+def answer_json(body: Struct | Raw) -> Response:
+    """Return an answer as JSON."""
+    return Response(msgspec.json.encode(body), mimetype="application/json")

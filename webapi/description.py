@@ -1,0 +1,121 @@
+"""What the OpenAPI description of an operation is made of; each topic describes its own.
+
+A module with routes has a sibling entry in `webapi.openapi.TOPICS`: a function that returns its
+paths for a catalogue, and the shapes of its answers.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from webapi.errors import CODES
+from webapi.parameters import MAX_VALUES, Parameter
+from webapi.problems import PROBLEM_TYPE, URN
+
+Json = dict[str, object]
+
+REFERENCE: Final = "#/components/schemas/"
+TOKEN_CODES: Final = (
+    "token_missing",
+    "token_invalid",
+    "token_expired",
+    "role_not_allowed",
+    "plan_not_allowed",
+    "keys_unavailable",
+    "internal_error",
+)
+STORAGE_CODES: Final = ("storage_unavailable", "storage_timeout", "storage_incomplete")
+BAD_REQUEST_CODES: Final = ("parameters_invalid", "request_malformed")
+QUESTION_CODES: Final = (*BAD_REQUEST_CODES, *TOKEN_CODES, *STORAGE_CODES, "audit_unavailable")
+"""Of every question about events with parameters."""
+_RETRY_STATUS: Final = 503
+_CHALLENGE_STATUS: Final = 401
+
+
+def operation(
+    name: str,
+    description: str,
+    schema: str | None,
+    codes: Sequence[str],
+    parameters: Sequence[Json] = (),
+) -> Json:
+    """Describe one `GET`.
+
+    Args:
+        name: its `operationId`.
+        description: a sentence or two.
+        schema: the name of the shape of its answer; None for any object.
+        codes: of the refusals that it answers with.
+        parameters: described ones.
+    """
+    body: Json = {"$ref": REFERENCE + schema} if schema else {"type": "object"}
+    described: Json = {
+        "operationId": name,
+        "description": description,
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "content": {"application/json": {"schema": body}},
+            },
+            **_refusals(codes),
+        },
+    }
+    if parameters:
+        described["parameters"] = list(parameters)
+    return {"get": described}
+
+
+def without_token(path: Json) -> Json:
+    """Mark an operation that needs no token."""
+    cast("Json", path["get"])["security"] = []
+    return path
+
+
+def _refusals(codes: Sequence[str]) -> Json:
+    statuses = sorted({CODES[code].status for code in codes})
+    return {
+        str(status): _refusal(status, [code for code in codes if CODES[code].status == status])
+        for status in statuses
+    }
+
+
+def _refusal(status: int, codes: Sequence[str]) -> Json:
+    refusal: Json = {
+        "description": "; ".join(f"`{code}`: {CODES[code].title}" for code in codes),
+        "content": {
+            PROBLEM_TYPE: {
+                "schema": {
+                    "allOf": [
+                        {"$ref": REFERENCE + "Problem"},
+                        {
+                            "properties": {
+                                "code": {"enum": list(codes)},
+                                "status": {"const": status},
+                                "type": {"enum": [URN + code for code in codes]},
+                            }
+                        },
+                    ]
+                }
+            }
+        },
+    }
+    header = {_RETRY_STATUS: "Retry-After", _CHALLENGE_STATUS: "WWW-Authenticate"}.get(status)
+    if header is not None:
+        refusal["headers"] = {header: {"required": True, "schema": {"type": "string"}}}
+    return refusal
+
+
+def describe_parameter(parameter: Parameter[object]) -> Json:
+    """Describe one parameter of a query string."""
+    schema: Mapping[str, object] = parameter.schema
+    if parameter.repeatable:
+        schema = {"type": "array", "items": schema, "minItems": 1, "maxItems": MAX_VALUES}
+    described: Json = {
+        "name": parameter.name,
+        "in": "query",
+        "description": parameter.description
+        + (" Several values may be separated by commas." if parameter.commas else ""),
+        "schema": schema,
+    }
+    if parameter.repeatable:
+        described |= {"style": "form", "explode": True}
+    return described
