@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, cast
 import msgspec
 
 from webapi.accents import fold
+from webapi.pointer import step
 from webapi.search_fields import CONTEXT
 
 MAX_LEAVES: Final = 256
@@ -113,16 +114,12 @@ def _leaves(context: object) -> list[tuple[str, Text]]:
         pointer, path, value = waiting.pop()
         if isinstance(value, dict):
             members = cast("dict[str, object]", value).items()
-            inner = [(f"{pointer}/{_escaped(key)}", f"{path}.{key}", one) for key, one in members]
+            inner = [(step(pointer, key), f"{path}.{key}", one) for key, one in members]
             waiting += reversed(inner)
         elif isinstance(value, list):
             items = enumerate(cast("list[object]", value))
-            waiting += reversed([(f"{pointer}/{at}", path, one) for at, one in items])
+            waiting += reversed([(step(pointer, at), path, one) for at, one in items])
         elif value is not None and value != "":
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
             found.append((path, Text(pointer, text)))
     return found
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
