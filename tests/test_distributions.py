@@ -20,7 +20,7 @@ from tests.up_home import Place, ask, start
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parent.parent
-SUFFIXES = (".py", ".json", ".lock", ".typed")
+SUFFIXES = (".py", ".json", ".lock", ".typed", ".html", ".css", ".js", ".svg")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from indexer.settings import IndexSettings
 from webapi import audit_log, health, openapi, problems
 from webapi.auth import verifier
 from webapi.cursor import cursor_key
+from webapi.page import views
 from webapi.parts import EXTENSION, Parts
 from webapi.reading import Reading
 from webapi.settings import WebSettings, conflicts
@@ -68,6 +69,7 @@ def create_app(
     app.register_blueprint(audit_log.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(openapi.blueprint)
+    app.register_blueprint(views.blueprint)
     app.after_request(_secure)
     problems.install(app)
     init_app(app, trusted_proxies=settings.trusted_proxies)

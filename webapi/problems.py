@@ -61,11 +61,16 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _refused(error: ProblemError) -> Response:
+def note(error: ProblemError) -> None:
+    """Tell the log what is ours to mend; what a caller did wrong is told to the caller alone."""
     if isinstance(error, InternalError):
         _log.error("answer refused", cause=error.cause)
     elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("not answered", code=error.code, cause=str(error.__cause__ or error.detail))
+
+
+def _refused(error: ProblemError) -> Response:
+    note(error)
     return respond(error)
 
 

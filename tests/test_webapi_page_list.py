@@ -1,0 +1,154 @@
+"""The list and the page of one event, as they are served: no browser, no JavaScript."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from werkzeug.test import TestResponse
+
+from indexer.settings import IndexSettings, Secret
+from tests.cluster import Cluster
+from tests.webapi_api import ANA, SECRET, Api, store, token, write_events
+from webapi.page.views import PATH
+from webapi.settings import WebSettings
+
+pytestmark = pytest.mark.opensearch
+
+HOSTILE = "<script>alert(1)</script>"
+EVENTS = [
+    {"action": "app.created", "resource": {"type": "app", "id": "app_1", "name": HOSTILE}},
+    {
+        "action": "member.role_changed",
+        "target_user": {"id": "u_t", "email": "team@company.com"},
+        "context": {"previous": {"role": "member"}, "new": {"role": "admin\u202e\u0007"}},
+        "ip_address": "203.0.113.9",
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+        "correlation_id": "req_1",
+    },
+    {"action": "member.offboarded", "actor": {"type": "system"}, "target_user": {"id": "u_x"}},
+    {"action": "zebra.painted", "organization_id": "org_b"},
+]
+
+
+@pytest.fixture
+def api(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> Iterator[Api]:
+    """An application over four events, one of them of another organisation."""
+    lines = write_events(tmp_path / "events.log", EVENTS, "2026-03-15T09:00:00Z")
+    with opensearch.client("writer") as writer:
+        store(writer, index, lines)
+    settings = WebSettings(jwt_secret=Secret(SECRET), audit_path=str(tmp_path / "reads.log"))
+    with opensearch.client("reader") as client:
+        yield Api(client, index, settings)
+
+
+def page(api: Api, path: str = "", organization: str = "org_a") -> str:
+    """Return a page that must come."""
+    response = api.get(path=PATH + path, bearer=token(organization))
+    assert response.status_code == 200, response.text
+    return response.text
+
+
+def ids(html: str) -> list[str]:
+    return re.findall(r'id="e-([0-9a-f-]{36})"', html)
+
+
+def test_the_list_has_who_did_what_when_and_on_what_newest_first(api: Api) -> None:
+    html = page(api)
+    titles = re.findall(r"<b><bdi>([^<]*)</bdi></b><small><code>", html)
+    assert titles == ["Member offboarded", "Role changed", "App created"]
+    for text in (ANA["name"], ANA["email"], "System", "team@company.com", "203.0.113.9"):
+        assert f"<bdi>{text}</bdi>" in html
+    assert "2026-03-15 09:00:01" in html
+    assert re.search(r"\d+ (months?|years?) ago", html)
+
+
+def test_colours_are_told_by_a_sign_and_a_word_too(api: Api) -> None:
+    html = page(api)
+    for word in ("Created or connected", "Changed", "Removed"):
+        assert f'<span class="unseen">{word}:</span>' in html
+
+
+def test_a_row_holds_every_field(api: Api) -> None:
+    html = page(api)
+    for term in (
+        "Actor", "Target user", "Resource", "Timestamp", "IP address", "User agent",
+    ):  # fmt: skip
+        assert f"<dt>{term}</dt>" in html
+    assert "2026-03-15T09:00:01.000000Z" in html
+    assert "Firefox 145 on Linux" in html
+    assert '<td class="old"><bdi>member</bdi></td>' in html
+
+
+def test_what_others_wrote_is_text_and_its_marks_are_seen(api: Api) -> None:
+    html = page(api)
+    assert HOSTILE not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert r"<bdi>admin\u202e\u0007</bdi>" in html
+    assert "\u202e" not in html
+
+
+def test_another_organisations_events_are_not_there(api: Api) -> None:
+    theirs = ids(page(api, organization="org_b"))
+    assert len(theirs) == 1
+    assert theirs[0] not in page(api)
+    absent = api.get(path=f"{PATH}/{theirs[0]}")
+    assert absent.status_code == 404
+    assert "no event of your organisation has this id" in absent.text.lower()
+
+
+def test_one_link_shows_one_event_whole(api: Api) -> None:
+    event_id = ids(page(api))[1]
+    html = page(api, f"/{event_id}")
+    assert f"<code>{event_id}</code>" in html
+    assert "req_1" in html
+    assert "&#34;schemaVersion&#34;: 1" in html
+
+
+@pytest.mark.parametrize("event_id", ["x", "0" * 36, "01a209c8-3fec-704d-9ea0-6979ad24323e"])
+def test_an_event_that_is_not_there_is_told_politely(api: Api, event_id: str) -> None:
+    response = api.get(path=f"{PATH}/{event_id}")
+    assert response.status_code == 404
+    assert response.mimetype == "text/html"
+    assert "<h1>There is no such event</h1>" in response.text
+
+
+def test_reading_the_page_is_recorded_as_reading_the_api_is(api: Api, tmp_path: Path) -> None:
+    event_id = ids(page(api))[0]
+    page(api, f"/{event_id}")
+    reads = (tmp_path / "reads.log").read_text().splitlines()
+    assert len(reads) == 2
+    assert all('"action":"audit_log.viewed"' in line for line in reads)
+    assert event_id in reads[1]
+
+
+def test_nobody_sees_anything_without_proof_of_who_they_are(api: Api) -> None:
+    refused: list[TestResponse] = [
+        api.get(path=PATH, bearer=None),
+        api.get(path=PATH, bearer=token(role="member")),
+        api.get(path=PATH, bearer=token(plan="free")),
+    ]
+    for response in refused:
+        assert response.status_code in {302, 303, 401, 403}
+        assert "role_changed" not in response.text
+
+
+def test_pages_forbid_everything_that_is_not_theirs(api: Api) -> None:
+    for path in (PATH, f"{PATH}/x"):
+        response = api.get(path=path)
+        policy = response.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy
+        assert response.headers["Cache-Control"] == "no-store"
+        assert not re.search(r"<script(?![^>]*\ssrc=)|\sstyle=|\son[a-z]+=", response.text)
+
+
+def test_assets_are_kept_for_ever_under_their_version_and_not_under_another(api: Api) -> None:
+    address = re.findall(r'href="([^"]+page\.css)"', page(api))[0]
+    kept = api.get(path=address, bearer=None)
+    assert kept.status_code == 200
+    assert kept.mimetype == "text/css"
+    assert "immutable" in kept.headers["Cache-Control"]
+    old = api.get(path=re.sub(r"static/[^/]+", "static/0", address), bearer=None)
+    assert old.headers["Cache-Control"] == "no-store"
+    assert api.get(path=f"{PATH}/static/0/nothing.css", bearer=None).status_code == 404

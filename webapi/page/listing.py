@@ -1,0 +1,102 @@
+"""The list: one page of events, as the API would answer it, and the ways to its neighbours."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from audit_events.binding import request_facts
+from webapi.auth import Reader
+from webapi.cursor import write_cursor
+from webapi.page.row import Row, read_row
+from webapi.parts import parts
+from webapi.query import Position, Query
+from webapi.request import Pairs, read_query
+from webapi.storage import Hit, Total
+from webapi.trail import Read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One page of the list.
+
+    Args:
+        rows: in the order in which they are shown.
+        total: of all that matches, up to the API's cap.
+        newer: cursor of what comes before the first row; None where there is nothing.
+        older: cursor of what comes behind the last.
+    """
+
+    rows: list[Row]
+    total: Total
+    newer: str | None
+    older: str | None
+
+
+def read(reader: Reader, pairs: Pairs) -> Query:
+    """Read the parameters as the API does.
+
+    Raises:
+        ParametersError: everything that is wrong.
+    """
+
+    def present(actions: Collection[str]) -> Collection[str]:
+        return parts().reading.present(reader.organization_id, list(actions))
+
+    return read_query(
+        reader.organization_id,
+        pairs,
+        present=present,
+        cursor_key=parts().cursor_key,
+        catalogue=parts().catalogue,
+    )
+
+
+def look(query: Query, *, backwards: bool = False) -> Listing:
+    """Ask for one page.
+
+    Args:
+        query: what is asked.
+        backwards: the query reads against the order of the page, from a row upwards.
+
+    Raises:
+        UnavailableError, InternalError: the store does not answer as it should.
+    """
+    found = parts().reading.page(query)
+    hits = found.hits.hits[: query.limit]
+    more = len(found.hits.hits) > query.limit
+    before = query.after is not None or query.offset > 0
+    if backwards:
+        hits = hits[::-1]
+        query = replace(query, newest_first=not query.newest_first)
+        more, before = before, more
+    return Listing(
+        rows=[read_row(bytes(hit.source), parts().catalogue) for hit in hits],
+        total=found.hits.total,
+        newer=_cursor(replace(query, newest_first=not query.newest_first), hits[0])
+        if hits and before
+        else None,
+        older=_cursor(query, hits[-1]) if hits and more else None,
+    )
+
+
+def record(reader: Reader, pairs: Pairs, *, events: int, event_id: str | None = None) -> None:
+    """Record that somebody read, as the API does.
+
+    Raises:
+        UnavailableError: it cannot be recorded, so nothing may be shown.
+    """
+    write = parts().record
+    if write is not None:
+        write(
+            Read(
+                reader=reader,
+                request=request_facts(),
+                asked=pairs,
+                events=events,
+                event_id=event_id,
+            )
+        )
+
+
+def _cursor(query: Query, hit: Hit) -> str:
+    _, timestamp_ns, event_id = hit.sort
+    return write_cursor(parts().cursor_key, query, Position(timestamp_ns, event_id))

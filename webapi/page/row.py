@@ -1,0 +1,160 @@
+"""One event as the page shows it. Pure: stored bytes in, what a template prints out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from audit_events.catalogue import Catalogue
+from audit_events.catalogue_entry import CatalogueEntry, Colour
+from audit_events.envelope import decode_envelope
+from audit_events.event import Actor, Event, Resource, TargetUser, decode_event
+from audit_events.instant import parse_instant
+from webapi.page.browser import describe
+from webapi.page.change import Change, changes, others
+
+INLINE_BYTES: Final = 16_384
+"""Of a longer event a list shows the beginning; the page of that event has all of it."""
+Kind = Literal["green", "blue", "red", "none"]
+MARKS: Final[dict[Kind, tuple[str, str]]] = {
+    "green": ("+", "Created or connected"),
+    "blue": ("~", "Changed"),
+    "red": ("−", "Removed"),  # noqa: RUF001  # as wide as the plus
+    "none": ("?", "Not in the catalogue"),
+}
+"""What tells the colours apart for those who do not see them: a sign, and a word for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One event.
+
+    Args:
+        id: of the event.
+        timestamp: as it was written, ISO 8601 in UTC.
+        instant: the same moment.
+        action: its id, as it was recorded.
+        entry: what the catalogue says of it.
+        event: all of it; None where it is not in our shape, so that only the raw text tells.
+        raw: indented JSON.
+        size: of what is stored, in bytes.
+    """
+
+    id: str
+    timestamp: str
+    instant: datetime
+    action: str
+    entry: CatalogueEntry | None
+    event: Event | None
+    raw: str
+    size: int
+    changes: Sequence[Change] = field(default=())
+    others: Sequence[tuple[str, str]] = field(default=())
+
+    @property
+    def title(self) -> str:
+        """What happened, in words where the catalogue has them."""
+        return self.action if self.entry is None else self.entry.title
+
+    @property
+    def colour(self) -> Kind:
+        """Of the catalogue."""
+        return "none" if self.entry is None else kind_of(self.entry.colour)
+
+    @property
+    def mark(self) -> str:
+        """The sign beside the colour."""
+        return MARKS[self.colour][0]
+
+    @property
+    def mark_word(self) -> str:
+        """The sign in words."""
+        return MARKS[self.colour][1]
+
+    @property
+    def result(self) -> str:
+        """How it ended; what does not say succeeded."""
+        return (self.event and self.event.result) or "success"
+
+    @property
+    def long(self) -> bool:
+        """Whether a list shows only its beginning."""
+        return self.size > INLINE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody, or something that acts: the most telling name, and what else is known."""
+
+    name: str
+    detail: str
+
+
+def kind_of(colour: Colour) -> Kind:
+    """Return the kind of a colour."""
+    return colour
+
+
+def read_row(line: bytes, catalogue: Catalogue) -> Row:
+    """Read one stored event; one that another application wrote in another shape is shown raw."""
+    raw = msgspec.json.format(line, indent=2).decode()
+    try:
+        event = decode_event(line)
+        instant = parse_instant(event.timestamp)
+    except (msgspec.MsgspecError, ValueError):
+        envelope = decode_envelope(line)
+        return Row(
+            id=envelope.id,
+            timestamp=envelope.timestamp,
+            instant=parse_instant(envelope.timestamp),
+            action=envelope.action,
+            entry=catalogue.find(envelope.action),
+            event=None,
+            raw=raw,
+            size=len(line),
+        )
+    return Row(
+        id=event.id,
+        timestamp=event.timestamp,
+        instant=instant,
+        action=event.action,
+        entry=catalogue.find(event.action),
+        event=event,
+        raw=raw,
+        size=len(line),
+        changes=changes(event.context),
+        others=others(event.context),
+    )
+
+
+def who(actor: Actor) -> Person:
+    """Return who did it: name and email, or "System" for what nobody did."""
+    if actor.type == "system":
+        return Person("System", actor.name or "")
+    named = actor.name or actor.email or actor.id or actor.type
+    known = [one for one in (actor.email, actor.id) if one and one != named]
+    kinds = {"api_key": "API key", "service": "Service"}
+    details = [kinds[actor.type]] if actor.type in kinds else []
+    details += known[:1]
+    if actor.on_behalf_of:
+        details.append(f"for {actor.on_behalf_of}")
+    return Person(named, " · ".join(details))
+
+
+def affected(target: TargetUser) -> Person:
+    """Return the person who was affected."""
+    named = target.email or target.name or target.id or ""
+    return Person(named, target.name if target.name and target.name != named else "")
+
+
+def thing(resource: Resource) -> Person:
+    """Return what was affected: its name or id, and its type."""
+    detail = resource.type if resource.name is None else f"{resource.type} {resource.id}"
+    return Person(resource.name or resource.id, detail)
+
+
+def device(user_agent: str) -> str:
+    """Return browser and device in words."""
+    return describe(user_agent) or "Unknown program"
