@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from indexer.settings import IndexSettings, Secret
 from tests.cluster import Cluster
@@ -16,7 +16,7 @@ from webapi.settings import WebSettings
 pytestmark = pytest.mark.opensearch
 
 HOSTILE = "<script>alert(1)</script>"
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {"action": "app.created", "resource": {"type": "app", "id": "app_1", "name": HOSTILE}},
     {
         "action": "member.role_changed",
@@ -123,7 +123,7 @@ def test_reading_the_page_is_recorded_as_reading_the_api_is(api: Api, tmp_path: 
 
 
 def test_nobody_sees_anything_without_proof_of_who_they_are(api: Api) -> None:
-    refused: list[TestResponse] = [
+    refused = [
         api.get(path=PATH, bearer=None),
         api.get(path=PATH, bearer=token(role="member")),
         api.get(path=PATH, bearer=token(plan="free")),

@@ -4,6 +4,7 @@ The version in an address is a digest of all of them, so that a browser may keep
 modules may import each other by relative paths.
 """
 
+import gzip
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -11,7 +12,6 @@ from importlib.resources import files
 from typing import Final
 
 from flask import Response, request, url_for
-from isal import igzip
 
 from webapi.errors import MissingError
 
@@ -41,7 +41,7 @@ def all_assets() -> dict[str, Asset]:
         kind = TYPES.get(file.name.rpartition(".")[2])
         if kind is not None:
             content = file.read_bytes()
-            found[file.name] = Asset(kind, content, igzip.compress(content, mtime=0))
+            found[file.name] = Asset(kind, content, gzip.compress(content, mtime=0))
     return found
 
 

@@ -1,13 +1,12 @@
-"""What changed, field by field: `previous` and `new` of an event's context side by side. Pure."""
+"""What an event changed, as texts for a table; `webapi.field_changes` finds it. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, cast
 
 import msgspec
 
-_ABSENT: Final = object()
-Kind = Literal["added", "removed", "changed"]
+from webapi.field_changes import FieldChange, Kind, field_changes
+from webapi.pointer import keys_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,28 +15,20 @@ class Change:
 
     Args:
         path: where, as in `limits.seats`; empty where the values have no fields.
+        kind: whether something came, went, or is another now.
         before: as text; None where there was none.
         after: as text; None where there is none.
     """
 
     path: str
+    kind: Kind
     before: str | None
     after: str | None
-
-    @property
-    def kind(self) -> Kind:
-        """Whether something came, went, or is another now."""
-        if self.before is None:
-            return "added"
-        return "removed" if self.after is None else "changed"
 
 
 def changes(context: Mapping[str, object] | None) -> list[Change]:
     """Return the fields that differ between `previous` and `new`; none where neither is there."""
-    if not context:
-        return []
-    before, after = context.get("previous", _ABSENT), context.get("new", _ABSENT)
-    return list(_differences("", before, after))
+    return [_change(one) for one in field_changes(context).changes]
 
 
 def others(context: Mapping[str, object] | None) -> list[tuple[str, str]]:
@@ -54,29 +45,10 @@ def written(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _differences(path: str, before: object, after: object) -> Iterator[Change]:
-    if before is after or (before == after and type(before) is type(after)):
-        return
-    if _has_fields(before) or _has_fields(after):
-        olds, news = _fields(before), _fields(after)
-        if olds is not None and news is not None:
-            for name in dict.fromkeys([*olds, *news]):
-                inner = f"{path}.{name}" if path else name
-                yield from _differences(inner, olds.get(name, _ABSENT), news.get(name, _ABSENT))
-            return
-    yield Change(path=path, before=_text(before), after=_text(after))
-
-
-def _has_fields(value: object) -> bool:
-    return isinstance(value, Mapping) and bool(cast("Mapping[str, object]", value))
-
-
-def _fields(value: object) -> Mapping[str, object] | None:
-    """Return the fields of an object; none of what is not there; None for a bare value."""
-    if value is _ABSENT:
-        return {}
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
-
-
-def _text(value: object) -> str | None:
-    return None if value is _ABSENT else written(value)
+def _change(one: FieldChange) -> Change:
+    return Change(
+        path=".".join(keys_of(one.path)),
+        kind=one.kind,
+        before=None if one.previous is msgspec.UNSET else written(one.previous),
+        after=None if one.new is msgspec.UNSET else written(one.new),
+    )

@@ -1,8 +1,8 @@
 """A template becomes a page: who reads it, where they are, and the headers that every page has."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
-from typing import Final
+from typing import Final, cast
 
 from flask import Flask, Response, render_template, request
 from flask.blueprints import BlueprintSetupState
@@ -11,19 +11,22 @@ from jinja2 import StrictUndefined
 from webapi.auth import Reader
 from webapi.page import assets, moment, navigation, text
 
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Nothing inline, nothing of other hosts: a name that is a script stays a name."""
+
+
+FILTERS: Final[tuple[Callable[..., str], ...]] = (
+    text.isolated,
+    text.shortened,
+    text.preformatted,
+    moment.relative,
+    moment.clock,
+    moment.offset,
+    moment.distance,
+)
 
 
 def render(
@@ -43,6 +46,7 @@ def render(
         reader=reader,
         navigation=navigation.links(reader, request.endpoint),
         asset=assets.address,
+        utc=UTC,
     )
     response = Response(body, status, mimetype="text/html")
     response.headers["Content-Security-Policy"] = POLICY
@@ -52,19 +56,9 @@ def render(
 
 def prepare(state: BlueprintSetupState) -> None:
     """Teach an application's templates what pages need."""
-    app: Flask = state.app
-    environment = app.jinja_env
-    environment.undefined = StrictUndefined
-    environment.trim_blocks = True
-    environment.lstrip_blocks = True
-    environment.globals["utc"] = UTC
-    environment.filters.update(
-        isolated=text.isolated,
-        shortened=text.shortened,
-        preformatted=text.preformatted,
-        relative=moment.relative,
-        clock=moment.clock,
-        offset=moment.offset,
-        distance=moment.distance,
-        duration=moment.duration,
-    )
+    app = cast("Flask", state.app)
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    for function in FILTERS:
+        app.add_template_filter(function)

@@ -1,17 +1,15 @@
 """The list: one page of events, as the API would answer it, and the ways to its neighbours."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from audit_events.binding import request_facts
-from webapi.auth import Reader
+from webapi.answering import present_actions
 from webapi.cursor import write_cursor
 from webapi.page.row import Row, read_row
-from webapi.parts import parts
+from webapi.parts import parts, reader
 from webapi.query import Position, Query
-from webapi.request import Pairs, read_query
+from webapi.request import read_query
+from webapi.request_reading import Pairs
 from webapi.storage import Hit, Total
-from webapi.trail import Read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +29,16 @@ class Listing:
     older: str | None
 
 
-def read(reader: Reader, pairs: Pairs) -> Query:
-    """Read the parameters as the API does.
+def read(pairs: Pairs) -> Query:
+    """Read the parameters as the API does, for the organisation of the reader.
 
     Raises:
         ParametersError: everything that is wrong.
     """
-
-    def present(actions: Collection[str]) -> Collection[str]:
-        return parts().reading.present(reader.organization_id, list(actions))
-
     return read_query(
-        reader.organization_id,
+        reader().organization_id,
         pairs,
-        present=present,
+        present=present_actions,
         cursor_key=parts().cursor_key,
         catalogue=parts().catalogue,
     )
@@ -76,25 +70,6 @@ def look(query: Query, *, backwards: bool = False) -> Listing:
         else None,
         older=_cursor(query, hits[-1]) if hits and more else None,
     )
-
-
-def record(reader: Reader, pairs: Pairs, *, events: int, event_id: str | None = None) -> None:
-    """Record that somebody read, as the API does.
-
-    Raises:
-        UnavailableError: it cannot be recorded, so nothing may be shown.
-    """
-    write = parts().record
-    if write is not None:
-        write(
-            Read(
-                reader=reader,
-                request=request_facts(),
-                asked=pairs,
-                events=events,
-                event_id=event_id,
-            )
-        )
 
 
 def _cursor(query: Query, hit: Hit) -> str:

@@ -31,7 +31,7 @@ def relative(instant: datetime, now: datetime) -> str:
 
 
 def distance(instant: datetime, around: datetime) -> str:
-    """Return how far from a moment an event is, by its two largest units: `+2m 13s`, `−450ms`."""
+    """Return how far from a moment an event is, by its two largest units: `+2m 13s`."""
     between = instant - around
     sign = "−" if between < timedelta(0) else "+"  # noqa: RUF001  # as wide as the plus
     return sign + duration(abs(between))

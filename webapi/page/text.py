@@ -19,9 +19,7 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        one
-        if one in _KEPT or unicodedata.category(one) not in _OBEYED
-        else f"\\u{ord(one):04x}"
+        one if one in _KEPT or unicodedata.category(one) not in _OBEYED else f"\\u{ord(one):04x}"
         for one in text
     )
 

@@ -4,14 +4,15 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from audit_events.event import UUID_PATTERN
+from webapi.answering import record_read
 from webapi.errors import MissingError, ProblemError
 from webapi.page import assets, document, listing, refusal
 from webapi.page.row import affected, device, read_row, thing, who
 from webapi.page.visitor import require_reader
-from webapi.parts import parts
+from webapi.parts import parts, reader
 from webapi.request import read_pairs, refuse_parameters
 
 PATH: Final = "/settings/access-control/audit-log"
@@ -20,6 +21,12 @@ blueprint: Final = Blueprint("page", __name__, url_prefix=PATH, template_folder=
 blueprint.record_once(document.prepare)
 
 _WORDS: Final = {"who": who, "affected": affected, "thing": thing, "device": device}
+
+
+@blueprint.before_request
+def _know_the_reader() -> None:
+    if request.endpoint != "page.show_asset":
+        g.reader = require_reader()
 
 
 @blueprint.errorhandler(ProblemError)
@@ -36,25 +43,23 @@ def show_asset(version: str, name: str) -> Response:
 @blueprint.get("")
 def show_list() -> Response:
     """Show one page of the organisation's events."""
-    reader = require_reader()
     pairs = read_pairs(request.query_string)
-    found = listing.look(listing.read(reader, pairs))
-    listing.record(reader, pairs, events=len(found.rows))
+    found = listing.look(listing.read(pairs))
+    record_read(pairs, events=len(found.rows))
     view = {"listing": found, "now": datetime.now(UTC), "zone": UTC, **_WORDS}
-    return document.render("list.html", reader, view)
+    return document.render("list.html", reader(), view)
 
 
 @blueprint.get("/<event_id>")
 def show_event(event_id: str) -> Response:
     """Show one event; another organisation's is as absent as one that never was."""
-    reader = require_reader()
     refuse_parameters(read_pairs(request.query_string))
     if re.fullmatch(UUID_PATTERN, event_id, re.ASCII) is None:
         raise MissingError("event_not_found", "the id is not one of an event")
-    found = parts().reading.event(reader.organization_id, event_id)
+    found = parts().reading.event(reader().organization_id, event_id)
     if not found.hits.hits:
         raise MissingError("event_not_found", "no event of your organisation has this id")
-    listing.record(reader, (), events=1, event_id=event_id)
+    record_read((), events=1, event_id=event_id)
     row = read_row(bytes(found.hits.hits[0].source), parts().catalogue)
     view = {"row": row, "now": datetime.now(UTC), "zone": UTC, **_WORDS}
-    return document.render("event.html", reader, view)
+    return document.render("event.html", reader(), view)
