@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "search": "Find events by text, action, person and time.",
     "validate": "Check files of events, whoever wrote them, against the format.",
     "token": "Make a bearer token for the API.",
+    "sign-in": "Make a link that signs somebody in to the web page, once.",
     "catalogue": "List, explain and check the actions that are known.",
     "dead-letter": "List, show, replay and acknowledge lines that could not be stored.",
     "agent": "Follow log files and ship their events.",

@@ -6,7 +6,7 @@ Where things lie under the home (`INDELIBLE_HOME`):
     events/    the lines that applications on this machine write (`*.log`), followed by the agent
     agent/     checkpoint, dead letter and status of the agent
     logs/      what the processes that `indelible up` started say
-    web/       the secret that signs the tokens of `indelible up`
+    web/       the secret that signs the tokens of `indelible up`, used links and ended sessions
     example/   the database of the example application
     run/       what `indelible up` runs; locked while it does
 """
@@ -114,7 +114,7 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
         index=index,
         lifecycle=lifecycle,
         agent=_under_home(agent, home),
-        web=web,
+        web=_web_under_home(web, home),
         catalogue_settings=known,
         node_settings=node,
         embedded=not _sets(environ, reading.document, "opensearch", "url"),
@@ -174,6 +174,10 @@ def _under_home(agent: AgentSettings, home: Path) -> AgentSettings:
         paths=agent.paths or (str(home / "events" / "*.log"),),
         state_directory=agent.state_directory or str(home / "agent"),
     )
+
+
+def _web_under_home(web: WebSettings, home: Path) -> WebSettings:
+    return msgspec.structs.replace(web, state_directory=web.state_directory or home / "web")
 
 
 def _sign_with_own_secret(configuration: Configuration) -> Configuration:

@@ -5,6 +5,7 @@ from typing import Final
 
 from indelible.configuration import Configuration
 from indelible.processes import Program
+from webapi.settings import is_plain_loopback
 
 HOST: Final = "127.0.0.1"
 STOP_ORDER: Final = ("traffic", "example", "agent", "lifecycle", "web")
@@ -70,4 +71,6 @@ def environ_of(configuration: Configuration) -> dict[str, str]:
         "INDELIBLE_HOME": str(home),
         "INDELIBLE_AGENT_PATHS": ",".join(paths if own in paths else (*paths, own)),
         "INDELIBLE_WEB_AUDIT_PATH": configuration.web.audit_path or str(home / "events/web.log"),
+        # On this host there is no https, unless a proxy in front has another address.
+        "INDELIBLE_WEB_COOKIE_SECURE": str(not is_plain_loopback(configuration.web)).lower(),
     }

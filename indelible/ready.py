@@ -14,7 +14,7 @@ SAMPLE_ACTION: Final = "member.role_changed"
 
 
 class Ready(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where everything answers; `token` is None without the example application."""
+    """Where everything answers; `token` and `sign_in_url` are None without the example."""
 
     seconds: float
     home: str
@@ -25,6 +25,7 @@ class Ready(Struct, frozen=True, kw_only=True, rename="camel"):
     example_url: str | None
     organization_id: str | None
     token: str | None
+    sign_in_url: str | None
     curls: tuple[str, ...]
     search: str
 
@@ -37,6 +38,7 @@ class Sample:
     organization_id: str
     organization_name: str
     token: str
+    sign_in_url: str
     hours: int
 
 
@@ -93,13 +95,19 @@ def as_text(ready: Ready, sample: Sample | None) -> str:
     ]
     if sample is None:
         lines += [
-            "Append events to a file in events/, and ask for them with a token:",
+            "Append events to a file in events/, and ask for them with a token, or on the page:",
             "",
             "  indelible token --help",
+            "  indelible sign-in --help",
         ]
     else:
         owner = f"{sample.name}, owner of {sample.organization_name}"
         lines += [
+            f"Look as {owner} (the link signs in once, and within ten minutes;",
+            "`indelible sign-in` makes another one):",
+            "",
+            f"  {ready.sign_in_url}",
+            "",
             f"Ask as {owner} (the token holds for {sample.hours} hours):",
             "",
             *(f"  {line}" for line in ready.curls),

@@ -43,6 +43,7 @@ from indelible.ready import (
     sample_curls,
     search_line,
 )
+from indelible.sign_in import link
 from indelible.stopping import StopAsked, StopAtOnce, Stopping
 from indelible.token import sign
 from indexer.client import connect, request_shape
@@ -224,9 +225,10 @@ class Run:
             "email": owner.email,
             "name": owner.name,
         }
-        lifetime = timedelta(hours=TOKEN_HOURS)
-        token = sign(claims, self.configuration.web, lifetime, now=time.time())
-        return Sample(owner.name, organization.id, organization.name, token, TOKEN_HOURS)
+        lifetime, now = timedelta(hours=TOKEN_HOURS), time.time()
+        token = sign(claims, self.configuration.web, lifetime, now=now)
+        url = link(claims, self.configuration.web, now=now)
+        return Sample(owner.name, organization.id, organization.name, token, url, TOKEN_HOURS)
 
     def announce(self) -> None:
         """Print what is ready and what to try."""
@@ -243,6 +245,7 @@ class Run:
             example_url=self.example_url,
             organization_id=sample.organization_id if sample else None,
             token=sample.token if sample else None,
+            sign_in_url=sample.sign_in_url if sample else None,
             curls=sample_curls(self.web_url, sample.token) if sample else (),
             search=search_line(
                 program_name(),

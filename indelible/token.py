@@ -76,11 +76,7 @@ def sign(
             hint="set INDELIBLE_WEB_JWT_SECRET (the same for `indelible web`), or get a token from"
             " the identity provider behind INDELIBLE_WEB_JWKS_URL",
         )
-    if str(claims["organizationId"]).startswith("_"):
-        raise CommandError(
-            f"organisation {claims['organizationId']!r} is reserved; no token can carry it",
-            hint="name an organisation that does not begin with _",
-        )
+    check_organization(claims)
     registered: dict[str, object] = {"iat": int(now), "exp": int(now + expires.total_seconds())}
     if settings.issuer is not None:
         registered["iss"] = settings.issuer
@@ -89,3 +85,16 @@ def sign(
     return jwt.encode(
         {**claims, **registered}, settings.jwt_secret.reveal(), algorithm=algorithms(settings)[0]
     )
+
+
+def check_organization(claims: Mapping[str, object]) -> None:
+    """Refuse an organisation that is nobody's.
+
+    Raises:
+        CommandError: it is reserved.
+    """
+    if str(claims["organizationId"]).startswith("_"):
+        raise CommandError(
+            f"organisation {claims['organizationId']!r} is reserved; no token can carry it",
+            hint="name an organisation that does not begin with _",
+        )

@@ -23,6 +23,7 @@ from tests.up_home import Terminal
 
 OPTIONS = Options(example=True, fresh=False, yes=False, example_port=8351, as_json=False)
 TOKEN = "aaa.bbb.ccc"  # noqa: S105  # nobody's
+URL = "http://127.0.0.1:8250/sign-in/once?ticket=aaa.bbb.ccc"
 READY = Ready(
     seconds=12.3,
     home="/h",
@@ -33,6 +34,7 @@ READY = Ready(
     example_url="http://127.0.0.1:8251",
     organization_id="org_northwind",
     token=TOKEN,
+    sign_in_url=URL,
     curls=sample_curls("http://127.0.0.1:8250", TOKEN),
     search="indelible search x",
 )
@@ -58,6 +60,21 @@ def test_children_follow_the_operators_files_and_our_own(tmp_path: Path) -> None
 def test_what_children_are_told_are_settings_that_exist(tmp_path: Path) -> None:
     environ = environ_of(load({"INDELIBLE_HOME": str(tmp_path)}))
     assert load(environ).web.audit_path == f"{tmp_path}/events/web.log"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secure"),
+    [
+        pytest.param("HOST", "127.0.0.1", "false", id="on this host"),
+        pytest.param("HOST", "0.0.0.0", "true", id="for others, who need https"),  # noqa: S104
+        pytest.param("PUBLIC_URL", "https://a.example", "true", id="behind a proxy with https"),
+    ],
+)
+def test_cookies_go_without_https_on_this_host_alone(
+    tmp_path: Path, name: str, value: str, secure: str
+) -> None:
+    configuration = load({"INDELIBLE_HOME": str(tmp_path), f"INDELIBLE_WEB_{name}": value})
+    assert environ_of(configuration)["INDELIBLE_WEB_COOKIE_SECURE"] == secure
 
 
 def test_the_secret_is_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
@@ -98,16 +115,17 @@ def test_the_search_to_paste(home: Path | None, expected: str) -> None:
 
 
 def test_the_text_has_every_line_to_paste_whole() -> None:
-    lines = as_text(READY, Sample("Ann", "o", "Acme", TOKEN, 8)).splitlines()
-    for pasted in (*READY.curls, READY.search):
+    lines = as_text(READY, Sample("Ann", "o", "Acme", TOKEN, URL, 8)).splitlines()
+    for pasted in (*READY.curls, READY.search, URL):
         assert f"  {pasted}" in lines
     assert "after 12 s" in lines[1]
 
 
 def test_without_the_example_the_text_says_how_to_get_a_token() -> None:
-    bare = msgspec.structs.replace(READY, example_url=None, token=None, curls=())
+    bare = msgspec.structs.replace(READY, example_url=None, token=None, sign_in_url=None, curls=())
     text = as_text(bare, None)
     assert "indelible token" in text
+    assert "indelible sign-in" in text
     assert TOKEN not in text
 
 

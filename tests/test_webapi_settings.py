@@ -14,21 +14,65 @@ JWKS = "https://id.example/jwks.json"
     ("settings", "words"),
     [
         pytest.param(WebSettings(jwt_secret=LONG), [], id="shared secret"),
-        pytest.param(WebSettings(jwks_url=JWKS, cursor_secret=LONG), [], id="published keys"),
         pytest.param(
-            WebSettings(jwks_url="http://[::1]:80/", cursor_secret=LONG), [], id="on this host"
+            WebSettings(jwks_url=JWKS, cursor_secret=LONG, session_secret=LONG),
+            [],
+            id="published keys",
+        ),
+        pytest.param(
+            WebSettings(jwks_url="http://[::1]:80/", cursor_secret=LONG, session_secret=LONG),
+            [],
+            id="on this host",
         ),
         pytest.param(WebSettings(), ["web.jwt_secret or web.jwks_url"], id="nothing"),
         pytest.param(
             WebSettings(jwt_secret=LONG, jwks_url=JWKS), ["both set"], id="which of the two?"
         ),
         pytest.param(WebSettings(jwt_secret=Secret("short")), ["too short"], id="guessable"),
-        pytest.param(WebSettings(jwks_url=JWKS), ["web.cursor_secret"], id="no key for cursors"),
         pytest.param(
-            WebSettings(jwks_url="http://id.example/", cursor_secret=LONG), ["https"], id="readable"
+            WebSettings(jwks_url=JWKS),
+            ["web.cursor_secret", "web.session_secret"],
+            id="no keys for cursors and sessions",
         ),
         pytest.param(
-            WebSettings(jwks_url="file:///etc/passwd", cursor_secret=LONG), ["https"], id="a file"
+            WebSettings(jwks_url="http://id.example/", cursor_secret=LONG, session_secret=LONG),
+            ["https"],
+            id="readable",
+        ),
+        pytest.param(
+            WebSettings(jwks_url="file:///etc/passwd", cursor_secret=LONG, session_secret=LONG),
+            ["https"],
+            id="a file",
+        ),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, session_secret=Secret("short")),
+            ["web.session_secret is too short"],
+            id="guessable sessions",
+        ),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, host="0.0.0.0", cookie_secure=False),  # noqa: S104
+            ["web.cookie_secure"],
+            id="cookies over a network in the clear",
+        ),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, public_url="https://audit.company.com:8443"),
+            [],
+            id="where browsers find it",
+        ),
+        *(
+            pytest.param(
+                WebSettings(jwt_secret=LONG, public_url=url), ["web.public_url"], id=f"url {url}"
+            )
+            for url in (
+                "http://audit.company.com",
+                "https://audit.company.com/",
+                "https://audit.company.com/log",
+                "https://",
+                "https://audit.company.com:x",
+                "https://ann:pw@audit.company.com",
+                "javascript:alert(1)",
+                "audit.company.com",
+            )
         ),
         pytest.param(
             WebSettings(jwt_secret=LONG, jwt_algorithms=("none", "RS256")),
@@ -36,7 +80,12 @@ JWKS = "https://id.example/jwks.json"
             id="algorithms that do not fit a secret",
         ),
         pytest.param(
-            WebSettings(jwks_url=JWKS, cursor_secret=LONG, jwt_algorithms=("HS256",)),
+            WebSettings(
+                jwks_url=JWKS,
+                cursor_secret=LONG,
+                session_secret=LONG,
+                jwt_algorithms=("HS256",),
+            ),
             ["'HS256'"],
             id="hmac with a public key",
         ),

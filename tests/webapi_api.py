@@ -15,16 +15,27 @@ import audit_events
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.envelope import decode_envelope
 from audit_events.instant import parse_instant
-from indexer.client import ask
+from indexer.client import ask, connect
 from indexer.names import partition_name
-from indexer.settings import IndexSettings, Secret
+from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from webapi import create_app
 from webapi.audit_log import PATH
+from webapi.auth import Reader
 from webapi.query import unix_ns
 from webapi.settings import WebSettings
+from webapi.sign_in.cookie import cookie_name, cookie_serializer
+from webapi.sign_in.session import Method, session_data
 
 SECRET = secrets.token_urlsafe(48)
 SETTINGS = WebSettings(jwt_secret=Secret(SECRET))
+OWNER = Reader(
+    organization_id="org_a",
+    role="owner",
+    plan="studio_pro",
+    subject="u_reader",
+    email="reader@company.com",
+    name="Rea Der",
+)
 ANA = {"type": "user", "id": "u_ana", "email": "ana@company.com", "name": "Ana María"}
 Claims = Mapping[str, object]
 NO_CLAIMS: Claims = {}
@@ -45,6 +56,22 @@ def token(organization: str = "org_a", claims: Claims = NO_CLAIMS, **more: objec
     payload.update({**claims, **more})
     present = {name: value for name, value in payload.items() if value is not None}
     return jwt.encode(present, SECRET, algorithm="HS256")
+
+
+def session_cookie(
+    reader: Reader = OWNER,
+    settings: WebSettings = SETTINGS,
+    *,
+    method: Method = "link",
+    age_seconds: int = 0,
+) -> tuple[str, str]:
+    """Return name and value of the cookie of somebody who signed in so many seconds ago.
+
+    For a browser: `context.add_cookies([{"name": name, "value": value, "url": url}])`; for Flask's
+    test client: `client.set_cookie(name, value)`.
+    """
+    data = session_data(reader, method, now=int(time.time()) - age_seconds)
+    return cookie_name(settings), cookie_serializer(settings).dumps(data)
 
 
 def write_events(path: Path, events: Sequence[dict[str, Any]], start: str) -> list[bytes]:
@@ -96,7 +123,12 @@ class Api:
         catalogue: Catalogue = CATALOGUE,
     ) -> None:
         self.app = create_app(settings, client=client, index=index, catalogue=catalogue)
+        self.settings = settings
         self.client = self.app.test_client()
+
+    def sign_in(self, reader: Reader = OWNER) -> None:
+        """Let the client be the browser of somebody who is signed in."""
+        self.client.set_cookie(*session_cookie(reader, self.settings))
 
     def get(
         self,
@@ -114,6 +146,13 @@ class Api:
             return self.client.get(path, query_string=query, headers=sent)
         return self.client.get(path, query_string=list(query), headers=sent)
 
+    def visit(self, path: str, reader: Reader | None = OWNER) -> TestResponse:
+        """Open a page in a browser of somebody who is signed in; None: of nobody."""
+        browser = self.app.test_client()
+        if reader is not None:
+            browser.set_cookie(*session_cookie(reader, self.settings))
+        return browser.get(path, headers={"Accept": "text/html"})
+
     def page(self, query: Pairs | str = (), *, bearer: str = "") -> dict[str, Any]:
         """Ask for a page that must come."""
         response = self.get(query, bearer=bearer)
@@ -123,6 +162,11 @@ class Api:
     def actions(self, query: Pairs | str = (), *, bearer: str = "") -> list[str]:
         """Return the actions of a page, in its order."""
         return [event["action"] for event in self.page(query, bearer=bearer)["events"]]
+
+
+def storeless(settings: WebSettings = SETTINGS) -> Api:
+    """Return an application for what asks no store: the one of its settings is never reached."""
+    return Api(connect(ConnectionSettings(), role="reader"), IndexSettings(), settings)
 
 
 def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from webapi.page import views
 from webapi.parts import EXTENSION, Parts
 from webapi.reading import Reading
 from webapi.settings import WebSettings, conflicts
+from webapi.sign_in import views as sign_in
 from webapi.storage import Storage
 from webapi.trail import recorder
 
@@ -70,6 +71,7 @@ def create_app(
     app.register_blueprint(health.blueprint)
     app.register_blueprint(openapi.blueprint)
     app.register_blueprint(views.blueprint)
+    sign_in.install(app, settings)
     app.after_request(_secure)
     problems.install(app)
     init_app(app, trusted_proxies=settings.trusted_proxies)

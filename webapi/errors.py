@@ -26,8 +26,20 @@ class Code(NamedTuple):
     title: str
 
 
+PAGE_CODES: Final[Mapping[str, Code]] = MappingProxyType(
+    {
+        "session_too_large": Code(400, "Signing in does not work for this person"),
+        "session_missing": Code(401, "Nobody is signed in"),
+        "request_forged": Code(403, "The request was not made by a page of this service"),
+        "links_not_offered": Code(403, "One-time links do not sign in here"),
+        "session_unavailable": Code(503, "Sessions cannot be told at the moment"),
+    }
+)
+"""The codes of the web page alone, of which no client of the API hears."""
+
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {
+        **PAGE_CODES,
         "parameters_invalid": Code(400, "The request has parameters that are wrong"),
         "request_malformed": Code(400, "The request cannot be read"),
         "token_missing": Code(401, "A bearer token is needed"),

@@ -47,3 +47,8 @@ def announce(settings: WebSettings) -> None:
         structlog.get_logger("webapi").warning(
             "reads are not recorded", next="set web.audit_path to a file that the agent follows"
         )
+    if settings.state_directory is None:
+        structlog.get_logger("webapi").warning(
+            "who signs out is not remembered, and one-time links are not taken",
+            next="set web.state_directory to a directory of this service",
+        )

@@ -70,6 +70,37 @@ class WebSettings(Struct, frozen=True, kw_only=True):
         Secret | None,
         Meta(description="key that signs cursors; derived from `jwt_secret` when not set"),
     ] = None
+    session_secret: Annotated[
+        Secret | None,
+        Meta(
+            description="key that signs sessions and one-time links of the page; derived from"
+            " `jwt_secret` when not set"
+        ),
+    ] = None
+    session_seconds: Annotated[
+        int, Meta(description="how long a person stays signed in at most", ge=60, le=2_592_000)
+    ] = 43_200
+    session_idle_seconds: Annotated[
+        int,
+        Meta(
+            description="how long a person stays signed in without a request", ge=120, le=2_592_000
+        ),
+    ] = 3_600
+    cookie_secure: Annotated[
+        bool,
+        Meta(description="send the session cookie over https alone; `false` only on this host"),
+    ] = True
+    public_url: Annotated[
+        str | None,
+        Meta(description="address at which browsers find the page; default: `host` and `port`"),
+    ] = None
+    state_directory: Annotated[
+        Path | None,
+        Meta(
+            description="where used one-time links and ended sessions are remembered; default:"
+            " `web` at home"
+        ),
+    ] = None
     audit_path: Annotated[
         str | None,
         Meta(description="audit file for `audit_log.viewed`; not set: reads are not recorded"),
@@ -89,6 +120,19 @@ def configured_catalogue(settings: CatalogueSettings) -> Catalogue:
     return CATALOGUE if settings.path is None else read_catalogue(settings.path)
 
 
+def public_url(settings: WebSettings) -> str:
+    """Return scheme, host and port at which browsers find the page, without a slash at the end."""
+    if settings.public_url is not None:
+        return settings.public_url
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def is_plain_loopback(settings: WebSettings) -> bool:
+    """Whether browsers find the page on this host, without https."""
+    return _is_loopback(settings.host) and not public_url(settings).startswith("https:")
+
+
 def algorithms(settings: WebSettings) -> tuple[str, ...]:
     """Return the algorithms that are accepted; never chosen by what a token says (RFC 8725)."""
     if settings.jwt_algorithms:
@@ -102,6 +146,7 @@ def conflicts(settings: WebSettings) -> list[str]:
         *_key_conflicts(settings),
         *_algorithm_conflicts(settings),
         *_cursor_conflicts(settings),
+        *_session_conflicts(settings),
     ]
 
 
@@ -132,6 +177,32 @@ def _cursor_conflicts(settings: WebSettings) -> list[str]:
         return _short_secret("web.cursor_secret", settings.cursor_secret)
     if settings.jwks_url is not None and settings.jwt_secret is None:
         return ["web.cursor_secret must be set with web.jwks_url: all workers sign with it"]
+    return []
+
+
+def _session_conflicts(settings: WebSettings) -> list[str]:
+    found: list[str] = []
+    if settings.session_secret is not None:
+        found += _short_secret("web.session_secret", settings.session_secret)
+    elif settings.jwks_url is not None and settings.jwt_secret is None:
+        found.append("web.session_secret must be set with web.jwks_url: all workers sign with it")
+    if not settings.cookie_secure and not _is_loopback(settings.host):
+        found.append("web.cookie_secure is false: then web.host must be an address of this host")
+    if settings.public_url is not None:
+        found += _url_conflicts(settings.public_url, settings)
+    return found
+
+
+def _url_conflicts(text: str, settings: WebSettings) -> list[str]:
+    try:
+        url = urlsplit(text)
+        is_plain = bool(url.hostname) and (url.path, url.query, url.fragment) == ("", "", "")
+        is_plain = is_plain and url.username is None and url.port != 0
+    except ValueError:
+        return [f"web.public_url is no address: {text!r}"]
+    schemes = ("https",) if settings.cookie_secure else ("https", "http")
+    if url.scheme not in schemes or not is_plain:
+        return [f"web.public_url must be like {schemes[-1]}://audit.company.com, not {text!r}"]
     return []
 
 

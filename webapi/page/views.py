@@ -11,9 +11,9 @@ from webapi.answering import record_read
 from webapi.errors import MissingError, ProblemError
 from webapi.page import assets, document, listing, refusal
 from webapi.page.row import affected, device, read_row, thing, who
-from webapi.page.visitor import require_reader
 from webapi.parts import parts, reader
 from webapi.request import read_pairs, refuse_parameters
+from webapi.sign_in.session import require_reader
 
 PATH: Final = "/settings/access-control/audit-log"
 
