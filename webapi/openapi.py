@@ -13,6 +13,7 @@ from flask import Blueprint, Response
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import UUID_PATTERN, Event
+from webapi import facets
 from webapi.audit_log import PATH, ActionList, Page
 from webapi.description import (
     BAD_REQUEST_CODES,
@@ -26,6 +27,7 @@ from webapi.description import (
     without_token,
 )
 from webapi.errors import PARAMETER_CODES
+from webapi.facet_counts import Facets
 from webapi.health import Alive, Ready
 from webapi.highlights import Highlighted
 from webapi.parameters import parameters_of
@@ -38,9 +40,11 @@ blueprint: Final = Blueprint("openapi", __name__)
 ROUTING_CODES: Final = ("route_not_found", "method_not_allowed")
 """Answered where there is no operation, so no operation lists them."""
 
-TOPICS: Final[list[Callable[[Catalogue], Mapping[str, Json]]]] = []
+TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (facets.describe,)
 """What describes the addresses beside the list, the catalogue and one event."""
-SHAPES: Final[tuple[type, ...]] = (Page, ActionList, Event, Highlighted, Problem, Alive, Ready)
+SHAPES: Final[tuple[type, ...]] = (
+    Page, ActionList, Event, Highlighted, Facets, Problem, Alive, Ready
+)  # fmt: skip
 """The shapes of all answers."""
 
 

@@ -37,7 +37,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Parameters that ask for one of several values of one indexed field."""
 
-_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2262, 4, 11, tzinfo=UTC)
 """What `date_nanos` can hold; a bound outside is a 400 of OpenSearch, and means the same."""
 
@@ -219,10 +219,15 @@ def any_action(actions: Sequence[str]) -> Clause:
 
 def unix_ns(instant: datetime) -> int:
     """Return whole nanoseconds since the epoch, exactly (a float would not be)."""
-    since_epoch = instant - _EARLIEST
+    since_epoch = instant - EARLIEST
     return (
         since_epoch.days * 86_400 + since_epoch.seconds
     ) * 10**9 + since_epoch.microseconds * 1000
+
+
+def holdable(instant: datetime) -> datetime:
+    """Return the instant, or the nearest one that `date_nanos` can hold."""
+    return min(max(instant, EARLIEST), _LATEST)
 
 
 def stored_as(catalogue: Catalogue, actions: Sequence[str]) -> list[str]:
@@ -267,7 +272,7 @@ def _any_value(name: str, values: Sequence[str]) -> Clause:
 
 def _within(since: datetime | None, until: datetime | None) -> Clause:
     bounds = {
-        name: format_instant(min(max(bound, _EARLIEST), _LATEST))
+        name: format_instant(holdable(bound))
         for name, bound in (("gte", since), ("lt", until))
         if bound is not None
     }

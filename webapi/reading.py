@@ -9,7 +9,7 @@ A question is answered of the indices that a list names; where that list may hav
 asked for anew meanwhile, and the answer counts only if it has not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -26,6 +26,7 @@ from webapi.query import (
     MAX_PAGE_DEPTH,
     TOTAL_CAP,
     Query,
+    ScopedSearch,
     count_search,
     event_search,
     filters,
@@ -79,17 +80,28 @@ class Reading:
         Raises:
             UnavailableError, InternalError: as `Storage.search`.
         """
-        for _ in range(ATTEMPTS):
-            listed, renewal = self._listing.current()
-            indices = within(self._with_expected(listed), query.since, query.until)
-            try:
-                found = Asking(self._storage, self._counts, query, indices).page()
-            except IndexGoneError:
-                self._listing.renew()
-                continue
-            if renewal is None or renewal.result() == listed:
-                return found
-        raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
+        return self._settled(
+            query.since,
+            query.until,
+            lambda indices: Asking(self._storage, self._counts, query, indices).page(),
+        )
+
+    def over(self, search: ScopedSearch, since: datetime | None, until: datetime | None) -> Found:
+        """Return the answer of all indices that can hold events of a window.
+
+        Args:
+            search: its filters hold the window, too.
+            since: first instant, included.
+            until: last instant, not included.
+
+        Raises:
+            UnavailableError, InternalError: as `Storage.search`.
+        """
+        return self._settled(
+            since,
+            until,
+            lambda indices: self._storage.search(search, [one.name for one in indices]),
+        )
 
     def event(self, organization_id: str, event_id: str) -> Found:
         """Return one event, or none; where its id tells of is only where it is looked for first.
@@ -119,6 +131,24 @@ class Reading:
         """
         found = self._storage.search(present_search(organization_id, actions))
         return {name for name, bucket in found.present.items() if bucket.doc_count}
+
+    def _settled(
+        self,
+        since: datetime | None,
+        until: datetime | None,
+        answer: Callable[[Sequence[Index]], Found],
+    ) -> Found:
+        """Answer of the indices of a window, anew while those that there are change meanwhile."""
+        for _ in range(ATTEMPTS):
+            listed, renewal = self._listing.current()
+            try:
+                found = answer(within(self._with_expected(listed), since, until))
+            except IndexGoneError:
+                self._listing.renew()
+                continue
+            if renewal is None or renewal.result() == listed:
+                return found
+        raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
 
     def _with_expected(self, listed: Sequence[Index]) -> list[Index]:
         names = {one.name for one in listed}

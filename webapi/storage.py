@@ -5,7 +5,7 @@ another organisation.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -20,6 +20,8 @@ from indexer.settings import IndexSettings
 from webapi.errors import IndexGoneError, InternalError, UnavailableError
 from webapi.listing import Listed
 from webapi.query import ScopedSearch
+
+T = TypeVar("T")
 
 OK: Final = 200
 NOT_FOUND: Final = 404
@@ -87,19 +89,33 @@ class Found(Struct, frozen=True):
     timed_out: bool
     shards: Shards = field(name="_shards")
     hits: Hits
-    aggregations: dict[str, Buckets] = {}
+    aggregations: Raw = Raw(b"{}")
+
+    def aggregated(self, shape: type[T]) -> T:
+        """Return the aggregations; each is optional in `shape`, as without an index none comes.
+
+        Raises:
+            InternalError: they are something else.
+        """
+        try:
+            return msgspec.json.decode(self.aggregations, type=shape)
+        except UNREADABLE as error:
+            raise InternalError(f"search answered with something else: {error}") from None
 
     @property
     def present(self) -> dict[str, Bucket]:
         """The buckets that `present_search` asked for."""
-        found = self.aggregations["present"].buckets if self.aggregations else {}
+        found = self._buckets("present")
         return found if isinstance(found, dict) else {}
 
     @property
     def by_index(self) -> dict[str, int]:
         """How many events each index has, as `count_search` asked; none where it has none."""
-        found = self.aggregations["indices"].buckets if self.aggregations else []
+        found = self._buckets("indices")
         return {one.key: one.doc_count for one in found if isinstance(one, Bucket)}
+
+    def _buckets(self, name: str) -> dict[str, Bucket] | list[Bucket]:
+        return self.aggregated(dict[str, Buckets]).get(name, Buckets()).buckets
 
 
 class ListedReply(Struct, frozen=True):
