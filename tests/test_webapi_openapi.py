@@ -102,7 +102,12 @@ def test_every_code_is_used_by_the_code() -> None:
 def test_answers_are_as_described(
     opensearch: Cluster, index: IndexSettings, tmp_path: Path
 ) -> None:
-    events: list[dict[str, object]] = [{"action": "app.created"}, {"action": "zebra.danced"}]
+    app = {"type": "app", "id": "1"}
+    context = {"previous": {"a": [1], "b": 1}, "new": {"a": [2]}}
+    events: list[dict[str, object]] = [
+        {"action": "app.created", "resource": app, "target_user": {"id": "u"}, "context": context},
+        {"action": "zebra.danced", "resource": app, "context": context},
+    ]
     with opensearch.client("writer") as writer:
         store(writer, index, write_events(tmp_path / "e.log", events, "2026-03-15"))
     api = Api(opensearch.client("reader"), index)
@@ -117,6 +122,10 @@ def test_answers_are_as_described(
         (f"{PATH}/facets", f"{PATH}/facets", "values=0"),
         (f"{PATH}/{{event_id}}", f"{PATH}/{event_id}", ""),
         (f"{PATH}/{{event_id}}", f"{PATH}/x", ""),
+        (f"{PATH}/history", f"{PATH}/history", "resourceType=app&resourceId=1&limit=1"),
+        (f"{PATH}/history", f"{PATH}/history", "resourceType=app"),
+        (f"{PATH}/state", f"{PATH}/state", "resourceType=app&resourceId=1"),
+        (f"{PATH}/state", f"{PATH}/state", "at=2026-03-15"),
         ("/healthz", "/healthz", ""),
         ("/readyz", "/readyz", ""),
         ("/openapi.json", "/openapi.json", ""),

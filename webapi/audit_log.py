@@ -17,11 +17,12 @@ from audit_events.catalogue_entry import Colour, Need, Severity
 from audit_events.event import UUID_PATTERN
 from webapi.answering import answer_json, present_actions, record_read
 from webapi.auth import authorize
-from webapi.cursor import write_cursor
+from webapi.cursor import next_cursor
 from webapi.errors import MissingError
 from webapi.highlights import Highlighter, add_highlights
+from webapi.links import set_links
 from webapi.parts import parts, reader
-from webapi.query import MAX_PAGE_DEPTH, Position, Query
+from webapi.query import Query
 from webapi.request import read_pairs, read_query, refuse_parameters
 from webapi.storage import Found, Hit
 
@@ -81,7 +82,7 @@ def list_events() -> Response:
     )
     page = page_of(query, parts().reading.page(query), parts().cursor_key)
     record_read(pairs, events=len(page.events))
-    return answer_json(page)
+    return set_links(answer_json(page), pairs, query.limit, page.next_cursor)
 
 
 @blueprint.get("/actions")
@@ -111,23 +112,14 @@ def list_items(catalogue: Catalogue) -> list[CatalogueItem]:
 
 def page_of(query: Query, found: Found, cursor_key: bytes) -> Page:
     """Cut a page out of an answer that may hold one event more than was asked for."""
-    hits = found.hits.hits[: query.limit]
     total = found.hits.total
-    more = len(found.hits.hits) > query.limit
-    if query.offset + query.limit == MAX_PAGE_DEPTH:
-        # No room for one more; beyond its cap the total tells (`query.TOTAL_CAP`).
-        more = total.relation != "eq"
-    cursor = None
-    if more:
-        _, timestamp_ns, event_id = hits[-1].sort
-        cursor = write_cursor(cursor_key, query, Position(timestamp_ns, event_id))
     return Page(
-        events=_events(query, hits),
+        events=_events(query, found.hits.hits[: query.limit]),
         total=total.value,
         total_relation=total.relation,
         limit=query.limit,
         offset=query.offset,
-        next_cursor=cursor,
+        next_cursor=next_cursor(query, found, cursor_key),
     )
 
 

@@ -15,8 +15,9 @@ from typing import Final
 import msgspec
 
 from webapi.errors import ParameterError
-from webapi.query import Position, Query
+from webapi.query import MAX_PAGE_DEPTH, Position, Query
 from webapi.settings import WebSettings
+from webapi.storage import Found
 
 MAC_BYTES: Final = 16
 MAX_CURSOR_CHARACTERS: Final = 256
@@ -37,6 +38,25 @@ def write_cursor(key: bytes, query: Query, place: Position) -> str:
     """Return the cursor that continues `query` behind `place`."""
     payload = msgspec.json.encode((place.timestamp_ns, place.id))
     return urlsafe_b64encode(payload + _mac(key, query, payload)).rstrip(b"=").decode()
+
+
+def next_cursor(query: Query, found: Found, cursor_key: bytes) -> str | None:
+    """Return the cursor behind a page, or None behind the last one.
+
+    Args:
+        query: what was asked.
+        found: the answer, which may hold one event more than was asked for.
+        cursor_key: signs cursors.
+    """
+    hits = found.hits.hits
+    more = len(hits) > query.limit
+    if query.offset + query.limit == MAX_PAGE_DEPTH:
+        # No room for one more; beyond its cap the total tells (`query.TOTAL_CAP`).
+        more = found.hits.total.relation != "eq"
+    if not more:
+        return None
+    _, timestamp_ns, event_id = hits[query.limit - 1].sort
+    return write_cursor(cursor_key, query, Position(timestamp_ns, event_id))
 
 
 def read_cursor(key: bytes, query: Query, text: str) -> Position:
@@ -78,6 +98,7 @@ def _mac(key: bytes, query: Query, payload: bytes) -> bytes:
             query.since,
             query.until,
             query.text and query.text.text,
+            query.about,
             query.newest_first,
         ),
         order="deterministic",

@@ -70,6 +70,19 @@ def without_token(path: Json) -> Json:
     return path
 
 
+def with_links(path: Json) -> Json:
+    """Add the header with the links of a page."""
+    answer = cast("dict[str, Json]", cast("Json", path["get"])["responses"])["200"]
+    answer["headers"] = {
+        "Link": {
+            "description": "`self`, and `next` where there is more (RFC 8288), relative to the"
+            " address; left out where they would be very long.",
+            "schema": {"type": "string"},
+        }
+    }
+    return path
+
+
 def _refusals(codes: Sequence[str]) -> Json:
     statuses = sorted({CODES[code].status for code in codes})
     return {

@@ -9,6 +9,7 @@
         * ForbiddenError        403: a good token of somebody who may not read
         * MissingError          404: no such event for this organisation
         * UnavailableError      503: storage, keys or the trail of reads do not answer
+        * TooLongError          422: more events than one answer can be made of
         * InternalError         500: an answer of the storage that must not be passed on
 """
 
@@ -50,6 +51,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "event_not_found": Code(404, "There is no such event"),
         "route_not_found": Code(404, "There is nothing at this address"),
         "method_not_allowed": Code(405, "This address does not take this method"),
+        "history_too_long": Code(422, "There are more events than can be folded into an answer"),
         "internal_error": Code(500, "Something is wrong on our side"),
         "storage_unavailable": Code(503, "The event store does not answer"),
         "storage_timeout": Code(503, "The event store took too long"),
@@ -66,6 +68,7 @@ PARAMETER_CODES: Final = (
     "unknown_field",
     "repeated",
     "empty",
+    "required",
     "invalid",
     "out_of_range",
     "unknown_value",
@@ -185,6 +188,10 @@ class ForbiddenError(ProblemError):
 
 class MissingError(ProblemError):
     """Not there, or another organisation's: the caller cannot tell which."""
+
+
+class TooLongError(ProblemError):
+    """More than is read for one answer; a narrower question has one."""
 
 
 class UnavailableError(ProblemError):

@@ -74,6 +74,23 @@ def sides(context: object) -> tuple[object, object]:
     return UNSET if previous is None else previous, UNSET if new is None else new
 
 
+def leaves(side: object) -> Mapping[str, object]:
+    """Return the value of each field of one side by its path, as `field_changes` tells them apart.
+
+    An object without members is a value, unless it is the whole side, which then says nothing.
+    """
+    return {} if side in (UNSET, {}) else dict(_leaves("", side, MAX_DEPTH))
+
+
+def _leaves(path: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
+    members = _members(value)
+    if not members or not depth:
+        yield path, value
+        return
+    for key, inner in members.items():
+        yield from _leaves(step(path, key), inner, depth - 1)
+
+
 def same(one: object, other: object) -> bool:
     """Tell whether two decoded values are the same JSON; `1` is not `true`, as it is in Python."""
     if isinstance(one, int | float) and isinstance(other, int | float):

@@ -9,7 +9,7 @@ be missing. What must not hold has no place.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -18,6 +18,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi.accents import fold, pattern
 from webapi.addresses import Span, network_span, prefix_spans
 from webapi.event_texts import EventTexts, Text, Tokens, compared
+from webapi.event_values import read_values
 from webapi.query import catalogued
 from webapi.question import Kind, Match, Node, Not, Value
 from webapi.search_fields import ANY_ORDER, Scope
@@ -54,7 +55,7 @@ class Highlighted(Struct, frozen=True):
 
 def add_highlights(source: Raw, highlighter: "Highlighter | None") -> Raw:
     """Return the same bytes of an event with `highlights` as its last member."""
-    event = cast("dict[str, object]", msgspec.json.decode(source))
+    event = read_values(source)
     found = Highlighted([] if highlighter is None else highlighter.places(event))
     body = bytes(source).rstrip()
     separator = b"," if event else b""

@@ -13,7 +13,7 @@ from flask import Blueprint, Response
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import UUID_PATTERN, Event
-from webapi import facets
+from webapi import facets, history, state
 from webapi.audit_log import PATH, ActionList, Page
 from webapi.description import (
     BAD_REQUEST_CODES,
@@ -24,6 +24,7 @@ from webapi.description import (
     Json,
     describe_parameter,
     operation,
+    with_links,
     without_token,
 )
 from webapi.errors import PARAMETER_CODES
@@ -40,10 +41,18 @@ blueprint: Final = Blueprint("openapi", __name__)
 ROUTING_CODES: Final = ("route_not_found", "method_not_allowed")
 """Answered where there is no operation, so no operation lists them."""
 
-TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (facets.describe,)
+TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
+    facets.describe,
+    history.describe,
+    state.describe,
+)
 """What describes the addresses beside the list, the catalogue and one event."""
 SHAPES: Final[tuple[type, ...]] = (
-    Page, ActionList, Event, Highlighted, Facets, Problem, Alive, Ready
+    Page, ActionList, Event, Highlighted,
+    Facets,
+    *history.SHAPES,
+    *state.SHAPES,
+    Problem, Alive, Ready,
 )  # fmt: skip
 """The shapes of all answers."""
 
@@ -84,13 +93,15 @@ def document(catalogue: Catalogue) -> Json:
 
 def _paths(catalogue: Catalogue) -> Json:
     return {
-        PATH: operation(
-            "listEvents",
-            "Events of the organisation, newest first. Different parameters must all match, several"
-            f" values of one are alternatives. Totals are exact up to {TOTAL_CAP}.",
-            "Page",
-            QUESTION_CODES,
-            [describe_parameter(parameter) for parameter in parameters_of(catalogue).values()],
+        PATH: with_links(
+            operation(
+                "listEvents",
+                "Events of the organisation, newest first. Different parameters must all match,"
+                f" several values of one are alternatives. Totals are exact up to {TOTAL_CAP}.",
+                "Page",
+                QUESTION_CODES,
+                [describe_parameter(parameter) for parameter in parameters_of(catalogue).values()],
+            )
         ),
         f"{PATH}/actions": operation(
             "listActions",

@@ -5,7 +5,7 @@ shows events that were not asked for, and a misspelt value reads as "nothing hap
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
@@ -196,6 +196,27 @@ CURSOR: Final = Parameter(
     read=values.read_name,
     schema={"type": "string"},
     description="`nextCursor` of the answer before, with the same filters; instead of `offset`.",
+)
+
+SUBJECT_USER_ID: Final = replace(
+    TARGET_USER_ID, repeatable=False, description="The user whose events these are."
+)
+SUBJECT_TYPE: Final = replace(
+    RESOURCE_TYPE, repeatable=False, description="Type of the resource whose events these are."
+)
+SUBJECT_ID: Final = replace(
+    RESOURCE_ID,
+    repeatable=False,
+    description="Id of the resource whose events these are; together with `resourceType`.",
+)
+SUBJECT: Final = (SUBJECT_USER_ID, SUBJECT_TYPE, SUBJECT_ID)
+"""Of the addresses that are about one thing."""
+AT: Final = Parameter(
+    name="at",
+    read=values.read_instant,
+    schema=_INSTANT_SCHEMA,
+    description="The moment, included; a date is its first instant in UTC. Now where it is left"
+    " out.",
 )
 
 EQUALS: Final[tuple[Parameter[str], ...]] = (

@@ -79,6 +79,7 @@ class Query:
         since: first instant, included.
         until: last instant, not included.
         text: what `q` asks.
+        about: what else must hold; of an address that asks for more than its parameters say.
         highlight: tell for each event where the text matched.
         newest_first: the order.
         limit: events of one page.
@@ -96,6 +97,7 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     text: TextFilter | None = None
+    about: Clause | None = None
     highlight: bool = False
     newest_first: bool = True
     limit: int = DEFAULT_LIMIT
@@ -206,6 +208,8 @@ def filters(query: Query) -> list[Clause]:
         clauses.append(_within(query.since, query.until))
     if query.text is not None:
         clauses.append(query.text.clause)
+    if query.about is not None:
+        clauses.append(query.about)
     return clauses
 
 

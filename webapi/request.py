@@ -63,7 +63,7 @@ def read_query(
         highlight=reading.single(parameters.HIGHLIGHT) or False,
         newest_first=reading.single(parameters.ORDER) in {None, values.NEWEST_FIRST},
     )
-    query = _page(reading, query, cursor_key)
+    query = read_page(reading, query, cursor_key)
     reading.finish()
     return query
 
@@ -100,7 +100,7 @@ def read_filters(
         text=text,
         catalogue=catalogue,
     )
-    return _within(reading, query)
+    return read_window(reading, query)
 
 
 def refuse_parameters(pairs: Pairs) -> None:
@@ -134,7 +134,8 @@ def _refuse_unknown(
             reading.refuse("q", pointed(error, text.text))
 
 
-def _within(reading: RequestReading, query: Query) -> Query:
+def read_window(reading: RequestReading, query: Query) -> Query:
+    """Return a query within `since` and `until`, or `around`; what is wrong is noted."""
     since = reading.single(parameters.SINCE)
     until = reading.single(parameters.UNTIL)
     around = reading.single(parameters.AROUND)
@@ -163,7 +164,11 @@ def span(around: datetime, window: timedelta) -> tuple[datetime, datetime]:
     return since, until
 
 
-def _page(reading: RequestReading, query: Query, cursor_key: bytes) -> Query:
+def read_page(reading: RequestReading, query: Query, cursor_key: bytes) -> Query:
+    """Return a query with limit and place; what is wrong is noted.
+
+    Read it last: a cursor belongs to all that decides which events follow.
+    """
     limit = reading.single(parameters.LIMIT) or DEFAULT_LIMIT
     offset = reading.single(parameters.OFFSET) or 0
     cursor = reading.single(parameters.CURSOR)

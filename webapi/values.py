@@ -19,7 +19,8 @@ from webapi.errors import ParameterError
 RESULTS: Final = ("success", "failure", "denied")
 FLAGS: Final = ("true", "false")
 NEWEST_FIRST: Final = "desc"
-ORDERS: Final = (NEWEST_FIRST, "asc")
+OLDEST_FIRST: Final = "asc"
+ORDERS: Final = (NEWEST_FIRST, OLDEST_FIRST)
 MAX_NAME_CHARACTERS: Final = 1024
 DURATION_PATTERN: Final = r"^[0-9]{1,7}[smhd]$"
 DEFAULT_WINDOW: Final = "15m"
