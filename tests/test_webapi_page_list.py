@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from audit_events.catalogue import CATALOGUE
 from indexer.settings import IndexSettings, Secret
 from tests.cluster import Cluster
 from tests.webapi_api import ANA, OWNER, SECRET, Api, store, write_events
@@ -153,3 +154,84 @@ def test_assets_are_kept_for_ever_under_their_version_and_not_under_another(api:
     old = api.visit(re.sub(r"static/[^/]+", "static/0", address), None)
     assert old.headers["Cache-Control"] == "no-store"
     assert api.visit(f"{PATH}/static/0/nothing.css", None).status_code == 404
+
+
+def test_filters_are_those_of_the_api_and_stand_as_chips(api: Api) -> None:
+    html = page(api, "?action=member.role_changed&limit=10")
+    assert ids(html) == ids(page(api))[1:2]
+    assert "<span>Action</span> <b><bdi>Role changed</bdi></b>" in html
+
+
+def test_a_form_settles_into_a_url_that_can_be_linked(api: Api) -> None:
+    sent = "q=role&from=2026-03-15T10:00&to=&in=Europe/Berlin&ip=&actor="
+    moved = api.visit(f"{PATH}?{sent}")
+    assert moved.status_code == 303
+    assert moved.headers["Location"] == f"{PATH}?q=role&since=2026-03-15T09%3A00%3A00.000000Z"
+
+
+def test_every_mistake_is_told_at_its_place_with_what_was_perhaps_meant(api: Api) -> None:
+    response = api.visit(f"{PATH}?q=role+actr:ana&action=member.invitd&nonsense=1")
+    assert response.status_code == 400
+    text = response.text
+    assert "<pre>role actr:ana\n     ^</pre>" in text
+    assert "<code>actor</code>" in text
+    assert 'action=member.invited">member.invited</a>' in text
+    assert "there is no such parameter" in text
+    assert '<a href="?q=role+actr%3Aana&amp;action=member.invitd">Do without it</a>' in text
+
+
+def test_an_empty_result_says_which_filter_to_relax(api: Api) -> None:
+    html = page(api, "?action=member.role_changed&ip=192.0.2.1")
+    assert "No event matches all of these filters" in html
+    relax = re.findall(r'<li><a href="[^"]*\?([^"]*)">Without <b>([^<]+)</b>', html)
+    assert relax == [("action=member.role_changed", "Address")]
+
+
+def test_an_empty_log_is_told_from_an_empty_result(api: Api) -> None:
+    assert "Nothing has been recorded yet" in page(api, organization="org_empty")
+
+
+def follow(html: str, rel: str) -> str | None:
+    found = re.search(rf'rel="{rel}" href="([^"]+)"', html)
+    return None if found is None else found[1].replace("&amp;", "&")
+
+
+def test_pages_lead_to_older_and_back_to_newer_events(api: Api) -> None:
+    every = ids(page(api))
+    first = page(api, "?limit=1")
+    assert follow(first, "prev") is None
+    second = page(api, follow(first, "next") or "")
+    third = page(api, follow(second, "next") or "")
+    assert [*ids(first), *ids(second), *ids(third)] == every
+    assert follow(third, "next") is None
+    assert ids(page(api, follow(third, "prev") or "")) == ids(second)
+
+
+def test_above_the_first_page_is_the_first_page(api: Api) -> None:
+    second = page(api, follow(page(api, "?limit=1"), "next") or "")
+    back = api.visit(PATH + (follow(second, "prev") or ""))
+    assert back.status_code == 303
+    assert back.headers["Location"] == f"{PATH}?limit=1"
+
+
+def test_a_range_does_not_move_under_whoever_pages(api: Api) -> None:
+    html = page(api, "?order=asc&limit=1&since=2026-03-15")
+    again = page(api, follow(html, "next") or "")
+    assert ids(again) == ids(page(api))[1:2]
+
+
+def test_times_are_shown_in_the_zone_that_was_chosen(api: Api) -> None:
+    html = page(api, "?zone=Europe/Berlin")
+    assert "2026-03-15 10:00:01" in html
+    assert "2026-03-15 09:00:01 UTC" in html
+    wrong = api.visit(f"{PATH}?zone=Europe/Nowhere")
+    assert wrong.status_code == 400
+    assert "is no time zone" in wrong.text
+
+
+def test_the_dropdown_has_every_action_by_category_and_colour(api: Api) -> None:
+    html = page(api, "?action=app.created&action=zebra.*", "org_b")
+    assert html.count('checkbox" name="action"') == len(CATALOGUE) + 1
+    assert html.count('checkbox" name="category"') == len(CATALOGUE.categories)
+    assert 'value="app.created" checked' in html
+    assert 'value="zebra.*" checked' in html

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from webapi.errors import ParameterError
 
@@ -72,7 +72,7 @@ def read_zone(text: str) -> tzinfo:
     try:
         # The name becomes a path; what is longer than any zone's is none.
         return ZoneInfo(text[:ZONE_CHARACTERS])
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZoneInfoNotFoundError):
         raise ParameterError(
             "unknown_value", "is no time zone; write one such as Europe/Berlin, or UTC"
         ) from None

@@ -2,14 +2,18 @@
 
 import re
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g, redirect, request
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from audit_events.event import UUID_PATTERN
 from webapi.answering import record_read
-from webapi.errors import MissingError, ProblemError
-from webapi.page import assets, document, listing, refusal
+from webapi.errors import MissingError, ParametersError, ProblemError
+from webapi.page import address, assets, document, listing, refusal
+from webapi.page.address import State
+from webapi.page.listing_view import list_view, refused_view
 from webapi.page.row import affected, device, read_row, thing, who
 from webapi.parts import parts, reader
 from webapi.request import read_pairs, refuse_parameters
@@ -41,13 +45,32 @@ def show_asset(version: str, name: str) -> Response:
 
 
 @blueprint.get("")
-def show_list() -> Response:
+def show_list() -> Response | WerkzeugResponse:
     """Show one page of the organisation's events."""
+    now = datetime.now(UTC)
     pairs = read_pairs(request.query_string)
-    found = listing.look(listing.read(pairs))
-    record_read(pairs, events=len(found.rows))
-    view = {"listing": found, "now": datetime.now(UTC), "zone": UTC, **_WORDS}
+    settled = address.settle(pairs, now, parts().catalogue)
+    if settled != pairs:
+        return redirect(PATH + address.link(settled), HTTPStatus.SEE_OTHER)
+    state = address.read_state(pairs, now)
+    try:
+        query = listing.read(state.api)
+    except ParametersError as error:
+        return _wrong(state, error, now)
+    if state.problems:
+        return _wrong(state, None, now)
+    found = listing.look(query, backwards=bool(state.newer))
+    if state.newer and found.newer is None:
+        # The top is reached: the first page, which may hold more than what was left above.
+        return redirect(PATH + address.link(address.without(pairs)), HTTPStatus.SEE_OTHER)
+    record_read(state.api, events=len(found.rows))
+    view = {**list_view(state, found, now), **_WORDS}
     return document.render("list.html", reader(), view)
+
+
+def _wrong(state: State, error: ParametersError | None, now: datetime) -> Response:
+    view, status = refused_view(state, error, now)
+    return document.render("list.html", reader(), {**view, **_WORDS}, status)
 
 
 @blueprint.get("/<event_id>")

@@ -1,0 +1,48 @@
+"""Moments as people read them."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from webapi.page.moment import clock, distance, offset, relative
+
+NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ago", "words"),
+    [
+        (timedelta(seconds=9), "just now"),
+        (timedelta(seconds=-9), "just now"),
+        (timedelta(seconds=59), "59 seconds ago"),
+        (timedelta(minutes=1), "1 minute ago"),
+        (timedelta(minutes=5, seconds=59), "5 minutes ago"),
+        (timedelta(hours=23, minutes=59), "23 hours ago"),
+        (timedelta(days=1), "1 day ago"),
+        (timedelta(days=45), "1 month ago"),
+        (timedelta(days=800), "2 years ago"),
+        (timedelta(hours=-2), "in 2 hours"),
+    ],
+)
+def test_how_long_ago(ago: timedelta, words: str) -> None:
+    assert relative(NOW - ago, NOW) == words
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [
+        (timedelta(seconds=133), "+2m 13s"),
+        (timedelta(milliseconds=-450), "−450ms"),  # noqa: RUF001  # as wide as the plus
+        (timedelta(0), "+0ms"),
+        (timedelta(hours=-3), "−3h"),  # noqa: RUF001  # as wide as the plus
+    ],
+)
+def test_how_far_from_a_moment(later: timedelta, words: str) -> None:
+    assert distance(NOW + later, NOW) == words
+
+
+def test_a_clock_says_its_zone() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    assert f"{clock(NOW, berlin)} {offset(NOW, berlin)}" == "2026-11-29 13:00:00 UTC+01:00"
+    assert offset(NOW, UTC) == "UTC"

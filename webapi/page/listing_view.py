@@ -1,0 +1,85 @@
+"""What the template of the list prints out: the state, the answer, and what is wrong."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from webapi.errors import CODES, ParameterProblem, ParametersError
+from webapi.page import address
+from webapi.page.address import DAYS, OWN, RANGES, State, first
+from webapi.page.chips import KINDS, LABELS, chips
+from webapi.page.listing import Listing
+from webapi.page.menu import menu
+from webapi.page.moment import clock
+from webapi.page.relaxing import relaxations
+from webapi.parts import parts
+from webapi.search_fields import SEARCH_FIELDS
+from webapi.values import NEWEST_FIRST, RESULTS
+
+SIZES: Final = ("50", "100", "200")
+SHOWN: Final = frozenset(
+    {"q", "action", "category", "colour", "result", "cursor", "newer", "offset"}
+)
+"""Parameters for which the form has a control; the others it carries along unseen."""
+
+
+def list_view(state: State, found: Listing | None, now: datetime) -> dict[str, object]:
+    """Return what the template of the list needs."""
+    active = chips(state, parts().catalogue)
+    empty = found is not None and not found.rows
+    return {
+        **form_view(state),
+        "listing": found,
+        "chips": active,
+        "relaxations": relaxations(active, now) if empty and active else [],
+        "problems": [],
+        "now": now,
+        "zone": state.zone,
+    }
+
+
+def refused_view(
+    state: State, error: ParametersError | None, now: datetime
+) -> tuple[dict[str, object], int]:
+    """Return the same where nothing could be asked, and the status of the answer."""
+    problems = list(error.problems) if error else []
+    problems += [problem.of(name) for name, problem in state.problems.items()]
+    view = {**list_view(state, None, now), "problems": problems, "wrong": _by_name(problems)}
+    return view, CODES["parameters_invalid"].status
+
+
+def form_view(state: State) -> dict[str, object]:
+    """Return what the form shows of the state."""
+    pairs = state.pairs
+    chosen = {name: [text for key, text in pairs if key == name] for name in SHOWN}
+    return {
+        "state": state,
+        "link": address.link,
+        "without": address.without,
+        "having": address.having,
+        "menu": menu(parts().catalogue, chosen["action"], chosen["category"], None),
+        "chosen": chosen,
+        "q": first(pairs, "q"),
+        "bounds": {name: _local(first(pairs, name), state) for name in ("since", "until")},
+        "carried": [pair for pair in pairs if pair[0] not in SHOWN],
+        "ranges": {key: title for key, (title, _) in RANGES.items()},
+        "days": DAYS,
+        "results": RESULTS,
+        "kinds": KINDS,
+        "labels": LABELS,
+        "sizes": SIZES,
+        "limit": first(pairs, "limit") or SIZES[0],
+        "chosen_order": first(pairs, "order") or NEWEST_FIRST,
+        "search_fields": SEARCH_FIELDS,
+        "wrong": _by_name(()),
+    }
+
+
+def _by_name(problems: Sequence[ParameterProblem]) -> Mapping[str, ParameterProblem | None]:
+    return {**dict.fromkeys([*LABELS, *OWN]), **{one.parameter: one for one in problems}}
+
+
+def _local(text: str, state: State) -> str:
+    """Return a bound as `datetime-local` takes it."""
+    instant = address.instant_of(text)
+    return "" if instant is None else clock(instant, state.zone).replace(" ", "T")
