@@ -15,6 +15,7 @@ must be settled by then), and what cannot be written waits, aggregated.
 import glob
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,7 @@ import structlog
 from agent.findings import Finding, Findings, Kind, Range
 from audit_events.errors import SinkError
 from audit_events.event import MAX_NAME_CHARACTERS, SYSTEM_ORGANIZATION
+from audit_events.event_file import LOOK_INTERVAL_SECONDS
 from audit_events.log import open_log
 
 if TYPE_CHECKING:
@@ -128,6 +130,8 @@ class Trail:
             self._note_problem(f"{former} is not settled yet, and {self.path} is full")
             return False
         self.path.replace(former)
+        # Until then the log may still write to the file that was renamed; what is synced is the new.
+        time.sleep(LOOK_INTERVAL_SECONDS)
         return True
 
     def _note_problem(self, problem: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.checkpoint import Checkpoint, load, save
-from agent.chunk import Span
+from agent.chunk import Sign, Span
 from agent.errors import AgentError
 from agent.integrity import Integrity
 from agent.status import Totals
@@ -32,6 +32,7 @@ class SettledPart:
     def __init__(self, first: int, end: int) -> None:
         self.end = end
         self.spans = [Span(SOURCE, first, f"hash-{first}")]
+        self.signs: dict[str, Sign] = {}
 
 
 class File:

@@ -155,8 +155,11 @@ def check_tenants_see_nothing(scene: Scene, event_id: str, source_id: str) -> No
     with scene.cluster.client("reader") as client:
         api = Api(client, scene.index)
         assert api.page("limit=200")["total"] == 9
-        for query in ("q=gap", f"q={source_id}", f"resourceId={source_id}", "resourceType=source"):
+        for query in ("q=gap", f"resourceId={source_id}", "resourceType=source"):
             assert api.page(query)["total"] == 0, query
+        of_source = api.page(f"q={source_id}")["events"]
+        assert len(of_source) == 9, "a source is found by its id"
+        assert {event["organizationId"] for event in of_source} == {"org_a"}
         problem(api.get(path=f"{PATH}/{event_id}"), 404, "event_not_found")
         problem(api.get(path=f"{PATH}/{event_id}", bearer=token("_system")), 401, "token_invalid")
 
