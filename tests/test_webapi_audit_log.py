@@ -274,3 +274,42 @@ def test_a_partition_that_was_hidden_is_read_as_any_other(
 def test_without_the_template_it_is_not_ready(opensearch: Cluster) -> None:
     api = Api(opensearch.client("reader"), IndexSettings(prefix="audit-tnever"))
     problem(api.get(path="/readyz", bearer=None), 503, "not_ready")
+
+
+def test_parts_of_events_are_those_that_were_asked_for(api: Api) -> None:
+    """What matched is told of the whole event, whatever of it is shown."""
+    query = "action=member.role_changed&fields=id,context.new.role"
+    (event,) = api.page(query)["events"]
+    assert event == {"id": event["id"], "context": {"new": {"role": "admin"}}}
+    (lit,) = api.page(query + "&q=role&highlight=true")["events"]
+    assert lit.pop("highlights")[0]["field"] == "/action"
+    assert lit == event
+    (whole,) = api.page("action=member.role_changed")["events"]
+    (left,) = api.page("action=member.role_changed&fields=-context,-actor.email")["events"]
+    del whole["context"], whole["actor"]["email"]
+    assert left == whole
+    assert list(left) == list(whole), "in the order that was written"
+    body = problem(api.get("fields=id,actr,-hash"), 400, "parameters_invalid")
+    errors = [(one["code"], one.get("nearest", [])[:1]) for one in body["errors"]]
+    assert errors == [("unknown_value", ["actor"]), ("conflict", [])]
+    problem(api.get("fields=id,-hash"), 400, "parameters_invalid")
+
+
+def test_pages_follow_each_other_by_link_and_may_change_their_look(api: Api) -> None:
+    """Limit and fields are no part of what a cursor stands for; filters and order are."""
+    whole = [event["id"] for event in api.page()["events"]]
+    first = api.get("limit=1&action=app.*&action=member.*&action=zebra.*")
+    assert first.headers["Link"].endswith(
+        ', <?action=app.%2A&action=member.%2A&action=zebra.%2A&limit=1>; rel="self"'
+    )
+    target, relation = first.headers["Link"].split(", ")[0].split("; ")
+    assert relation == 'rel="next"'
+    second = api.page(target.removeprefix("<?").removesuffix(">"))
+    assert [one["id"] for one in second["events"]] == whole[1:2]
+    cursor = api.page("limit=1")["nextCursor"]
+    rest = api.page(f"cursor={cursor}&limit=3&fields=id")
+    assert rest["events"] == [{"id": one} for one in whole[1:]]
+    assert "next" not in api.get(f"cursor={cursor}").headers["Link"]
+    for other in ("order=asc", "q=app", "since=2026-01-01", "colour=red", "result=success"):
+        body = problem(api.get(f"{other}&cursor={cursor}"), 400, "parameters_invalid")
+        assert [one["parameter"] for one in body["errors"]] == ["cursor"], other

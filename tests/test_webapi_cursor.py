@@ -1,7 +1,8 @@
 """Cursors continue one query, and cannot be made or carried elsewhere."""
 
 import base64
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from indexer.settings import Secret
 from webapi.cursor import cursor_key, read_cursor, write_cursor
 from webapi.errors import ParameterError
+from webapi.field_selection import read_field, selection_of
 from webapi.query import Position, Query
 from webapi.search_text import read_text
 from webapi.settings import WebSettings
@@ -27,26 +29,44 @@ def test_a_cursor_is_read_as_it_was_written(timestamp_ns: int, event_id: str) ->
 
 def test_what_leaves_the_following_events_the_same_keeps_the_cursor() -> None:
     cursor = write_cursor(KEY, QUERY, PLACE)
-    same = replace(QUERY, limit=7, offset=3, actions=("c.d", "a.b"), equal={"actorId": ("y", "x")})
+    same = replace(
+        QUERY,
+        limit=7,
+        offset=3,
+        highlight=True,
+        fields=selection_of([read_field("id")]),
+        actions=("c.d", "a.b"),
+        equal={"actorId": ("y", "x")},
+    )
     assert read_cursor(KEY, same, cursor) == PLACE
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        pytest.param(replace(QUERY, organization_id="org_b"), id="organisation"),
-        pytest.param(replace(QUERY, actions=("a.b",)), id="action"),
-        pytest.param(replace(QUERY, categories=("x",)), id="category"),
-        pytest.param(replace(QUERY, colours=("red",)), id="colour"),
-        pytest.param(replace(QUERY, results=("denied",)), id="result"),
-        pytest.param(replace(QUERY, equal={"actorEmail": ("x", "y")}), id="field"),
-        pytest.param(replace(QUERY, text=read_text("word")), id="text"),
-        pytest.param(replace(QUERY, newest_first=False), id="order"),
-    ],
-)
-def test_a_cursor_of_another_query_is_refused(other: Query) -> None:
+OTHERS = {
+    "organization_id": "org_b",
+    "actions": ("a.b",),
+    "categories": ("x",),
+    "colours": ("red",),
+    "results": ("denied",),
+    "equal": {"actorEmail": ("x", "y")},
+    "since": datetime(2026, 3, 15, tzinfo=UTC),
+    "until": datetime(2026, 3, 15, tzinfo=UTC),
+    "text": read_text("word"),
+    "about": {"term": {"resource.id": "x"}},
+    "newest_first": False,
+}
+LOOKS = {"highlight", "fields", "limit", "offset", "after", "catalogue"}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_cursor_of_another_query_is_refused(name: str) -> None:
+    other = replace(QUERY, **{name: OTHERS[name]})
     with pytest.raises(ParameterError, match="cursor"):
         read_cursor(KEY, other, write_cursor(KEY, QUERY, PLACE))
+
+
+def test_all_that_decides_which_events_follow_is_part_of_a_cursor() -> None:
+    """What is new in a question belongs to one of the two, and has to be said here."""
+    assert {field.name for field in fields(Query)} == OTHERS.keys() | LOOKS
 
 
 def test_every_changed_character_is_noticed() -> None:

@@ -191,7 +191,7 @@ def test_every_parameter_of_the_table_is_read() -> None:
         "action": "member.invited", "category": "App Lifecycle", "colour": "red",
         "targetUserId": UUID_TEXT, "ip": "1.2.3.4", "result": "failure", "since": "2026-01-01",
         "until": "2026-02-01", "around": "2026-01-01", "window": "1h", "q": "word", "order": "asc",
-        "highlight": "true", "limit": "7", "offset": "7",
+        "highlight": "true", "limit": "7", "offset": "7", "fields": "id",
     }  # fmt: skip
     for name in PARAMETERS:
         if name in {"window", "cursor"}:

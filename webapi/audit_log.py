@@ -124,8 +124,12 @@ def page_of(query: Query, found: Found, cursor_key: bytes) -> Page:
 
 
 def _events(query: Query, hits: Sequence[Hit]) -> list[Raw]:
+    whole = [hit.source for hit in hits]
+    shown = whole if query.fields is None else list(map(query.fields.of, whole))
     if not query.highlight:
-        return [hit.source for hit in hits]
+        return shown
     text = query.text
     highlighter = None if text is None else Highlighter(text.node, query.catalogue)
-    return [add_highlights(hit.source, highlighter) for hit in hits]
+    return [
+        add_highlights(event, highlighter, part) for event, part in zip(whole, shown, strict=True)
+    ]

@@ -53,12 +53,17 @@ class Highlighted(Struct, frozen=True):
     highlights: list[Highlight]
 
 
-def add_highlights(source: Raw, highlighter: "Highlighter | None") -> Raw:
-    """Return the same bytes of an event with `highlights` as its last member."""
-    event = read_values(source)
-    found = Highlighted([] if highlighter is None else highlighter.places(event))
-    body = bytes(source).rstrip()
-    separator = b"," if event else b""
+def add_highlights(source: Raw, highlighter: "Highlighter | None", shown: Raw | None = None) -> Raw:
+    """Return the same bytes of an event with `highlights` as its last member.
+
+    Args:
+        source: the event, whole.
+        highlighter: of the question, if it has words.
+        shown: what the answer has of the event, where that is not all.
+    """
+    found = Highlighted([] if highlighter is None else highlighter.places(read_values(source)))
+    body = bytes(source if shown is None else shown).strip()
+    separator = b"" if body == b"{}" else b","
     return Raw(body[:-1] + separator + msgspec.json.encode(found)[1:])
 
 

@@ -147,7 +147,8 @@ def _schemas() -> Json:
     page = cast("dict[str, Json]", schemas["Page"]["properties"])
     event: Json = {"$ref": REFERENCE + "Event"}
     highlighted: Json = {"$ref": REFERENCE + "Highlighted"}
-    page["events"]["items"] = {"anyOf": [event, {"allOf": [event, highlighted]}]}
+    parts_of_one: Json = {"type": "object", "description": "What `fields` left of an event."}
+    page["events"]["items"] = {"anyOf": [event, {"allOf": [event, highlighted]}, parts_of_one]}
     page["totalRelation"]["enum"] = ["eq", "gte"]
     problem = cast("dict[str, Json]", schemas["ParameterProblem"]["properties"])
     problem["code"]["enum"] = list(PARAMETER_CODES)

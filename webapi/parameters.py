@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import COLOURS
 from webapi import values
+from webapi.field_selection import read_field
 from webapi.grammar import MAX_CHARACTERS
 from webapi.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_PAGE_DEPTH, TextFilter
 from webapi.search_fields import SEARCH_FIELDS
@@ -166,6 +167,15 @@ WINDOW: Final = Parameter(
     },
     description=f"How far `around` reaches to each side; at most {values.MAX_WINDOW_DAYS}d.",
 )
+FIELDS: Final = Parameter(
+    name="fields",
+    read=read_field,
+    schema={"type": "string", "examples": ["id", "actor.email", "-context", "-context.new"]},
+    description="Answer only these members of each event, or with `-` all but these; `context` has"
+    " any path. The hash of an event in parts cannot be verified.",
+    repeatable=True,
+    commas=True,
+)
 HIGHLIGHT: Final = Parameter(
     name="highlight",
     read=values.read_flag,
@@ -242,7 +252,7 @@ def filters_of(catalogue: Catalogue) -> Mapping[str, Parameter[object]]:
 
 def parameters_of(catalogue: Catalogue) -> Mapping[str, Parameter[object]]:
     """Return all parameters of the list, in the order in which they are documented."""
-    return by_name(*filters_of(catalogue).values(), HIGHLIGHT, ORDER, LIMIT, OFFSET, CURSOR)
+    return by_name(*filters_of(catalogue).values(), FIELDS, HIGHLIGHT, ORDER, LIMIT, OFFSET, CURSOR)
 
 
 def by_name(*parameters: Parameter[object]) -> Mapping[str, Parameter[object]]:

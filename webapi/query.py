@@ -13,6 +13,7 @@ from typing import Final
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.instant import format_instant
+from webapi.field_selection import Selection
 from webapi.question import Node
 
 Clause = Mapping[str, object]
@@ -81,6 +82,7 @@ class Query:
         text: what `q` asks.
         about: what else must hold; of an address that asks for more than its parameters say.
         highlight: tell for each event where the text matched.
+        fields: which parts of each event are answered; all where None.
         newest_first: the order.
         limit: events of one page.
         offset: events to leave out before the page.
@@ -99,6 +101,7 @@ class Query:
     text: TextFilter | None = None
     about: Clause | None = None
     highlight: bool = False
+    fields: Selection | None = None
     newest_first: bool = True
     limit: int = DEFAULT_LIMIT
     offset: int = 0

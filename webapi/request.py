@@ -10,6 +10,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi import parameters, values
 from webapi.cursor import read_cursor
 from webapi.errors import ParameterError, ParametersError, ProblemError
+from webapi.field_selection import Selection, selection_of
 from webapi.parameters import PARAMETERS
 from webapi.query import DEFAULT_LIMIT, MAX_PAGE_DEPTH, Query, TextFilter
 from webapi.request_reading import Pairs, RequestReading
@@ -61,6 +62,7 @@ def read_query(
     query = replace(
         query,
         highlight=reading.single(parameters.HIGHLIGHT) or False,
+        fields=read_fields(reading),
         newest_first=reading.single(parameters.ORDER) in {None, values.NEWEST_FIRST},
     )
     query = read_page(reading, query, cursor_key)
@@ -132,6 +134,15 @@ def _refuse_unknown(
         if text is not None and name not in known:
             error = placed(values.unknown_action(name, catalogue), position)
             reading.refuse("q", pointed(error, text.text))
+
+
+def read_fields(reading: RequestReading) -> Selection | None:
+    """Return which parts of events a request asks for; what is wrong is noted."""
+    try:
+        return selection_of(reading.several(parameters.FIELDS))
+    except ParameterError as error:
+        reading.refuse(parameters.FIELDS.name, error)
+        return None
 
 
 def read_window(reading: RequestReading, query: Query) -> Query:
