@@ -3,6 +3,7 @@
 import base64
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ def test_what_leaves_the_following_events_the_same_keeps_the_cursor() -> None:
     assert read_cursor(KEY, same, cursor) == PLACE
 
 
-OTHERS = {
+OTHERS: dict[str, Any] = {
     "organization_id": "org_b",
     "actions": ("a.b",),
     "categories": ("x",),
