@@ -55,6 +55,23 @@ JWKS = "https://id.example/jwks.json"
             id="cookies over a network in the clear",
         ),
         pytest.param(
+            WebSettings(
+                jwt_secret=LONG,
+                oidc_issuer="https://id.company.com/realm",
+                oidc_client_id="indelible",
+                public_url="https://audit.company.com",
+            ),
+            [],
+            id="a provider",
+        ),
+        pytest.param(
+            WebSettings(
+                jwt_secret=LONG, oidc_issuer="http://id.company.com", oidc_scopes=("email",)
+            ),
+            ["oidc_issuer", "oidc_client_id", "openid", "public_url"],
+            id="half a provider",
+        ),
+        pytest.param(
             WebSettings(jwt_secret=LONG, public_url="https://audit.company.com:8443"),
             [],
             id="where browsers find it",

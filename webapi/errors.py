@@ -30,9 +30,12 @@ class Code(NamedTuple):
 PAGE_CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {
         "session_too_large": Code(400, "Signing in does not work for this person"),
+        "sign_in_failed": Code(403, "Signing in did not work"),
+        "sign_out_not_offered": Code(404, "Signing out ends here"),
         "session_missing": Code(401, "Nobody is signed in"),
         "request_forged": Code(403, "The request was not made by a page of this service"),
         "links_not_offered": Code(403, "One-time links do not sign in here"),
+        "provider_unavailable": Code(503, "The identity provider does not answer"),
         "session_unavailable": Code(503, "Sessions cannot be told at the moment"),
     }
 )

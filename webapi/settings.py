@@ -101,6 +101,27 @@ class WebSettings(Struct, frozen=True, kw_only=True):
             " `web` at home"
         ),
     ] = None
+    oidc_issuer: Annotated[
+        str | None,
+        Meta(description="OpenID Connect provider by which people sign in: its issuer identifier"),
+    ] = None
+    oidc_client_id: Annotated[
+        str | None, Meta(description="what this service is called at the provider")
+    ] = None
+    oidc_client_secret: Annotated[
+        Secret | None, Meta(description="its secret there; none for a public client")
+    ] = None
+    oidc_scopes: Annotated[
+        tuple[str, ...], Meta(description="what the provider is asked for")
+    ] = ("openid", "email", "profile")  # fmt: skip
+    oidc_organization_claim: Annotated[
+        str,
+        Meta(description="claim of the ID token with the organisation, by name or path (`a.b`)"),
+    ] = "organizationId"
+    oidc_role_claim: Annotated[
+        str, Meta(description="claim with the role, or with a list of roles or groups")
+    ] = "role"
+    oidc_plan_claim: Annotated[str, Meta(description="claim with the plan")] = "plan"
     audit_path: Annotated[
         str | None,
         Meta(description="audit file for `audit_log.viewed`; not set: reads are not recorded"),
@@ -133,6 +154,16 @@ def is_plain_loopback(settings: WebSettings) -> bool:
     return _is_loopback(settings.host) and not public_url(settings).startswith("https:")
 
 
+def is_private_url(text: str) -> bool:
+    """Whether nobody on the way can read or alter what is asked there."""
+    try:
+        url = urlsplit(text)
+        host = url.hostname
+    except ValueError:
+        return False
+    return (url.scheme == "https" and bool(host)) or (url.scheme == "http" and _is_loopback(host))
+
+
 def algorithms(settings: WebSettings) -> tuple[str, ...]:
     """Return the algorithms that are accepted; never chosen by what a token says (RFC 8725)."""
     if settings.jwt_algorithms:
@@ -147,6 +178,7 @@ def conflicts(settings: WebSettings) -> list[str]:
         *_algorithm_conflicts(settings),
         *_cursor_conflicts(settings),
         *_session_conflicts(settings),
+        *_provider_conflicts(settings),
     ]
 
 
@@ -157,8 +189,7 @@ def _key_conflicts(settings: WebSettings) -> list[str]:
         return ["web.jwt_secret and web.jwks_url are both set: keep the one that signs the tokens"]
     if settings.jwt_secret is not None:
         return _short_secret("web.jwt_secret", settings.jwt_secret)
-    url = urlsplit(settings.jwks_url or "")
-    if url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname)):
+    if is_private_url(settings.jwks_url or ""):
         return []
     return [f"web.jwks_url must be https (http only on this host), not {settings.jwks_url!r}"]
 
@@ -204,6 +235,23 @@ def _url_conflicts(text: str, settings: WebSettings) -> list[str]:
     if url.scheme not in schemes or not is_plain:
         return [f"web.public_url must be like {schemes[-1]}://audit.company.com, not {text!r}"]
     return []
+
+
+def _provider_conflicts(settings: WebSettings) -> list[str]:
+    if settings.oidc_issuer is None:
+        return []
+    found: list[str] = []
+    if not is_private_url(settings.oidc_issuer):
+        found.append(
+            f"web.oidc_issuer must be https (http only on this host), not {settings.oidc_issuer!r}"
+        )
+    if settings.oidc_client_id is None:
+        found.append("web.oidc_client_id must be set with web.oidc_issuer")
+    if "openid" not in settings.oidc_scopes:
+        found.append("web.oidc_scopes must have openid: without it there is no ID token")
+    if settings.public_url is None and settings.cookie_secure:
+        found.append("web.public_url must be set with web.oidc_issuer: the provider leads there")
+    return found
 
 
 def _short_secret(name: str, secret: Secret) -> list[str]:

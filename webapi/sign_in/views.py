@@ -6,12 +6,11 @@ from typing import Final
 from flask import Blueprint, Flask, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapi.errors import CODES, ProblemError, TokenError, UnavailableError
-from webapi.page import document
+from webapi.errors import ProblemError, TokenError, UnavailableError
+from webapi.page import document, refusal
 from webapi.parts import parts
-from webapi.problems import note
 from webapi.settings import WebSettings
-from webapi.sign_in import cookie, csrf
+from webapi.sign_in import cookie, csrf, oidc
 from webapi.sign_in.destination import safe_destination
 from webapi.sign_in.key import derive_key
 from webapi.sign_in.marks import Marks
@@ -21,6 +20,7 @@ from webapi.sign_in.ticket import TICKET_SECONDS, Ticket, read_ticket
 ONCE: Final = f"{SIGN_IN}/once"
 SIGN_OUT: Final = "/sign-out"
 blueprint: Final = Blueprint("sign_in", __name__, template_folder="templates")
+blueprint.register_error_handler(ProblemError, refusal.respond)
 
 
 def install(app: Flask, settings: WebSettings) -> None:
@@ -29,6 +29,7 @@ def install(app: Flask, settings: WebSettings) -> None:
     csrf.install(app, derive_key(settings, "indelible csrf 1"))
     app.context_processor(lambda: {"sign_out_path": SIGN_OUT})
     app.register_blueprint(blueprint)
+    oidc.install(app, settings)
 
 
 @blueprint.get(SIGN_IN)
@@ -40,6 +41,8 @@ def show_ways() -> AnyResponse:
     view = {
         "signed_out": request.args.get("signed_out") == "1",
         "has_links": parts().settings.state_directory is not None,
+        "has_provider": parts().settings.oidc_issuer is not None,
+        "destination": destination,
     }
     return document.render("sign_in/ways.html", None, view)
 
@@ -85,16 +88,6 @@ def sign_out() -> AnyResponse:
     return redirect(f"{SIGN_IN}?signed_out=1", HTTPStatus.SEE_OTHER)
 
 
-@blueprint.errorhandler(ProblemError)
-def show_problem(error: ProblemError) -> AnyResponse:
-    """Show a refusal as a page."""
-    note(error)
-    view = {"title": CODES[error.code].title, "problem": error}
-    response = document.render("sign_in/problem.html", None, view, error.status)
-    response.headers.update(error.headers)
-    return response
-
-
 def used_tickets() -> Marks:
     """Return where used tickets are remembered.
 
@@ -103,7 +96,7 @@ def used_tickets() -> Marks:
     """
     settings = parts().settings
     if settings.state_directory is None:
-        raise ProblemError("links_not_offered", "web.state_directory is not set")
+        raise ProblemError("links_not_offered", "it needs web.state_directory, which is not set")
     # Twice: the clocks of who makes and who takes a ticket may differ.
     keep_seconds = 2 * (TICKET_SECONDS + settings.leeway_seconds)
     return Marks(settings.state_directory / "used-tickets", keep_seconds)
