@@ -37,7 +37,7 @@ class IdentityProvider(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.issuer = f"http://127.0.0.1:{self.server_port}"
-        self.person = dict(PERSON)
+        self.person: dict[str, object] = dict(PERSON)
         self.codes: dict[str, dict[str, str]] = {}
         self.key_id = "first"
         self.bend_metadata: Callable[[dict[str, Any]], object] = lambda _: None

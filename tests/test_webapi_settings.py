@@ -72,6 +72,34 @@ JWKS = "https://id.example/jwks.json"
             id="half a provider",
         ),
         pytest.param(
+            WebSettings(jwt_secret=LONG, trusted_proxy_networks=("127.0.0.0/8", "::1")),
+            [],
+            id="a proxy on this host",
+        ),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, trusted_proxy_networks=("10.0.0.0/8",)),
+            ["web.trusted_proxy_secret must be set"],
+            id="a proxy elsewhere without a secret",
+        ),
+        pytest.param(
+            WebSettings(
+                jwt_secret=LONG,
+                trusted_proxy_networks=("10.0.0.1/8", "proxy"),
+                trusted_proxy_secret=Secret("short"),
+                proxy_sign_out_url="javascript:alert(1)",
+            ),
+            ["10.0.0.1/8", "proxy", "too short", "proxy_sign_out_url"],
+            id="a proxy that is none",
+        ),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, proxy_sign_out_url="/oauth2/sign_out"), [], id="sign-out"
+        ),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, proxy_sign_out_url="//evil.example"),
+            ["proxy_sign_out_url"],
+            id="sign-out elsewhere",
+        ),
+        pytest.param(
             WebSettings(jwt_secret=LONG, public_url="https://audit.company.com:8443"),
             [],
             id="where browsers find it",

@@ -45,6 +45,8 @@ def gunicorn_options(settings: WebSettings) -> dict[str, Any]:
         # this host that passes on whatever it gets would let a client choose the path behind it.
         "forwarded_allow_ips": "",
         "forwarder_headers": "",
+        # WSGI cannot tell X_Auth_Request_User from X-Auth-Request-User, and proxies overwrite one.
+        "header_map": "drop",
         "secure_scheme_headers": {},
         "when_ready": _bound_silence,
         "post_fork": _name_server,

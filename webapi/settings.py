@@ -1,6 +1,7 @@
 """Settings of the API (group `web`) and what must hold between them."""
 
-from ipaddress import ip_address
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -17,6 +18,10 @@ PUBLIC_KEY_ALGORITHMS: Final = (
 )  # fmt: skip
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518, section 3.2: a key of at least the size of the hash."""
+
+
+Header = Annotated[str, Meta(pattern=r"\A[A-Za-z][A-Za-z0-9-]*\Z")]
+"""Name of a header without an underscore, which WSGI could not tell from a hyphen."""
 
 
 class CatalogueSettings(Struct, frozen=True, kw_only=True):
@@ -122,6 +127,41 @@ class WebSettings(Struct, frozen=True, kw_only=True):
         str, Meta(description="claim with the role, or with a list of roles or groups")
     ] = "role"
     oidc_plan_claim: Annotated[str, Meta(description="claim with the plan")] = "plan"
+    trusted_proxy_networks: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="addresses (CIDR) of reverse proxies whose word on who is signed in is"
+            " taken; empty: no header is believed"
+        ),
+    ] = ()
+    trusted_proxy_secret: Annotated[
+        Secret | None,
+        Meta(
+            description="what they send as `X-Indelible-Proxy-Secret`; only those of this host may"
+            " go without"
+        ),
+    ] = None
+    proxy_user_header: Annotated[
+        Header, Meta(description="header in which they name the person's id")
+    ] = "X-Auth-Request-User"
+    proxy_email_header: Annotated[Header, Meta(description="header with the email")] = (
+        "X-Auth-Request-Email"
+    )
+    proxy_name_header: Annotated[Header, Meta(description="header with the name")] = (
+        "X-Auth-Request-Preferred-Username"
+    )
+    proxy_organization_header: Annotated[
+        Header, Meta(description="header with the organisation")
+    ] = "X-Auth-Request-Organization"
+    proxy_role_header: Annotated[Header, Meta(description="header with the role, one")] = (
+        "X-Auth-Request-Role"
+    )
+    proxy_plan_header: Annotated[Header, Meta(description="header with the plan")] = (
+        "X-Auth-Request-Plan"
+    )
+    proxy_sign_out_url: Annotated[
+        str | None, Meta(description="path or address at which one signs out of the proxy")
+    ] = None
     audit_path: Annotated[
         str | None,
         Meta(description="audit file for `audit_log.viewed`; not set: reads are not recorded"),
@@ -179,6 +219,7 @@ def conflicts(settings: WebSettings) -> list[str]:
         *_cursor_conflicts(settings),
         *_session_conflicts(settings),
         *_provider_conflicts(settings),
+        *_proxy_conflicts(settings),
     ]
 
 
@@ -251,6 +292,27 @@ def _provider_conflicts(settings: WebSettings) -> list[str]:
         found.append("web.oidc_scopes must have openid: without it there is no ID token")
     if settings.public_url is None and settings.cookie_secure:
         found.append("web.public_url must be set with web.oidc_issuer: the provider leads there")
+    return found
+
+
+def _proxy_conflicts(settings: WebSettings) -> list[str]:
+    found: list[str] = []
+    networks: list[IPv4Network | IPv6Network] = []
+    for text in settings.trusted_proxy_networks:
+        try:
+            networks.append(ip_network(text))
+        except ValueError as error:
+            found.append(f"web.trusted_proxy_networks: {error}")
+    if settings.trusted_proxy_secret is not None:
+        found += _short_secret("web.trusted_proxy_secret", settings.trusted_proxy_secret)
+    elif not all(one.is_loopback for one in networks):
+        found.append(
+            "web.trusted_proxy_secret must be set where a trusted proxy is not on this host:"
+            " whoever gets an address of that network would be anybody"
+        )
+    out = settings.proxy_sign_out_url
+    if out is not None and not is_private_url(out) and not re.fullmatch(r"/[!-.0-~][!-~]*", out):
+        found.append(f"web.proxy_sign_out_url must be a path or https, not {out!r}")
     return found
 
 

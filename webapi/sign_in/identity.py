@@ -56,9 +56,8 @@ def _find(claims: dict[str, object], path: str) -> object:
     """Return a claim by its name, or by its path through objects where it has none (`a.b`)."""
     if path in claims:
         return claims[path]
-    found: object = claims
-    for name in path.split("."):
-        if not isinstance(found, dict):
-            return None
-        found = cast("dict[str, object]", found).get(name)
-    return found
+    name, _, rest = path.partition(".")
+    inner = claims.get(name)
+    if not rest or not isinstance(inner, dict):
+        return None
+    return _find(cast("dict[str, object]", inner), rest)

@@ -23,7 +23,7 @@ from flask.sessions import SessionMixin
 from msgspec import Struct
 
 from webapi.auth import Reader, authorize
-from webapi.errors import ForbiddenError, ProblemError, UnavailableError
+from webapi.errors import ForbiddenError, ProblemError, TokenError, UnavailableError
 from webapi.page import document
 from webapi.parts import parts
 from webapi.settings import WebSettings
@@ -35,6 +35,7 @@ from webapi.sign_in.cookie import (
 )
 from webapi.sign_in.destination import HOME
 from webapi.sign_in.marks import Marks
+from webapi.sign_in.proxy import read_proxied
 
 SIGN_IN: Final = "/sign-in"
 OWNER: Final = "owner"
@@ -66,9 +67,13 @@ def signed_in() -> SignedIn | None:
 
     Raises:
         UnavailableError: whether the session was ended cannot be told.
+        ProblemError: a trusted proxy says what it cannot mean.
     """
     if "viewer" not in g:
-        g.viewer = _look()
+        try:
+            g.viewer = _look()
+        except TokenError as error:
+            raise ProblemError("sign_in_failed", error.detail) from None
     return cast("SignedIn | None", g.viewer)
 
 
@@ -146,6 +151,18 @@ def ended_sessions() -> Marks | None:
 
 
 def _look() -> SignedIn | None:
+    proxied = read_proxied(request.environ, parts().settings)
+    found = _look_at_cookie()
+    if proxied is None:
+        # Who came by the proxy's word is here as long as that is said.
+        return None if found is not None and found.method == "proxy" else found
+    if found is None or (found.reader, found.method) != (proxied, "proxy"):
+        sign_in(proxied, "proxy")
+        return _read(session)
+    return found
+
+
+def _look_at_cookie() -> SignedIn | None:
     found = _read(session)
     now = int(time.time())
     if found is None or not is_alive(found, parts().settings, now):

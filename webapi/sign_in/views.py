@@ -35,13 +35,17 @@ def install(app: Flask, settings: WebSettings) -> None:
 @blueprint.get(SIGN_IN)
 def show_ways() -> AnyResponse:
     """Show how to sign in here; whoever is signed in goes on."""
+    settings = parts().settings
     destination = safe_destination(request.args.get("next"))
-    if signed_in() is not None:
+    signed_out = request.args.get("signed_out") == "1"
+    # A proxy's word would sign in again at once who has just signed out.
+    if not signed_out and signed_in() is not None:
         return redirect(destination, HTTPStatus.SEE_OTHER)
     view = {
-        "signed_out": request.args.get("signed_out") == "1",
-        "has_links": parts().settings.state_directory is not None,
-        "has_provider": parts().settings.oidc_issuer is not None,
+        "signed_out": signed_out,
+        "proxy_sign_out_url": settings.proxy_sign_out_url,
+        "has_links": settings.state_directory is not None,
+        "has_provider": settings.oidc_issuer is not None,
         "destination": destination,
     }
     return document.render("sign_in/ways.html", None, view)
