@@ -130,7 +130,7 @@ class Trail:
             self._note_problem(f"{former} is not settled yet, and {self.path} is full")
             return False
         self.path.replace(former)
-        # Until then the log may still write to what was renamed; what is synced is the new file.
+        # Until then the log may still write to the file that was renamed; what is synced is the new.
         time.sleep(LOOK_INTERVAL_SECONDS)
         return True
 

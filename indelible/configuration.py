@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SYSTEM_HOME: Final = Path("/var/lib/indelible")
 """Where root's data lies: another user runs the node and must reach it, which `/root` forbids."""
 
-ROLES: Final = ("writer", "reader", "lifecycle")
+ROLES: Final = ("writer", "reader", "lifecycle", "tokens")
 
 PORTS: Final = ("http_port", "transport_port")
 
@@ -234,9 +234,11 @@ def _reach_embedded(configuration: Configuration, *, replicas_set: bool) -> Conf
 def _with_users(connection: ConnectionSettings, found: "Credentials") -> ConnectionSettings:
     own: dict[str, object] = {"ca_file": connection.ca_file or found.ca_file}
     for role in ROLES:
-        if getattr(connection, f"{role}_username") is None:
-            own[f"{role}_username"] = f"audit_{role}"
-            own[f"{role}_password"] = Secret(found.users[f"audit_{role}"])
+        user = f"audit_{role}"
+        # A node that an older version started may lack a user until it is started again.
+        if getattr(connection, f"{role}_username") is None and user in found.users:
+            own[f"{role}_username"] = user
+            own[f"{role}_password"] = Secret(found.users[user])
     return msgspec.structs.replace(connection, **own)
 
 

@@ -35,7 +35,7 @@ from indexer.settings import ConnectionSettings, Secret
 logging.getLogger("opensearch").addHandler(logging.NullHandler())
 
 T = TypeVar("T")
-Role = Literal["writer", "reader", "lifecycle"]
+Role = Literal["writer", "reader", "lifecycle", "tokens"]
 
 GZIP_LEVEL: Final = 1
 """Measured on audit lines: as fast as level 0, and a quarter smaller (15 % of the bytes)."""
@@ -284,6 +284,7 @@ def _credentials(settings: ConnectionSettings, role: Role) -> tuple[str | None, 
         "writer": (settings.writer_username, settings.writer_password),
         "reader": (settings.reader_username, settings.reader_password),
         "lifecycle": (settings.lifecycle_username, settings.lifecycle_password),
+        "tokens": (settings.tokens_username, settings.tokens_password),
     }
     username, password = own[role]
     return (settings.username, settings.password) if username is None else (username, password)

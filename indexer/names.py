@@ -79,6 +79,14 @@ def control_name(settings: IndexSettings) -> str:
     return f"indelible-{settings.prefix}-control"
 
 
+def tokens_name(settings: IndexSettings) -> str:
+    """The index of API tokens' digests: `indelible-audit-tokens`.
+
+    A token is revoked by a change, so it lies outside of what `immutable_indices` covers.
+    """
+    return f"indelible-{settings.prefix}-tokens"
+
+
 def read_indices(settings: IndexSettings) -> str:
     """What a query over everything names; wildcards, so it is no error that none exists yet.
 

@@ -59,6 +59,13 @@ class ConnectionSettings(Struct, frozen=True, kw_only=True):
     lifecycle_password: Annotated[
         Secret | None, Meta(description="Password of the lifecycle user")
     ] = None
+    tokens_username: Annotated[
+        str | None,
+        Meta(description="User that keeps the API tokens; without one, there are none"),
+    ] = None
+    tokens_password: Annotated[
+        Secret | None, Meta(description="Password of the user of API tokens")
+    ] = None
     client_cert_file: Annotated[
         Path | None, Meta(description="Client certificate, where the cluster asks for one")
     ] = None
@@ -78,7 +85,7 @@ class ConnectionSettings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse half a credential: it would be sent as no credential at all."""
-        for prefix in ("", "writer_", "reader_", "lifecycle_"):
+        for prefix in ("", "writer_", "reader_", "lifecycle_", "tokens_"):
             name, word = getattr(self, f"{prefix}username"), getattr(self, f"{prefix}password")
             if (name is None) != (word is None):
                 given, absent = (
@@ -139,6 +146,8 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
             raise ValueError("prefix must not contain the words events or late")
         if any(word.startswith("journal") for word in words):
             raise ValueError("prefix must not contain a word that begins with journal")
+        if "verify" in words:
+            raise ValueError("prefix must not contain the word verify")
 
 
 class LifecycleSettings(Struct, frozen=True, kw_only=True):

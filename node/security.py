@@ -15,7 +15,7 @@ import msgspec
 from node.certificates import NODE_NAMES
 
 # Of each role, one user of the same name. `audit_deletion` is for clusters that are not immutable.
-USERS = ("audit_writer", "audit_reader", "audit_lifecycle", "audit_auditor")
+USERS = ("audit_writer", "audit_reader", "audit_lifecycle", "audit_auditor", "audit_tokens")
 # The passwords have 256 random bits: stretching would only make the first request slow.
 PBKDF2_ITERATIONS = 10_000
 _PBKDF2_BYTES = 32

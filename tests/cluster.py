@@ -45,6 +45,8 @@ class Cluster:
             reader_password=Secret(users["audit_reader"]),
             lifecycle_username="audit_lifecycle",
             lifecycle_password=Secret(users["audit_lifecycle"]),
+            tokens_username="audit_tokens",
+            tokens_password=Secret(users["audit_tokens"]),
         )
 
     def client(self, role: Role) -> OpenSearch:

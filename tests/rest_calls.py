@@ -17,10 +17,11 @@ IDENTITIES: Final = {
     "L": "audit_lifecycle",
     "D": "audit_deletion",
     "A": "audit_auditor",
+    "T": "audit_tokens",
     "P": "administrator",
     "C": "the admin certificate",
 }
-"""The columns: five roles, a user with every permission, and who holds the certificate."""
+"""The columns: six roles, a user with every permission, and who holds the certificate."""
 
 REFUSED, IMMUTABLE, ENGINE, DONE, ALTERS, OTHERWISE = "-", "i", "e", "y", "!", "o"
 MEANINGS: Final = {

@@ -14,6 +14,7 @@ from tests.cluster import Cluster
 EVENTS = 3
 MONTH = "2026.11"
 ROLES = (*USERS, "audit_deletion")
+TOKENS = "/indelible-{prefix}-tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def _refused(status: int, text: str) -> bool:
 
 @pytest.mark.secured
 @pytest.mark.opensearch
-@pytest.mark.parametrize("role", ["writer", "reader", "lifecycle"])
+@pytest.mark.parametrize("role", ["writer", "reader", "lifecycle", "tokens"])
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
 def test_no_role_changes_what_is_stored(
     partition: Partition, role: Role, method: str, path: str, body: str | None
@@ -208,7 +209,7 @@ def test_no_role_changes_what_is_stored(
 
 @pytest.mark.secured
 @pytest.mark.opensearch
-@pytest.mark.parametrize("role", ["writer", "reader"])
+@pytest.mark.parametrize("role", ["writer", "reader", "tokens"])
 @pytest.mark.parametrize(("method", "path", "body"), LIFECYCLE_ONLY)
 def test_roles_that_handle_events_do_not_look_after_indices(
     partition: Partition, role: Role, method: str, path: str, body: str | None
@@ -262,6 +263,14 @@ def test_an_index_that_the_writer_opens_without_append_only_is_immutable_all_the
             "writer", "PUT", "/other/_create/1", '{"action":"x"}', id="the writer beside audit-*"
         ),
         pytest.param("reader", "GET", "/other/_search", None, id="the reader beside audit-*"),
+        pytest.param("tokens", "POST", "/{index}/_search", None, id="who keeps tokens searches"),
+        pytest.param("tokens", "GET", "/{index}/_doc/{id}", None, id="who keeps tokens reads"),
+        pytest.param("tokens", "DELETE", TOKENS, None, id="who keeps tokens deletes them"),
+        pytest.param("writer", "POST", f"{TOKENS}/_search", None, id="the writer reads tokens"),
+        pytest.param("reader", "POST", f"{TOKENS}/_search", None, id="the reader reads tokens"),
+        pytest.param(
+            "lifecycle", "PUT", f"{TOKENS}/_doc/1", '{"name":"x"}', id="lifecycle makes a token"
+        ),
     ],
 )
 def test_each_role_keeps_to_its_part(

@@ -61,6 +61,10 @@ def test_who_only_reads_changes_nothing(identity: str) -> None:
     assert done <= {"clear a scroll", "open a point in time", "delete points in time"}
 
 
+def test_who_keeps_api_tokens_has_nothing_to_do_with_events() -> None:
+    assert {call.name for call in CALLS if cell(call, "T") in (DONE, ALTERS)} == set()
+
+
 def test_the_writer_adds_and_nothing_else() -> None:
     altering = {call.name for call in CALLS if cell(call, "W") == ALTERS}
     assert altering == {"create an event", "index without an id", "bulk create"}

@@ -153,7 +153,7 @@ def test_the_webs_settings_are_settings(tmp_path: Path) -> None:
     variables = dict(one.split("=", 1) for one in unit["Environment"])
     assert variables["INDELIBLE_CONFIG"] == "/etc/indelible-web/web.toml"
     text = (DIRECTORY / "web.toml").read_text()
-    for name in ("reader_password", "jwt_secret"):
+    for name in ("reader_password", "tokens_password", "jwt_secret"):
         secret = tmp_path / name
         secret.write_text("s" * 43 + "\n")
         secret.chmod(0o600)
@@ -193,7 +193,7 @@ def test_the_lifecycles_settings_are_settings(tmp_path: Path) -> None:
 
 def test_the_examples_have_no_secret_in_them() -> None:
     secrets = {"password", "writer_password", "reader_password", "jwt_secret", "cursor_secret"}
-    secrets.add("lifecycle_password")
+    secrets |= {"lifecycle_password", "tokens_password"}
     for name in ("agent.toml", "web.toml", "lifecycle.toml"):
         document = tomllib.loads((DIRECTORY / name).read_text())
         assert not secrets & {key for group in document.values() for key in group}

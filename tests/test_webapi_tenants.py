@@ -7,16 +7,29 @@ from pathlib import Path
 
 import jwt
 import pytest
+from werkzeug.test import TestResponse
 
 from audit_events.envelope import decode_envelope
 from indexer.settings import IndexSettings, Secret
 from tests.cluster import Cluster
 from tests.webapi_api import SECRET, Api, problem, store, token, write_events
+from webapi.access import kind_of
 from webapi.audit_log import PATH
+from webapi.auth import Reader
 from webapi.settings import WebSettings
 
 pytestmark = pytest.mark.opensearch
 
+OPEN = {
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/sign-in",
+    "/sign-in/once",
+    "/sign-out",
+    "/settings/access-control/audit-log/static/<version>/<name>",
+}
+"""What shows nothing of anybody."""
 TARGET = "0190a1b2-7c3d-7000-8000-00000000000a"
 VICTIM = "victim secret"
 MARK = "org_victim"
@@ -146,23 +159,48 @@ def test_tokens_and_places_lead_nowhere_else(scene: Scene) -> None:
         assert api.page(bearer=token(wildcard))["total"] == 0, wildcard
 
 
-def test_every_route_but_the_open_ones_asks_for_a_token(scene: Scene) -> None:
+def test_every_route_but_the_open_ones_lets_nobody_in_unknown_and_shows_nothing_of_others(
+    scene: Scene,
+) -> None:
     """Walks the map of addresses, so that a new one cannot forget it."""
-    open_routes: set[str] = set()
     rules = list(scene.api.app.url_map.iter_rules())
+    attacker = Reader(organization_id="org_attacker", role="owner", plan="enterprise", subject="u")
+    let_in: set[str] = set()
     for rule in rules:
         path = rule.rule.replace("<event_id>", scene.victim_id)
-        if scene.api.get(path=path, bearer=None).status_code != 401:
-            open_routes.add(rule.rule)
-            continue
-        response = scene.api.get(path=path, bearer=EVIL)
-        assert MARK not in response.text, path
-    assert open_routes == {"/healthz", "/readyz", "/openapi.json"}
-    assert len(rules) > len(open_routes)
+        for method in sorted(rule.methods or ()):
+            answer = scene.api.app.test_client().open(path, method=method)
+            if not is_closed(answer):
+                let_in.add(rule.rule)
+                continue
+            assert MARK not in scene.api.send(method, path, bearer=EVIL).text, path
+            assert MARK not in scene.api.visit(path, attacker).text, path
+    assert let_in == OPEN
+    assert len(rules) > len(let_in)
+
+
+def is_closed(answer: TestResponse) -> bool:
+    """Whether nobody comes in without a token, a session, or the form of a page."""
+    sent_away = answer.headers.get("Location", "").startswith("/sign-in?next=")
+    return answer.status_code == 401 or sent_away
+
+
+def test_every_view_that_needs_a_token_says_what_kind_of_question_it_answers(scene: Scene) -> None:
+    silent = [
+        name
+        for name, view in scene.api.app.view_functions.items()
+        if name.partition(".")[0] not in {"health", "openapi", "sign_in"}
+        and name != "page.show_asset"
+        and kind_of(view) is None
+    ]
+    assert silent == []
 
 
 def test_the_cluster_is_searched_in_one_place_alone() -> None:
-    """Whoever searches past `Storage.search` searches without the organisation."""
+    """Whoever searches past `Storage.search` searches without the organisation.
+
+    The store of API tokens asks as a user who may read no event.
+    """
     callers: dict[str, set[str]] = {}
     for path in Path(__file__).parents[1].joinpath("webapi").glob("*.py"):
         for found in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -170,7 +208,7 @@ def test_the_cluster_is_searched_in_one_place_alone() -> None:
                 name = found.attr if isinstance(found, ast.Attribute) else found.id
                 if name in {"ask", "msearch", "scroll", "mget", "perform_request", "_ask"}:
                     callers.setdefault(path.name, set()).add(name)
-    assert callers == {"storage.py": {"ask", "_ask"}}
+    assert callers == {name: {"ask", "_ask"} for name in ("storage.py", "token_store.py")}
 
 
 def test_settings_with_a_secret_do_not_show_it() -> None:

@@ -112,6 +112,7 @@ class Api:
         index: names of the partitions.
         settings: group `web`.
         catalogue: the actions that are known.
+        tokens: connected as who keeps the API tokens.
     """
 
     def __init__(
@@ -121,8 +122,11 @@ class Api:
         settings: WebSettings = SETTINGS,
         *,
         catalogue: Catalogue = CATALOGUE,
+        tokens: OpenSearch | None = None,
     ) -> None:
-        self.app = create_app(settings, client=client, index=index, catalogue=catalogue)
+        self.app = create_app(
+            settings, client=client, index=index, catalogue=catalogue, tokens_client=tokens
+        )
         self.settings = settings
         self.client = self.app.test_client()
 
@@ -152,6 +156,13 @@ class Api:
         if reader is not None:
             browser.set_cookie(*session_cookie(reader, self.settings))
         return browser.get(path, headers={"Accept": "text/html"})
+
+    def send(
+        self, method: str, path: str, body: object = None, *, bearer: str = ""
+    ) -> TestResponse:
+        """Send something with a body of JSON, as `get` does."""
+        headers = {"Authorization": f"Bearer {bearer or token()}"}
+        return self.client.open(path, method=method, json=body, headers=headers)
 
     def page(self, query: Pairs | str = (), *, bearer: str = "") -> dict[str, Any]:
         """Ask for a page that must come."""

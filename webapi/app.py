@@ -9,7 +9,8 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.integrations.flask import init_app
 from indexer.errors import SettingsError
 from indexer.settings import IndexSettings
-from webapi import audit_log, health, openapi, problems
+from webapi import audit_log, health, openapi, problems, token_routes
+from webapi.api_tokens import ApiTokens
 from webapi.auth import verifier
 from webapi.cursor import cursor_key
 from webapi.page import views
@@ -18,7 +19,8 @@ from webapi.reading import Reading
 from webapi.settings import WebSettings, conflicts
 from webapi.sign_in import views as sign_in
 from webapi.storage import Storage
-from webapi.trail import recorder
+from webapi.token_store import TokenStore
+from webapi.trail import recorder, teller
 
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -34,6 +36,7 @@ def create_app(
     client: OpenSearch,
     index: IndexSettings,
     catalogue: Catalogue = CATALOGUE,
+    tokens_client: OpenSearch | None = None,
 ) -> Flask:
     """Make the WSGI application.
 
@@ -45,6 +48,7 @@ def create_app(
         client: connected as the reader.
         index: names of the partitions.
         catalogue: the actions that are known.
+        tokens_client: connected as who keeps the API tokens; None: there are none.
 
     Raises:
         SettingsError: everything that does not fit together in `settings`.
@@ -57,17 +61,23 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A doubled slash is another address, not a redirect.
     app.url_map.merge_slashes = False
+    tell = teller(settings)
     storage = Storage(client, index, settings.query_timeout_seconds)
     app.extensions[EXTENSION] = Parts(
         settings=settings,
         storage=storage,
         reading=Reading(storage, index),
         verify=verifier(settings),
-        record=recorder(settings),
+        record=recorder(tell),
+        tell=tell,
+        api_tokens=None
+        if tokens_client is None
+        else ApiTokens(TokenStore(tokens_client, index), tell),
         cursor_key=cursor_key(settings),
         catalogue=catalogue,
     )
     app.register_blueprint(audit_log.blueprint)
+    app.register_blueprint(token_routes.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(openapi.blueprint)
     app.register_blueprint(views.blueprint)

@@ -1,6 +1,6 @@
 """The documented endpoint and its siblings (DESIGN.md section 6).
 
-Whoever reaches a view of this blueprint has been verified by `_authenticate`, which runs before
+Whoever reaches a view of this blueprint has been verified by `access.admit`, which runs before
 every one of them, and every search below is scoped to the organisation of their token.
 """
 
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 from msgspec import Raw, Struct
 
 from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import Colour, Need, Severity
 from audit_events.event import UUID_PATTERN
+from webapi.access import admit, asks
 from webapi.answering import answer_json, present_actions, record_read
-from webapi.auth import authorize
 from webapi.cursor import next_cursor
 from webapi.errors import MissingError
 from webapi.highlights import Highlighter, add_highlights
@@ -29,6 +29,7 @@ from webapi.storage import Found, Hit
 PATH: Final = "/api/organization/rbac/members/audit-log"
 
 blueprint: Final = Blueprint("audit_log", __name__, url_prefix=PATH)
+blueprint.before_request(admit)
 
 
 class Page(Struct, frozen=True, rename="camel"):
@@ -62,14 +63,8 @@ class ActionList(Struct, frozen=True):
     actions: list[CatalogueItem]
 
 
-@blueprint.before_request
-def _authenticate() -> None:
-    found = parts().verify(request.headers.get("Authorization"))
-    authorize(found, parts().settings)
-    g.reader = found
-
-
 @blueprint.get("")
+@asks("list")
 def list_events() -> Response:
     """Answer one page of the organisation's events."""
     pairs = read_pairs(request.query_string)
@@ -86,6 +81,7 @@ def list_events() -> Response:
 
 
 @blueprint.get("/actions")
+@asks("list")
 def list_actions() -> Response:
     """Answer the catalogue; it is the same for everybody, so nothing is recorded."""
     refuse_parameters(read_pairs(request.query_string))
@@ -93,6 +89,7 @@ def list_actions() -> Response:
 
 
 @blueprint.get("/<event_id>")
+@asks("list")
 def show_event(event_id: str) -> Response:
     """Answer one event; another organisation's is as absent as one that never was."""
     refuse_parameters(read_pairs(request.query_string))

@@ -23,6 +23,7 @@ from msgspec import Meta, Struct
 
 from webapi.errors import ForbiddenError, TokenError, UnavailableError
 from webapi.settings import WebSettings, algorithms
+from webapi.token_text import BEGINNING
 
 REQUIRED_CLAIMS: Final = ("organizationId", "role", "plan", "sub", "exp")
 JWKS_TIMEOUT_SECONDS: Final = 5
@@ -31,6 +32,7 @@ JWKS_LIFESPAN_SECONDS: Final = 300
 _BEARER: Final = re.compile(
     r"^bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)$", re.IGNORECASE | re.ASCII
 )
+_API_TOKEN: Final = re.compile(rf"^bearer +({BEGINNING}[0-9A-Za-z]*)$", re.IGNORECASE | re.ASCII)
 _CLAIM_PATTERN: Final = r"\A[^\x00-\x1f\x7f\ud800-\udfff]+\Z"
 """No control characters, and no half of a surrogate pair, which no event could hold. (`$` would let
 a newline at the end pass.)"""
@@ -58,6 +60,15 @@ class Reader:
     subject: str
     email: str | None = None
     name: str | None = None
+    scopes: tuple[str, ...] | None = None
+    """What an API token may ask for; None for a person."""
+    on_behalf_of: str | None = None
+    """Who made that token."""
+
+    @property
+    def is_token(self) -> bool:
+        """Whether it is a machine with an API token, and so has no role."""
+        return self.scopes is not None
 
 
 def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
@@ -97,6 +108,12 @@ def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
     return verify
 
 
+def read_api_token(header: str | None) -> str | None:
+    """Take an API token out of an `Authorization` header; None where it has none."""
+    match = None if header is None else _API_TOKEN.match(header.strip())
+    return None if match is None else match[1]
+
+
 def bearer_token(header: str | None) -> str:
     """Take the token out of an `Authorization` header (RFC 6750, section 2.1)."""
     if header is None or not header.strip():
@@ -127,8 +144,11 @@ def read_claims(payload: object) -> Reader:
 
 
 def authorize(reader: Reader, settings: WebSettings) -> None:
-    """Let owners and admins on an allowed plan pass; refuse all others with `ForbiddenError`."""
-    if reader.role not in settings.allowed_roles:
+    """Let owners and admins on an allowed plan pass; refuse all others with `ForbiddenError`.
+
+    A machine has no role: its API token was made by somebody who had one.
+    """
+    if not reader.is_token and reader.role not in settings.allowed_roles:
         roles = " or ".join(settings.allowed_roles)
         raise ForbiddenError("role_not_allowed", f"this needs the role {roles}")
     if reader.plan not in settings.allowed_plans:

@@ -5,6 +5,7 @@ paths for a catalogue, and the shapes of its answers.
 """
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Final, cast
 
 from webapi.errors import CODES
@@ -20,7 +21,9 @@ TOKEN_CODES: Final = (
     "token_expired",
     "role_not_allowed",
     "plan_not_allowed",
+    "scope_not_allowed",
     "keys_unavailable",
+    "tokens_unavailable",
     "internal_error",
 )
 STORAGE_CODES: Final = ("storage_unavailable", "storage_timeout", "storage_incomplete")
@@ -37,8 +40,12 @@ def operation(
     schema: str | None,
     codes: Sequence[str],
     parameters: Sequence[Json] = (),
+    *,
+    method: str = "get",
+    status: int = HTTPStatus.OK,
+    asked: str | None = None,
 ) -> Json:
-    """Describe one `GET`.
+    """Describe one operation.
 
     Args:
         name: its `operationId`.
@@ -46,22 +53,25 @@ def operation(
         schema: the name of the shape of its answer; None for any object.
         codes: of the refusals that it answers with.
         parameters: described ones.
+        method: of HTTP, in lower case.
+        status: of the answer; 204 has no content.
+        asked: the name of the shape of a body that has to be sent.
     """
     body: Json = {"$ref": REFERENCE + schema} if schema else {"type": "object"}
+    answer: Json = {"description": "The answer."}
+    if status != HTTPStatus.NO_CONTENT:
+        answer["content"] = {"application/json": {"schema": body}}
     described: Json = {
         "operationId": name,
         "description": description,
-        "responses": {
-            "200": {
-                "description": "The answer.",
-                "content": {"application/json": {"schema": body}},
-            },
-            **_refusals(codes),
-        },
+        "responses": {str(int(status)): answer, **_refusals(codes)},
     }
     if parameters:
         described["parameters"] = list(parameters)
-    return {"get": described}
+    if asked is not None:
+        content = {"application/json": {"schema": {"$ref": REFERENCE + asked}}}
+        described["requestBody"] = {"required": True, "content": content}
+    return {method: described}
 
 
 def without_token(path: Json) -> Json:

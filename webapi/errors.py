@@ -8,6 +8,7 @@
         * TokenError            401: no token, or one that proves nothing
         * ForbiddenError        403: a good token of somebody who may not read
         * MissingError          404: no such event for this organisation
+        * ConflictError         409: it cannot be done as things are
         * UnavailableError      503: storage, keys or the trail of reads do not answer
         * TooLongError          422: more events than one answer can be made of
         * InternalError         500: an answer of the storage that must not be passed on
@@ -51,15 +52,22 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "token_expired": Code(401, "The bearer token has expired"),
         "role_not_allowed": Code(403, "Audit logs are for owners and admins"),
         "plan_not_allowed": Code(403, "The plan does not include audit logs"),
+        "scope_not_allowed": Code(403, "The API token is not for this"),
+        "tokens_not_allowed": Code(403, "API tokens are for owners"),
         "event_not_found": Code(404, "There is no such event"),
+        "token_not_found": Code(404, "There is no such API token"),
         "route_not_found": Code(404, "There is nothing at this address"),
         "method_not_allowed": Code(405, "This address does not take this method"),
+        "too_many_tokens": Code(409, "There are as many API tokens as there may be"),
+        "body_too_large": Code(413, "The body is too large"),
+        "body_not_json": Code(415, "The body has to be JSON"),
         "history_too_long": Code(422, "There are more events than can be folded into an answer"),
         "internal_error": Code(500, "Something is wrong on our side"),
         "storage_unavailable": Code(503, "The event store does not answer"),
         "storage_timeout": Code(503, "The event store took too long"),
         "storage_incomplete": Code(503, "The event store could only answer in part"),
         "keys_unavailable": Code(503, "The keys to verify tokens cannot be fetched"),
+        "tokens_unavailable": Code(503, "API tokens cannot be looked up"),
         "audit_unavailable": Code(503, "The read could not be recorded"),
         "not_ready": Code(503, "The service is not ready"),
     }
@@ -195,6 +203,10 @@ class MissingError(ProblemError):
 
 class TooLongError(ProblemError):
     """More than is read for one answer; a narrower question has one."""
+
+
+class ConflictError(ProblemError):
+    """Cannot be done as things are."""
 
 
 class UnavailableError(ProblemError):

@@ -7,6 +7,7 @@ from flask import Response, request
 
 from audit_events.catalogue import Catalogue
 from webapi import parameters, values
+from webapi.access import asks
 from webapi.answering import answer_json, present_actions, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
@@ -41,6 +42,7 @@ INTERVAL: Final = Parameter(
 
 
 @blueprint.get("/facets")
+@asks("list")
 def show_facets() -> Response:
     """Answer how many events the organisation has, and of which."""
     pairs = read_pairs(request.query_string)

@@ -9,6 +9,7 @@ from msgspec import Meta, Raw, Struct, field
 
 from audit_events.catalogue import Catalogue
 from webapi import parameters, values
+from webapi.access import asks
 from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.cursor import next_cursor
@@ -83,6 +84,7 @@ PARAMETERS: Final[Mapping[str, Parameter[object]]] = parameters.by_name(
 
 
 @blueprint.get("/history")
+@asks("list")
 def show_history() -> Response:
     """Answer one page of the events of a thing."""
     pairs = read_pairs(request.query_string)

@@ -13,7 +13,7 @@ from flask import Blueprint, Response
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import UUID_PATTERN, Event
-from webapi import facets, history, state
+from webapi import facets, history, state, token_routes
 from webapi.audit_log import PATH, ActionList, Page
 from webapi.description import (
     BAD_REQUEST_CODES,
@@ -45,6 +45,7 @@ TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
     facets.describe,
     history.describe,
     state.describe,
+    token_routes.describe,
 )
 """What describes the addresses beside the list, the catalogue and one event."""
 SHAPES: Final[tuple[type, ...]] = (
@@ -52,6 +53,7 @@ SHAPES: Final[tuple[type, ...]] = (
     Facets,
     *history.SHAPES,
     *state.SHAPES,
+    *token_routes.SHAPES,
     Problem, Alive, Ready,
 )  # fmt: skip
 """The shapes of all answers."""

@@ -7,11 +7,12 @@ from typing import Final, cast
 from flask import current_app, g
 
 from audit_events.catalogue import Catalogue
+from webapi.api_tokens import ApiTokens
 from webapi.auth import Reader
 from webapi.reading import Reading
 from webapi.settings import WebSettings
 from webapi.storage import Storage
-from webapi.trail import Record
+from webapi.trail import Record, Tell
 
 EXTENSION: Final = "indelible"
 
@@ -26,6 +27,8 @@ class Parts:
         reading: what asks it.
         verify: turns an `Authorization` header into a `Reader`.
         record: records a read; None when reads are not recorded.
+        tell: records another event of ours; None likewise.
+        api_tokens: those of machines; None where the settings name no user that keeps them.
         cursor_key: signs cursors.
         catalogue: the actions that are known.
     """
@@ -35,6 +38,8 @@ class Parts:
     reading: Reading
     verify: Callable[[str | None], Reader]
     record: Record | None
+    tell: Tell | None
+    api_tokens: ApiTokens | None
     cursor_key: bytes
     catalogue: Catalogue
 

@@ -71,6 +71,9 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     allowed_plans: Annotated[
         tuple[str, ...], Meta(description="plans that include audit logs")
     ] = ("studio_pro", "enterprise")  # fmt: skip
+    token_roles: Annotated[
+        tuple[str, ...], Meta(description="roles that make, see and revoke API tokens")
+    ] = ("owner",)  # fmt: skip
     cursor_secret: Annotated[
         Secret | None,
         Meta(description="key that signs cursors; derived from `jwt_secret` when not set"),

@@ -11,6 +11,7 @@ from msgspec import Struct
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters
+from webapi.access import asks
 from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
@@ -71,6 +72,7 @@ PARAMETERS: Final[Mapping[str, Parameter[object]]] = parameters.by_name(
 
 
 @blueprint.get("/state")
+@asks("list")
 def show_state() -> Response:
     """Answer what a thing was like at a moment."""
     pairs = read_pairs(request.query_string)

@@ -1,5 +1,6 @@
 """Reading is itself an event: `audit_log.viewed`, written before the answer goes out.
 
+So is what owners do with API tokens.
 A read that cannot be recorded is refused (DESIGN.md section 6, promise 4: nobody reads unseen).
 """
 
@@ -39,10 +40,14 @@ class Read:
 
 
 Record = Callable[[Read], None]
+Tell = Callable[[str, Mapping[str, object]], None]
+"""Records an event of ours: its action, and its fields as `event_fields` has them."""
 
 
-def recorder(settings: WebSettings) -> Record | None:
-    """Return what records reads in `web.audit_path`; None when that is not set.
+def teller(settings: WebSettings) -> Tell | None:
+    """Return what records events in `web.audit_path`; None when that is not set.
+
+    It raises `UnavailableError` when an event cannot be recorded.
 
     Raises:
         SinkError: the file cannot be opened.
@@ -51,37 +56,69 @@ def recorder(settings: WebSettings) -> Record | None:
         return None
     log = audit_events.open_log(settings.audit_path, service=SERVICE)
 
-    def record(read: Read) -> None:
+    def tell(action: str, fields: Mapping[str, object]) -> None:
         try:
-            log.info("audit_log.viewed", **fields(read))
+            log.info(action, **fields)
         except AuditEventError as error:
             raise UnavailableError(
-                "audit_unavailable", "reads are recorded, and this one could not be"
+                "audit_unavailable", "what is done here is recorded, and this could not be"
             ) from error
 
-    return record
+    return tell
+
+
+def recorder(tell: Tell | None) -> Record | None:
+    """Return what records reads; None where nothing is recorded."""
+    return None if tell is None else lambda read: tell("audit_log.viewed", fields(read))
 
 
 def fields(read: Read) -> dict[str, object]:
     """Return the fields of the event that tells of a read."""
-    reader = read.reader
-    actor = {"type": "user", "id": reader.subject, "email": reader.email, "name": reader.name}
-    context: dict[str, object] = {"filters": _filters(read.asked), "events": read.events}
-    request = read.request
+    return event_fields(
+        read.reader,
+        read.request,
+        context={"filters": _filters(read.asked), "events": read.events},
+        resource=None if read.event_id is None else {"type": "audit_event", "id": read.event_id},
+    )
+
+
+def event_fields(
+    reader: Reader,
+    request: RequestFacts | None,
+    *,
+    context: Mapping[str, object],
+    resource: Mapping[str, str] | None = None,
+    result: str | None = None,
+) -> dict[str, object]:
+    """Return the fields of an event about what a reader does."""
+    told = dict(context)
     if request is not None and request.peer_address is not None:
-        context[PEER_ADDRESS] = request.peer_address
+        told[PEER_ADDRESS] = request.peer_address
     # Every field is said, None where there is none: whatever else is bound to this context (an
     # application that embeds this one) must not appear as the reader's.
     return {
         **dict.fromkeys(FIELDS),
         "organization_id": reader.organization_id,
-        "actor": {name: value for name, value in actor.items() if value is not None},
-        "context": context,
-        "resource": read.event_id and {"type": "audit_event", "id": read.event_id},
+        "actor": actor_of(reader),
+        "context": told,
+        "resource": resource,
+        "result": result,
         "ip_address": request and request.ip_address,
         "user_agent": request and request.user_agent,
         "correlation_id": request and request.correlation_id,
     }
+
+
+def actor_of(reader: Reader) -> dict[str, str]:
+    """Return a reader as the actor of an event."""
+    actor = {
+        "type": "api_key" if reader.is_token else "user",
+        "id": reader.subject,
+        "email": reader.email,
+        "name": reader.name,
+        "onBehalfOf": reader.on_behalf_of,
+    }
+    return {name: value for name, value in actor.items() if value is not None}
 
 
 def _filters(asked: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:

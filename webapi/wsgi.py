@@ -46,8 +46,18 @@ def create(environ: Mapping[str, str] | None = None) -> Flask:
 def assemble(
     web: WebSettings, connection: ConnectionSettings, index: IndexSettings, catalogue: Catalogue
 ) -> Flask:
-    """Make the application, connected as the reader."""
+    """Make the application, connected as the reader and as who keeps API tokens, if there is one.
+
+    A cluster whose reader needs no name has no users at all, and needs none for the tokens either.
+    """
     patience = min(connection.timeout_seconds, web.query_timeout_seconds + ANSWER_MARGIN_SECONDS)
     connection = msgspec.structs.replace(connection, timeout_seconds=patience)
     client = connect(connection, role="reader")
-    return create_app(web, client=client, index=index, catalogue=catalogue)
+    named = connection.tokens_username or connection.username or not connection.reader_username
+    return create_app(
+        web,
+        client=client,
+        index=index,
+        catalogue=catalogue,
+        tokens_client=connect(connection, role="tokens") if named else None,
+    )

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
-from flask import Blueprint, Response, g, redirect, request
+from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from audit_events.event import UUID_PATTERN
+from webapi.access import asks, enter
 from webapi.answering import record_read
 from webapi.errors import MissingError, ParametersError, ProblemError
 from webapi.page import address, assets, document, listing, refusal
@@ -30,7 +31,7 @@ _WORDS: Final = {"who": who, "affected": affected, "thing": thing, "device": dev
 @blueprint.before_request
 def _know_the_reader() -> None:
     if request.endpoint != "page.show_asset":
-        g.reader = require_reader()
+        enter(require_reader())
 
 
 @blueprint.errorhandler(ProblemError)
@@ -45,6 +46,7 @@ def show_asset(version: str, name: str) -> Response:
 
 
 @blueprint.get("")
+@asks("list")
 def show_list() -> Response | WerkzeugResponse:
     """Show one page of the organisation's events."""
     now = datetime.now(UTC)
@@ -74,6 +76,7 @@ def _wrong(state: State, error: ParametersError | None, now: datetime) -> Respon
 
 
 @blueprint.get("/<event_id>")
+@asks("list")
 def show_event(event_id: str) -> Response:
     """Show one event; another organisation's is as absent as one that never was."""
     refuse_parameters(read_pairs(request.query_string))
