@@ -130,7 +130,7 @@ class Trail:
             self._note_problem(f"{former} is not settled yet, and {self.path} is full")
             return False
         self.path.replace(former)
-        # Until then the log may still write to the file that was renamed; what is synced is the new.
+        # Until then the log may still write to the renamed file; what is synced is the new one.
         time.sleep(LOOK_INTERVAL_SECONDS)
         return True
 

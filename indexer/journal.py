@@ -49,7 +49,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REQUIRED: Final = {"settings.index.append_only.enabled": "true", "mappings.dynamic": "false"}
 _SYSTEM: Final = Actor(type="system", id=SERVICE)
 _RULES: Final = DraftRules(system=True, redaction=None)
-"""Nothing is redacted: counts stand under the ids of organisations, which may look like anything."""
+"""Nothing is redacted: counts stand under ids of organisations, which may look like anything."""
 
 
 class Key(NamedTuple):
