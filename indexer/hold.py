@@ -55,16 +55,18 @@ def active_holds(events: Iterable[Event]) -> list[Hold]:
     return list(sort_holds(events).active)
 
 
-def sort_holds(events: Iterable[Event]) -> Holds:
+def sort_holds(events: Iterable[Event], organization_id: str = SYSTEM_ORGANIZATION) -> Holds:
     """The holds that these events speak of, in whatever order they come. Pure.
 
     Args:
-        events: from the journal, of `PLACED` and `RELEASED`; copies and others are passed over.
+        events: from the journal, of `PLACED` and `RELEASED`.
+        organization_id: whose records count: the log's own, or an organisation's copies; others
+            are passed over.
 
     Raises:
         JournalError: a record of a hold cannot be read, so nobody can tell what it keeps.
     """
-    ours = [event for event in events if event.organization_id == SYSTEM_ORGANIZATION]
+    ours = [event for event in events if event.organization_id == organization_id]
     placed = [_read(event) for event in ours if event.action == PLACED]
     released = {_context(event, _Release).hold_id for event in ours if event.action == RELEASED}
     placed.sort(key=lambda hold: (hold.placed_at, hold.id))

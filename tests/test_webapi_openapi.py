@@ -19,7 +19,7 @@ from webapi.query import DEFAULT_LIMIT, MAX_LIMIT
 
 COPY = Path(__file__).parents[1] / "docs" / "openapi.json"
 DOCUMENT: dict[str, Any] = msgspec.json.decode(openapi.encode())
-PAGES = {"page", "sign_in"}
+PAGES = {"oidc", "owners", "page", "sign_in"}
 """Blueprints for people, whose addresses are no API."""
 LIST: dict[str, Any] = DOCUMENT["paths"][PATH]["get"]
 

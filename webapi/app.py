@@ -13,6 +13,7 @@ from webapi import audit_log, health, openapi, problems, token_routes
 from webapi.api_tokens import ApiTokens
 from webapi.auth import verifier
 from webapi.cursor import cursor_key
+from webapi.owners import views as owners
 from webapi.page import views
 from webapi.parts import EXTENSION, Parts
 from webapi.reading import Reading
@@ -65,6 +66,7 @@ def create_app(
     storage = Storage(client, index, settings.query_timeout_seconds)
     app.extensions[EXTENSION] = Parts(
         settings=settings,
+        index=index,
         storage=storage,
         reading=Reading(storage, index),
         verify=verifier(settings),
@@ -82,6 +84,7 @@ def create_app(
     app.register_blueprint(openapi.blueprint)
     app.register_blueprint(views.blueprint)
     sign_in.install(app, settings)
+    app.register_blueprint(owners.blueprint)
     app.after_request(_secure)
     problems.install(app)
     init_app(app, trusted_proxies=settings.trusted_proxies)

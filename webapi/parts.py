@@ -7,6 +7,7 @@ from typing import Final, cast
 from flask import current_app, g
 
 from audit_events.catalogue import Catalogue
+from indexer.settings import IndexSettings
 from webapi.api_tokens import ApiTokens
 from webapi.auth import Reader
 from webapi.reading import Reading
@@ -23,6 +24,7 @@ class Parts:
 
     Args:
         settings: of the group `web`.
+        index: names of the partitions, and how long they stay.
         storage: where events are.
         reading: what asks it.
         verify: turns an `Authorization` header into a `Reader`.
@@ -34,6 +36,7 @@ class Parts:
     """
 
     settings: WebSettings
+    index: IndexSettings
     storage: Storage
     reading: Reading
     verify: Callable[[str | None], Reader]

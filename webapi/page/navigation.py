@@ -6,6 +6,8 @@ from flask import current_app, url_for
 
 from webapi.auth import Reader
 
+OWNER: Final = "owner"
+
 
 class Place(NamedTuple):
     """One entry of the navigation.
@@ -21,7 +23,12 @@ class Place(NamedTuple):
     roles: tuple[str, ...] = ()
 
 
-PLACES: Final = (Place("page.show_list", "Audit Log"),)
+PLACES: Final = (
+    Place("page.show_list", "Audit Log"),
+    Place("owners.list_tokens", "API tokens", (OWNER,)),
+    Place("owners.list_holds", "Legal holds", (OWNER,)),
+    Place("owners.show_log_state", "State of the log", (OWNER,)),
+)
 
 
 class Link(NamedTuple):

@@ -25,6 +25,7 @@ from msgspec import Struct
 from webapi.auth import Reader, authorize
 from webapi.errors import ForbiddenError, ProblemError, TokenError, UnavailableError
 from webapi.page import document
+from webapi.page.navigation import OWNER
 from webapi.parts import parts
 from webapi.settings import WebSettings
 from webapi.sign_in.cookie import (
@@ -38,7 +39,6 @@ from webapi.sign_in.marks import Marks
 from webapi.sign_in.proxy import read_proxied
 
 SIGN_IN: Final = "/sign-in"
-OWNER: Final = "owner"
 SEEN_SECONDS: Final = 60
 """How often a request makes the cookie younger."""
 EXTENSION: Final = "indelible sign-in"
