@@ -45,6 +45,7 @@ class IdentityProvider(ThreadingHTTPServer):
         self.bend_answer: Callable[[dict[str, str]], object] = lambda _: None
         self.sign: Callable[[dict[str, Any]], str] = self.sign_well
         self.token_status = 200
+        self.metadata_status = 200
         self.asked: list[str] = []
 
     def sign_well(self, claims: dict[str, Any]) -> str:
@@ -115,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path)
         self.provider.asked.append(path.path)
         if path.path == "/.well-known/openid-configuration":
-            self.answer(self.provider.metadata())
+            self.answer(self.provider.metadata(), self.provider.metadata_status)
         elif path.path == "/jwks.json":
             self.answer(self.provider.keys())
         elif path.path == "/authorize":

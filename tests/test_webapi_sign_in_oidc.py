@@ -329,6 +329,20 @@ def test_a_provider_that_is_down_is_told(provider: IdentityProvider) -> None:
     assert response.headers["Retry-After"]
 
 
+def test_a_provider_that_is_silent_is_left_alone_for_some_seconds(
+    provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can begin; were each attempt to wait for its own answer, none could be served."""
+    provider.metadata_status = 500
+    api = storeless(settings_of(provider))
+    for _ in range(5):
+        assert visit(api.client, "/sign-in/oidc").status_code == 503
+    assert len(provider.asked) == 1
+    provider.metadata_status = 200
+    monkeypatch.setattr("webapi.sign_in.provider.SILENT_SECONDS", 0)
+    assert visit(api.client, "/sign-in/oidc").status_code == 303
+
+
 def test_a_token_endpoint_that_fails_signs_nobody_in(provider: IdentityProvider) -> None:
     provider.token_status = 500
     api = storeless(settings_of(provider))

@@ -10,12 +10,15 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
 import pytest
+import requests
 from werkzeug.test import TestResponse
 
 from indelible.sign_in import link
 from indexer.settings import Secret
-from tests.webapi_api import OWNER, SETTINGS, Api, session_cookie, storeless, token
+from tests.node_home import free_ports
+from tests.webapi_api import OWNER, SECRET, SETTINGS, Api, session_cookie, storeless, token
 from tests.webapi_browser import HTML, form_fields, submit, visit
+from tests.webapi_process import ROOT, serving
 from webapi.settings import WebSettings
 from webapi.sign_in.cookie import cookie_name, cookie_serializer
 from webapi.sign_in.destination import HOME
@@ -212,6 +215,11 @@ def test_another_site_signs_nobody_out(
     assert who(api) == "u_reader"
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/healthz"), ("DELETE", "/settings/none")])
+def test_what_is_not_there_says_so(settings: WebSettings, method: str, path: str) -> None:
+    assert storeless(settings).client.open(path, method=method).status_code in {404, 405}
+
+
 def test_even_a_good_token_is_not_taken_from_another_site(settings: WebSettings) -> None:
     api = storeless(settings)
     page = visit(api.client, path_of(settings))
@@ -240,3 +248,32 @@ def test_pages_of_signing_in_are_kept_by_nobody_and_framed_nowhere(settings: Web
     assert "frame-ancestors 'none'" in policy
     assert "form-action 'self'" in policy
     assert "unsafe" not in policy
+
+
+def test_of_all_that_reach_two_real_workers_at_once_one_is_signed_in(tmp_path: Path) -> None:
+    """gunicorn, two processes, sixteen browsers that press the same button."""
+    (port,) = free_ports(1)
+    environ = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "INDELIBLE_HOME": str(tmp_path),
+        "INDELIBLE_OPENSEARCH_URL": "https://127.0.0.1:1",
+        "INDELIBLE_WEB_JWT_SECRET": SECRET,
+        "INDELIBLE_WEB_PORT": str(port),
+        "INDELIBLE_WEB_WORKERS": "2",
+        "INDELIBLE_WEB_COOKIE_SECURE": "false",
+    }
+    address = f"http://127.0.0.1:{port}"
+    with serving(("-m", "indelible", "web"), environ, port, tmp_path / "web.log"):
+        browsers = [requests.Session() for _ in range(16)]
+        path = path_of(SETTINGS)
+        forms = [form_fields(one.get(address + path, timeout=30).text) for one in browsers]
+
+        def press(browser: requests.Session, form: dict[str, str]) -> int:
+            url = f"{address}/sign-in/once"
+            return browser.post(url, form, allow_redirects=False, timeout=30).status_code
+
+        with ThreadPoolExecutor(len(browsers)) as pool:
+            assert sorted(pool.map(press, browsers, forms)) == [303] + [410] * 15
+        for browser in browsers:
+            browser.close()

@@ -30,6 +30,9 @@ METADATA_SECONDS: Final = 3600
 KEYS_SECONDS: Final = 30
 """How often keys are fetched again for a key id that is not known, at most."""
 
+SILENT_SECONDS: Final = 5
+"""For how long a provider that did not answer is not asked again."""
+
 _session: Any = importlib.import_module("authlib.integrations.requests_client").OAuth2Session
 _oauth_error: Any = importlib.import_module("authlib.integrations.base_client").OAuthError
 _id_token: Any = importlib.import_module("authlib.oidc.core").CodeIDToken
@@ -66,6 +69,8 @@ class Provider:
 
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
+        self._issuer = settings.oidc_issuer or ""
+        self._silent_since = float("-inf")
         self._lock = threading.Lock()
         self._metadata: tuple[float, Metadata] | None = None
         self._keys: tuple[float, KeySet] | None = None
@@ -78,18 +83,18 @@ class Provider:
             ProblemError: it is another issuer, or has addresses that anybody could listen to.
         """
         with self._lock:
-            if self._metadata is None or time.monotonic() - self._metadata[0] > METADATA_SECONDS:
-                self._metadata = (time.monotonic(), self._discover())
+            now = time.monotonic()
+            if self._metadata is None or now - self._metadata[0] > METADATA_SECONDS:
+                content = self._get(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
+                self._metadata = (now, self._read_metadata(content))
             return self._metadata[1]
 
-    def _discover(self) -> Metadata:
-        issuer = self._settings.oidc_issuer or ""
-        content = _get(issuer.rstrip("/") + "/.well-known/openid-configuration")
+    def _read_metadata(self, content: bytes) -> Metadata:
         try:
             found = msgspec.json.decode(content, type=Metadata)
         except msgspec.DecodeError as error:
             raise _no_provider() from error
-        if found.issuer != issuer:
+        if found.issuer != self._issuer:
             raise _refused("the provider says that it is another issuer")
         addresses = (found.authorization_endpoint, found.token_endpoint, found.jwks_uri)
         if not all(is_private_url(one) for one in addresses):
@@ -150,7 +155,7 @@ class Provider:
                 decoded.claims,
                 decoded.header,
                 {
-                    "iss": {"essential": True, "value": self._settings.oidc_issuer},
+                    "iss": {"essential": True, "value": self._issuer},
                     "aud": {"essential": True, "value": client_id},
                     "sub": {"essential": True},
                 },
@@ -182,11 +187,28 @@ class Provider:
             is_young = self._keys is not None and time.monotonic() - self._keys[0] < KEYS_SECONDS
             if self._keys is None or (renew and not is_young):
                 try:
-                    found = KeySet.import_key_set(msgspec.json.decode(_get(address)))
+                    found = KeySet.import_key_set(msgspec.json.decode(self._get(address)))
                 except (msgspec.DecodeError, JoseError, TypeError, ValueError, KeyError) as error:
                     raise _no_provider() from error
                 self._keys = (time.monotonic(), found)
             return self._keys[1]
+
+    def _get(self, address: str) -> bytes:
+        """Fetch what the provider publishes; after a failure nobody else waits for the next one.
+
+        Anybody can ask for it, and a provider that is silent would else hold every thread.
+        """
+        if time.monotonic() - self._silent_since < SILENT_SECONDS:
+            raise _no_provider()
+        try:
+            answer = requests.get(address, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+        except requests.RequestException as error:
+            self._silent_since = time.monotonic()
+            raise _no_provider() from error
+        if answer.status_code != requests.codes.ok:
+            self._silent_since = time.monotonic()
+            raise _no_provider()
+        return answer.content
 
     def _open(self) -> Any:  # noqa: ANN401  # Authlib has no types
         settings = self._settings
@@ -201,16 +223,6 @@ class Provider:
             redirect_uri=public_url(settings) + CALLBACK,
             code_challenge_method="S256",
         )
-
-
-def _get(address: str) -> bytes:
-    try:
-        answer = requests.get(address, timeout=TIMEOUT_SECONDS, allow_redirects=False)
-    except requests.RequestException as error:
-        raise _no_provider() from error
-    if answer.status_code != requests.codes.ok:
-        raise _no_provider()
-    return answer.content
 
 
 def _no_provider() -> UnavailableError:
