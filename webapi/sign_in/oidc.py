@@ -22,6 +22,7 @@ from webapi.settings import WebSettings, public_url
 from webapi.sign_in.destination import safe_destination
 from webapi.sign_in.identity import read_identity
 from webapi.sign_in.provider import CALLBACK, Flow, Provider
+from webapi.sign_in.record import note_failure
 from webapi.sign_in.session import SIGN_IN, sign_in
 
 START: Final = f"{SIGN_IN}/oidc"
@@ -61,7 +62,14 @@ def start() -> Response:
 @blueprint.get(CALLBACK)
 def come_back() -> Response:
     """Take what the browser brings back, and sign in whom the provider names."""
-    flow = _end_flow()
+    try:
+        return _sign_in(_end_flow())
+    except ProblemError as error:
+        note_failure("oidc", error.detail)
+        raise
+
+
+def _sign_in(flow: Flow) -> Response:
     _check_issuer()
     code = request.args.get("error")
     if code is not None:

@@ -22,7 +22,8 @@ from flask import abort, g, redirect, request, session
 from flask.sessions import SessionMixin
 from msgspec import Struct
 
-from webapi.auth import Reader, authorize
+from webapi.access import enter
+from webapi.auth import Reader
 from webapi.errors import ForbiddenError, ProblemError, TokenError, UnavailableError
 from webapi.page import document
 from webapi.page.navigation import OWNER
@@ -37,6 +38,7 @@ from webapi.sign_in.cookie import (
 from webapi.sign_in.destination import HOME
 from webapi.sign_in.marks import Marks
 from webapi.sign_in.proxy import read_proxied
+from webapi.sign_in.record import record_sign_in
 
 SIGN_IN: Final = "/sign-in"
 SEEN_SECONDS: Final = 60
@@ -87,10 +89,9 @@ def require_reader() -> Reader:
     if found is None:
         _ask_to_sign_in()
     try:
-        authorize(found.reader, parts().settings)
+        enter(found.reader)
     except ForbiddenError as error:
         _refuse(error, found.reader)
-    g.reader = found.reader
     return found.reader
 
 
@@ -107,11 +108,12 @@ def sign_in(reader: Reader, method: Method) -> None:
 
     Raises:
         ProblemError: `session_too_large`: no browser would keep the cookie.
-        UnavailableError: the session before cannot be ended.
+        UnavailableError: the session before cannot be ended, or this one not be recorded.
     """
     data = session_data(reader, method, now=int(time.time()))
     if len(cookie_serializer(parts().settings).dumps(data)) > MAX_COOKIE_BYTES:
         raise ProblemError("session_too_large", "the names and ids of this person are too long")
+    record_sign_in(reader, method)
     end_session()
     session.update(data)
     g.viewer = _read(session)

@@ -14,6 +14,7 @@ from webapi.sign_in import cookie, csrf, oidc
 from webapi.sign_in.destination import safe_destination
 from webapi.sign_in.key import derive_key
 from webapi.sign_in.marks import Marks
+from webapi.sign_in.record import note_failure, record_sign_out
 from webapi.sign_in.session import SIGN_IN, end_session, sign_in, signed_in
 from webapi.sign_in.ticket import TICKET_SECONDS, Ticket, read_ticket
 
@@ -88,7 +89,10 @@ def use_ticket() -> AnyResponse:
 @blueprint.post(SIGN_OUT)
 def sign_out() -> AnyResponse:
     """End the session."""
+    found = signed_in()
     end_session()
+    if found is not None:
+        record_sign_out(found.reader, found.method)
     return redirect(f"{SIGN_IN}?signed_out=1", HTTPStatus.SEE_OTHER)
 
 
@@ -118,4 +122,5 @@ def _no_state() -> UnavailableError:
 
 
 def _link_refused(why: str) -> AnyResponse:
+    note_failure("link", why)
     return document.render("sign_in/once_refused.html", None, {"why": why}, HTTPStatus.GONE)
