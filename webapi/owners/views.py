@@ -1,17 +1,24 @@
 """The addresses of the owners' pages."""
 
+import re
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from webapi.answering import record_read
-from webapi.errors import ProblemError
+from webapi.errors import MissingError, ParametersError, ProblemError
+from webapi.owners import tokens_page
 from webapi.owners.holds import place_command, read_holds, show_holds
 from webapi.owners.log_state import most_of, read_log_state
 from webapi.page import document, refusal
 from webapi.parts import parts, reader
 from webapi.sign_in.session import require_owner
+from webapi.token_request import check
+from webapi.token_routes import api_tokens
+from webapi.token_text import ID_PATTERN
 
 PATH: Final = "/settings/access-control"
 
@@ -22,6 +29,36 @@ blueprint.register_error_handler(ProblemError, refusal.respond)
 @blueprint.before_request
 def _know_the_owner() -> None:
     g.reader = require_owner()
+
+
+@blueprint.get("/api-tokens")
+def list_tokens() -> Response:
+    """Show the tokens of the organisation, and a form to make one."""
+    return tokens_page.show_tokens()
+
+
+@blueprint.post("/api-tokens")
+def create_token() -> Response:
+    """Make a token, and show it this once; or show what is wrong with what was asked for."""
+    asked = {
+        "name": request.form.get("name", ""),
+        "scopes": request.form.getlist("scopes"),
+        "expiresInDays": tokens_page.number(request.form.get("expiresInDays", "")),
+    }
+    try:
+        wanted = check(asked)
+    except ParametersError as error:
+        return tokens_page.show_tokens(asked=asked, problems=error.problems)
+    return tokens_page.show_tokens(made=api_tokens(reader()).create(reader(), wanted))
+
+
+@blueprint.post("/api-tokens/<token_id>/revoke")
+def revoke_token(token_id: str) -> AnyResponse:
+    """Revoke a token of the organisation; another one's is as absent as one that never was."""
+    if re.fullmatch(ID_PATTERN, token_id, re.ASCII) is None:
+        raise MissingError("token_not_found", "the id is not one of a token")
+    api_tokens(reader()).revoke(reader(), token_id)
+    return redirect(url_for("owners.list_tokens", revoked=token_id), HTTPStatus.SEE_OTHER)
 
 
 @blueprint.get("/legal-holds")
