@@ -21,6 +21,7 @@ from audit_events.actions import Action
 from audit_events.binding import bind_actor, bind_organization, unbind_request
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import CatalogueEntry
+from audit_events.chained_logger import ChainedLogger
 from audit_events.errors import (
     AuditEventError,
     CanonicalError,
@@ -33,7 +34,7 @@ from audit_events.errors import (
     SinkError,
 )
 from audit_events.event import Actor, Event, Resource, Source, TargetUser
-from audit_events.log import AuditProcessor, ChainedLogger, open_log
+from audit_events.log import AuditProcessor, open_log
 from audit_events.process_log import close, configure, get_logger
 from audit_events.redaction import DEFAULT_KEYS, DEFAULT_REDACTION, REDACTED, Redaction
 from audit_events.tally import Counts, counts

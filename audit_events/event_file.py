@@ -25,8 +25,8 @@ taken. The argument, for whoever changes this:
 * **Truncated** (`copytruncate`): the next line stands at the new end.
 * **Another file system under the path** (the log's own went away): no file is made there.
 
-"There" means in the kernel: it survives the process, not the machine. `take_unsynced` is for those
-who want more.
+"There" means in the kernel: it survives the process, not the machine. `append_looking` and
+`take_unsynced` are for those who want more.
 """
 
 import contextlib
@@ -71,13 +71,16 @@ class EventFile:
     """Appends lines to `path`, reopening it after rotation.
 
     Not thread-safe by itself: `ChainedLogger` calls it under its own lock.
+
+    Attributes:
+        is_regular: whether it is a file, as far as is known, and no pipe or device.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor = -1
         self._identity = (-1, -1)
-        self._is_regular = True
+        self.is_regular = True
         self._end = -1
         self._next_look = 0.0
         self._looked_at = -1
@@ -87,6 +90,13 @@ class EventFile:
         self._unsynced_directories: set[Path] = set()
         self._syncing_directories: set[Path] = set()
         self._retired: list[int] | None = None
+        self._taken: list[int] = []
+
+    def another(self) -> "EventFile":
+        """Return a writer of the same file, with descriptors of its own."""
+        other = EventFile(self.path)
+        other._device = self._device
+        return other
 
     def open(self) -> None:
         """Open the file, making it if it is missing, so that a wrong path shows at start.
@@ -130,21 +140,36 @@ class EventFile:
                     self._append_looking(line, -1)
         except OSError as error:
             self._end = -1
+            if error.errno is None:  # none of the system's: a TimeoutError of a signal handler
+                raise
             raise self._describe("append to", error) from error
+
+    def append_looking(self, line: bytes) -> None:
+        """Append one line, whenever the last look was: nothing is on the disk in a deleted file.
+
+        Raises:
+            SinkError: as `append`.
+        """
+        self._next_look = min(self._next_look, monotonic())
+        self.append(line)
 
     def begin_unsynced(self) -> None:
         """Keep what is appended from now on at hand for `take_unsynced`, whatever is rotated."""
+        close_all(self._retired or [])
         self._retired = []
 
     def take_unsynced(self) -> list[int]:
         """Return descriptors of what was appended, and of what has to be synced for it to be found.
 
-        Whoever asks closes them.
+        Whoever asks closes them. A pipe or a device has none: there is nothing to sync.
 
         Raises:
-            OSError: no descriptors are left.
+            OSError: no descriptors are left, or a directory is not there to be synced.
         """
-        taken, self._retired = self._retired or [], None
+        self._taken = taken = self._retired or []
+        self._retired = None
+        if not self.is_regular:
+            return taken
         self._syncing_directories, self._unsynced_directories = self._unsynced_directories, set()
         try:
             if self._descriptor >= 0:
@@ -155,6 +180,17 @@ class EventFile:
             close_all(taken)
             raise
         return taken
+
+    def sync(self) -> None:
+        """Sync the file, and its place in its directory, as they are now.
+
+        Raises:
+            SinkError: that failed.
+        """
+        try:
+            sync_and_close(self.take_unsynced())
+        except OSError as error:
+            raise self.distrust(error) from error
 
     def distrust(self, error: OSError) -> SinkError:
         """Take note that a sync failed: the end of the file may be gone after a power cut.
@@ -179,6 +215,13 @@ class EventFile:
                 os.close(descriptor)
             else:
                 self._retired.append(descriptor)
+
+    def abandon(self) -> None:
+        """Close what the parent of a forked child has open: the rest of its work is its own."""
+        retired, self._retired = self._retired or [], None
+        close_all(retired)
+        close_all(self._taken)
+        self.close()
 
     def _describe(self, operation: str, error: OSError) -> SinkError:
         hint = _HINTS.get(error.errno or 0, "")
@@ -212,7 +255,7 @@ class EventFile:
         self._descriptor = descriptor
         opened = os.fstat(descriptor)
         self._identity = (opened.st_dev, opened.st_ino)
-        self._is_regular = stat.S_ISREG(opened.st_mode)
+        self.is_regular = stat.S_ISREG(opened.st_mode)
         self._unsynced_directories.add(self.path.parent)
         return True
 
@@ -241,7 +284,7 @@ class EventFile:
         for _ in range(_MAX_TRIES):
             if self._open_current():
                 end = -1
-            if not self._is_regular:
+            if not self.is_regular:
                 return self._write_stream(line)
             text = self._deleted + line
             if self._is_distrusted:
@@ -304,8 +347,21 @@ class EventFile:
         return True
 
 
+def sync_and_close(descriptors: list[int]) -> None:
+    """Sync what `take_unsynced` returned, and close it, also after an error.
+
+    Raises:
+        OSError: what was written may not be on the disk; another sync proves nothing for it.
+    """
+    try:
+        for descriptor in descriptors:
+            os.fsync(descriptor)
+    finally:
+        close_all(descriptors)
+
+
 def close_all(descriptors: list[int]) -> None:
-    """Close what `take_unsynced` returned; nothing is to be learnt from an error there."""
+    """Close them and forget them; nothing is to be learnt from an error there."""
     while descriptors:
         with contextlib.suppress(OSError):
             os.close(descriptors.pop())

@@ -46,7 +46,10 @@ _RULES: Final = DraftRules(system=True)
 class Speaker(Protocol):
     """What is asked of a log."""
 
-    source_id: str
+    @property
+    def source_id(self) -> str:
+        """Of the events that come now."""
+        ...
 
     @property
     def service(self) -> str:

@@ -1,34 +1,22 @@
-"""The log of one process: takes drafts, gives each its place in the chain, appends the line.
-
-    check (`draft_event`) -> lock -> stamp, encode once, chain -> one write -> unlock
-
-The chain moves on only when the line is in the file, so an event that could not be written leaves
-no gap: its `seq` is used by the next one.
-"""
+"""How a log is opened, and the structlog processor of one."""
 
 import os
 import socket
-import threading
 import time
-import weakref
 from collections.abc import Callable, MutableMapping
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from msgspec import Raw
 from structlog.typing import FilteringBoundLogger
 
 from audit_events import bound_logger
 from audit_events.binding import fill_bound
 from audit_events.bound_logger import AuditLogger
 from audit_events.canonical import canonical
-from audit_events.chain import genesis, spell_hash
+from audit_events.chained_logger import ChainedLogger
 from audit_events.draft import DEFAULT_RULES, Draft, DraftRules, draft_event
-from audit_events.errors import AuditEventError, EventTooLargeError
-from audit_events.event import MAX_LINE_BYTES
+from audit_events.errors import ParameterError
 from audit_events.event_file import EventFile
-from audit_events.identifier import new_uuid7
 from audit_events.parameters import (
     Durability,
     OnError,
@@ -40,9 +28,6 @@ from audit_events.parameters import (
     read_catalogue_path,
 )
 from audit_events.redaction import DEFAULT_REDACTION, Redaction
-from audit_events.stamp import Stamps
-
-_ID_KEY_BYTES: Final = len(b',"id":"')
 
 
 class AuditProcessor:
@@ -68,152 +53,6 @@ class AuditProcessor:
         return (draft_event(action, fields, self._rules),), {}
 
 
-class ChainedLogger:
-    """Stamps, chains and appends drafts: the logger behind `AuditProcessor`.
-
-    One source: a fresh id, `seq` from 0. Thread-safe. A forked child becomes a source of its own.
-
-    Args:
-        event_file: where lines go.
-        service: name of the application.
-        host: where it runs.
-        rules: what `record` checks calls by.
-        clock_unix_ns: the application's clock.
-        heartbeat_seconds: how long it may be silent before it says that it lives; None is for ever.
-    """
-
-    def __init__(
-        self,
-        event_file: EventFile,
-        *,
-        service: str,
-        host: str,
-        rules: DraftRules = DEFAULT_RULES,
-        clock_unix_ns: Callable[[], int] = time.time_ns,
-        heartbeat_seconds: float | None = None,
-    ) -> None:
-        self._rules = rules
-        self._file = event_file
-        self.service = service
-        self._heartbeat_seconds = heartbeat_seconds
-        self._host = host
-        self._clock_unix_ns = clock_unix_ns
-        self._start_process()
-        _loggers.add(self)
-
-    def _start_process(self) -> None:
-        """Begin in this process: with a lock that nobody holds, a descriptor of its own."""
-        self._lock = threading.Lock()
-        self._stamps = Stamps()
-        self._file.close()
-        self._start_source()
-
-    def _start_source(self) -> None:
-        self.source_id = new_uuid7(time.time_ns())
-        self._seq = 0
-        self._previous = genesis(self.source_id)
-        members = {"host": self._host, "id": self.source_id, "service": self.service}
-        before, after = canonical(members).split(b'"service"')
-        self._source_head = before + b'"seq":'
-        self._source_tail = b',"service"' + after
-
-    def record(self, action: object, fields: dict[str, object]) -> str:
-        """Append the event of a log call, with what is bound, and return its id.
-
-        Args:
-            action: `noun.verb_past`.
-            fields: of the call; the dictionary becomes ours.
-
-        Raises:
-            EventError, SinkError: nothing was written.
-        """
-        fill_bound(fields)
-        return self.msg(draft_event(action, fields, self._rules))
-
-    def msg(self, draft: Draft) -> str:
-        """Append the event and return its id.
-
-        Raises:
-            EventError, SinkError: nothing was written.
-        """
-        with self._lock:
-            try:
-                return self._append(draft)
-            except AuditEventError:
-                raise
-            except BaseException:
-                # A signal handler raised, and the line may be in the file: what comes now must not
-                # claim its place in the chain.
-                self._start_source()
-                raise
-
-    def _append(self, draft: Draft) -> str:
-        event_id, draft.timestamp = self._stamps.draw(self._clock_unix_ns())
-        draft.id = event_id
-        draft.source = Raw(b"%b%d%b" % (self._source_head, self._seq, self._source_tail))
-        unhashed = draft.encode()
-        digest = sha256(self._previous + unhashed).digest()
-        # `hash` stands before `id`, whose value stands nowhere before: it is new.
-        cut = unhashed.index(event_id.encode()) - _ID_KEY_BYTES
-        spelled = spell_hash(digest)
-        line = b"".join((unhashed[:cut], b',"hash":"', spelled, b'"', unhashed[cut:], b"\n"))
-        if len(line) > MAX_LINE_BYTES:
-            if draft.cut_by(len(line) - MAX_LINE_BYTES):
-                return self._append(draft)
-            problem = f"is {len(line)} bytes long as a line; the most is {MAX_LINE_BYTES}"
-            raise EventTooLargeError("event", problem, "shorten what stands beside the context")
-        self._file.append(line)
-        self._seq += 1
-        self._previous = digest
-        if self._seq == 1:
-            self.begin_heartbeat(is_opened_here=False)
-        return event_id
-
-    debug = info = warning = error = critical = msg
-
-    def speak(self, draft: Draft) -> None:
-        """Append an event of the log itself; raises what `msg` raises."""
-        self.msg(draft)
-
-    @property
-    def seq(self) -> int:
-        """Of the next event, so how many this source has written."""
-        return self._seq
-
-    def begin_heartbeat(self, *, is_opened_here: bool) -> None:
-        """Let this source say that it lives, and that it ends, if it is to."""
-        if self._heartbeat_seconds:
-            from audit_events.heartbeat import PULSE  # noqa: PLC0415  # a log without needs none
-
-            PULSE.add(self, self._heartbeat_seconds, is_opened_here=is_opened_here)
-
-    def close(self) -> None:
-        """Write the last line, let go of the file; an event after that opens it again.
-
-        Raises:
-            SinkError: the last line could not be written.
-        """
-        try:
-            if self._heartbeat_seconds:
-                from audit_events.heartbeat import PULSE  # noqa: PLC0415  # as above
-
-                PULSE.close(self)
-        finally:
-            with self._lock:
-                self._file.close()
-
-
-_loggers: Final[weakref.WeakSet[ChainedLogger]] = weakref.WeakSet()
-
-
-def _start_sources_of_child() -> None:
-    for logger in list(_loggers):
-        logger._start_process()  # noqa: SLF001  # the fork hook is part of ChainedLogger
-
-
-os.register_at_fork(after_in_child=_start_sources_of_child)
-
-
 def open_log(
     path: str | os.PathLike[str],
     *,
@@ -237,8 +76,11 @@ def open_log(
         path: the file; an agent follows it.
         service: name of the application, as it stands in `source.service`.
         host: defaults to the host's name.
-        durability: "process": the line is in the kernel when a call returns; "disk": on the disk.
-        on_error: what happens to an event that the file does not take.
+        durability: "process": the line is in the kernel when a call returns; "disk": on the disk,
+            as those of critical actions always are.
+        on_error: what happens to an event that the file does not take: "raise": SinkError at the
+            call; "stderr": its line goes there; or a callable, which is given the SinkError and
+            the line.
         catalogue_path: TOML with the application's own actions, or a directory of such files.
         strict: refuse an action that is not in the catalogue, or that lacks what it needs.
         redaction: what of a context is never recorded; None: nothing is redacted.
@@ -268,13 +110,30 @@ def open_log(
     )
     event_file = EventFile(Path(path).absolute())
     event_file.open()
+    if durability == "disk":
+        _check_disk(event_file)
     logger = ChainedLogger(
         event_file,
         service=service,
         host=host,
         rules=rules,
+        durability=durability,
+        on_error=on_error,
         clock_unix_ns=clock_unix_ns,
         heartbeat_seconds=heartbeat_seconds,
     )
     logger.begin_heartbeat(is_opened_here=True)
     return cast("FilteringBoundLogger", AuditLogger(logger, [AuditProcessor(rules)], {}))
+
+
+def _check_disk(event_file: EventFile) -> None:
+    """Sync once, so that a file that cannot be synced shows at start.
+
+    Raises:
+        ParameterError: a pipe or a device.
+        SinkError: the sync failed.
+    """
+    if not event_file.is_regular:
+        problem = f'is "disk", and {event_file.path} is no regular file'
+        raise ParameterError("durability", problem, 'take "process", or name a file')
+    event_file.sync()

@@ -17,8 +17,9 @@ from structlog.typing import FilteringBoundLogger
 
 from audit_events import bound_logger
 from audit_events.bound_logger import AuditLogger
+from audit_events.chained_logger import ChainedLogger
 from audit_events.errors import NotConfiguredError, SinkError
-from audit_events.log import ChainedLogger, open_log
+from audit_events.log import open_log
 from audit_events.parameters import DEFAULT_HEARTBEAT_SECONDS, Durability, OnError, check_path
 from audit_events.redaction import DEFAULT_REDACTION, Redaction
 
