@@ -106,14 +106,13 @@ class ChainedLogger:
         _loggers.add(self)
 
     def _start_process(self) -> None:
-        """Begin in this process: with locks that nobody holds, a descriptor of its own."""
+        """Begin in this process, with locks that nobody holds."""
         self._lock = threading.RLock()
         self._is_writing = False
         self._waiting: set[int] = set()
         self._commits = GroupCommit(self._commit)
         self._beside: ChainedLogger | None = None
         self._stamps = Stamps()
-        self._file.abandon()
         self._start_source()
 
     def _start_source(self) -> None:
@@ -243,13 +242,12 @@ class ChainedLogger:
         try:
             descriptors = self._append_all(entries)
             sync_and_close(descriptors)
-        except OSError as error:
-            cause = error
-            if error.errno is None:  # a TimeoutError, say, of a signal handler
-                raise
         except BaseException as thrown:
-            cause = OSError(errno.EINTR, f"interrupted by {type(thrown).__name__}")
-            raise
+            # What a signal handler throws may be an OSError, too: TimeoutError, without a number.
+            if not isinstance(thrown, OSError) or thrown.errno is None:
+                cause = OSError(errno.EINTR, f"interrupted by {type(thrown).__name__}")
+                raise
+            cause = thrown
         finally:
             for entry in entries:
                 if entry.is_begun:
@@ -329,7 +327,8 @@ _loggers: Final[weakref.WeakSet[ChainedLogger]] = weakref.WeakSet()
 
 def _start_sources_of_child() -> None:
     for logger in list(_loggers):
-        logger._start_process()  # noqa: SLF001  # the fork hook is part of ChainedLogger
+        logger._file.abandon()  # noqa: SLF001  # the fork hook is part of ChainedLogger
+        logger._start_process()  # noqa: SLF001  # as above
 
 
 os.register_at_fork(after_in_child=_start_sources_of_child)

@@ -36,7 +36,7 @@ class Counts(Struct, frozen=True):
 _unknown: Final[dict[str, int]] = {}
 _incomplete: Final[dict[str, int]] = {}
 _renamed: Final[dict[str, int]] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may record in the middle of a count
 
 
 def counts() -> Counts:
@@ -73,7 +73,7 @@ def _note(counted: dict[str, int], name: str) -> None:
 def _forget() -> None:
     """Begin anew in a forked child, whatever thread of the parent held the lock."""
     global _lock  # noqa: PLW0603  # the parent's may be held for ever
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     for counted in (_unknown, _incomplete, _renamed):
         counted.clear()
 
