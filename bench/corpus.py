@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from audit_events.chained_logger import ChainedLogger
 from audit_events.draft import draft_event
-from audit_events.log import ChainedLogger
 from bench.kept_file import KeptFile
 
 WORKERS: Final = 4

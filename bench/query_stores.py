@@ -19,9 +19,9 @@ from typing import Final, Literal
 import msgspec
 from opensearchpy import OpenSearch
 
+from audit_events.chained_logger import ChainedLogger
 from audit_events.draft import draft_event
 from audit_events.instant import format_instant
-from audit_events.log import ChainedLogger
 from bench.corpus import choose_event
 from bench.kept_file import KeptFile
 from bench.processes import ProcessError

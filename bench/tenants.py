@@ -22,8 +22,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
+from audit_events.chained_logger import ChainedLogger
 from audit_events.draft import draft_event
-from audit_events.log import ChainedLogger
 from bench.kept_file import KeptFile
 from bench.tenant_events import (
     Organisation,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,8 @@ def test_a_failed_sync_is_told_to_all_who_waited_for_it_and_to_no_other(
     path: Path, syncs: Syncs
 ) -> None:
     log = open_log(path, service="s", durability="disk")
-    syncs.seconds, syncs.errors = 0.05, [_eio()]
+    syncs.seconds = 0.05
+    syncs.errors.append(_eio())
     failed: list[SinkError] = []
 
     def emit(_name: int) -> None:
@@ -550,7 +551,7 @@ class _ThrownError(BaseException):
 
 
 @contextlib.contextmanager
-def _signals(handler: Callable[[], object]) -> Iterator[None]:
+def _signals(handler: Callable[[], object]) -> Generator[None]:
     """Send this thread signals, at random moments, whatever it does."""
     this, is_over = threading.get_ident(), threading.Event()
 
