@@ -252,7 +252,7 @@ def test_a_busy_process_says_it_once(tmp_path: Path) -> None:
             id="a child that records nothing",
         ),
         pytest.param(
-            "pid = os.fork()\nif pid == 0:\n    emit(); wait(1); sys.exit()\nemit()\n"
+            "pid = os.fork()\nif pid == 0:\n    emit(); wait(2); sys.exit()\nemit()\n"
             "os.waitpid(pid, 0)\n",
             [["member.invited", HEARTBEAT, CLOSED]],
             id="a child that records",
