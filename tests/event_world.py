@@ -129,10 +129,11 @@ def random_fields(chance: random.Random) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query, and which events it is about."""
+    """A query, which events it is about, and which ones its filters alone would be about."""
 
     query: Query
     matches: Callable[[Event], bool]
+    like: Callable[[Event], bool] = lambda _event: True
 
     def of(self, events: Sequence[Event]) -> list[Event]:
         """Return the events, oldest first."""
@@ -172,7 +173,9 @@ def narrowed(chance: random.Random, whole: Question) -> Question:
     ]  # fmt: skip
     more, matches = chance.choice(options)
     return Question(
-        replace(whole.query, **more), lambda event: whole.matches(event) and matches(event)
+        replace(whole.query, **more),
+        lambda event: whole.matches(event) and matches(event),
+        matches,
     )
 
 

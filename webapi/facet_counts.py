@@ -23,6 +23,7 @@ from webapi.histogram import (
     read_histogram,
     sensible,
 )
+from webapi.names import newest
 from webapi.people import (
     ACTOR,
     PeopleAnswer,
@@ -30,7 +31,6 @@ from webapi.people import (
     known,
     people_aggregation,
 )
-from webapi.people_names import newest
 from webapi.query import EARLIEST, Query, ScopedSearch, filters, holdable
 from webapi.reading import Reading
 
@@ -156,7 +156,7 @@ def facets_of(reading: Reading, query: Query, question: FacetQuestion) -> Facets
         since, until = window_of(reading, query)
         interval = question.interval or sensible(since, until)
         if not fits(interval, since, until):
-            raise ParametersError((_too_short(since, until).of("interval"),))
+            raise ParametersError((too_short(since, until).of("interval"),))
     answer = reading.over(facet_search(query, question, interval), query.since, query.until)
     total, found = answer.hits.total.value, answer.aggregated(FoundFacets)
 
@@ -271,7 +271,8 @@ def _actors(
     )
 
 
-def _too_short(since: datetime, until: datetime) -> ParameterError:
+def too_short(since: datetime, until: datetime) -> ParameterError:
+    """Return the refusal of an interval that cuts a window into too many buckets."""
     names = [name for name, one in INTERVALS.items() if fits(one, since, until)]
     reason = f"makes more than {MAX_BUCKETS} buckets of this window; take a longer one"
     return ParameterError("out_of_range", reason, allowed=tuple(names))

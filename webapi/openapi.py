@@ -13,7 +13,7 @@ from flask import Blueprint, Response
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import UUID_PATTERN, Event
-from webapi import facets, history, state, token_routes
+from webapi import facets, history, incident, state, token_routes
 from webapi.audit_log import PATH, ActionList, Page
 from webapi.description import (
     BAD_REQUEST_CODES,
@@ -31,6 +31,7 @@ from webapi.errors import PARAMETER_CODES
 from webapi.facet_counts import Facets
 from webapi.health import Alive, Ready
 from webapi.highlights import Highlighted
+from webapi.incident_shapes import Incident
 from webapi.parameters import parameters_of
 from webapi.parts import parts
 from webapi.problems import Problem
@@ -43,6 +44,7 @@ ROUTING_CODES: Final = ("route_not_found", "method_not_allowed")
 
 TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
     facets.describe,
+    incident.describe,
     history.describe,
     state.describe,
     token_routes.describe,
@@ -50,7 +52,7 @@ TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
 """What describes the addresses beside the list, the catalogue and one event."""
 SHAPES: Final[tuple[type, ...]] = (
     Page, ActionList, Event, Highlighted,
-    Facets,
+    Facets, Incident,
     *history.SHAPES,
     *state.SHAPES,
     *token_routes.SHAPES,

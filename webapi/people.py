@@ -55,17 +55,6 @@ class Person(Struct, frozen=True, omit_defaults=True):
         return None
 
 
-class Named(Struct, frozen=True, rename="camel"):
-    """The people of an event."""
-
-    actor: Person = Person()
-    target_user: Person = Person()
-
-    def of(self, part: Part) -> Person:
-        """Return one of them."""
-        return self.actor if part is ACTOR else self.target_user
-
-
 class KindAnswer(Struct, Generic[B], frozen=True):
     """The answer for one kind of key."""
 

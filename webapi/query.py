@@ -208,7 +208,7 @@ def filters(query: Query) -> list[Clause]:
         clauses.append(any_result(query.results))
     clauses += [_any_value(name, values) for name, values in sorted(query.equal.items())]
     if query.since is not None or query.until is not None:
-        clauses.append(_within(query.since, query.until))
+        clauses.append(between(query.since, query.until))
     if query.text is not None:
         clauses.append(query.text.clause)
     if query.about is not None:
@@ -277,7 +277,8 @@ def _any_value(name: str, values: Sequence[str]) -> Clause:
     return {"terms": {path: list(values)}}
 
 
-def _within(since: datetime | None, until: datetime | None) -> Clause:
+def between(since: datetime | None, until: datetime | None) -> Clause:
+    """Return the clause for `[since, until)`."""
     bounds = {
         name: format_instant(holdable(bound))
         for name, bound in (("gte", since), ("lt", until))

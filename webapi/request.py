@@ -12,7 +12,7 @@ from webapi.cursor import read_cursor
 from webapi.errors import ParameterError, ParametersError, ProblemError
 from webapi.field_selection import Selection, selection_of
 from webapi.parameters import PARAMETERS
-from webapi.query import DEFAULT_LIMIT, MAX_PAGE_DEPTH, Query, TextFilter
+from webapi.query import DEFAULT_LIMIT, MAX_PAGE_DEPTH, Position, Query, TextFilter
 from webapi.request_reading import Pairs, RequestReading
 from webapi.search_text import placed, pointed, uncatalogued_actions
 
@@ -182,22 +182,26 @@ def read_page(reading: RequestReading, query: Query, cursor_key: bytes) -> Query
     """
     limit = reading.single(parameters.LIMIT) or DEFAULT_LIMIT
     offset = reading.single(parameters.OFFSET) or 0
-    cursor = reading.single(parameters.CURSOR)
     if offset + limit > MAX_PAGE_DEPTH:
         reason = (
             f"offset + limit is at most {MAX_PAGE_DEPTH}; follow nextCursor with `cursor`,"
             " or narrow with `since` and `until`"
         )
         reading.refuse("offset", ParameterError("out_of_range", reason))
+    if reading.given(parameters.OFFSET) and reading.given(parameters.CURSOR):
+        reading.refuse("cursor", ParameterError("conflict", "goes without `offset`"))
+    query = replace(query, limit=limit, offset=offset)
+    return replace(query, after=read_after(reading, query, cursor_key))
+
+
+def read_after(reading: RequestReading, query: Query, cursor_key: bytes) -> Position | None:
+    """Return the place behind which a page begins; what is wrong with it is noted in `reading`."""
+    cursor = reading.single(parameters.CURSOR)
     if cursor is None or reading.problems:
         # Under wrong filters a good cursor looks forged: say first what is surely wrong.
-        return replace(query, limit=limit, offset=offset)
-    if reading.given(parameters.OFFSET):
-        reading.refuse("cursor", ParameterError("conflict", "goes without `offset`"))
-        return query
+        return None
     try:
-        after = read_cursor(cursor_key, query, cursor)
+        return read_cursor(cursor_key, query, cursor)
     except ParameterError as error:
         reading.refuse("cursor", error)
-        return query
-    return replace(query, limit=limit, after=after)
+        return None

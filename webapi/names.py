@@ -1,0 +1,103 @@
+"""The names of people and resources, as their newest events have them."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+import msgspec
+from msgspec import Struct
+
+from webapi.people import Key, Part, Person
+from webapi.query import Clause, Query, ScopedSearch, filters
+from webapi.reading import Reading
+from webapi.storage import Hit
+
+NAMED: Sequence[str] = ("actor", "targetUser", "resource")
+
+
+class NamedResource(Struct, frozen=True):
+    """What an event says of its resource."""
+
+    type: str = ""
+    id: str = ""
+    name: str | None = None
+
+
+class Named(Struct, frozen=True, rename="camel"):
+    """Who and what stands in an event."""
+
+    actor: Person = Person()
+    target_user: Person = Person()
+    resource: NamedResource | None = None
+
+    def of(self, part: Part) -> Person:
+        """Return one of the people."""
+        return self.actor if part.field == "actor" else self.target_user
+
+
+def newest(reading: Reading, query: Query, part: Part, keys: Iterable[Key]) -> dict[Key, Person]:
+    """Return what the newest event of a query says of each of some people.
+
+    Raises:
+        UnavailableError, InternalError: as `Storage.search`.
+    """
+    found: dict[Key, Person] = {}
+    for kind, some in groupby(sorted(keys), key=lambda key: key.kind):
+        if kind == "type":
+            continue
+        alone: Clause = {"bool": {"must_not": part.absent(kind)}}
+        values = [key.value for key in some]
+        search = newest_search(query, f"{part.field}.{kind}", values, alone)
+        found |= people_of(part, reading.over(search, query.since, query.until).hits.hits)
+    return found
+
+
+def newest_resources(
+    reading: Reading, query: Query, keys: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Return the names that resources have in the newest event of a query, where they have one.
+
+    Raises:
+        UnavailableError, InternalError: as `Storage.search`.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for kind, some in groupby(sorted(keys), key=lambda key: key[0]):
+        alone: Clause = {"term": {"resource.type": kind}}
+        search = newest_search(query, "resource.id", [key[1] for key in some], alone)
+        found |= resources_of(reading.over(search, query.since, query.until).hits.hits)
+    return found
+
+
+def newest_search(query: Query, field: str, values: list[str], alone: Clause) -> ScopedSearch:
+    """Return the search of the newest event of each value, with what it names alone."""
+    return ScopedSearch(
+        organization_id=query.organization_id,
+        filters=[*filters(query), {"terms": {field: values}}, alone],
+        rest={
+            "size": len(values),
+            "sort": [{"organizationId": "asc"}, {"timestamp": "desc"}, {"id": "desc"}],
+            "track_total_hits": False,
+            "collapse": {"field": field},
+            "_source": NAMED,
+        },
+    )
+
+
+def people_of(part: Part, hits: Iterable[Hit]) -> dict[Key, Person]:
+    """Return the people of some events by their key, as the first event says that has them."""
+    found: dict[Key, Person] = {}
+    for hit in hits:
+        person = msgspec.json.decode(hit.source, type=Named).of(part)
+        key = person.key(part)
+        if key is not None:
+            found.setdefault(key, person)
+    return found
+
+
+def resources_of(hits: Iterable[Hit]) -> dict[tuple[str, str], str]:
+    """Return the names of the resources of some events, as the first event says that has one."""
+    found: dict[tuple[str, str], str] = {}
+    for hit in hits:
+        resource = msgspec.json.decode(hit.source, type=Named).resource
+        if resource is not None and resource.name is not None:
+            found.setdefault((resource.type, resource.id), resource.name)
+    return found
