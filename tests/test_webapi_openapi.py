@@ -126,6 +126,8 @@ def test_answers_are_as_described(
         (f"{PATH}/incident", f"{PATH}/incident", ""),
         (f"{PATH}/{{event_id}}", f"{PATH}/{event_id}", ""),
         (f"{PATH}/{{event_id}}", f"{PATH}/x", ""),
+        (f"{PATH}/{{event_id}}/surroundings", f"{PATH}/{event_id}/surroundings", ""),
+        (f"{PATH}/{{event_id}}/surroundings", f"{PATH}/{event_id}/surroundings", "by=ip"),
         (f"{PATH}/history", f"{PATH}/history", "resourceType=app&resourceId=1&limit=1"),
         (f"{PATH}/history", f"{PATH}/history", "resourceType=app"),
         (f"{PATH}/state", f"{PATH}/state", "resourceType=app&resourceId=1"),

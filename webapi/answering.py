@@ -1,5 +1,6 @@
 """What every address of the API does with a question and its answer."""
 
+import re
 from collections.abc import Collection, Sequence
 
 import msgspec
@@ -7,13 +8,31 @@ from flask import Response
 from msgspec import Raw, Struct
 
 from audit_events.binding import request_facts
+from audit_events.event import UUID_PATTERN
+from webapi.errors import MissingError
 from webapi.parts import parts, reader
+from webapi.storage import Hit
 from webapi.trail import Read
 
 
 def present_actions(actions: Collection[str]) -> Collection[str]:
     """Return those of some uncatalogued actions that the reader's organisation has events of."""
     return parts().reading.present(reader().organization_id, list(actions))
+
+
+def find_event(event_id: str) -> Hit:
+    """Return one event of the reader's organisation.
+
+    Raises:
+        MissingError: there is none, or it is another organisation's: nobody can tell which.
+        UnavailableError, InternalError: as `Storage.search`.
+    """
+    if re.fullmatch(UUID_PATTERN, event_id, re.ASCII) is None:
+        raise MissingError("event_not_found", "the id is not one of an event")
+    found = parts().reading.event(reader().organization_id, event_id).hits.hits
+    if not found:
+        raise MissingError("event_not_found", "no event of your organisation has this id")
+    return found[0]
 
 
 def record_read(

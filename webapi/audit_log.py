@@ -4,7 +4,6 @@ Whoever reaches a view of this blueprint has been verified by `access.admit`, wh
 every one of them, and every search below is scoped to the organisation of their token.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,11 +13,10 @@ from msgspec import Raw, Struct
 
 from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import Colour, Need, Severity
-from audit_events.event import UUID_PATTERN
 from webapi.access import admit, asks
-from webapi.answering import answer_json, present_actions, record_read
+from webapi.answering import answer_json, find_event, present_actions, record_read
+from webapi.around_event import neighbours_of
 from webapi.cursor import next_cursor
-from webapi.errors import MissingError
 from webapi.highlights import Highlighter, add_highlights
 from webapi.links import set_links
 from webapi.parts import parts, reader
@@ -91,15 +89,21 @@ def list_actions() -> Response:
 @blueprint.get("/<event_id>")
 @asks("list")
 def show_event(event_id: str) -> Response:
-    """Answer one event; another organisation's is as absent as one that never was."""
+    """Answer one event; another organisation's is as absent as one that never was.
+
+    Headers `Link` name the events before and after it in the order of its source, where they are
+    the organisation's own (relative, as those of `webapi.links`); so the event stays byte for byte
+    what was written.
+    """
     refuse_parameters(read_pairs(request.query_string))
-    if re.fullmatch(UUID_PATTERN, event_id, re.ASCII) is None:
-        raise MissingError("event_not_found", "the id is not one of an event")
-    found = parts().reading.event(reader().organization_id, event_id)
-    if not found.hits.hits:
-        raise MissingError("event_not_found", "no event of your organisation has this id")
+    found = find_event(event_id)
+    neighbours = neighbours_of(parts().reading, reader().organization_id, found)
     record_read((), events=1, event_id=event_id)
-    return answer_json(found.hits.hits[0].source)
+    response = answer_json(found.source)
+    for relation, other in (("prev", neighbours.previous), ("next", neighbours.next)):
+        if other is not None:
+            response.headers.add("Link", f'<{other}>; rel="{relation}"')
+    return response
 
 
 def list_items(catalogue: Catalogue) -> list[CatalogueItem]:

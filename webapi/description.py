@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, cast
 
+from audit_events.event import UUID_PATTERN
 from webapi.errors import CODES
 from webapi.parameters import MAX_VALUES, Parameter
 from webapi.problems import PROBLEM_TYPE, URN
@@ -30,6 +31,13 @@ STORAGE_CODES: Final = ("storage_unavailable", "storage_timeout", "storage_incom
 BAD_REQUEST_CODES: Final = ("parameters_invalid", "request_malformed")
 QUESTION_CODES: Final = (*BAD_REQUEST_CODES, *TOKEN_CODES, *STORAGE_CODES, "audit_unavailable")
 """Of every question about events with parameters."""
+EVENT_ID: Final[Json] = {
+    "name": "event_id",
+    "in": "path",
+    "required": True,
+    "description": "`id` of the event.",
+    "schema": {"type": "string", "pattern": UUID_PATTERN},
+}
 _RETRY_STATUS: Final = 503
 _CHALLENGE_STATUS: Final = 401
 

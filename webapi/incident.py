@@ -9,6 +9,7 @@ from flask import Response, request
 
 from audit_events.catalogue import Catalogue
 from webapi import parameters, values
+from webapi.access import asks
 from webapi.answering import answer_json, present_actions, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
@@ -35,6 +36,7 @@ VALUES: Final = Parameter(
 
 
 @blueprint.get("/incident")
+@asks("incident")
 def show_incident() -> Response:
     """Answer what happened in a window."""
     pairs = read_pairs(request.query_string)

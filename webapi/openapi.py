@@ -12,11 +12,13 @@ import msgspec
 from flask import Blueprint, Response
 
 from audit_events.catalogue import CATALOGUE, Catalogue
-from audit_events.event import UUID_PATTERN, Event
-from webapi import facets, history, incident, state, token_routes
+from audit_events.event import Event
+from webapi import facets, history, incident, state, surroundings, token_routes
+from webapi.around_event import Surroundings
 from webapi.audit_log import PATH, ActionList, Page
 from webapi.description import (
     BAD_REQUEST_CODES,
+    EVENT_ID,
     QUESTION_CODES,
     REFERENCE,
     STORAGE_CODES,
@@ -45,6 +47,7 @@ ROUTING_CODES: Final = ("route_not_found", "method_not_allowed")
 TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
     facets.describe,
     incident.describe,
+    surroundings.describe,
     history.describe,
     state.describe,
     token_routes.describe,
@@ -52,7 +55,7 @@ TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
 """What describes the addresses beside the list, the catalogue and one event."""
 SHAPES: Final[tuple[type, ...]] = (
     Page, ActionList, Event, Highlighted,
-    Facets, Incident,
+    Facets, Incident, Surroundings,
     *history.SHAPES,
     *state.SHAPES,
     *token_routes.SHAPES,
@@ -116,18 +119,11 @@ def _paths(catalogue: Catalogue) -> Json:
         **{path: item for topic in TOPICS for path, item in topic(catalogue).items()},
         f"{PATH}/{{event_id}}": operation(
             "showEvent",
-            "One event, as it was written; another organisation's is not found.",
+            "One event, as it was written; another organisation's is not found. Headers `Link`"
+            " (`prev`, `next`) lead to those beside it in its source, where they are yours.",
             "Event",
             (*QUESTION_CODES, "event_not_found"),
-            [
-                {
-                    "name": "event_id",
-                    "in": "path",
-                    "required": True,
-                    "description": "`id` of the event.",
-                    "schema": {"type": "string", "pattern": UUID_PATTERN},
-                }
-            ],
+            [EVENT_ID],
         ),
         "/healthz": without_token(operation("healthz", "The process is alive.", "Alive", ())),
         "/readyz": without_token(

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from ipaddress import ip_network
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from audit_events.catalogue import Catalogue
 from audit_events.event import is_action
 from audit_events.instant import parse_instant
 from webapi.errors import ParameterError
+
+S = TypeVar("S", bound=str)
 
 RESULTS: Final = ("success", "failure", "denied")
 FLAGS: Final = ("true", "false")
@@ -134,12 +136,13 @@ def read_flag(text: str) -> bool:
     return choice_of(FLAGS)(text) == FLAGS[0]
 
 
-def choice_of(allowed: tuple[str, ...]) -> Callable[[str], str]:
+def choice_of(allowed: tuple[S, ...]) -> Callable[[str], S]:
     """Return the reader of one of a few words."""
 
-    def read(text: str) -> str:
-        if text in allowed:
-            return text
+    def read(text: str) -> S:
+        for one in allowed:
+            if one == text:
+                return one
         raise ParameterError(
             "unknown_value",
             f"{_shown(text)} is not one of the values there are",
