@@ -60,12 +60,21 @@ HTTP_OK: Final = 200
 BASELINE: Final = "one"
 PREFIX: Final = "audit-bench"
 
+ADDRESSES: Final = {
+    "facets": "/facets",
+    "facets_month": "/facets",
+    "incident": "/incident",
+    "incident_day": "/incident",
+}
+"""Of the questions that do not go to the list."""
+HAS_EVENTS: Final = ("list", "action", "text")
+
 Times = Mapping[tuple[str, str, str], Sequence[float]]
 """Milliseconds by question, store, and `first` or `again`."""
 
 
 def questions(now: datetime, number: int) -> dict[str, dict[str, str]]:
-    """The kinds of questions, for one organisation of several."""
+    """The kinds of questions, for one organisation of several; `ADDRESSES` says where they go."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     since, until = month + (now - month) / 2, month + (now - month) * 3 / 4
     text = ("role", "chidi", "grace", "plan")[number % 4]
@@ -74,6 +83,10 @@ def questions(now: datetime, number: int) -> dict[str, dict[str, str]]:
         "action": {"action": "member.role_changed"},
         "window": {"since": since.isoformat(), "until": until.isoformat()},
         "text": {"q": text},
+        "facets": {},
+        "facets_month": {"since": month.isoformat()},
+        "incident": {"around": since.isoformat(), "window": "15m"},
+        "incident_day": {"around": since.isoformat(), "window": "12h"},
     }
 
 
@@ -95,15 +108,15 @@ class Asker:
             for number in range(ORGANIZATIONS)
         ]
 
-    def ask(self, number: int, asked: Mapping[str, str]) -> float:
+    def ask(self, number: int, kind: str, asked: Mapping[str, str]) -> float:
         """Ask for an organisation; return milliseconds."""
+        path = PATH + ADDRESSES.get(kind, "")
         begun = time.perf_counter()
         answer = self._client.get(
-            PATH, query_string=urlencode(asked), headers=self._headers[number]
+            path, query_string=urlencode(asked), headers=self._headers[number]
         )
         taken = time.perf_counter() - begun
-        # A window at the beginning of a month may be empty.
-        empty = "since" not in asked and not answer.get_json().get("events")
+        empty = kind in HAS_EVENTS and not answer.get_json().get("events")
         if empty or answer.status_code != HTTP_OK:
             raise ProcessError(f"no answer to {asked}: {answer.status_code} {answer.text[:500]}")
         return 1000 * taken
@@ -134,7 +147,7 @@ def measure(
             for kind, asked in questions(now, number).items():
                 for name in chance.sample(list(askers), len(askers)):
                     when = "again" if turn else "first"
-                    times[kind, name, when].append(askers[name].ask(number, asked))
+                    times[kind, name, when].append(askers[name].ask(number, kind, asked))
     return times
 
 
@@ -144,7 +157,7 @@ def _warm(askers: Mapping[str, Asker], seconds: float) -> None:
     number = 0
     while time.monotonic() < until:
         for asker in askers.values():
-            asker.ask(number % ORGANIZATIONS, {"q": "mem*"})
+            asker.ask(number % ORGANIZATIONS, "text", {"q": "mem*"})
         number += 1
 
 

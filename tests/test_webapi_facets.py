@@ -225,3 +225,22 @@ def test_the_contract_of_the_address(
 )
 def test_an_interval_fits_its_window(since: str, until: str, interval: str) -> None:
     assert sensible(parse_instant(since), parse_instant(until)).name == interval
+
+
+@pytest.mark.opensearch
+def test_counts_that_may_be_too_low_say_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if partitions had more different values than each of them tells of."""
+    chance = random.Random(6)  # noqa: S311  # the same events in each run
+    world.fill(chance, moments(chance))
+    monkeypatch.setattr("webapi.aggregation.SHARD_VALUES", 1)
+    asked = question("org_a", None, None)
+    events = asked.of(world.events)
+    question_of = FacetQuestion(names=("ip", "actor"), values=1)
+    found = msgspec.to_builtins(facets_of(world.reading, asked.query, question_of))
+    counts = Counter(event.get("ipAddress") for event in events)
+    (listed,) = found["ip"]["values"]
+    assert (found["ip"]["relation"], found["actor"]["relation"]) == ("gte", "gte")
+    assert listed["count"] < counts[listed["value"]]
+    assert found["total"] == len(events)
+    assert found["ip"]["missingCount"] == counts[None]
+    assert found["ip"]["otherCount"] == len(events) - counts[None] - listed["count"]

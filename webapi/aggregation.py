@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from webapi.query import EARLIEST
 
-SHARD_VALUES: Final = 1000
+SHARD_VALUES: Final = 500
 """So many values each shard tells of: with fewer different ones every count is exact."""
 
 Relation = Literal["eq", "gte"]
