@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "up": "Run all of it here: node, agent, web and the example application.",
     "status": "Say how the node, the indices, the agent and the web are.",
     "search": "Find events by text, action, person and time.",
+    "incident": "Show what happened around a moment, and what of it is new or unusual.",
     "validate": "Check files of events, whoever wrote them, against the format.",
     "token": "Make a bearer token for the API.",
     "sign-in": "Make a link that signs somebody in to the web page, once.",

@@ -5,9 +5,9 @@ here is what the API answers.
 """
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 import msgspec
@@ -27,6 +27,8 @@ from webapi.query import Query
 from webapi.reading import Reading
 from webapi.request import read_query
 from webapi.storage import SEARCH_PARAMS, Found, Storage
+
+T = TypeVar("T")
 
 WIDTH_OF_A_PIPE: Final = 160
 MAX_ORGANIZATIONS: Final = 50
@@ -133,11 +135,24 @@ def find(
     def present(actions: Collection[str]) -> Collection[str]:
         return reading.present(organization, list(actions))
 
-    try:
+    def ask() -> tuple[Query, Found]:
         query = read_query(
             organization, pairs, present=present, cursor_key=b"", catalogue=catalogue
         )
         return query, reading.page(query)
+
+    return answered(ask)
+
+
+def answered(ask: Callable[[], T]) -> T:
+    """Ask, and say in words of the command line what is wrong.
+
+    Raises:
+        click.UsageError: naming each option that is wrong.
+        CommandError: OpenSearch does not answer, or not in whole.
+    """
+    try:
+        return ask()
     except ParametersError as error:
         raise click.UsageError(usage(error)) from None
     except UnavailableError as error:

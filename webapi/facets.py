@@ -12,7 +12,8 @@ from webapi.answering import answer_json, present_actions, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.facet_counts import DEFAULT_VALUES, FACETS, MAX_VALUES, FacetQuestion, facets_of
-from webapi.histogram import INTERVALS, MAX_BUCKETS, SENSIBLE_BUCKETS
+from webapi.histogram import INTERVALS
+from webapi.histogram_parameter import INTERVAL
 from webapi.parameters import Parameter
 from webapi.parts import parts, reader
 from webapi.request import read_filters, read_pairs
@@ -31,13 +32,6 @@ VALUES: Final = Parameter(
     read=values.integer_between(1, MAX_VALUES),
     schema={"type": "integer", "minimum": 1, "maximum": MAX_VALUES, "default": DEFAULT_VALUES},
     description="How many values of each, those with most events first.",
-)
-INTERVAL: Final = Parameter(
-    name="interval",
-    read=values.choice_of(tuple(INTERVALS)),
-    schema={"type": "string", "enum": list(INTERVALS)},
-    description=f"Length of a bucket of the histogram, in UTC; at most {MAX_BUCKETS} buckets."
-    f" Where it is left out: the shortest with at most {SENSIBLE_BUCKETS}.",
 )
 
 

@@ -1,0 +1,116 @@
+"""`indelible incident`: what happened around a moment, who and what took part, and what is new.
+
+The question is read and answered by the API's own code (`/incident`).
+"""
+
+import sys
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from rich.console import Console
+
+from audit_events.catalogue import Catalogue
+from audit_events.instant import parse_instant
+from indelible.configuration import load
+from indelible.event_table import event_table
+from indelible.incident_tables import actor_table, head, other_table, unusual_table
+from indelible.search import WIDTH_OF_A_PIPE, answered, only_organization
+from indexer.client import connect
+from webapi.incident_analysis import incident_of
+from webapi.incident_request import read_question
+from webapi.incident_shapes import Incident
+from webapi.reading import Reading
+from webapi.storage import Storage
+
+
+@click.command("incident")
+@click.argument("text", required=False)
+@click.option("--around", help="The moment (RFC 3339 or a date, UTC).")
+@click.option("--window", help="How far --around reaches to each side.  [default: 15m]")
+@click.option("--since", help="First instant, included; with --until instead of --around.")
+@click.option("--until", help="Last instant, not included.")
+@click.option("--action", multiple=True, help="Event type, or noun.*; may be given several times.")
+@click.option("--actor", multiple=True, help="Email or id of who did it.")
+@click.option("--organization", help="Whose events; needed where there are several.")
+@click.option("--limit", help="Most events to show, 1 to 200.  [default: 50]")
+@click.option("--json", "as_json", is_flag=True, help="Print what /incident answers.")
+def command(
+    *,
+    text: str | None,
+    around: str | None,
+    window: str | None,
+    since: str | None,
+    until: str | None,
+    action: Sequence[str],
+    actor: Sequence[str],
+    organization: str | None,
+    limit: str | None,
+    as_json: bool,
+) -> None:
+    """Show what happened around a moment: what is unusual, who and what took part, the events.
+
+    TEXT narrows it, as of `indelible search`.
+    """
+    single = {
+        "q": text, "around": around, "window": window, "since": since, "until": until,
+        "limit": limit,
+    }  # fmt: skip
+    pairs = [(name, value) for name, value in single.items() if value is not None]
+    pairs += [("action", one) for one in action]
+    pairs += [("actorEmail" if "@" in one else "actorId", one) for one in actor]
+    configuration = load()
+    client = connect(configuration.connection, role="reader")
+    organization = organization or only_organization(client, configuration.index)
+    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
+    reading = Reading(storage, configuration.index)
+    incident = examine(reading, organization, pairs, configuration.catalogue)
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(incident) + b"\n")
+    else:
+        show(incident, organization, configuration.catalogue)
+
+
+def examine(
+    reading: Reading, organization: str, pairs: Sequence[tuple[str, str]], catalogue: Catalogue
+) -> Incident:
+    """Read the question as the API does, and answer it.
+
+    Raises:
+        click.UsageError, CommandError: as `indelible.search.answered`.
+    """
+
+    def present(actions: Collection[str]) -> Collection[str]:
+        return reading.present(organization, list(actions))
+
+    def ask() -> Incident:
+        question = read_question(
+            organization, pairs, present=present, cursor_key=b"", catalogue=catalogue
+        )
+        return incident_of(reading, question, b"")
+
+    return answered(ask)
+
+
+def show(incident: Incident, organization: str, catalogue: Catalogue) -> None:
+    """Print the tables that people read."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_PIPE, highlight=False)
+    console.print(head(incident, organization))
+    if not incident.total:
+        return
+    for part in (unusual_table(incident), actor_table(incident), other_table(incident)):
+        console.print("", part, sep="\n")
+    lines = [bytes(one.event) for one in incident.events]
+    table = event_table(
+        lines,
+        now=datetime.now(UTC),
+        around=parse_instant(incident.origin),
+        width=console.width,
+        catalogue=catalogue,
+    )
+    console.print("", table, sep="\n")
+    if len(lines) < incident.total:
+        console.print(f"the first {len(lines)} of {incident.total} events; more with --limit")
