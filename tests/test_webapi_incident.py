@@ -289,3 +289,26 @@ def test_what_is_no_incident_is_refused(api: Api) -> None:
         assert {(one["parameter"], one["code"]) for one in refused["errors"]} == wrong, query
     stolen = api.get(f"{AROUND}&limit=4&cursor={cursor}", path=INCIDENT, bearer=token("org_b"))
     problem(stolen, 400, "parameters_invalid")
+
+
+@pytest.mark.opensearch
+def test_of_what_was_not_looked_for_before_nothing_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if a window had more addresses than are compared."""
+    chance = random.Random(8)  # noqa: S311  # the same events in each run
+    world.fill(chance, [MIDDLE + timedelta(days=chance.uniform(-40, 10)) for _ in range(250)])
+    for module in ("participants", "incident_search"):
+        monkeypatch.setattr(f"webapi.{module}.CONSIDERED", 1)
+    since, until = MIDDLE - timedelta(days=4), MIDDLE + timedelta(days=4)
+    asked = question("org_a", since, until)
+    window = Window(query=replace(asked.query, newest_first=False), since=since, until=until)
+    incident = incident_of(world.reading, IncidentQuestion(window=window, origin=since), KEY)
+    counts = Counter(event.get("ipAddress") for event in asked.of(world.events))
+    del counts[None]
+    (listed,) = incident.ip_addresses.values
+    assert listed.count == max(counts.values())
+    assert incident.ip_addresses.other_count == counts.total() - listed.count
+    used = [one for row in incident.actors.values for one in row.ip_addresses]
+    assert {one.value for one in used if one.first_seen is not None} <= {listed.value}
+    assert any(one.first_seen is None and one.count_before is None for one in used)
