@@ -22,6 +22,7 @@ $(VENV)/.up: $(PROJECTS)
 $(VENV)/.dev: $(PROJECTS)
 	$(call install,-e ./packaging/indelible-events -e '.[dev]')
 	@touch $(VENV)/.up
+	@$(browser)
 
 define install
 @test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found" >&2; \
@@ -30,6 +31,16 @@ define install
 @echo "Installing into $(VENV) ($$($(BIN)/python --version))"
 @$(BIN)/python -m pip install --quiet --disable-pip-version-check $(1)
 @touch $@
+endef
+
+# The tests of the page drive the system's Chromium.
+define browser
+if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \
+elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "Installing Chromium"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends chromium fonts-noto-core fonts-noto-color-emoji >/dev/null; \
+else echo "note: no Chromium found, so the tests of the page will fail" >&2; \
+	echo "next: install it (sudo apt-get install chromium)" >&2; fi
 endef
 
 # Prints how long a part took, and ends where it failed.

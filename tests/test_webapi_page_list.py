@@ -235,3 +235,22 @@ def test_the_dropdown_has_every_action_by_category_and_colour(api: Api) -> None:
     assert html.count('checkbox" name="category"') == len(CATALOGUE.categories)
     assert 'value="app.created" checked' in html
     assert 'value="zebra.*" checked' in html
+
+
+def test_news_are_counted_and_looking_is_none(api: Api) -> None:
+    html = page(api, "?action=app.created&action=member.offboarded")
+    address = re.search(r'data-news="([^"]+)"', html)
+    assert address is not None
+    news = api.visit(address[1].replace("&amp;", "&"))
+    assert news.get_json() == {"events": 0, "more": False}
+    earlier = api.visit(f"{PATH}/news?after=2026-03-15T09:00:00Z").get_json()
+    assert earlier == {"events": 2, "more": False}
+    assert api.visit(f"{PATH}/news?after=soon").status_code == 400
+    assert "data-news" not in page(api, "?until=2026-03-16")
+
+
+def test_pages_are_compressed_and_their_length_says_little(api: Api) -> None:
+    api.sign_in()
+    sizes = {len(api.client.get(PATH, headers={"Accept-Encoding": "gzip"}).data) for _ in range(8)}
+    assert len(sizes) > 1
+    assert max(sizes) < len(page(api)) / 3

@@ -171,10 +171,10 @@ def _either(kept: list[Pair], catalogue: Catalogue) -> list[Pair]:
         return kept
     words = [f"action:{one}" for one in actions]
     words += [f"category:{quoted(one)}" for one in categories]
-    return _with_words(without(kept, "action", "category"), [f"({' OR '.join(words)})"])
+    return with_words(without(kept, "action", "category"), [f"({' OR '.join(words)})"])
 
 
-def _with_words(kept: list[Pair], words: Sequence[str]) -> list[Pair]:
+def with_words(kept: list[Pair], words: Sequence[str]) -> list[Pair]:
     """Add conditions to `q`."""
     text = first(kept, "q")
     if " OR " in text or "|" in text:
@@ -199,7 +199,7 @@ def _texts(kept: list[Pair], given: Sequence[Pair]) -> list[Pair]:
     if resource:
         words.append(f"resource:{quoted(resource)}")
     kept = list(dict.fromkeys(kept))
-    return _with_words(kept, words) if words else kept
+    return with_words(kept, words) if words else kept
 
 
 def _times(kept: list[Pair], pairs: Pairs, now: datetime) -> list[Pair]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from typing import Final
 
 from audit_events.catalogue import Catalogue
+from audit_events.instant import format_instant
 from webapi.page.address import RANGES, Pair, State, first, instant_of, without, without_value
 from webapi.page.moment import clock, offset
 from webapi.values import DEFAULT_WINDOW
@@ -28,6 +28,7 @@ LABELS: Final = {
     "around": "Around",
     "range": "Time",
 }
+MOMENTS: Final = frozenset({"since", "until", "around"})
 KINDS: Final = {
     "green": "Creates, invites, connections",
     "blue": "Updates, changes",
@@ -44,12 +45,16 @@ class Chip:
         label: what it filters by.
         value: in words.
         rest: the pairs of the state without it.
+        instant: of a moment, as it is written for programs; else empty.
+        suffix: what stands behind a moment.
     """
 
     name: str
     label: str
     value: str
     rest: Sequence[Pair]
+    instant: str = ""
+    suffix: str = ""
 
 
 def chips(state: State, catalogue: Catalogue) -> list[Chip]:
@@ -63,12 +68,15 @@ def chips(state: State, catalogue: Catalogue) -> list[Chip]:
             if name == "around"
             else without_value(state.pairs, name, text)
         )
-        value = _words(name, text, state, catalogue)
-        found.append(Chip(name=name, label=LABELS[name], value=value, rest=rest))
+        if name in MOMENTS:
+            found.append(_moment(name, text, rest, state))
+        else:
+            value = _words(name, text, catalogue)
+            found.append(Chip(name=name, label=LABELS[name], value=value, rest=rest))
     return found
 
 
-def _words(name: str, text: str, state: State, catalogue: Catalogue) -> str:
+def _words(name: str, text: str, catalogue: Catalogue) -> str:
     if name == "action":
         entry = catalogue.find(text)
         return text if entry is None else entry.title
@@ -76,12 +84,19 @@ def _words(name: str, text: str, state: State, catalogue: Catalogue) -> str:
         return KINDS.get(text, text)
     if name == "range":
         return RANGES[text][0] if text in RANGES else text
-    if name in {"since", "until", "around"}:
-        window = first(state.pairs, "window") or DEFAULT_WINDOW
-        return _moment(text, state.zone) + (f" ± {window}" if name == "around" else "")
     return text
 
 
-def _moment(text: str, zone: tzinfo) -> str:
+def _moment(name: str, text: str, rest: Sequence[Pair], state: State) -> Chip:
     instant = instant_of(text)
-    return text if instant is None else f"{clock(instant, zone)} {offset(instant, zone)}"
+    if instant is None:
+        return Chip(name=name, label=LABELS[name], value=text, rest=rest)
+    window = first(state.pairs, "window") or DEFAULT_WINDOW
+    return Chip(
+        name=name,
+        label=LABELS[name],
+        value=f"{clock(instant, state.zone)} {offset(instant, state.zone)}",
+        rest=rest,
+        instant=format_instant(instant),
+        suffix=f" ± {window}" if name == "around" else "",
+    )

@@ -1,20 +1,24 @@
 """What the template of the list prints out: the state, the answer, and what is wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from flask import url_for
+
 from webapi.errors import CODES, ParameterProblem, ParametersError
 from webapi.page import address
-from webapi.page.address import DAYS, OWN, RANGES, State, first
+from webapi.page.address import DAYS, OWN, RANGES, TIME, Pair, State, first
 from webapi.page.chips import KINDS, LABELS, chips
+from webapi.page.counting import Counted
 from webapi.page.listing import Listing
 from webapi.page.menu import menu
 from webapi.page.moment import clock
 from webapi.page.relaxing import relaxations
+from webapi.page.row import Row
 from webapi.parts import parts
 from webapi.search_fields import SEARCH_FIELDS
-from webapi.values import NEWEST_FIRST, RESULTS
+from webapi.values import DEFAULT_WINDOW, NEWEST_FIRST, RESULTS
 
 SIZES: Final = ("50", "100", "200")
 SHOWN: Final = frozenset(
@@ -23,18 +27,24 @@ SHOWN: Final = frozenset(
 """Parameters for which the form has a control; the others it carries along unseen."""
 
 
-def list_view(state: State, found: Listing | None, now: datetime) -> dict[str, object]:
+def list_view(
+    state: State, found: Listing | None, counted: Counted | None, now: datetime
+) -> dict[str, object]:
     """Return what the template of the list needs."""
     active = chips(state, parts().catalogue)
     empty = found is not None and not found.rows
     return {
-        **form_view(state),
+        **form_view(state, counted),
+        "counted": counted,
+        "news": "",
+        "untimed": address.without(state.pairs, *TIME),
         "listing": found,
         "chips": active,
         "relaxations": relaxations(active, now) if empty and active else [],
         "problems": [],
         "now": now,
         "zone": state.zone,
+        **ways(state.pairs),
     }
 
 
@@ -44,11 +54,29 @@ def refused_view(
     """Return the same where nothing could be asked, and the status of the answer."""
     problems = list(error.problems) if error else []
     problems += [problem.of(name) for name, problem in state.problems.items()]
-    view = {**list_view(state, None, now), "problems": problems, "wrong": _by_name(problems)}
+    view = {**list_view(state, None, None, now), "problems": problems, "wrong": _by_name(problems)}
     return view, CODES["parameters_invalid"].status
 
 
-def form_view(state: State) -> dict[str, object]:
+def ways(pairs: Sequence[Pair]) -> dict[str, object]:
+    """Return the ways from a row to others: what is around it, and what it has in common."""
+    path = url_for("page.show_list")
+
+    def around(row: Row) -> str:
+        moment = [("around", row.timestamp), ("window", DEFAULT_WINDOW)]
+        return path + address.link([*_zone(pairs), *moment])
+
+    def narrowed(name: str, text: str) -> str:
+        return path + address.link(address.having(pairs, name, text))
+
+    return {"around": around, "narrowed": narrowed}
+
+
+def _zone(pairs: Iterable[Pair]) -> list[Pair]:
+    return [pair for pair in pairs if pair[0] == "zone"]
+
+
+def form_view(state: State, counted: Counted | None) -> dict[str, object]:
     """Return what the form shows of the state."""
     pairs = state.pairs
     chosen = {name: [text for key, text in pairs if key == name] for name in SHOWN}
@@ -57,15 +85,21 @@ def form_view(state: State) -> dict[str, object]:
         "link": address.link,
         "without": address.without,
         "having": address.having,
-        "menu": menu(parts().catalogue, chosen["action"], chosen["category"], None),
+        "menu": menu(
+            parts().catalogue,
+            chosen["action"],
+            chosen["category"],
+            None if counted is None else counted.actions,
+        ),
         "chosen": chosen,
         "q": first(pairs, "q"),
         "bounds": {name: _local(first(pairs, name), state) for name in ("since", "until")},
+        "exact": {name: first(pairs, name) for name in ("since", "until")},
         "carried": [pair for pair in pairs if pair[0] not in SHOWN],
         "ranges": {key: title for key, (title, _) in RANGES.items()},
         "days": DAYS,
         "results": RESULTS,
-        "kinds": KINDS,
+        "kinds_words": KINDS,
         "labels": LABELS,
         "sizes": SIZES,
         "limit": first(pairs, "limit") or SIZES[0],

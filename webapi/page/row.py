@@ -158,3 +158,21 @@ def thing(resource: Resource) -> Person:
 def device(user_agent: str) -> str:
     """Return browser and device in words."""
     return describe(user_agent) or "Unknown program"
+
+
+def alike(row: Row) -> list[tuple[str, str, str]]:
+    """Return what events may have in common with this one: words, parameter and value."""
+    event = row.event
+    if event is None:
+        return []
+    actor, target, resource = event.actor, event.target_user, event.resource
+    found = [
+        ("Same actor", "actorId", actor.id),
+        ("Same target user", "targetUserId", target and target.id),
+        ("Same resource", "resourceId", resource and resource.id),
+        ("Same address", "ip", event.ip_address),
+        ("Same request", "correlationId", event.correlation_id),
+    ]
+    if actor.email:
+        found[0] = ("Same actor", "actorEmail", actor.email)
+    return [(words, name, text) for words, name, text in found if text]

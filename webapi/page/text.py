@@ -1,6 +1,7 @@
 """Text that others wrote, as it may stand on a page: all of it seen, none of it obeyed. Pure."""
 
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -9,6 +10,7 @@ _OBEYED: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 _KEPT: Final = frozenset("\n\t\u200c\u200d")
 """Line breaks, and the joiners without which Persian and emoji are not themselves."""
 ELLIPSIS: Final = "…"
+_LAST_OF_BASIC_PLANE: Final = 0xFFFF
 
 
 def visible(text: str) -> str:
@@ -16,12 +18,7 @@ def visible(text: str) -> str:
 
     Controls, and the marks that turn a line around or that nobody sees.
     """
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one in _KEPT or unicodedata.category(one) not in _OBEYED else f"\\u{ord(one):04x}"
-        for one in text
-    )
+    return text if text.isprintable() else _spelled(text, _escape)
 
 
 def isolated(text: object) -> Markup:
@@ -35,5 +32,23 @@ def shortened(text: str, characters: int) -> str:
 
 
 def preformatted(text: str) -> Markup:
-    """Return markup for lines whose blanks count; only the marks are spelled out."""
-    return escape(visible(text))
+    """Return markup for JSON whose lines count; what is spelled out means the same in JSON."""
+    return escape(_spelled(text, _json_escape))
+
+
+def _spelled(text: str, spell: Callable[[str], str]) -> str:
+    return "".join(
+        one if one in _KEPT or unicodedata.category(one) not in _OBEYED else spell(one)
+        for one in text
+    )
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= _LAST_OF_BASIC_PLANE else f"\\u{{{code:x}}}"
+
+
+def _json_escape(character: str) -> str:
+    """Spell a character in units of UTF-16, as JSON does (RFC 8259, section 7)."""
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from audit_events.event import UUID_PATTERN
 from webapi.access import asks, enter
-from webapi.answering import record_read
-from webapi.errors import MissingError, ParametersError, ProblemError
-from webapi.page import address, assets, document, listing, refusal
+from webapi.answering import answer_json, record_read
+from webapi.errors import MissingError, ParameterError, ParametersError, ProblemError
+from webapi.page import address, assets, counting, document, listing, refusal
 from webapi.page.address import State
-from webapi.page.listing_view import list_view, refused_view
-from webapi.page.row import affected, device, read_row, thing, who
+from webapi.page.listing_view import list_view, refused_view, ways
+from webapi.page.news import AFTER, count_news, news_address
+from webapi.page.row import affected, alike, device, read_row, thing, who
 from webapi.parts import parts, reader
 from webapi.request import read_pairs, refuse_parameters
 from webapi.sign_in.session import require_reader
@@ -25,7 +26,7 @@ PATH: Final = "/settings/access-control/audit-log"
 blueprint: Final = Blueprint("page", __name__, url_prefix=PATH, template_folder="templates")
 blueprint.record_once(document.prepare)
 
-_WORDS: Final = {"who": who, "affected": affected, "thing": thing, "device": device}
+_WORDS: Final = {"who": who, "affected": affected, "thing": thing, "device": device, "alike": alike}
 
 
 @blueprint.before_request
@@ -65,14 +66,30 @@ def show_list() -> Response | WerkzeugResponse:
     if state.newer and found.newer is None:
         # The top is reached: the first page, which may hold more than what was left above.
         return redirect(PATH + address.link(address.without(pairs)), HTTPStatus.SEE_OTHER)
+    counted = counting.count(query, state.zone, now)
     record_read(state.api, events=len(found.rows))
-    view = {**list_view(state, found, now), **_WORDS}
+    news = news_address(state, query, found, now)
+    view = {
+        **list_view(state, found, counted, now),
+        "news": news and url_for("page.show_news") + news,
+        **_WORDS,
+    }
     return document.render("list.html", reader(), view)
 
 
 def _wrong(state: State, error: ParametersError | None, now: datetime) -> Response:
     view, status = refused_view(state, error, now)
     return document.render("list.html", reader(), {**view, **_WORDS}, status)
+
+
+@blueprint.get("/news")
+@asks("list")
+def show_news() -> Response:
+    """Answer how many events came since; asked by the page while somebody looks at it."""
+    try:
+        return answer_json(count_news(read_pairs(request.query_string)))
+    except ParameterError as error:
+        raise ParametersError((error.of(AFTER),)) from None
 
 
 @blueprint.get("/<event_id>")
@@ -87,5 +104,5 @@ def show_event(event_id: str) -> Response:
         raise MissingError("event_not_found", "no event of your organisation has this id")
     record_read((), events=1, event_id=event_id)
     row = read_row(bytes(found.hits.hits[0].source), parts().catalogue)
-    view = {"row": row, "now": datetime.now(UTC), "zone": UTC, **_WORDS}
+    view = {"row": row, "now": datetime.now(UTC), "zone": UTC, **ways(()), **_WORDS}
     return document.render("event.html", reader(), view)

@@ -1,0 +1,295 @@
+"""What the browser adds, and what must hold for everybody: axe, keyboard, and hostile data."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.cluster import Cluster
+from tests.page_browser import Size, Visit, run_browser, violations, visit
+from tests.page_site import Site, run_site
+
+pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
+
+SCRIPT = "<script>document.title = 'taken'</script>"
+HOSTILE: list[dict[str, Any]] = [
+    {
+        "action": "member.role_changed",
+        "actor": {
+            "type": "user",
+            "id": SCRIPT,
+            "email": '"><img src=x onerror="document.title=1">@x.example',
+            "name": f"</bdi></b></summary>{SCRIPT}\u202egnp.exe",
+        },
+        "target_user": {"name": "A" * 1000, "id": "u_1"},
+        "user_agent": "<svg onload=alert(1)>" + "x" * 2000,
+        "context": {
+            "previous": {"role": SCRIPT, "a/b~c": None},
+            "new": {"role": "\u0007\u0000\u202eadmin 👩‍👩‍👧‍👦", "a/b~c": "x" * 10_000},
+            "</pre><script>": "{{ 7 * 7 }} {% raw %}",
+            "reason": "שלום עולם " + "z" * 10_000,
+        },
+    },
+    {
+        "action": "zebra.painted",
+        "actor": {"type": "user", "id": "u_م", "name": "محمد بن عبد الله"},
+        "resource": {"type": "t" * 200, "id": "🦓" * 200, "name": "line\nbreak\ttab"},
+        "correlation_id": "c" * 900,
+        "context": {"deep": [[[[[["x"] * 200]]]]]},
+    },
+]
+PLAIN = [
+    {
+        "action": ("member.role_changed", "app.created", "app.deleted")[number % 3],
+        "target_user": {"id": f"u_{number}", "email": f"m{number}@company.com"},
+        "resource": {"type": "app", "id": f"app_{number}"},
+        "context": {"previous": {"role": "member"}, "new": {"role": "admin"}},
+        "ip_address": "203.0.113.9",
+    }
+    for number in range(60)
+]
+
+
+@pytest.fixture(scope="module")
+def site(opensearch: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with run_site(opensearch, tmp_path_factory.mktemp("site")) as running:
+        running.emit(PLAIN, "2026-03-15T09:00:00Z", "plain")
+        running.emit(HOSTILE, "2026-03-16T09:00:00Z", "hostile")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with run_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def look(browser: Browser, site: Site) -> Iterator[Visit]:
+    with visit(browser, site) as found:
+        yield found
+
+
+STATES = {
+    "list": "?limit=5",
+    "filtered": "?action=app.created&result=success&until=2026-03-16&zone=Europe/Berlin&limit=5",
+    "nothing": "?action=app.created&ip=192.0.2.1",
+    "mistakes": "?q=a+actr:b&nonsense=1&action=app.creatd",
+    "no such event": "/x",
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing(look: Visit, state: str) -> None:
+    page = look.page
+    page.goto(look.site.address(STATES[state]))
+    assert violations(page) == []
+    look.shoot(state.replace(" ", "-"))
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_axe_finds_nothing_in_what_opens(browser: Browser, site: Site, size: Size) -> None:
+    with visit(browser, site, size=size) as found:
+        page = found.open("?limit=5&until=2026-03-16")
+        row = page.locator(".rows > li").nth(2)
+        row.locator("summary").first.click()
+        row.locator(".json summary").click()
+        assert violations(page) == []
+        for name in ("actions", "dates", "more", "help"):
+            page.locator(f"#{name} > summary").click()
+            if size == "desktop":
+                assert violations(page) == [], name
+            found.check()
+            found.shoot(f"{name}-{size}")
+        page.goto(site.address("/" + event_id(page, 2)))
+        assert violations(page) == []
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_the_dark_is_dark(browser: Browser, site: Site, size: Size) -> None:
+    with visit(browser, site, size=size, scheme="dark") as found:
+        found.open()
+        found.shoot(f"dark-{size}")
+        ground = found.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        assert ground == "rgb(14, 17, 20)"
+
+
+def event_id(page: Page, row: int) -> str:
+    name = page.locator(".rows details.event").nth(row).get_attribute("id")
+    assert name is not None
+    return name.removeprefix("e-")
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_hostile_data_is_text_and_breaks_no_layout(
+    browser: Browser, site: Site, size: Size
+) -> None:
+    with visit(browser, site, size=size) as found:
+        page = found.open()
+        first = event_id(page, 0)
+        for row in (0, 1):
+            page.locator(".rows > li > details > summary").nth(row).click()
+        found.check()
+        found.shoot(f"hostile-{size}")
+        expect(page.locator(".rows")).to_contain_text(SCRIPT)
+        expect(page.locator(".rows")).to_contain_text(r"\u202egnp.exe")
+        second = event_id(page, 1)
+        for event in (first, second):
+            page = found.open(f"/{event}")
+            found.check()
+        expect(page.locator("pre")).to_contain_text("schemaVersion")
+        assert page.evaluate("window.violations") == []
+        assert "taken" not in page.title()
+        # What is spelled out in the JSON is the same JSON.
+        stored = page.evaluate("JSON.parse(document.querySelector('pre').textContent)")
+        assert stored["context"]["new"]["role"] == HOSTILE[0]["context"]["new"]["role"]
+
+
+def test_the_keyboard_alone_reaches_rows_search_and_details(look: Visit) -> None:
+    page = look.open()
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("/")
+    expect(page.locator("#q")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.locator("#q").blur()
+    page.keyboard.press("ArrowDown")
+    rows = page.locator(".rows > li > details > summary")
+    expect(rows.nth(0)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".rows .details").nth(1)).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".rows .details").nth(1)).to_be_hidden()
+    page.keyboard.press("ArrowUp")
+    expect(rows.nth(0)).to_be_focused()
+
+
+def test_every_control_is_reached_by_tab_and_seen_when_it_is(look: Visit) -> None:
+    page = look.open("?action=app.created&limit=50")
+    seen: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(FOCUSED))
+    assert "" not in seen, "a focus that is not seen"
+    order = [seen.index(name) for name in ("skip", "#q", "#actions", "#dates", "#more", "row")]
+    assert order == sorted(order)
+
+
+FOCUSED = """
+(() => {
+  const element = document.activeElement;
+  const style = getComputedStyle(element);
+  if (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 2) return "";
+  if (element.matches(".rows > li > details > summary")) return "row";
+  if (element.matches(".drop > summary")) return `#${element.parentElement.id}`;
+  return element.id ? `#${element.id}` : element.className || element.tagName;
+})()
+"""
+
+
+def test_a_dropdown_is_searched_and_closed_by_escape(look: Visit) -> None:
+    page = look.open()
+    page.locator("#actions > summary").click()
+    expect(page.get_by_label("Find an action")).to_be_focused()
+    page.keyboard.type("role changed")
+    expect(page.locator("#actions .groups label:visible span")).to_have_text(
+        ["Role changed", "Workspace member role changed"]
+    )
+    count = page.locator("#actions label", has_text="Role changed").first.locator("small")
+    expect(count).to_have_text("21")
+    page.keyboard.press("Escape")
+    expect(page.locator("#actions .panel")).to_be_hidden()
+    expect(page.locator("#actions > summary")).to_be_focused()
+
+
+def test_times_are_the_viewers_and_utc_by_a_switch_that_is_remembered(look: Visit) -> None:
+    page = look.open("?limit=50&until=2026-03-16")
+    first = page.locator(".rows time[data-as=clock]").first
+    expect(first).to_have_text("2026-03-15 10:00:59")
+    expect(first).to_have_attribute(
+        "title", "2026-03-15 09:00:59 UTC · 2026-03-15 10:00:59 UTC+01:00"
+    )
+    page.get_by_role("button", name="UTC").click()
+    expect(first).to_have_text("2026-03-15 09:00:59")
+    page.reload()
+    expect(first).to_have_text("2026-03-15 09:00:59")
+
+
+def test_dates_are_meant_in_the_zone_that_is_shown(look: Visit) -> None:
+    page = look.open()
+    page.locator("#dates > summary").click()
+    page.locator("input[name=from]").fill("2026-03-15T10:00:30")
+    page.locator("#dates").get_by_role("button", name="Apply").click()
+    assert "since=2026-03-15T09%3A00%3A30.000000Z" in page.url
+    page.locator("#dates > summary").click()
+    expect(page.locator("input[name=from]")).to_have_value("2026-03-15T10:00:30")
+
+
+def test_a_window_is_dragged_on_the_timeline(look: Visit) -> None:
+    page = look.open("?since=2026-03-15T09:00:00Z&until=2026-03-15T09:01:00Z")
+    box = page.locator(".timeline svg").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.26, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.49, middle, steps=5)
+    expect(page.locator(".choice")).to_contain_text("1 event")
+    page.mouse.up()
+    page.wait_for_url(re.compile("since=2026-03-15T09%3A00%3A15"))
+    assert "until=2026-03-15T09%3A00%3A30" in page.url
+    look.shows_rows(15)
+
+
+def test_a_window_is_chosen_on_the_timeline_by_the_keyboard(look: Visit) -> None:
+    page = look.open("?since=2026-03-15T09:00:00Z&until=2026-03-15T09:01:00Z")
+    page.locator(".chart").focus()
+    for key in ("ArrowRight", "ArrowRight", "Shift+ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_url(re.compile("since=2026-03-15T09%3A00%3A01.*until=2026-03-15T09%3A00%3A03"))
+    look.shows_rows(2)
+
+
+def test_new_events_are_announced_and_not_thrust_into_the_reading(look: Visit) -> None:
+    page = look.page
+    page.clock.install()
+    look.open("?action=app.created,app.moved")
+    look.shows_rows(20)
+    look.site.emit([{"action": "app.moved"}] * 2, datetime.now(UTC).isoformat(), "moved")
+    page.clock.run_for(11_000)
+    expect(page.locator(".news")).to_have_text("2 new events")
+    look.shows_rows(20)
+    page.locator(".news a").click()
+    look.shows(*["App moved"] * 2, *["App created"] * 20)
+
+
+def test_an_event_is_copied_as_json(look: Visit) -> None:
+    look.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = look.open("?action=app.created")
+    page.locator(".rows summary").first.click()
+    page.get_by_role("button", name="Copy JSON").first.click()
+    copied = page.evaluate("navigator.clipboard.readText().then((text) => JSON.parse(text))")
+    assert copied["action"] == "app.created"
+
+
+def test_the_first_view_is_small(look: Visit) -> None:
+    sizes: dict[str, int] = {}
+    look.page.on(
+        "response", lambda one: sizes.update({one.url: one.request.sizes()["responseBodySize"]})
+    )
+    look.open()
+    look.page.wait_for_load_state("networkidle")
+    assert sum(sizes.values()) < 100_000, sizes
+    assert all(url.startswith(look.site.url) for url in sizes)
+
+
+def test_print_has_the_rows_and_no_controls(look: Visit) -> None:
+    page = look.open("?action=app.created")
+    page.emulate_media(media="print")
+    expect(page.locator(".filters")).to_be_hidden()
+    expect(page.locator(".rows")).to_be_visible()
+    look.shoot("print")

@@ -1,0 +1,57 @@
+"""How many events came since the list was shown. Only a number, so nothing is recorded of it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from webapi.page import address, listing
+from webapi.page.address import Pair, State, first
+from webapi.page.listing import Listing
+from webapi.parts import parts
+from webapi.query import Query
+from webapi.values import NEWEST_FIRST, read_instant
+
+VIEWED = "audit_log.viewed"
+AFTER = "after"
+
+
+class News(Struct, frozen=True):
+    """How many, and whether there are more than were counted."""
+
+    events: int
+    more: bool
+
+
+def news_address(state: State, query: Query, found: Listing, now: datetime) -> str:
+    """Return the query string that asks for news; empty where none can come.
+
+    News are told at the top of the list, newest first, while its window is open.
+    """
+    newest_first = first(state.pairs, "order") in {"", NEWEST_FIRST}
+    top = found.newer is None and newest_first
+    if not (top and found.rows) or (query.until is not None and query.until < now):
+        return ""
+    rest = [pair for pair in state.fixed if pair[0] not in {"limit", "zone"}]
+    return address.link([*rest, (AFTER, found.rows[0].timestamp)])
+
+
+def count_news(pairs: list[Pair]) -> News:
+    """Count what a query matches behind the newest event that is shown.
+
+    Views of the log are events themselves: those who look are not told that they looked.
+
+    Raises:
+        ParametersError, ParameterError: the query or the moment cannot be read.
+        UnavailableError, InternalError: the store does not answer as it should.
+    """
+    shown = read_instant(first(pairs, AFTER))
+    asked = [pair for pair in pairs if pair[0] != AFTER]
+    if ("action", VIEWED) not in asked:
+        asked = address.with_words(asked, [f"-action:{VIEWED}"])
+    query = listing.read([*asked, ("limit", "1")])
+    since = max(shown + timedelta(microseconds=1), query.since or shown)
+    if query.until is not None and query.until <= since:
+        return News(0, more=False)
+    total = parts().reading.page(replace(query, since=since)).hits.total
+    return News(total.value, more=total.relation != "eq")

@@ -1,0 +1,17 @@
+// What makes the page more convenient; none of it is needed.
+
+import { start as startCopy } from "./copy.js";
+import { start as startDrops } from "./drops.js";
+import { start as startKeys } from "./keys.js";
+import { start as startNews } from "./news.js";
+import { start as startTimeline } from "./timeline.js";
+import { start as startZone } from "./zone.js";
+
+for (const start of [startZone, startDrops, startKeys, startCopy, startTimeline, startNews]) {
+  try {
+    start(document);
+  } catch (error) {
+    // One part that fails must not take the others with it.
+    console.error(error);
+  }
+}
