@@ -9,11 +9,14 @@ on two cores). What is due is sealed, as the lifecycle does. `--quick`: one part
 events, 20 daily ones with 100 each, 6 monthly ones that share 6,000, and fewer questions. It shows
 that all of it works; so small, a search costs little beside the request, and ratios say less.
 
-Each question goes through the API's application: token, parameters, search, answer. The same
-question goes to the three stores in turn, in a new order each time; 50 organisations in turn. So
-nobody has the quiet moments of the machine to himself. `first` is a question that this process
+Each question to these goes through the API's application: token, parameters, search, answer. The
+same question goes to the three stores in turn, in a new order each time; 50 organisations in turn.
+So nobody has the quiet moments of the machine to himself. `first` is a question that this process
 never asked: what is counted in sealed partitions is not remembered yet. The table shows both; the
 ratios are those of what was asked before, as a page is by whoever pages, filters or comes back.
+
+A fourth store is one partition with 1,000,000 events (`--quick`: 2,500 of one organisation), which
+a gunicorn with one worker serves: `list_vs_raw` and `page_1000_vs_1` (`bench/query_served.py`).
 """
 
 import argparse
@@ -40,7 +43,8 @@ import jwt
 import node
 from bench.distribution import Distribution, distribute
 from bench.processes import ProcessError
-from bench.query_stores import Shape, build
+from bench.query_served import measure_served
+from bench.query_stores import ORGANIZATIONS, Shape, build
 from indexer.client import connect
 from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from tests.cluster import Cluster
@@ -52,12 +56,12 @@ from webapi.reading import Reading
 from webapi.settings import WebSettings
 from webapi.storage import Storage
 
-ORGANIZATIONS: Final = 50
-QUICK_ORGANIZATIONS: Final = 10
+QUICK_ORGANIZATIONS: Final = 6
 WARM_SECONDS: Final = 10.0
 QUICK_WARM_SECONDS: Final = 2.0
 HTTP_OK: Final = 200
 BASELINE: Final = "one"
+SERVED_RATIOS: Final = {"list_vs_raw": ("list", "raw"), "page_1000_vs_1": ("page_1000", "page_1")}
 PREFIX: Final = "audit-bench"
 
 ADDRESSES: Final = {
@@ -161,7 +165,7 @@ def _warm(askers: Mapping[str, Asker], seconds: float) -> None:
         number += 1
 
 
-def report(shapes: Sequence[Shape], times: Times) -> None:
+def report(shapes: Sequence[Shape], times: Times, served: Mapping[str, Sequence[float]]) -> None:
     """Print a table, and the figures as JSON on the last line."""
     figures: dict[str, float] = {}
     baseline: dict[str, float] = {}
@@ -183,8 +187,22 @@ def report(shapes: Sequence[Shape], times: Times) -> None:
             if shape.name != BASELINE:
                 ratios[f"{shape.name}_{kind}_p50"] = round(ratio, 2)
                 ratios[f"{shape.name}_{kind}_p99"] = round(again.p99 / base.p99, 2)
+    figures |= report_served(served, ratios)
     result = {"name": "query", "figures": figures, "baseline": baseline, "ratios": ratios}
     print(json.dumps(result))
+
+
+def report_served(
+    served: Mapping[str, Sequence[float]], ratios: dict[str, float]
+) -> dict[str, float]:
+    """Print what one worker adds, note the ratios, and return the figures."""
+    found = {name: distribute(times) for name, times in served.items()}
+    for name, one in found.items():
+        print(f"{f'served: {name}':48}{one.p50:11.2f}{one.p99:11.2f}")
+    for ratio, (name, base) in SERVED_RATIOS.items():
+        ratios[ratio] = round(found[name].p50 / found[base].p50, 2)
+        print(f"{ratio:48}{ratios[ratio]:11.2f}")
+    return {f"served_{name}_p50_ms": round(one.p50, 2) for name, one in found.items()}
 
 
 def _named(name: str, again: Distribution, first: Distribution) -> dict[str, float]:
@@ -223,11 +241,17 @@ def main() -> None:
         if not arguments.quick:
             config = replace(config, java_options=())
         running = node.start(config)
-        connection = Cluster("own", running.url, running.credentials).connection()
-        shapes = shapes_of(arguments)
-        build(connection, shapes, PREFIX)
-        rounds = arguments.rounds or (1 if arguments.quick else 5)
-        report(shapes, measure(connection, shapes, rounds, quick=arguments.quick))
+        cluster = Cluster("own", running.url, running.credentials)
+        connection = cluster.connection()
+        shapes, quick = shapes_of(arguments), arguments.quick
+        deep = Shape("deep", "month", 1, *((2500, 1) if quick else (1_000_000, ORGANIZATIONS)))
+        build(connection, [*shapes, deep], PREFIX)
+        rounds = arguments.rounds or (1 if quick else 5)
+        times = measure(connection, shapes, rounds, quick=quick)
+        served = measure_served(
+            cluster, deep, PREFIX, home, rounds=60 if quick else 500, limit=2 if quick else 18
+        )
+        report(shapes, times, served)
 
 
 if __name__ == "__main__":

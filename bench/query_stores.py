@@ -33,6 +33,8 @@ from webapi.query import unix_ns
 
 BULK_EVENTS: Final = 5000
 PARTITIONS_AT_ONCE: Final = 20
+ORGANIZATIONS: Final = 50
+"""As many as `choose_event` draws of."""
 PATIENT_SECONDS: Final = 600.0
 ONE_SEGMENT: Final = {"max_num_segments": "1"}
 
@@ -46,6 +48,7 @@ class Shape:
     partitions: int
     events: int
     """Of one partition."""
+    organizations: int = ORGANIZATIONS
 
     def settings(self, prefix: str) -> IndexSettings:
         """How this store is laid into indices."""
@@ -61,6 +64,7 @@ class Load:
     end: datetime
     events: int
     sealed: bool
+    organizations: int
 
     @property
     def name(self) -> str:
@@ -90,7 +94,7 @@ def loads(shape: Shape, index: IndexSettings, now: datetime) -> list[Load]:
         if shape.partition == "month":
             start = start.replace(day=1)
         sealed = end + timedelta(days=index.seal_days) < now
-        found.append(Load(index, start, end, shape.events, sealed))
+        found.append(Load(index, start, end, shape.events, sealed, shape.organizations))
         end = start
     return found
 
@@ -128,7 +132,11 @@ def fill(connection: ConnectionSettings, seed: int, wanted: Sequence[Load]) -> N
             clock = _Clock(unix_ns(load.start), span_ns // (load.events + 1))
             log = ChainedLogger(output, service="members", host="bench", clock_unix_ns=clock)
             for _ in range(load.events):
-                event_id = log.msg(draft_event(*choose_event(chance)))
+                action, fields = choose_event(chance)
+                if load.organizations < ORGANIZATIONS:
+                    number = chance.randrange(load.organizations)
+                    fields["organization_id"] = f"org_{number:04}"
+                event_id = log.msg(draft_event(action, fields))
                 names = load.name.encode(), event_id.encode()
                 actions.append(b'{"create":{"_index":"%b","_id":"%b"}}' % names)
                 if len(actions) == BULK_EVENTS:
