@@ -72,6 +72,7 @@ PARAMETERS: Final[Mapping[str, Parameter[object]]] = parameters.by_name(
 
 
 @blueprint.get("/state")
+@asks("search")
 @asks("list")
 def show_state() -> Response:
     """Answer what a thing was like at a moment."""
