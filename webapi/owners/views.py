@@ -31,13 +31,12 @@ def _know_the_owner() -> None:
     g.reader = require_owner()
 
 
-@blueprint.get("/api-tokens")
+@blueprint.route("/api-tokens", methods=["GET", "POST"])
 def list_tokens() -> Response:
-    """Show the tokens of the organisation, and a form to make one."""
-    return tokens_page.show_tokens()
+    """Show the tokens of the organisation and a form to make one, or what came of that."""
+    return create_token() if request.method == "POST" else tokens_page.show_tokens()
 
 
-@blueprint.post("/api-tokens")
 def create_token() -> Response:
     """Make a token, and show it this once; or show what is wrong with what was asked for."""
     asked = {
