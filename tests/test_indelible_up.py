@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import requests
 
 import node
 from audit_events.chain import verify_chain
@@ -18,6 +19,7 @@ from indelible.home import MARKER, find_foreign
 from indelible.run_record import read_record
 from tests.node_home import own_home
 from tests.up_home import Place, Running, Terminal, ask, start, wait_for
+from tests.webapi_browser import form_fields
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -57,6 +59,7 @@ def test_what_up_prints_works_and_ctrl_c_leaves_nothing(place: Place) -> None:
         assert 1 <= len(changes) <= 5
         assert {event["action"] for event in changes} == {"member.role_changed"}
         assert not secrets_in_arguments(place, ready["token"])
+        check_sign_in(ready)
         check_search(place, ready)
         check_status(place, ready)
         check_second_up(place)
@@ -79,6 +82,17 @@ def secrets_in_arguments(place: Place, token: str) -> list[str]:
     passwords = node.credentials(node.NodeConfig(place.home / "node")).users.values()
     said = " ".join(text for process in place.processes() for text in process.cmdline())
     return [word for word in (secret, token, *passwords) if word in said]
+
+
+def check_sign_in(ready: dict[str, Any]) -> None:
+    """The link, pressed once, shows the page; a second browser is told that it was used."""
+    with requests.Session() as first, requests.Session() as second:
+        forms = [one.get(ready["signInUrl"], timeout=30).text for one in (first, second)]
+        address = f"{ready['webUrl']}/sign-in/once"
+        page = first.post(address, form_fields(forms[0]), timeout=30)
+        assert page.url == f"{ready['webUrl']}/settings/access-control/audit-log"
+        assert "Role changed" in page.text
+        assert second.post(address, form_fields(forms[1]), timeout=30).status_code == 410
 
 
 def check_search(place: Place, ready: dict[str, Any]) -> None:
