@@ -1,5 +1,6 @@
 """Signing in by a one-time link, and out; forged requests on the way."""
 
+import io
 import secrets
 import time
 from collections.abc import Mapping
@@ -218,6 +219,13 @@ def test_another_site_signs_nobody_out(
 @pytest.mark.parametrize(("method", "path"), [("POST", "/healthz"), ("DELETE", "/settings/none")])
 def test_what_is_not_there_says_so(settings: WebSettings, method: str, path: str) -> None:
     assert storeless(settings).client.open(path, method=method).status_code in {404, 405}
+
+
+@pytest.mark.parametrize("path", ["/sign-in/once", "/sign-out"])
+def test_nobody_fills_memory_or_disk_with_a_form(settings: WebSettings, path: str) -> None:
+    for data in ({"ticket": "x" * 100_000}, {"file": (io.BytesIO(b"x" * 100_000), "big")}):
+        response = storeless(settings).client.post(path, data=data, headers=HTML)
+        assert response.status_code == 400
 
 
 def test_even_a_good_token_is_not_taken_from_another_site(settings: WebSettings) -> None:

@@ -23,6 +23,8 @@ from webapi.storage import Storage
 from webapi.token_store import TokenStore
 from webapi.trail import recorder, teller
 
+MAX_BODY_BYTES: Final = 65_536
+"""Nothing larger is asked of anybody here: forms, and the body of a new token."""
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -60,6 +62,8 @@ def create_app(
         raise SettingsError(tuple(wrong))
     app = Flask("webapi", static_folder=None, template_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # Also of what comes in chunks, and before a form is written to a temporary file.
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     # A doubled slash is another address, not a redirect.
     app.url_map.merge_slashes = False
     tell = teller(settings)
