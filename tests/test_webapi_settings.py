@@ -4,7 +4,7 @@ import pytest
 
 from indexer.settings import Secret
 from indexer.settings_reading import read_group
-from webapi.settings import WebSettings, algorithms, conflicts
+from webapi.settings import WebSettings, algorithms, conflicts, public_url
 
 LONG = Secret("s" * 32)
 JWKS = "https://id.example/jwks.json"
@@ -142,6 +142,19 @@ def test_conflicts(settings: WebSettings, words: list[str]) -> None:
     for problem, word in zip(found, words, strict=True):
         assert word in problem
         assert "short" not in problem or "too short" in problem
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        pytest.param(WebSettings(), "http://127.0.0.1:8250", id="default"),
+        pytest.param(WebSettings(host="::1", port=9), "http://[::1]:9", id="IPv6"),
+        pytest.param(WebSettings(host="::"), "http://127.0.0.1:8250", id="everywhere"),
+        pytest.param(WebSettings(public_url="https://a.example"), "https://a.example", id="said"),
+    ],
+)
+def test_where_browsers_find_it(settings: WebSettings, address: str) -> None:
+    assert public_url(settings) == address
 
 
 def test_algorithms_follow_from_the_kind_of_key() -> None:

@@ -16,6 +16,7 @@ SHARED_SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 PUBLIC_KEY_ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 )  # fmt: skip
+EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104  # compared, never listened on
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518, section 3.2: a key of at least the size of the hash."""
 
@@ -188,8 +189,9 @@ def public_url(settings: WebSettings) -> str:
     """Return scheme, host and port at which browsers find the page, without a slash at the end."""
     if settings.public_url is not None:
         return settings.public_url
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"
+    # Whoever listens on all addresses is found on this host's own.
+    host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def is_plain_loopback(settings: WebSettings) -> bool:

@@ -32,7 +32,7 @@ def read_identity(claims: dict[str, object], settings: WebSettings) -> Reader:
         "sub": _take(claims, "sub"),
         "name": next((claims[name] for name in NAMES if claims.get(name)), None),
     }
-    if claims.get("email_verified", True) is True:
+    if claims.get("email_verified", True) in (True, "true"):
         payload["email"] = claims.get("email") or None
     return read_claims({name: value for name, value in payload.items() if value is not None})
 
