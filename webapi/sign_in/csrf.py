@@ -56,5 +56,7 @@ def refuse_forged(tokens: URLSafeTimedSerializer) -> None:
 
 def _forged() -> ProblemError:
     return ProblemError(
-        "request_forged", "it came from an old page, or from another site; load the page again"
+        "request_forged",
+        "it came from an old page or from another site, or the browser keeps no cookies; go back"
+        " and load the page again",
     )
