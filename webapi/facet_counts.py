@@ -123,7 +123,7 @@ class FoundFacets(Struct, frozen=True, rename="camel"):
 
 
 class FoundExtent(Struct, frozen=True):
-    """The answer to `extent_search`: the first and the last event, in milliseconds."""
+    """When the first and the last event of a query are, in milliseconds."""
 
     first: Number = Number()
     last: Number = Number()

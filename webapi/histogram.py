@@ -16,6 +16,7 @@ from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import COLOURS
 from audit_events.instant import format_instant
 from webapi.aggregation import Filters
+from webapi.errors import UnavailableError
 from webapi.query import EARLIEST, catalogued, holdable
 
 MAX_BUCKETS: Final = 1000
@@ -167,6 +168,9 @@ def read_histogram(
         found: what `histogram_aggregation` answered.
         since: where the window begins; None: with the bucket of the first event.
         until: where it ends; None: with the bucket of the last event.
+
+    Raises:
+        UnavailableError: a window that is open became far wider since the interval was chosen.
     """
     since, until = since and holdable(since), until and holdable(until)
     counted = {EARLIEST + timedelta(milliseconds=one.key): one for one in found.buckets}
@@ -176,6 +180,9 @@ def read_histogram(
         until = interval.after(max(counted))
     if since is None or until is None or since >= until:
         return Histogram(interval.name, [])
+    if not fits(interval, since, until, 2 * MAX_BUCKETS):
+        # An open window is as wide as its events, of which some may have come just now.
+        raise UnavailableError("storage_incomplete", "events of another time came; ask again")
     return Histogram(
         interval.name,
         [
