@@ -154,7 +154,9 @@ def check(found: dict[str, Any], asked: Question, events: list[Event], values: i
     before = question(organization, since - timedelta(days=30), since).of(events)
     like = [event for event in before if asked.like(event)]
     mine = [event for event in events if event["organizationId"] == organization]
-    enough = min(instant(event) for event in mine) <= since - timedelta(days=7)
+    covered = min(since - min(instant(event) for event in mine), timedelta(days=30))
+    enough = covered >= timedelta(days=7)
+    assert abs(found["before"]["coveredDays"] - max(covered / timedelta(days=1), 0)) < 0.001
     assert (found["total"], found["before"]["total"]) == (len(here), len(like)), asked.query
     assert found["before"]["enough"] is enough
     for one in found["histogram"]["buckets"]:
@@ -215,6 +217,7 @@ EVENTS: list[dict[str, object]] = [
     *MINUTES,
     {"action": "app.deleted", "at": "2026-03-28T01:05:00Z", "organization_id": "org_b"},
     {"action": "app.created", "at": "2026-03-28T01:15:00Z"},
+    {"action": "app.created", "at": "2025-06-01T00:00:00Z", "organization_id": "org_quiet"},
 ]
 AROUND = "around=2026-03-28T01:05:00Z&window=5m"
 
@@ -268,7 +271,9 @@ def test_what_is_new_and_what_is_unusual_is_told_where_the_days_before_are_enoug
     assert (actor_row["firstSeen"], actor_row["ipAddresses"][0]["firstSeen"]) == (None, None)
     other = ask(api, AROUND, token("org_c"))
     assert (other["total"], other["before"]["total"], other["unusual"]) == (0, 0, None)
-    assert other["before"]["historySince"] is None
+    assert other["before"]["coveredDays"] == 0
+    silent = ask(api, AROUND, token("org_quiet"))["before"]
+    assert (silent["total"], silent["coveredDays"], silent["enough"]) == (0, 30, True)
 
 
 @pytest.mark.opensearch
@@ -298,8 +303,7 @@ def test_of_what_was_not_looked_for_before_nothing_is_said(
     """As if a window had more addresses than are compared."""
     chance = random.Random(8)  # noqa: S311  # the same events in each run
     world.fill(chance, [MIDDLE + timedelta(days=chance.uniform(-40, 10)) for _ in range(250)])
-    for module in ("participants", "incident_search"):
-        monkeypatch.setattr(f"webapi.{module}.CONSIDERED", 1)
+    monkeypatch.setattr("webapi.participants.CONSIDERED", 1)
     since, until = MIDDLE - timedelta(days=4), MIDDLE + timedelta(days=4)
     asked = question("org_a", since, until)
     window = Window(query=replace(asked.query, newest_first=False), since=since, until=until)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from audit_events.instant import format_instant
+from webapi.aggregation import instant_of
 from webapi.cursor import next_cursor
 from webapi.histogram import Interval, read_histogram, sensible
 from webapi.incident_comparison import before_of, covered, unusual_of
@@ -19,7 +20,7 @@ from webapi.incident_search import (
 from webapi.incident_shapes import Incident, IncidentEvent
 from webapi.participants import DIMENSIONS, AnyKey, Dimension, Keys
 from webapi.people import Key
-from webapi.query import EARLIEST, Query, unix_ns
+from webapi.query import Query, unix_ns
 from webapi.reading import Reading
 from webapi.storage import Hit
 
@@ -58,15 +59,15 @@ def incident_of(reading: Reading, question: IncidentQuestion, cursor_key: bytes)
     listed = [key for key in keys["actor"] if isinstance(key, Key)][:values]
     search = comparison_search(window, keys, listed)
     compared = reading.over(search, window.before, window.until).aggregated(FoundComparison)
-    first = first_event(reading, window.query.organization_id)
-    before = before_of(window, compared, first)
+    days = history(reading, window, compared)
+    before = before_of(window, compared, days)
     hits, total = found.hits.hits[: window.query.limit], found.hits.total.value
     lists = ParticipantLists(
         reading, window, values, hits=hits, counted=counted, compared=compared, before=before
     )
     unusual = None
     if before.enough:
-        unusual = unusual_of(window, total, counted, compared.like, covered(window, first))
+        unusual = unusual_of(window, total, counted, compared.like, days)
     return Incident(
         origin=format_instant(question.origin),
         since=format_instant(window.since),
@@ -97,15 +98,14 @@ def keys_of(counted: FoundWindow, query: Query) -> Keys:
     return {**found, "action": list(dict.fromkeys(stored))}
 
 
-def first_event(reading: Reading, organization_id: str) -> datetime | None:
-    """Return when the organisation's first event was, of those that are still kept.
+def history(reading: Reading, window: Window, compared: FoundComparison) -> timedelta:
+    """Return how much of the days before a window the organisation has a history of.
 
     Raises:
         UnavailableError, InternalError: as `Storage.search`.
     """
-    oldest = Query(organization_id=organization_id, newest_first=False, limit=1)
-    hits = reading.page(oldest).hits.hits
-    return EARLIEST + timedelta(microseconds=hits[0].sort[1] // 1000) if hits else None
+    older = reading.has_before(window.query.organization_id, window.before)
+    return covered(window, instant_of(compared.any.first), older=older)
 
 
 def _distant(hit: Hit, origin: datetime) -> IncidentEvent:

@@ -21,21 +21,25 @@ Rates = tuple[float, float]
 """Hours of the window, and of the days before that the organisation has events of."""
 
 
-def covered(window: Window, first: datetime | None) -> timedelta:
-    """Return how much of the days before lies behind the organisation's first event."""
-    if first is None or first >= window.since:
-        return timedelta(0)
-    return window.since - max(first, window.before)
+def covered(window: Window, first: datetime | None, *, older: bool) -> timedelta:
+    """Return how much of the days before the organisation has a history of.
+
+    Args:
+        window: which.
+        first: its first event in these days.
+        older: whether it has events before them.
+    """
+    if older:
+        return window.since - window.before
+    return timedelta(0) if first is None else window.since - first
 
 
-def before_of(window: Window, compared: FoundComparison, first: datetime | None) -> Before:
-    """Describe the days before a window; `first` is the organisation's first event."""
-    days = covered(window, first)
+def before_of(window: Window, compared: FoundComparison, days: timedelta) -> Before:
+    """Describe the days before a window, of which so much is history."""
     return Before(
         since=format_instant(window.before),
         until=format_instant(window.since),
         total=compared.like.doc_count,
-        history_since=None if first is None or not days else format_instant(first),
         covered_days=round(days / _DAY, 3),
         enough=days >= ENOUGH,
     )

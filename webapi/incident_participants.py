@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from audit_events.instant import format_instant
 from webapi.aggregation import Number, Terms, instant_of
-from webapi.incident_search import FoundComparison, FoundWindow, PairBucket, Window
+from webapi.incident_search import SHARD_PAIRS, FoundComparison, FoundWindow, PairBucket, Window
 from webapi.incident_shapes import (
     ActorParticipant,
     Before,
@@ -145,7 +145,7 @@ class ParticipantLists:
         self, dimension: Dimension, here: Terms[TimedBucket], before: Terms[TimedBucket]
     ) -> list[ValueParticipant]:
         """Return what one actor used; of what was not looked for before, nothing is said."""
-        looked_for = self._counted.of(dimension).buckets
+        looked_for = set(islice(self._counted.of(dimension).buckets, SHARD_PAIRS))
         earlier = {bucket.key: bucket.doc_count for bucket in before.buckets}
         return [
             ValueParticipant(

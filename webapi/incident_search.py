@@ -11,10 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from webapi.aggregation import TermBucket, Terms, terms
+from webapi.aggregation import Number, TermBucket, Terms, terms
 from webapi.histogram import FoundHistogram, Interval, histogram_aggregation
 from webapi.participants import (
-    CONSIDERED,
     FIELDS,
     TIMES,
     Dimension,
@@ -32,6 +31,8 @@ USED: Final[tuple[Dimension, ...]] = ("ip", "userAgent")
 PAIRS: Final = 20
 """How many of each."""
 SHARD_PAIRS: Final = 200
+"""How many of each are looked for in the days before: those with most events in the window. With
+50 actors these are 20,000 buckets; OpenSearch refuses an answer of more than 65,535."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +74,10 @@ class PairBucket(TermBucket, frozen=True, rename={"user_agent": "userAgent"}):
 
 
 class FoundSpan(FoundParticipants, frozen=True, rename={"user_agent": "userAgent"}):
-    """Counts of one span of time; `doc_count` is of all its events."""
+    """Counts of one span of time; `doc_count` is of all its events, `first` their first."""
 
     doc_count: int = 0
+    first: Number = Number()
     pairs: PeopleAnswer[PairBucket] = PeopleAnswer()
 
 
@@ -122,13 +124,20 @@ def comparison_search(window: Window, keys: Keys, listed: Collection[Key]) -> Sc
     counted = participant_aggregations(only=keys)
     times: dict[str, object] = {one: _pairs(FIELDS[one]) for one in USED}
     seen: dict[str, object] = {
-        one: terms(FIELDS[one], CONSIDERED, include=list(keys[one])) for one in USED if keys[one]
+        one: terms(FIELDS[one], SHARD_PAIRS, include=list(keys[one])[:SHARD_PAIRS])
+        for one in USED
+        if keys[one]
     }
     here = [between(window.since, window.until), *same]
     spans: dict[str, object] = {
         "here": _span(here, {"pairs": people_aggregation(ACTOR, len(listed), times, listed)}),
         "any": _span(
-            [days], {**counted, "pairs": people_aggregation(ACTOR, len(listed), seen, listed)}
+            [days],
+            {
+                **counted,
+                "first": TIMES["first"],
+                "pairs": people_aggregation(ACTOR, len(listed), seen, listed),
+            },
         ),
     }
     if same:

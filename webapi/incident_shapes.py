@@ -83,15 +83,13 @@ class Before(Struct, frozen=True, rename="camel", kw_only=True):
         since: where they begin.
         until: where they end: with the beginning of the window.
         total: how many events of the filters they have.
-        history_since: the organisation's first event; null where it has none before the window.
-        covered_days: how many of the days lie behind its first event.
+        covered_days: how many of the days have a history: from the organisation's first event on.
         enough: whether they are long enough to say what is new or unusual.
     """
 
     since: str
     until: str
     total: int
-    history_since: str | None
     covered_days: float
     enough: bool
 

@@ -180,6 +180,19 @@ def event_search(organization_id: str, event_id: str) -> ScopedSearch:
     )
 
 
+def earlier_search(organization_id: str, instant: datetime) -> ScopedSearch:
+    """Return the search of the last event before an instant."""
+    return ScopedSearch(
+        organization_id=organization_id,
+        filters=[between(None, instant)],
+        rest={
+            "size": 1,
+            "sort": [{"organizationId": "asc"}, {"timestamp": "desc"}, {"id": "desc"}],
+            "track_total_hits": False,
+        },
+    )
+
+
 def present_search(organization_id: str, actions: Sequence[str]) -> ScopedSearch:
     """Return the search that counts, for each action or `noun.*`, the organisation's events."""
     return ScopedSearch(

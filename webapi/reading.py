@@ -28,6 +28,7 @@ from webapi.query import (
     Query,
     ScopedSearch,
     count_search,
+    earlier_search,
     event_search,
     filters,
     list_search,
@@ -52,6 +53,7 @@ OPEN_AT_MOST: Final = 16
 COUNTED_AT_ONCE: Final = 128
 """From more shards on, OpenSearch asks all of them first whether they can match at all."""
 HINT: Final = timedelta(days=1)
+NEAR: Final = timedelta(days=31)
 ID_VERSION: Final = 7
 LATEST_HINT: Final = 200 * 365 * 86_400_000
 """Milliseconds; in the year 2169."""
@@ -122,6 +124,22 @@ class Reading:
                 if found.hits.hits:
                     return found
         return self._storage.search(search)
+
+    def has_before(self, organization_id: str, instant: datetime) -> bool:
+        """Tell whether an organisation has events before an instant; a month before it comes first.
+
+        Raises:
+            UnavailableError, InternalError: as `Storage.search`.
+        """
+        search = earlier_search(organization_id, instant)
+        listed, _ = self._listing.current()
+        near = within(self._with_expected(listed), instant - NEAR, instant)
+        try:
+            if self._storage.search(search, [one.name for one in near]).hits.hits:
+                return True
+        except IndexGoneError:
+            pass
+        return bool(self.over(search, None, instant).hits.hits)
 
     def present(self, organization_id: str, actions: Sequence[str]) -> set[str]:
         """Return those of some actions (or `noun.*`) that the organisation has events of.
