@@ -78,6 +78,7 @@ STATES = {
     "filtered": "?action=app.created&result=success&until=2026-03-16&zone=Europe/Berlin&limit=5",
     "nothing": "?action=app.created&ip=192.0.2.1",
     "mistakes": "?q=a+actr:b&nonsense=1&action=app.creatd",
+    "around": "/incident?around=2026-03-15T09:00:30Z&window=5m&limit=5",
     "no such event": "/x",
 }
 

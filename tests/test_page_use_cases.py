@@ -138,8 +138,15 @@ def test_an_incident_response_looks_around_a_moment(look: Visit) -> None:
     page = look.open("?action=member.role_changed")
     page.locator(".rows summary").first.click()
     page.get_by_role("link", name="Around this event").click()
-    expect(page.locator("body")).to_contain_text("Around")
+    expect(page.locator("h1")).to_contain_text("Around")
     look.shows_rows(len(EVENTS) - 1)
+    distances = page.locator('.rows time[data-as="distance"]')
+    expect(distances).to_have_text(["−3s", "−2s", "−1s", "+0ms", "+1s", "+2s", "+3s", "+4s"])  # noqa: RUF001  # as wide as the plus
+    expect(page.locator(".taking-part caption").first).to_have_text("Actors")
+    expect(page.locator(".taking-part")).to_contain_text("Jon Berg")
+    expect(page.locator(".unusual")).to_contain_text("too short before this")
+    page.get_by_role("link", name="1m", exact=True).click()
+    expect(page.locator("[aria-current=true]", has_text="1m")).to_be_visible()
     expect(page.locator(".rows")).not_to_contain_text("App deleted")
 
 

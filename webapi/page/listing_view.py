@@ -64,12 +64,12 @@ def ways(pairs: Sequence[Pair]) -> dict[str, object]:
 
     def around(row: Row) -> str:
         moment = [("around", row.timestamp), ("window", DEFAULT_WINDOW)]
-        return path + address.link([*_zone(pairs), *moment])
+        return url_for("page.show_incident") + address.link([*_zone(pairs), *moment])
 
     def narrowed(name: str, text: str) -> str:
         return path + address.link(address.having(pairs, name, text))
 
-    return {"around": around, "narrowed": narrowed}
+    return {"around": around, "narrowed": narrowed, "origin": None}
 
 
 def _zone(pairs: Iterable[Pair]) -> list[Pair]:

@@ -23,8 +23,9 @@ class Place(NamedTuple):
     roles: tuple[str, ...] = ()
 
 
+LIST: Final = "page.show_list"
 PLACES: Final = (
-    Place("page.show_list", "Audit Log"),
+    Place(LIST, "Audit Log"),
     Place("owners.list_tokens", "API tokens", (OWNER,)),
     Place("owners.list_holds", "Legal holds", (OWNER,)),
     Place("owners.show_log_state", "State of the log", (OWNER,)),
@@ -52,4 +53,5 @@ def links(reader: Reader | None, endpoint: str | None) -> list[Link]:
 
 
 def _belongs(endpoint: str | None, to: str) -> bool:
-    return endpoint == to
+    """Tell whether a view is the place itself or, of the log, a view of some of its events."""
+    return endpoint == to or (to == LIST and (endpoint or "").startswith("page."))

@@ -12,7 +12,7 @@ from audit_events.event import UUID_PATTERN
 from webapi.access import asks, enter
 from webapi.answering import answer_json, record_read
 from webapi.errors import MissingError, ParameterError, ParametersError, ProblemError
-from webapi.page import address, assets, counting, document, listing, refusal
+from webapi.page import address, assets, counting, document, incident_view, listing, refusal
 from webapi.page.address import State
 from webapi.page.listing_view import list_view, refused_view, ways
 from webapi.page.news import AFTER, count_news, news_address
@@ -80,6 +80,28 @@ def show_list() -> Response | WerkzeugResponse:
 def _wrong(state: State, error: ParametersError | None, now: datetime) -> Response:
     view, status = refused_view(state, error, now)
     return document.render("list.html", reader(), {**view, **_WORDS}, status)
+
+
+@blueprint.get("/incident")
+@asks("incident")
+def show_incident() -> Response | WerkzeugResponse:
+    """Show what happened around a moment, or between two."""
+    now = datetime.now(UTC)
+    pairs = read_pairs(request.query_string)
+    state = address.read_state(pairs, now)
+    try:
+        found = incident_view.look(state)
+    except ParametersError as error:
+        return _wrong(state, error, now)
+    if state.problems:
+        return _wrong(state, None, now)
+    record_read(state.api, events=len(found.events))
+    view = {
+        **list_view(state, None, None, now),
+        **incident_view.incident_view(state, found),
+        **_WORDS,
+    }
+    return document.render("incident.html", reader(), view)
 
 
 @blueprint.get("/news")

@@ -1,0 +1,190 @@
+"""The incident view: what happened around a moment, who and what took part, what is unusual."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from audit_events.catalogue import Catalogue
+from audit_events.instant import parse_instant
+from webapi.answering import present_actions
+from webapi.incident_analysis import incident_of
+from webapi.incident_request import read_question
+from webapi.incident_shapes import (
+    ActorParticipant,
+    Incident,
+    Participant,
+    ResourceParticipant,
+    TargetParticipant,
+    Unusual,
+    ValueParticipant,
+)
+from webapi.page import address
+from webapi.page.address import Pair, State, first
+from webapi.page.browser import describe
+from webapi.page.row import Row, read_row
+from webapi.page.timeline import timeline
+from webapi.parts import parts, reader
+from webapi.values import DEFAULT_WINDOW
+
+WINDOWS: Final = ("1m", "5m", "15m", "1h", "6h", "1d")
+KIND_NAMES: Final = {"api_key": "API key", "service": "Service", "system": "System"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Somebody or something that took part.
+
+    Args:
+        name: the most telling of what is known.
+        detail: what else is known.
+        count: events of the window.
+        is_new: not once in the days before; None where they are too short to say.
+        narrowed: parameter and value that ask for its events alone, if there are such.
+    """
+
+    name: str
+    detail: str
+    count: int
+    is_new: bool | None
+    narrowed: Pair | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Those of one kind, those with most events first."""
+
+    title: str
+    parts: Sequence[Part]
+    other_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oddity:
+    """What the window has more of than the days before let expect, in words."""
+
+    subject: str
+    words: str
+    narrowed: Pair | None
+
+
+def look(state: State) -> Incident:
+    """Ask what happened.
+
+    Raises:
+        ParametersError: everything that is wrong with the question.
+        UnavailableError, InternalError: the store does not answer as it should.
+    """
+    question = read_question(
+        reader().organization_id,
+        state.api,
+        present=present_actions,
+        cursor_key=parts().cursor_key,
+        catalogue=parts().catalogue,
+    )
+    return incident_of(parts().reading, question, parts().cursor_key)
+
+
+def incident_view(state: State, found: Incident) -> dict[str, object]:
+    """Return what the template needs besides what the list has."""
+    return {
+        "incident": found,
+        "rows_shown": [_row(bytes(one.event)) for one in found.events],
+        "origin": parse_instant(found.origin),
+        "since": parse_instant(found.since),
+        "until": parse_instant(found.until),
+        "before_since": parse_instant(found.before.since),
+        "drawn": timeline(found.histogram, state.zone),
+        "taking_part": taking_part(found),
+        "oddities": oddities(found, parts().catalogue),
+        "windows": WINDOWS,
+        "window": first(state.pairs, "window") or DEFAULT_WINDOW,
+        "moved": moved(state),
+    }
+
+
+def moved(state: State) -> dict[str, Sequence[Pair]]:
+    """Return the same question with each of the windows; none where it is not about a moment."""
+    if not first(state.pairs, "around"):
+        return {}
+    return {window: address.having(state.pairs, "window", window) for window in WINDOWS}
+
+
+def taking_part(found: Incident) -> list[Parts]:
+    """Return who and what took part, by kind. Pure."""
+    actors, targets, resources = found.actors, found.targets, found.resources
+    addresses, agents = found.ip_addresses, found.user_agents
+    kinds = [
+        Parts("Actors", [_actor(one) for one in actors.values], actors.other_count),
+        Parts("Target users", [_target(one) for one in targets.values], targets.other_count),
+        Parts("Resources", [_thing(one) for one in resources.values], resources.other_count),
+        Parts("Addresses", [_address(one) for one in addresses.values], addresses.other_count),
+        Parts("User agents", [_agent(one) for one in agents.values], agents.other_count),
+    ]
+    return [one for one in kinds if one.parts]
+
+
+def oddities(found: Incident, catalogue: Catalogue) -> list[Oddity]:
+    """Return what is unusual, in words. Pure."""
+    if found.unusual is None:
+        return []
+    told: list[Oddity] = []
+    for one in found.unusual.actions:
+        entry = catalogue.find(one.value)
+        title = one.value if entry is None else entry.title
+        told.append(_oddity(title, one, ("action", one.value)))
+    for one in found.unusual.actors:
+        names = {"id": "actorId", "email": "actorEmail"}
+        narrowed = (names[one.kind], one.value) if one.kind in names else None
+        told.append(_oddity(KIND_NAMES.get(one.value, one.value), one, narrowed))
+    told += [_oddity(one.value, one, ("ip", one.value)) for one in found.unusual.ip_addresses]
+    told += [
+        _oddity(f"{one.kind} {one.value}", one, ("resourceId", one.value))
+        for one in found.unusual.resources
+    ]
+    return told
+
+
+def _oddity(subject: str, one: Unusual, narrowed: Pair | None) -> Oddity:
+    times = f"{one.count:,} time{'' if one.count == 1 else 's'}"
+    if one.never_before:
+        words = f"{times} here, not once in the days before"
+    else:
+        words = f"{times} here; {one.expected:.1f} would be usual"
+    return Oddity(subject=subject, words=words, narrowed=narrowed)
+
+
+def _row(line: bytes) -> Row:
+    return read_row(line, parts().catalogue)
+
+
+def _actor(one: ActorParticipant) -> Part:
+    name = one.name or one.email or one.id or one.type or "Unknown"
+    if one.type == "system":
+        name = "System"
+    narrowed = ("actorEmail", one.email) if one.email else ("actorId", one.id) if one.id else None
+    detail = next((text for text in (one.email, one.id) if text and text != name), "")
+    return _part(one, name, detail, narrowed)
+
+
+def _target(one: TargetParticipant) -> Part:
+    name = one.email or one.name or one.id or "Unknown"
+    detail = one.name if one.name and one.name != name else ""
+    return _part(one, name, detail, ("targetUserId", one.id) if one.id else None)
+
+
+def _thing(one: ResourceParticipant) -> Part:
+    detail = one.type if one.name is None else f"{one.type} {one.id}"
+    return _part(one, one.name or one.id, detail, ("resourceId", one.id))
+
+
+def _address(one: ValueParticipant) -> Part:
+    return _part(one, one.value, "", ("ip", one.value))
+
+
+def _agent(one: ValueParticipant) -> Part:
+    words = describe(one.value)
+    return _part(one, words or one.value, one.value if words else "", None)
+
+
+def _part(one: Participant, name: str, detail: str, narrowed: Pair | None) -> Part:
+    return Part(name=name, detail=detail, count=one.count, is_new=one.first_seen, narrowed=narrowed)
