@@ -22,6 +22,7 @@ from audit_events.binding import bind_actor, bind_organization, unbind_request
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import CatalogueEntry
 from audit_events.chained_logger import ChainedLogger
+from audit_events.difference import changes, snapshot
 from audit_events.errors import (
     AuditEventError,
     CanonicalError,
@@ -67,10 +68,12 @@ __all__ = [
     "TargetUser",
     "bind_actor",
     "bind_organization",
+    "changes",
     "close",
     "configure",
     "counts",
     "get_logger",
     "open_log",
+    "snapshot",
     "unbind_request",
 ]

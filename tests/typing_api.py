@@ -71,6 +71,13 @@ def change_role(member: str) -> None:
     bound.unbind("actor").try_unbind("result").error("app.deleted", target_user=TargetUser(id="u"))
 
 
+def tell_changes(before: object, after: object) -> None:
+    found = audit_events.changes(before, after)
+    assert_type(found, dict[str, dict[str, object]])
+    assert_type(audit_events.snapshot(after), dict[str, object])
+    log.info(Action.APP_CREATED, context={**found, "reason": "asked for"})
+
+
 async def serve() -> None:
     await log.ainfo("member.invited", actor={"type": "system"}, organization_id="org_acme")
 

@@ -1,0 +1,513 @@
+"""What changed, and nothing else; read without effects from the objects that applications have."""
+
+import copy
+import dataclasses
+import ipaddress
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pydantic
+import pydantic.dataclasses
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import JSON, ForeignKey, Numeric, String, create_engine, event
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    relationship,
+)
+
+from audit_events import changes, open_log, snapshot
+from audit_events.canonical import canonical
+from audit_events.difference import changes as _changes
+from audit_events.errors import EventError
+from audit_events.event import decode_event
+
+
+class Role(Enum):
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+_NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
+_ID = uuid.UUID(int=7)
+_SERVICE = object()
+_LOOP: dict[str, Any] = {"a": 1}
+_LOOP["self"] = _LOOP
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "previous", "new"),
+    [
+        pytest.param({"a": 1}, {"a": 1}, {}, {}, id="nothing"),
+        pytest.param({"r": "m", "x": 1}, {"r": "a", "x": 1}, {"r": "m"}, {"r": "a"}, id="a value"),
+        pytest.param({}, {"a": None}, {}, {"a": None}, id="a key that came, with nothing in it"),
+        pytest.param({"a": None}, {}, {"a": None}, {}, id="a key that went"),
+        pytest.param(None, {"a": 1}, {}, {"a": 1}, id="an object that was made"),
+        pytest.param({"a": 1}, None, {"a": 1}, {}, id="an object that was deleted"),
+        pytest.param(
+            {"p": {"a": 1, "b": {"c": 2, "d": 3}}, "q": 1},
+            {"p": {"a": 1, "b": {"c": 9, "d": 3}}, "q": 1},
+            {"p": {"b": {"c": 2}}},
+            {"p": {"b": {"c": 9}}},
+            id="deep inside",
+        ),
+        pytest.param(
+            {"p": {"a": 1}}, {"p": {"a": 1, "b": 2}}, {}, {"p": {"b": 2}}, id="a key deep inside"
+        ),
+        pytest.param({"p": {"a": 1}}, {"p": {}}, {"p": {"a": 1}}, {"p": {}}, id="emptied"),
+        pytest.param({"p": {}}, {"p": {"a": 1}}, {"p": {}}, {"p": {"a": 1}}, id="filled"),
+        pytest.param({"p": {"a": 1}}, {"p": 5}, {"p": {"a": 1}}, {"p": 5}, id="another kind"),
+        pytest.param({"l": [1, 2, 3]}, {"l": [1, 3]}, {"l": [1, 2, 3]}, {"l": [1, 3]}, id="a list"),
+        pytest.param({"l": [{"a": 1}]}, {"l": ({"a": 1},)}, {}, {}, id="list and tuple"),
+        pytest.param(
+            {"s": {"b", "a"}}, {"s": {"c", "a"}}, {"s": ["a", "b"]}, {"s": ["a", "c"]}, id="a set"
+        ),
+        pytest.param({"a": 1}, {"a": True}, {"a": 1}, {"a": True}, id="one is not true"),
+        pytest.param({"a": 0}, {"a": False}, {"a": 0}, {"a": False}, id="zero is not false"),
+        pytest.param({"a": 1}, {"a": "1"}, {"a": 1}, {"a": "1"}, id="one is not a text"),
+        pytest.param({"a": 1}, {"a": 1.0}, {}, {}, id="an amount in another type"),
+        pytest.param({"a": Decimal(5)}, {"a": Decimal("5.00")}, {}, {}, id="more digits"),
+        pytest.param({"a": 5}, {"a": Decimal("5.00")}, {}, {}, id="as a database gives it back"),
+        pytest.param(
+            {"a": Decimal("5.10")}, {"a": Decimal(6)}, {"a": "5.10"}, {"a": "6"}, id="exactly"
+        ),
+        pytest.param({"a": float("nan")}, {"a": float("nan")}, {}, {}, id="nan stays nan"),
+        pytest.param({"a": 0.5}, {"a": float("inf")}, {"a": 0.5}, {"a": "inf"}, id="infinity"),
+        pytest.param({"a": 2**60}, {"a": 1}, {"a": str(2**60)}, {"a": 1}, id="beyond 2^53"),
+        pytest.param(
+            {"r": Role.MEMBER}, {"r": Role.ADMIN}, {"r": "member"}, {"r": "admin"}, id="enum"
+        ),
+        pytest.param({"r": Role.ADMIN}, {"r": "admin"}, {}, {}, id="enum and its value"),
+        pytest.param({"i": _ID}, {"i": str(_ID)}, {}, {}, id="uuid and its text"),
+        pytest.param(
+            {"t": _NOON},
+            {"t": _NOON.astimezone(timezone(timedelta(hours=5)))},
+            {},
+            {},
+            id="one instant in two zones",
+        ),
+        pytest.param(
+            {"t": _NOON, "n": datetime(2026, 1, 2), "d": date(2026, 1, 2)},  # noqa: DTZ001  # as databases give them
+            {"t": None, "n": None, "d": None},
+            {"t": "2026-03-15T12:00:00.000000Z", "n": "2026-01-02T00:00:00", "d": "2026-01-02"},
+            {"t": None, "n": None, "d": None},
+            id="times",
+        ),
+        pytest.param(
+            {"w": timedelta(hours=36), "b": b"\0\1", "p": Path("/a")},
+            {"w": 1, "b": 1, "p": 1},
+            {"w": "P1DT43200S", "b": "AAE=", "p": "/a"},
+            {"w": 1, "b": 1, "p": 1},
+            id="durations, bytes, paths",
+        ),
+        pytest.param(
+            {"ip": ipaddress.ip_address("::1")}, {"ip": "::1"}, {}, {}, id="what has a text"
+        ),
+        pytest.param({1: "a", _ID: 1}, {1: "b", _ID: 1}, {"1": "a"}, {"1": "b"}, id="other keys"),
+        pytest.param(
+            {"s": _SERVICE, "a": 1},
+            {"s": _SERVICE, "a": 2},
+            {"a": 1},
+            {"a": 2},
+            id="no text, but the same",
+        ),
+        pytest.param(
+            {"l": _LOOP, "a": 1},
+            {"l": _LOOP, "a": 2},
+            {"a": 1},
+            {"a": 2},
+            id="a loop that is the same",
+        ),
+    ],
+)
+def test_what_changed(before: Any, after: Any, previous: Any, new: Any) -> None:
+    found = changes(before, after)
+    assert found == {"previous": previous, "new": new}
+    canonical(found)
+
+
+def _looped() -> dict[str, Any]:
+    loop: dict[str, Any] = {}
+    loop["self"] = loop
+    return loop
+
+
+def _deep(levels: int) -> dict[str, Any]:
+    tree: dict[str, Any] = {"end": levels}
+    for _ in range(levels):
+        tree = {"n": tree}
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        pytest.param(1, {}, "before: is of type int; expected a mapping, dataclass", id="a number"),
+        pytest.param({}, "text", "after: is of type str", id="a text"),
+        pytest.param([1], {}, "before: is of type list", id="a list"),
+        pytest.param({}, dict, "after: is of type type", id="a class"),
+        pytest.param(
+            {"a": {"b": object()}},
+            {"a": {"b": 1}},
+            "a.b: is of type object, which has no text",
+            id="no text",
+        ),
+        pytest.param({"a": _looped()}, {"a": 1}, "a.self: contains itself", id="a loop"),
+        pytest.param(_looped(), _looped(), "self: contains itself", id="two loops"),
+        pytest.param(_deep(500), _deep(501), "is nested deeper than 64 levels", id="too deep"),
+        pytest.param(_deep(5000), {}, "is nested deeper than 64 levels", id="deeper than Python"),
+        pytest.param({1: 1, "1": 2}, {}, "before: has two keys that are spelled alike", id="keys"),
+    ],
+)
+def test_what_cannot_be_compared_is_named_by_its_path(before: Any, after: Any, told: str) -> None:
+    with pytest.raises(EventError, match=re.escape(told)):
+        changes(before, after)
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+_objects = st.dictionaries(st.text(max_size=2), _values, max_size=4)
+
+
+def _apply(before: Any, previous: Any, new: Any) -> Any:
+    """Take back what is gone, and put in what is new."""
+    after = copy.deepcopy(before)
+    for name in {**previous, **new}:
+        if name not in new:
+            # Gone as a whole, or only in part.
+            if before[name] == previous[name] or not isinstance(before[name], dict):
+                del after[name]
+            else:
+                after[name] = _apply(before[name], previous[name], {})
+        elif isinstance(new[name], dict) and isinstance(before.get(name), dict) and new[name]:
+            if before[name]:
+                after[name] = _apply(before[name], previous.get(name, {}), new[name])
+            else:
+                after[name] = new[name]
+        else:
+            after[name] = new[name]
+    return after
+
+
+@given(_objects, _objects)
+def test_the_difference_leads_from_one_to_the_other(before: Any, after: Any) -> None:
+    found = changes(before, after)
+    assert _typed(_apply(before, found["previous"], found["new"])) == _typed(after)
+
+
+def _typed(value: Any) -> bytes:
+    return canonical(value)
+
+
+@given(_objects)
+def test_an_object_does_not_differ_from_its_copy_or_its_snapshot(value: Any) -> None:
+    nothing: dict[str, Any] = {"previous": {}, "new": {}}
+    assert changes(value, copy.deepcopy(value)) == nothing
+    assert changes(snapshot(value), value) == nothing
+
+
+# --- Objects
+
+
+@dataclasses.dataclass(slots=True)
+class Address:
+    city: str
+    zip: str = ""
+
+
+@dataclasses.dataclass
+class Person:
+    name: str
+    address: Address
+    pin: str = dataclasses.field(default="", repr=False)
+    tags: list[str] = dataclasses.field(default_factory=list[str])
+
+
+class Limits(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    seats: int
+    key: pydantic.SecretStr = pydantic.SecretStr("s3cret")
+    internal: int = pydantic.Field(default=0, exclude=True)
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]  # as pydantic's documentation has it
+    @property
+    def derived(self) -> int:
+        raise AssertionError("it is not asked")
+
+
+class Plan(pydantic.BaseModel):
+    name: str
+    limits: Limits
+    prices: dict[str, Decimal] = {}
+
+
+class Point(msgspec.Struct):
+    x: int
+    y: int = 0
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    a: int
+
+
+def test_dataclasses() -> None:
+    before = Person("Ana", Address("Lisbon", "1100"), pin="1234", tags=["a"])
+    after = dataclasses.replace(before, address=Address("Porto", "1100"), tags=["a", "b"])
+    assert changes(before, after) == {
+        "previous": {"address": {"city": "Lisbon"}, "tags": ["a"]},
+        "new": {"address": {"city": "Porto"}, "tags": ["a", "b"]},
+    }
+
+
+def test_what_is_changed_in_place_needs_a_snapshot() -> None:
+    person = Person("Ana", Address("Lisbon"))
+    before = snapshot(person)
+    person.address.city = "Porto"
+    person.tags.append("moved")
+    assert changes(before, person) == {
+        "previous": {"address": {"city": "Lisbon"}, "tags": []},
+        "new": {"address": {"city": "Porto"}, "tags": ["moved"]},
+    }
+
+
+def test_a_field_that_its_class_keeps_to_itself_shows_that_it_changed_not_how() -> None:
+    before, after = Person("Ana", Address("L"), pin="1234"), Person("Ana", Address("L"), pin="9876")
+    hidden: dict[str, Any] = {"pin": "[redacted]"}
+    assert changes(before, after) == {"previous": hidden, "new": hidden}
+    one = Limits(seats=1)
+    other = one.model_copy(update={"key": pydantic.SecretStr("n3w"), "internal": 5})
+    found = changes(one, other)
+    assert found["new"] == {"key": "[redacted]", "internal": "[redacted]"}
+    assert found["previous"] == found["new"]
+    assert changes(one, one.model_copy()) == {"previous": {}, "new": {}}
+    assert "n3w" not in repr(found)
+
+
+def test_pydantic_models() -> None:
+    before = Plan(name="studio", limits=Limits(seats=5), prices={"eur": Decimal("9.50")})
+    after = before.model_copy(deep=True)
+    after.limits.seats = 9
+    after.limits.__pydantic_extra__["region"] = "eu"  # type: ignore[index]  # pyright: ignore[reportOptionalSubscript]  # it is allowed
+    after.prices["usd"] = Decimal(10)
+    assert changes(before, after) == {
+        "previous": {"limits": {"seats": 5}},
+        "new": {"limits": {"seats": 9, "region": "eu"}, "prices": {"usd": "10"}},
+    }
+
+
+def test_a_root_model_is_what_it_holds() -> None:
+    class Flags(pydantic.RootModel[dict[str, bool]]):
+        pass
+
+    assert changes(Flags({"a": True}), Flags({"a": False})) == {
+        "previous": {"a": True},
+        "new": {"a": False},
+    }
+
+
+def test_structs_checked_dataclasses_and_mixed_kinds() -> None:
+    assert changes(Point(1), Point(2)) == {"previous": {"x": 1}, "new": {"x": 2}}
+    assert changes(Checked(1), Checked(2)) == {"previous": {"a": 1}, "new": {"a": 2}}
+    assert changes({"x": 1, "y": 0}, Point(1)) == {"previous": {}, "new": {}}
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Team(Base):
+    __tablename__ = "teams"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    members: Mapped[list["Member"]] = relationship(back_populates="team")
+
+
+class Member(Base):
+    __tablename__ = "members"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column("role_name", String(20))
+    fee: Mapped[Decimal] = mapped_column(Numeric(10, 2), default=Decimal(5))
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    password: Mapped[str] = mapped_column(default="")
+    photo: Mapped[str] = mapped_column(default="large", deferred=True)
+    team_id: Mapped[int | None] = mapped_column(ForeignKey("teams.id"))
+    team: Mapped[Team | None] = relationship(back_populates="members")
+
+
+class Database:
+    """A session, and what was asked of the database."""
+
+    def __init__(self) -> None:
+        engine = create_engine("sqlite://")
+        Base.metadata.create_all(engine)
+        self.statements: list[str] = []
+        event.listen(engine, "before_cursor_execute", self._note)
+        self.session = Session(engine)
+        team = Team(id=1, members=[Member(id=1, role="member", settings={"mail": True})])
+        self.session.add(team)
+        self.session.commit()
+
+    def _note(self, *arguments: Any) -> None:
+        self.statements.append(arguments[2])
+
+    def load(self) -> Member:
+        self.session.expunge_all()
+        member = self.session.get_one(Member, 1)
+        self.statements.clear()
+        return member
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    found = Database()
+    yield found
+    found.session.close()
+    found.session.get_bind().dispose()  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue]  # an engine
+
+
+def test_sqlalchemy_instances_are_compared_by_their_columns_without_a_query(
+    database: Database,
+) -> None:
+    member = database.load()
+    before = snapshot(member)
+    member.role = "admin"
+    member.settings = {"mail": False}
+    member.fee = Decimal(5)
+    assert changes(before, member) == {
+        "previous": {"role": "member", "settings": {"mail": True}},
+        "new": {"role": "admin", "settings": {"mail": False}},
+    }
+    assert database.statements == []
+
+
+def test_a_json_column_that_is_changed_in_place_shows(database: Database) -> None:
+    member = database.load()
+    before = snapshot(member)
+    member.settings["mail"] = False
+    assert changes(before, member)["new"] == {"settings": {"mail": False}}
+
+
+def test_what_the_commit_expired_is_an_error_and_no_query(database: Database) -> None:
+    """Taken for unchanged it would be a lie, and nobody asked for a query."""
+    member = database.load()
+    before = snapshot(member)
+    member.role = "admin"
+    database.session.commit()
+    database.statements.clear()
+    with pytest.raises(EventError, match=r"after\.\w+: is not loaded.*snapshot\(\) before"):
+        changes(before, member)
+    assert database.statements == []
+    database.session.refresh(member)
+    assert changes(before, member)["new"] == {"role": "admin"}
+
+
+def test_a_deferred_column_counts_when_it_is_loaded_on_both_sides(database: Database) -> None:
+    member = database.load()
+    before = snapshot(member)
+    assert "photo" not in changes(before, member)["new"]
+    member.photo = "other"
+    with pytest.raises(EventError, match=r"before\.photo: is not loaded"):
+        changes(before, member)
+    database.session.refresh(member, ["photo"])
+    before = snapshot(member)
+    member.photo = "other"
+    assert changes(before, member)["new"] == {"photo": "other"}
+
+
+def test_an_instance_that_is_made_or_deleted(database: Database) -> None:
+    made = Member(role="member", team_id=1)
+    assert changes(None, made) == {"previous": {}, "new": {"role": "member", "team_id": 1}}
+    database.session.add(made)
+    database.session.flush()
+    assert changes(None, made)["new"]["role"] == "member"
+    member = database.load()
+    database.session.delete(member)
+    assert changes(member, None)["previous"]["role"] == "member"
+    assert changes(member, None)["new"] == {}
+
+
+def test_relationships_are_not_followed(database: Database) -> None:
+    member = database.load()
+    assert member.team is not None
+    assert member.team.members == [member], "they refer to each other"
+    assert "team" not in snapshot(member)
+    assert snapshot(member.team) == {"id": 1}
+
+
+def test_an_expired_instance_inside_another_object(database: Database) -> None:
+    member = database.load()
+    database.session.expire(member)
+    assert changes({"m": None}, {"m": member}) == {"previous": {"m": None}, "new": {"m": {}}}
+    assert database.statements == []
+
+
+def test_secrets_are_redacted_when_the_event_is_recorded(
+    database: Database, tmp_path: Path
+) -> None:
+    member = database.load()
+    before = snapshot(member)
+    member.password, member.role = "hunter2", "admin"
+    log = open_log(tmp_path / "audit.jsonl", service="s")
+    log.info(
+        "member.role_changed",
+        organization_id="o",
+        actor={"type": "system"},
+        context={**changes(before, member), "reason": "promoted"},
+    )
+    event = decode_event((tmp_path / "audit.jsonl").read_bytes())
+    assert event.context == {
+        "previous": {"password": "[redacted]", "role": "member"},
+        "new": {"password": "[redacted]", "role": "admin"},
+        "reason": "promoted",
+    }
+
+
+class _Hostile:
+    """Answers every question, as a mock does."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def __call__(self, *_: Any) -> Any:
+        return self
+
+
+@pytest.mark.parametrize("make", [_Hostile, lambda: (_ for _ in ())])
+def test_what_only_looks_like_an_object_is_none(make: Callable[[], Any]) -> None:
+    with pytest.raises(EventError, match="is of type"):
+        changes(make(), {})
+    with pytest.raises(EventError, match="a: is of type"):
+        changes({"a": make()}, {})
+
+
+def test_neither_library_is_imported_for_it() -> None:
+    code = (
+        "import sys, audit_events\n"
+        "audit_events.changes({'a': 1}, {'a': 2})\n"
+        "print([name for name in ('pydantic', 'sqlalchemy')"
+        "       if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_name_of_the_function_is_no_module() -> None:
+    assert changes is _changes
