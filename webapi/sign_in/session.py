@@ -43,7 +43,6 @@ from webapi.sign_in.record import record_sign_in
 SIGN_IN: Final = "/sign-in"
 SEEN_SECONDS: Final = 60
 """How often a request makes the cookie younger."""
-EXTENSION: Final = "indelible sign-in"
 
 Method: TypeAlias = Literal["link", "oidc", "proxy"]
 
