@@ -8,6 +8,7 @@ from typing import Final
 from flask import Blueprint, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from webapi.access import asks
 from webapi.answering import record_read
 from webapi.errors import MissingError, ParametersError, ProblemError
 from webapi.owners import tokens_page
@@ -32,6 +33,7 @@ def _know_the_owner() -> None:
 
 
 @blueprint.route("/api-tokens", methods=["GET", "POST"])
+@asks("tokens")
 def list_tokens() -> Response:
     """Show the tokens of the organisation and a form to make one, or what came of that."""
     return create_token() if request.method == "POST" else tokens_page.show_tokens()
@@ -52,6 +54,7 @@ def create_token() -> Response:
 
 
 @blueprint.post("/api-tokens/<token_id>/revoke")
+@asks("tokens")
 def revoke_token(token_id: str) -> AnyResponse:
     """Revoke a token of the organisation; another one's is as absent as one that never was."""
     if re.fullmatch(ID_PATTERN, token_id, re.ASCII) is None:
@@ -61,6 +64,7 @@ def revoke_token(token_id: str) -> AnyResponse:
 
 
 @blueprint.get("/legal-holds")
+@asks("list")
 def list_holds() -> Response:
     """Show the holds of the organisation, and how to place and release them."""
     storage, index, organization_id = parts().storage, parts().index, reader().organization_id
@@ -76,6 +80,7 @@ def list_holds() -> Response:
 
 
 @blueprint.get("/log-state")
+@asks("list")
 def show_log_state() -> Response:
     """Show how the log is."""
     now, index = datetime.now(UTC), parts().index
