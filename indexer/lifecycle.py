@@ -33,7 +33,7 @@ from indexer.journal import Journal
 from indexer.lease import Lease
 from indexer.names import journal_name
 from indexer.observe import observe
-from indexer.plan import Observed, Plan, Step, is_promised, plan
+from indexer.plan import NAMED_HOLDS, Observed, Plan, Step, is_promised, plan
 from indexer.policy import Policy, read_all
 from indexer.records import (
     DELETED,
@@ -317,9 +317,17 @@ class Executor:
 
     def _record_end(self, action: str, name: str, view: _View) -> None:
         held_by = view.plans[name].held_by
-        more = {**self._policy_context(), "heldBy": list(held_by), "why": view.plans[name].why}
-        subject, seal = self._subject(name, view), self._seal(name, view)
-        record_end(self._journal, action, subject, seal, more=more, beat=self._beat)
+        inside = {
+            "heldBy": list(held_by[:NAMED_HOLDS]),
+            "holds": len(held_by),
+            "why": view.plans[name].why,
+        }
+        subject, seal, more = (
+            self._subject(name, view),
+            self._seal(name, view),
+            self._policy_context(),
+        )
+        record_end(self._journal, action, subject, seal, more=more, inside=inside, beat=self._beat)
         if action == MISSING:
             _log.error("partition_missing", partition=name, held_by=held_by)
 

@@ -26,7 +26,7 @@ whenever the index was made.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
@@ -34,6 +34,8 @@ from indexer.names import IndexKind
 from indexer.policy import Policy, events_policy, late_policy, margin_days
 from indexer.settings import IndexSettings, LifecycleSettings
 from indexer.span import Span
+
+NAMED_HOLDS: Final = 20
 
 PlanState = Literal[
     "open",
@@ -234,7 +236,7 @@ def _judge_gone(observed: Observed, moment: _Moment) -> _Verdict:
     is_back = restored is not None and moment.now < restored
     if moment.due_to_delete and not moment.held and not is_back:
         return "gone", Step.RECORD_DELETION, "deleted when it was due; that is not recorded yet"
-    reason = f"held by {', '.join(moment.held)}" if moment.held else "not due"
+    reason = _held_by(moment.held) if moment.held else "not due"
     return "missing", Step.RECORD_MISSING, f"it is gone, and was {reason}: deleted by hand"
 
 
@@ -272,7 +274,7 @@ def _judge_staying(
 ) -> _Verdict | None:
     """Why a sealed one is not deleted now; None when nothing keeps it."""
     if moment.held:
-        return "held", None, f"held by {', '.join(moment.held)}: not deleted, whatever its age"
+        return "held", None, f"{_held_by(moment.held)}: not deleted, whatever its age"
     restored = observed.restored_until
     if restored is not None and moment.now < restored:
         return "restored", None, f"restored; stays until {restored:%Y-%m-%d}"
@@ -287,6 +289,12 @@ def _judge_staying(
         why = "its name was deleted before, and no restore of it is recorded; stays until"
         return "restored", None, f"{why} {unended:%Y-%m-%d}"
     return None
+
+
+def _held_by(holds: Sequence[str]) -> str:
+    """Name the holds; of many a few, as a record has room for a text of some length only."""
+    named, more = holds[:NAMED_HOLDS], len(holds) - NAMED_HOLDS
+    return f"held by {', '.join(named)}" + (f" and {more} more" if more > 0 else "")
 
 
 def _stays_until(observed: Observed, lifecycle: LifecycleSettings) -> datetime | None:

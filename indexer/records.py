@@ -13,6 +13,7 @@ has the one that counts last: a crash in between leaves the step undone, and it 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import msgspec
@@ -251,11 +252,19 @@ def record_archived(journal: Journal, subject: Subject, *, more: Context) -> Non
 
 
 def record_end(
-    journal: Journal, action: str, subject: Subject, seal: Seal, *, more: Context, beat: Beat
+    journal: Journal,
+    action: str,
+    subject: Subject,
+    seal: Seal,
+    *,
+    more: Context,
+    beat: Beat,
+    inside: Context = MappingProxyType({}),
 ) -> None:
     """Record that a partition is gone: `DELETED` or `MISSING`.
 
     Each organisation is told its own count; then comes the record that counts, of the log itself.
+    That alone has what is `inside`: holds are nobody's business but of who is held.
     """
     own = {"indexUuid": subject.uuid, "sha256": seal.sha256, **more}
     for organization_id, count in seal.organizations.items():
@@ -276,7 +285,8 @@ def record_end(
         "last": seal.last,
         "organizationCount": len(seal.organizations),
     }
-    journal.record(action, key=subject.key(), context={**own, **totals}, resource=subject.resource)
+    context = {**own, **inside, **totals}
+    journal.record(action, key=subject.key(), context=context, resource=subject.resource)
 
 
 class _Count(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Our executor on a real node: from open to deleted, whatever is cut, held or taken by hand."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -12,6 +13,7 @@ from indexer.control import ControlDocument
 from indexer.errors import PolicyError
 from indexer.hold import PLACED, Hold, place, release
 from indexer.journal import Journal, Key
+from indexer.plan import NAMED_HOLDS
 from indexer.policy import Policy, events_policy, read, render
 from indexer.sealing import block
 from indexer.settings import IndexSettings, LifecycleSettings
@@ -128,6 +130,31 @@ def test_a_partition_that_went_by_hand_is_recorded_as_missing_once(world: World)
     assert world.take_round().taken == ()
     told = [action for action, organization, _ in world.told() if organization == "_system"]
     assert told == ["partition_missing", "partition_sealed"]
+
+
+def test_an_organisation_learns_nothing_of_anothers_holds(world: World) -> None:
+    """The partition is gone and was held by more than a record has room for; two had events."""
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    with world.cluster.client("lifecycle") as client:
+        journal = Journal(client, world.index)
+        ids = sorted(new_uuid7(number * 10**9) for number in range(NAMED_HOLDS + 5))
+        for one in ids:
+            place(journal, replace(a_hold(), id=one))
+    world.delete_by_hand(world.partition)
+    assert [one.step for one in world.take_round().taken] == ["record missing"]
+    missing = [one for one in world.journal() if one.action == records.MISSING]
+    inside = {"heldBy", "holds", "why"}
+    for event in missing:
+        context = event.context or {}
+        if event.organization_id == "_system":
+            assert (context["heldBy"], context["holds"]) == (ids[:NAMED_HOLDS], len(ids))
+            assert str(context["why"]).endswith("and 5 more: deleted by hand")
+        else:
+            assert not inside & context.keys()
+            assert not any(one in json.dumps(context) for one in ids)
+    assert {one.organization_id for one in missing} > {"_system"}
 
 
 def test_one_that_another_index_was_put_in_the_place_of_is_missing(world: World) -> None:

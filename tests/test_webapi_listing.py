@@ -1,7 +1,14 @@
-"""The list of indices: how old it may be, and when an index is sealed."""
+"""The list of indices: how old it may be, and when an index is steady."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
 
 from indexer.settings import IndexSettings
-from webapi.listing import FEW, SETTLED_REFRESHES, Listed, Listing
+from webapi.errors import InternalError, UnavailableError
+from webapi.listing import FEW, FEW_GROWING, SETTLED_REFRESHES, Listed, Listing, still_holds
+from webapi.timeline import Index
 
 NAME = "audit-events-2026.02"
 BLOCKED = Listed("u1", write="true")
@@ -12,45 +19,50 @@ class World:
 
     def __init__(self, rows: dict[str, Listed]) -> None:
         self.rows = rows
+        self.documents: dict[str, int] = {}
         self.now = 100.0
-        self.listing = Listing(lambda: self.rows, IndexSettings(), lambda: self.now)
+        self.count: Callable[[Sequence[str]], Mapping[str, int]] = lambda _: self.documents
+        self.listing = Listing(lambda: self.rows, self.tell, IndexSettings(), lambda: self.now)
 
-    def sealed(self) -> bool:
-        return self.listing.renew()[0].sealed
+    def tell(self, names: Sequence[str]) -> Mapping[str, int]:
+        return self.count(names)
+
+    def steady(self) -> str:
+        return self.listing.renew()[0].steady
 
 
 def test_a_write_block_is_a_seal_when_all_that_was_written_can_be_found() -> None:
     world = World({NAME: BLOCKED})
-    assert not world.sealed()
+    assert not world.steady()
     world.now += SETTLED_REFRESHES - 1
-    assert not world.sealed()
+    assert not world.steady()
     world.now += 1
-    assert world.sealed()
+    assert world.steady() == "u1"
 
 
 def test_a_block_that_goes_and_comes_back_begins_anew() -> None:
     world = World({NAME: BLOCKED})
-    world.sealed()
+    world.steady()
     world.now += SETTLED_REFRESHES
     world.rows = {NAME: Listed("u1")}
-    assert not world.sealed()
+    assert not world.steady()
     world.rows = {NAME: BLOCKED}
-    assert not world.sealed()
+    assert not world.steady()
 
 
 def test_a_restored_index_is_another_one() -> None:
     world = World({NAME: BLOCKED})
-    world.sealed()
+    world.steady()
     world.now += SETTLED_REFRESHES
     world.rows = {NAME: Listed("u2", write="true")}
-    assert not world.sealed()
+    assert not world.steady()
 
 
 def test_a_closed_index_is_asked_so_that_it_refuses() -> None:
     world = World({NAME: Listed("u1", write="true", closed="true")})
-    world.sealed()
+    world.steady()
     world.now += SETTLED_REFRESHES
-    assert not world.sealed()
+    assert not world.steady()
 
 
 def test_a_short_list_is_looked_at_with_each_question() -> None:
@@ -71,3 +83,108 @@ def test_a_long_list_is_looked_at_after_the_refresh_interval() -> None:
     assert world.listing.current()[1] is None
     world.now += 0.1
     assert world.listing.current()[1] is not None
+
+
+@pytest.fixture
+def days() -> World:
+    """More partitions that take events than each question asks in any case."""
+    world = World({f"audit-events-2026.02.{n:02}": Listed(f"u{n}") for n in range(FEW_GROWING + 1)})
+    world.documents = {f"u{n}": 7 for n in range(FEW_GROWING + 1)}
+    return world
+
+
+def test_an_index_that_has_no_more_documents_than_before_is_quiet(days: World) -> None:
+    assert days.steady() == ""
+    days.now += SETTLED_REFRESHES
+    quiet = days.steady()
+    assert quiet.startswith("u0")
+    days.documents = {**days.documents, "u0": 8}
+    assert days.steady() == ""
+    days.now += SETTLED_REFRESHES - 1
+    assert days.steady() == ""
+    days.now += 1
+    assert days.steady() not in ("", quiet), "what was counted before is not true any more"
+
+
+def test_one_that_is_sealed_is_the_same_whatever_it_was_before(days: World) -> None:
+    days.steady()
+    days.now += SETTLED_REFRESHES
+    days.rows = {**days.rows, "audit-events-2026.02.00": BLOCKED}
+    assert days.steady() == "", "what was written right before the block may not be found yet"
+
+
+def test_one_that_nobody_counts_is_not_steady(days: World) -> None:
+    """Its shard is nowhere: it is asked, and the answer is an error, never a silent half."""
+    days.documents = {"u1": 7}
+    days.steady()
+    days.now += SETTLED_REFRESHES
+    assert [bool(one.steady) for one in days.listing.renew()] == [False, True, False, False]
+
+
+def test_a_few_are_not_counted(days: World) -> None:
+    days.rows.popitem()
+    days.count = lambda _: pytest.fail("they are asked in any case")
+    assert days.steady() == ""
+
+
+@pytest.mark.parametrize(
+    "error", [UnavailableError("storage_timeout", ""), InternalError("refused")], ids=repr
+)
+def test_numbers_that_are_refused_are_done_without_for_a_while(
+    days: World, error: Exception
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def refuse(names: Sequence[str]) -> Mapping[str, int]:
+        asked.append(names)
+        raise error
+
+    days.count = refuse
+    for _ in range(2):
+        assert days.steady() == ""
+    assert len(asked) == 1
+    days.now += SETTLED_REFRESHES
+    days.steady()
+    assert len(asked) == 2
+
+
+def test_an_answer_does_not_wait_for_numbers_that_do_not_come(
+    days: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapi.listing.PATIENCE_SECONDS", 0.01)
+    come = threading.Event()
+
+    def stall(_: Sequence[str]) -> Mapping[str, int]:
+        come.wait(30)
+        return {}
+
+    days.count = stall
+    assert days.steady() == ""
+    assert not come.is_set()
+    come.set()
+
+
+LISTED = Index("a", "u1")
+QUIET = Index("a", "u1", steady="u1/7")
+
+
+@pytest.mark.parametrize(
+    ("listed", "renewed", "holds"),
+    [
+        pytest.param([LISTED], [LISTED], True, id="the same"),
+        pytest.param([QUIET], [QUIET], True, id="as quiet as before"),
+        pytest.param([LISTED], [QUIET], True, id="it became quiet"),
+        pytest.param([QUIET], [LISTED], False, id="it took an event"),
+        pytest.param([QUIET], [Index("a", "u1", steady="u1/8")], False, id="it took one long ago"),
+        pytest.param([QUIET], [Index("a", "u1", steady="u1")], False, id="it was sealed"),
+        pytest.param([LISTED], [], False, id="it went"),
+        pytest.param([], [LISTED], False, id="it came"),
+        pytest.param([LISTED], [Index("a", "u2")], False, id="another one has its name"),
+    ],
+)
+def test_an_answer_counts_while_nothing_it_rests_on_changed(
+    listed: list[Index],
+    renewed: list[Index],
+    holds: bool,  # noqa: FBT001  # a case
+) -> None:
+    assert still_holds(listed, renewed) is holds

@@ -84,7 +84,7 @@ class Scene:
         assert ask(self.admin, "DELETE", f"/{name}").status == 200
 
     def settled(self) -> None:
-        """Seals are believed at once."""
+        """What is sealed or quiet is believed to be so at once."""
         self.reading = Reading(self.storage, self.index, settled_refreshes=0)
 
 
@@ -242,7 +242,7 @@ def test_what_is_remembered_is_not_asked_again(
 
 
 def test_what_is_added_to_an_older_partition_is_in_the_next_answer(scene: Scene) -> None:
-    """Nothing that is not sealed is ever remembered, not even that nothing was there."""
+    """Nothing is remembered of what may grow, not even that nothing was there."""
     prefix = scene.index.prefix
     scene.store(f"{prefix}-events-2026.01", ["2026-01-05T00:00:00Z"] * 9)
     for month in (2, 3):
@@ -253,6 +253,43 @@ def test_what_is_added_to_an_older_partition_is_in_the_next_answer(scene: Scene)
             same(scene, query)
         scene.store(f"{prefix}-events-2026.{month:02}", [f"2026-{month:02}-06T00:00:00Z"])
     assert same(scene, query).hits.total.value == 11
+
+
+def test_a_quiet_partition_is_not_asked_and_what_it_takes_is_in_the_next_answer(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapi.listing.PATIENCE_SECONDS", 30.0)
+    scene.settled()
+    names = [f"{scene.index.prefix}-events-2026.03.{day:02}" for day in range(1, 7)]
+    for day, name in enumerate(names, 1):
+        scene.store(name, [f"2026-03-{day:02}T00:00:00Z"] * 3)
+    query = Query(organization_id="org_a", limit=2)
+    same(scene, query)
+    asked = watch(scene, monkeypatch)
+    found = scene.reading.page(query)
+    assert (len(ids(found)), found.hits.total.value) == (3, 18)
+    (first,) = asked
+    assert set(first) & set(names) == {names[-1]}
+    scene.store(names[0], ["2026-03-01T12:00:00Z"])
+    assert same(scene, query).hits.total.value == 19
+    scene.store(names[2], ["2026-03-03T12:00:00Z"], "org_b")
+    assert same(scene, query).hits.total.value == 19
+
+
+def test_the_second_time_all_that_fill_the_page_are_asked_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first one that was asked, too, it is known that it does not fill the page alone."""
+    scene.settled()
+    for month in (1, 2, 3):
+        name = f"{scene.index.prefix}-events-2026.{month:02}"
+        scene.store(name, [f"2026-{month:02}-05T00:00:00Z"] * 2)
+        scene.seal(name)
+    query = Query(organization_id="org_a", limit=3)
+    assert len(ids(same(scene, query))) == 4
+    asked = watch(scene, monkeypatch)
+    assert len(ids(scene.reading.page(query))) == 4
+    assert len(asked) == 1
 
 
 def watch(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:

@@ -1,7 +1,8 @@
-"""How many events of a question are in each sealed index: counted once, then remembered.
+"""How many events of a question are in each steady index: counted once, then remembered.
 
-A sealed index does not change, and one that is restored has another uuid. All the same a count is
-believed for an hour at most, so that no mistake lasts. Bounded; what was asked longest ago goes.
+What stands for an index (`Index.steady`) is another text as soon as it holds anything else. All the
+same a count is believed for an hour at most, so that no mistake lasts. Bounded; what was asked
+longest ago goes.
 """
 
 import threading
@@ -16,7 +17,7 @@ MAX_COUNTS: Final = 200_000
 
 
 class Counts:
-    """Counts by question and uuid. Thread-safe.
+    """Counts by question, and by what stands for an index. Thread-safe.
 
     Args:
         most: counts to keep.
@@ -31,7 +32,7 @@ class Counts:
         self._size = 0
 
     def of(self, question: bytes) -> Mapping[str, int]:
-        """Return what is known of a question, by uuid."""
+        """Return what is known of a question, by what stands for an index."""
         with self._lock:
             kept = self._kept.get(question)
             if kept is None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from audit_events.catalogue import CATALOGUE, Catalogue
-from webapi.accents import fold, pattern
+from webapi.accents import fold, patterns
 from webapi.addresses import Span, network_span, prefix_spans
 from webapi.event_texts import EventTexts, Text, Tokens, compared
 from webapi.event_values import read_values
@@ -152,7 +152,7 @@ def _sought(match: Match, value: Value, catalogue: Catalogue) -> Sought:
 
 
 def _in_scope(scope: Scope, value: Value, plain: Sought) -> Sought:
-    folds = value.kind is not Kind.PHRASE and pattern(value.text) is not None
+    folds = value.kind is not Kind.PHRASE and bool(patterns(value.text))
     beginning = value.kind is Kind.PREFIX
     span = None if beginning else network_span(value.text)
     spans = prefix_spans(value.text) if beginning else (span,)

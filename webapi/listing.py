@@ -1,12 +1,19 @@
-"""Which indices there are, and which are sealed: listed once in a while, never relied on for long.
+"""Which indices there are, and which are steady: listed once in a while, never relied on for long.
 
-A sealed index is one with a write block that was seen for so long that all that was written before
-it can be found by now (a refresh makes it so, every `refresh_interval_seconds`).
+What was counted in a steady index holds for as long as it is that. It is
+
+    sealed      it has a write block, or
+    quiet       it has as many documents as before,
+
+and that was seen for so long that all that was written before can be found by now, on every copy
+(a refresh makes it so, every `refresh_interval_seconds`). An index only ever takes documents more,
+so one that is quiet with the same number is the same. The numbers are a help and no more: what
+nobody could tell soon enough is not steady, and is asked.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -14,11 +21,16 @@ from msgspec import Struct
 
 from indexer.settings import IndexSettings
 from indexer.span import span_of
+from webapi.errors import InternalError, UnavailableError
 from webapi.timeline import Index
 
 FEW: Final = 40
 """So many are listed in a millisecond or two: then each question looks, and none is surprised."""
 SETTLED_REFRESHES: Final = 10
+FEW_GROWING: Final = 3
+"""So many that take documents are asked by each question, whether they are quiet or not."""
+PATIENCE_SECONDS: Final = 0.5
+"""How long an answer waits for the numbers of documents, which it can do without."""
 
 
 class Listed(
@@ -38,6 +50,8 @@ class Listed(
 
 
 Fetch = Callable[[], Mapping[str, Listed]]
+Count = Callable[[Sequence[str]], Mapping[str, int]]
+"""How many documents some indices have, by uuid; without those of which it is not known."""
 
 
 class Listing:
@@ -45,32 +59,38 @@ class Listing:
 
     Args:
         fetch: asks the cluster for all of them.
+        count: asks it for their numbers of documents.
         settings: what their names mean, and how often they refresh.
         clock: seconds.
-        settled_refreshes: for how many refresh intervals a write block has to be seen.
+        settled_refreshes: for how many refresh intervals an index has to stay as it is.
     """
 
     def __init__(
         self,
         fetch: Fetch,
+        count: Count,
         settings: IndexSettings,
         clock: Callable[[], float] = time.monotonic,
         settled_refreshes: int = SETTLED_REFRESHES,
     ) -> None:
         self._fetch = fetch
+        self._count = count
         self._settings = settings
         self._clock = clock
         self._settled_seconds = settled_refreshes * settings.refresh_interval_seconds
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="listing")
-        self._blocked: dict[str, float] = {}
+        self._counting = ThreadPoolExecutor(max_workers=4, thread_name_prefix="counting")
+        self._since: dict[str, float] = {}
         self._found: tuple[Index, ...] | None = None
         self._at = 0.0
+        self._uncounted_until = -float("inf")
 
     def current(self) -> tuple[tuple[Index, ...], "Future[tuple[Index, ...]] | None"]:
         """Return what is known, and where that is no longer sure what it is now, to come.
 
-        The answer to a question that was asked by the first counts only if the second is the same.
+        The answer to a question that was asked by the first counts only if it `still_holds` by the
+        second.
         """
         found, age = self._found, self._clock() - self._at
         if found is None:
@@ -87,20 +107,64 @@ class Listing:
         """
         asked_at = self._clock()
         rows = self._fetch()
+        counts = self._counts([name for name, row in rows.items() if may_grow(row)], asked_at)
+        seen_at = self._clock()
         with self._lock:
-            found = tuple(self._index(name, row, asked_at) for name, row in sorted(rows.items()))
-            there = {row.uuid for row in rows.values()}
-            self._blocked = {one: at for one, at in self._blocked.items() if one in there}
+            states = {name: state_of(row, counts) for name, row in rows.items()}
+            there = {state for state in states.values() if state}
+            self._since = {one: self._since.get(one, seen_at) for one in there}
+            found = tuple(
+                Index(name, rows[name].uuid, span_of(name, self._settings), steady)
+                for name, state in sorted(states.items())
+                for steady in [self._steady(state, asked_at)]
+            )
             if asked_at >= self._at:
                 self._found, self._at = found, asked_at
         return found
 
-    def _index(self, name: str, row: Listed, now: float) -> Index:
-        sealed = False
-        if row.write == "true":
-            since = self._blocked.setdefault(row.uuid, now)
-            # A closed one is asked, and refuses: its events must not be missing without a word.
-            sealed = now - since >= self._settled_seconds and row.closed != "true"
-        else:
-            self._blocked.pop(row.uuid, None)
-        return Index(name, row.uuid, span_of(name, self._settings), sealed)
+    def _steady(self, state: str, now: float) -> str:
+        if not state:
+            return ""
+        # From when it was seen so to when it was asked again: that it was the same, in between.
+        settled = max(0.0, now - self._since[state]) >= self._settled_seconds
+        return state if settled else ""
+
+    def _counts(self, names: Sequence[str], now: float) -> Mapping[str, int]:
+        if len(names) <= FEW_GROWING or now < self._uncounted_until:
+            return {}
+        try:
+            return self._counting.submit(self._count, names).result(PATIENCE_SECONDS)
+        except (TimeoutError, UnavailableError, InternalError):
+            self._uncounted_until = now + self._settled_seconds
+            return {}
+
+
+def may_grow(row: Listed) -> bool:
+    """Tell whether an index takes documents, as far as its settings say."""
+    return row.write != "true" and row.closed != "true"
+
+
+def state_of(row: Listed, counts: Mapping[str, int]) -> str:
+    """Return what stands for all that an index holds; empty where nobody can tell.
+
+    A closed one is asked, and refuses: its events must not be missing without a word.
+    """
+    if row.closed == "true":
+        return ""
+    if row.write == "true":
+        return row.uuid
+    count = counts.get(row.uuid)
+    return "" if count is None else f"{row.uuid}/{count}"
+
+
+def still_holds(listed: Sequence[Index], renewed: Sequence[Index]) -> bool:
+    """Tell whether what was answered by a list is right by a newer one.
+
+    That an index became steady meanwhile makes no answer wrong.
+    """
+    if len(listed) != len(renewed):
+        return False
+    return all(
+        (old.name, old.uuid) == (new.name, new.uuid) and old.steady in ("", new.steady)
+        for old, new in zip(listed, renewed, strict=True)
+    )

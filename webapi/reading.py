@@ -2,8 +2,8 @@
 
 A page is one search over the first partitions in the order of reading. Where that does not fill it,
 the events of the question are counted in the others, and a second search asks just those that hold
-the rest. Counts of sealed partitions are remembered. Partitions that are not sealed are part of
-each search, so that their events are counted by it.
+the rest. Counts of steady partitions (`webapi.listing`) are remembered. Partitions that are not
+steady are part of each search, so that their events are counted by it.
 
 A question is answered of the indices that a list names; where that list may have changed it is
 asked for anew meanwhile, and the answer counts only if it has not.
@@ -21,7 +21,7 @@ import msgspec
 from indexer.settings import IndexSettings
 from webapi.counts import Counts
 from webapi.errors import IndexGoneError, UnavailableError
-from webapi.listing import SETTLED_REFRESHES, Listing
+from webapi.listing import SETTLED_REFRESHES, Listing, still_holds
 from webapi.query import (
     MAX_PAGE_DEPTH,
     TOTAL_CAP,
@@ -49,7 +49,7 @@ from webapi.timeline import (
 
 ATTEMPTS: Final = 5
 OPEN_AT_MOST: Final = 16
-"""More partitions that are not sealed than this are not part of each search, but counted."""
+"""More partitions that are not steady than this are not part of each search, but counted."""
 COUNTED_AT_ONCE: Final = 128
 """From more shards on, OpenSearch asks all of them first whether they can match at all."""
 HINT: Final = timedelta(days=1)
@@ -73,7 +73,12 @@ class Reading:
     ) -> None:
         self._storage = storage
         self._index = index
-        self._listing = Listing(storage.list_indices, index, settled_refreshes=settled_refreshes)
+        self._listing = Listing(
+            storage.list_indices,
+            storage.count_documents,
+            index,
+            settled_refreshes=settled_refreshes,
+        )
         self._counts = Counts()
 
     def page(self, query: Query) -> Found:
@@ -164,7 +169,7 @@ class Reading:
             except IndexGoneError:
                 self._listing.renew()
                 continue
-            if renewal is None or renewal.result() == listed:
+            if renewal is None or still_holds(listed, renewal.result()):
                 return found
         raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
 
@@ -183,11 +188,11 @@ class Asking:
         self._counts = counts
         self._query = query
         self._indices = indices
-        not_sealed = [one for one in indices if not one.sealed]
-        if len(not_sealed) > OPEN_AT_MOST:
+        unsteady = [one for one in indices if not one.steady]
+        if len(unsteady) > OPEN_AT_MOST:
             # Patterns cannot be counted by their names.
-            not_sealed = [one for one in not_sealed if not one.uuid]
-        self._always = {one.name for one in not_sealed}
+            unsteady = [one for one in unsteady if not one.uuid]
+        self._always = {one.name for one in unsteady}
         self._known = self._remembered()
 
     def page(self) -> Found:
@@ -225,14 +230,17 @@ class Asking:
             return Total(TOTAL_CAP, "gte")
         return Total(value, "eq")
 
-    def _uncounted(self, asked: set[str]) -> list[Index]:
+    def _uncounted(self) -> list[Index]:
         order = in_order(self._indices, newest_first=self._query.newest_first)
-        passed = asked | self._always | self._known.keys()
+        passed = self._always | self._known.keys()
         return [one for one in order if one.name not in passed]
 
     def _count(self, asked: set[str], total: int) -> bool:
-        """Count where it is not known yet, until the total is beyond its cap."""
-        rest = self._uncounted(asked)
+        """Count where it is not known yet, until the total is beyond its cap.
+
+        What was asked, too: the next question is then asked right away of all that fill its page.
+        """
+        rest = self._uncounted()
         total += sum(count for name, count in self._known.items() if name not in asked)
         counted = False
         while rest and total <= TOTAL_CAP:
@@ -242,7 +250,7 @@ class Asking:
             counts = {name: found.get(name, 0) for name in names}
             self._known.update(counts)
             self._remember(part)
-            total += sum(counts.values())
+            total += sum(count for name, count in counts.items() if name not in asked)
             counted = True
         return counted
 
@@ -255,18 +263,18 @@ class Asking:
     def _remembered(self) -> dict[str, int]:
         kept = {whole: self._counts.of(key) for whole, key in self._questions().items()}
         found = {
-            one.name: kept[holds_all_of(one, self._query.since, self._query.until)].get(one.uuid)
+            one.name: kept[holds_all_of(one, self._query.since, self._query.until)].get(one.steady)
             for one in self._indices
-            if one.sealed
+            if one.steady
         }
         return {name: count for name, count in found.items() if count is not None}
 
     def _remember(self, indices: Sequence[Index]) -> None:
         for whole, key in self._questions().items():
             counts = {
-                one.uuid: self._known[one.name]
+                one.steady: self._known[one.name]
                 for one in indices
-                if one.sealed and holds_all_of(one, self._query.since, self._query.until) == whole
+                if one.steady and holds_all_of(one, self._query.since, self._query.until) == whole
             }
             if counts:
                 self._counts.keep(key, counts)

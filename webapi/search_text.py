@@ -1,7 +1,7 @@
 """What is asked by `q` becomes clauses of OpenSearch, all in filter context.
 
 Nothing of a person's reaches a language of the cluster: words go to `multi_match`, ids to `term`
-and `prefix`, addresses to `range`, and the one pattern is made by `webapi.accents`. No clause
+and `prefix`, addresses to `range`, and the only patterns are made by `webapi.accents`. No clause
 begins with a wildcard. A question has no more clauses than OpenSearch takes (1,024), by a count
 that is never too low.
 """
@@ -17,7 +17,7 @@ from typing import Final
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import COLOURS
 from audit_events.event import UUID_PATTERN, is_action
-from webapi.accents import pattern
+from webapi.accents import patterns
 from webapi.addresses import Span, network_span, prefix_spans
 from webapi.caret import caret
 from webapi.errors import ParameterError
@@ -148,12 +148,12 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
         clauses = _phrase(scope, text, catalogue)
     else:
         clauses = [_tokens(tokens, text, "best_fields")] if tokens else []
-    spellings = pattern(text)
+    spellings = patterns(text)
     # Whole emails are found by their words.
     clauses += [
         _whole("term", path, text)
         for path in scope.whole + scope.only_whole
-        if f"{path}.text" not in tokens and (spellings is None or path not in scope.folded)
+        if f"{path}.text" not in tokens and not (spellings and path in scope.folded)
     ]
     clauses += _folded(scope, text, spellings)
     if scope.address:
@@ -205,13 +205,13 @@ def _beside(wanted: Sequence[str], words: Sequence[str]) -> bool:
 def _beginnings(scope: Scope, text: str) -> list[Clause]:
     tokens = scope.words + (() if _numbered(text) else scope.letters)
     clauses = [_tokens(tokens, text, "bool_prefix")] if tokens else []
-    spellings = pattern(text)
+    spellings = patterns(text)
     clauses += [
         _whole("prefix", path, text)
         for path in scope.whole
-        if spellings is None or path not in scope.folded
+        if not (spellings and path in scope.folded)
     ]
-    clauses += _folded(scope, text, None if spellings is None else spellings + ".*")
+    clauses += _folded(scope, text, [one + ".*" for one in spellings])
     if scope.address:
         clauses += [_between(span) for span in prefix_spans(text)]
     return clauses
@@ -229,11 +229,19 @@ def _whole(kind: str, path: str, text: str) -> Clause:
     return {kind: {path: {"value": text, "case_insensitive": True}}}
 
 
-def _folded(scope: Scope, text: str, spellings: str | None) -> list[Clause]:
-    if spellings is None:
+def _folded(scope: Scope, text: str, spellings: Sequence[str]) -> list[Clause]:
+    if not spellings:
         return []
-    fields = [path for path in scope.folded if not (path in scope.letters and _numbered(text))]
-    return [{"regexp": {path: {"value": spellings, "flags": "NONE"}}} for path in fields]
+    composed, decomposed = spellings
+    found: list[Clause] = []
+    for path in scope.folded:
+        is_letters = path in scope.letters
+        if is_letters and _numbered(text):
+            continue
+        # A mark is no letter: a run of letters ends there.
+        wanted = (composed,) if is_letters else (composed, decomposed)
+        found += [{"regexp": {path: {"value": one, "flags": "NONE"}}} for one in wanted]
+    return found
 
 
 def _between(span: Span) -> Clause:

@@ -38,6 +38,11 @@ out of the pattern, its events would be missing from the answer without a word. 
 hidden one, which is searched as any other."""
 LIST_PARAMS: Final = {**EXPAND_ALL, "flat_settings": "true"}
 LISTED: Final = "index.uuid,index.blocks.write,index.verified_before_close"
+COUNT_PARAMS: Final = {
+    "ignore_unavailable": "true",
+    "expand_wildcards": "open,hidden",
+    "filter_path": "indices.*.uuid,indices.*.primaries.docs.count",
+}
 MAX_PATH_BYTES: Final = 3000
 """OpenSearch takes 4,096 for the whole line; more names than that go by `_msearch`."""
 
@@ -124,6 +129,31 @@ class ListedReply(Struct, frozen=True):
     settings: Listed
 
 
+class Documents(Struct, frozen=True):
+    """How many documents there are."""
+
+    count: int
+
+
+class Primaries(Struct, frozen=True):
+    """The first copies of an index."""
+
+    docs: Documents | None = None
+
+
+class CountedIndex(Struct, frozen=True):
+    """The statistics of one index."""
+
+    uuid: str
+    primaries: Primaries | None = None
+
+
+class CountedReply(Struct, frozen=True):
+    """The statistics of indices, by name."""
+
+    indices: dict[str, CountedIndex] = {}
+
+
 class PartsReply(Struct, frozen=True):
     """What `_msearch` answers."""
 
@@ -185,6 +215,30 @@ class Storage:
         except UNREADABLE as error:
             raise InternalError(f"the list of indices is something else: {error}") from None
         return {name: row.settings for name, row in rows.items()}
+
+    def count_documents(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Return how many documents indices have, by uuid, without those that do not say.
+
+        Raises:
+            UnavailableError: no answer.
+            InternalError: a refusal, or an answer that cannot be what was asked for.
+        """
+        asked = ",".join(names)
+        if len(asked) > MAX_PATH_BYTES:
+            asked = f"{events_pattern(self._index)},{late_pattern(self._index)}"
+        reply = self._ask("GET", f"/{asked}/_stats/docs", params=COUNT_PARAMS)
+        refuse_unavailable(reply)
+        if reply.status != OK:
+            raise InternalError(f"the sizes of indices: {reply.status}: {reply.text[:1000]}")
+        try:
+            rows = msgspec.json.decode(reply.text, type=CountedReply).indices.values()
+        except UNREADABLE as error:
+            raise InternalError(f"the sizes of indices are something else: {error}") from None
+        return {
+            row.uuid: row.primaries.docs.count
+            for row in rows
+            if row.primaries is not None and row.primaries.docs is not None
+        }
 
     def template_state(self) -> str:
         """Return `present`, `missing` or `unknown` (the reader may not look), and so ask for life.

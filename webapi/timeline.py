@@ -31,8 +31,9 @@ class Index(Struct, frozen=True):
     name: str
     uuid: str = ""
     span: Span | None = None
-    sealed: bool = False
-    """Nothing is added any more: what was counted stays."""
+    steady: str = ""
+    """Stands for all that it holds: as long as this is the same, what was counted stays. Empty
+    where nobody can tell."""
 
 
 class Want(Struct, frozen=True, kw_only=True):
