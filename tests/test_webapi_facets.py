@@ -134,6 +134,7 @@ def check_histogram(found: dict[str, Any], asked: Query, events: list[Event]) ->
 
 
 @pytest.mark.opensearch
+@pytest.mark.slow
 def test_facets_of_random_questions_are_those_of_a_plain_model(world: World) -> None:
     """Nothing sealed, then some of it; windows that end on events, and open ones."""
     chance = random.Random(5)  # noqa: S311  # the same questions in each run

@@ -170,6 +170,7 @@ def check(found: dict[str, Any], asked: Question, events: list[Event], values: i
 
 
 @pytest.mark.opensearch
+@pytest.mark.slow
 def test_an_incident_is_what_a_plain_model_says(world: World) -> None:
     """Windows that begin and end on events, over months, days, late ones and the journal.
 
