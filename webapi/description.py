@@ -38,6 +38,14 @@ EVENT_ID: Final[Json] = {
     "description": "`id` of the event.",
     "schema": {"type": "string", "pattern": UUID_PATTERN},
 }
+PAGE_LINKS: Final = (
+    "`self`, and `next` where there is more (RFC 8288), relative to the address; left out where"
+    " they would be very long."
+)
+SOURCE_LINKS: Final = (
+    "`prev` and `next` (RFC 8288), relative to the address: the events with the numbers before and"
+    " after this one in its source; each is left out where it is not the organisation's own."
+)
 _RETRY_STATUS: Final = 503
 _CHALLENGE_STATUS: Final = 401
 
@@ -88,16 +96,10 @@ def without_token(path: Json) -> Json:
     return path
 
 
-def with_links(path: Json) -> Json:
-    """Add the header with the links of a page."""
+def with_links(path: Json, description: str = PAGE_LINKS) -> Json:
+    """Add the header with links to other answers."""
     answer = cast("dict[str, Json]", cast("Json", path["get"])["responses"])["200"]
-    answer["headers"] = {
-        "Link": {
-            "description": "`self`, and `next` where there is more (RFC 8288), relative to the"
-            " address; left out where they would be very long.",
-            "schema": {"type": "string"},
-        }
-    }
+    answer["headers"] = {"Link": {"description": description, "schema": {"type": "string"}}}
     return path
 
 

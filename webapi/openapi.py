@@ -21,6 +21,7 @@ from webapi.description import (
     EVENT_ID,
     QUESTION_CODES,
     REFERENCE,
+    SOURCE_LINKS,
     STORAGE_CODES,
     TOKEN_CODES,
     Json,
@@ -117,13 +118,15 @@ def _paths(catalogue: Catalogue) -> Json:
             (*BAD_REQUEST_CODES, *TOKEN_CODES),
         ),
         **{path: item for topic in TOPICS for path, item in topic(catalogue).items()},
-        f"{PATH}/{{event_id}}": operation(
-            "showEvent",
-            "One event, as it was written; another organisation's is not found. Headers `Link`"
-            " (`prev`, `next`) lead to those beside it in its source, where they are yours.",
-            "Event",
-            (*QUESTION_CODES, "event_not_found"),
-            [EVENT_ID],
+        f"{PATH}/{{event_id}}": with_links(
+            operation(
+                "showEvent",
+                "One event, as it was written; another organisation's is not found.",
+                "Event",
+                (*QUESTION_CODES, "event_not_found"),
+                [EVENT_ID],
+            ),
+            SOURCE_LINKS,
         ),
         "/healthz": without_token(operation("healthz", "The process is alive.", "Alive", ())),
         "/readyz": without_token(
