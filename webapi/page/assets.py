@@ -54,6 +54,12 @@ def version() -> str:
     return digest.hexdigest()[:VERSION_CHARACTERS]
 
 
+@cache
+def modules() -> list[str]:
+    """Return the names of the scripts that `main.js` imports."""
+    return sorted(name for name in all_assets() if name.endswith(".js") and name != "main.js")
+
+
 def address(name: str) -> str:
     """Return the address of a file."""
     return url_for("page.show_asset", version=version(), name=name)

@@ -50,6 +50,7 @@ def render(
         reader=reader,
         navigation=navigation.links(reader, request.endpoint),
         asset=assets.address,
+        modules=assets.modules(),
         utc=UTC,
     )
     response = _compressed(body) if request.accept_encodings.quality("gzip") > 0 else Response(body)

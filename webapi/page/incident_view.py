@@ -135,7 +135,9 @@ def oddities(found: Incident, catalogue: Catalogue) -> list[Oddity]:
     for one in found.unusual.actors:
         names = {"id": "actorId", "email": "actorEmail"}
         narrowed = (names[one.kind], one.value) if one.kind in names else None
-        told.append(_oddity(KIND_NAMES.get(one.value, one.value), one, narrowed))
+        known = next((who for who in found.actors.values if one.value in {who.id, who.email}), None)
+        subject = _actor(known).name if known else KIND_NAMES.get(one.value, one.value)
+        told.append(_oddity(subject, one, narrowed))
     told += [_oddity(one.value, one, ("ip", one.value)) for one in found.unusual.ip_addresses]
     told += [
         _oddity(f"{one.kind} {one.value}", one, ("resourceId", one.value))

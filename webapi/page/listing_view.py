@@ -15,7 +15,7 @@ from webapi.page.listing import Listing
 from webapi.page.menu import menu
 from webapi.page.moment import clock
 from webapi.page.relaxing import relaxations
-from webapi.page.row import Row
+from webapi.page.row import MARKS, Row
 from webapi.parts import parts
 from webapi.search_fields import SEARCH_FIELDS
 from webapi.values import DEFAULT_WINDOW, NEWEST_FIRST, RESULTS
@@ -100,6 +100,7 @@ def form_view(state: State, counted: Counted | None) -> dict[str, object]:
         "days": DAYS,
         "results": RESULTS,
         "kinds_words": KINDS,
+        "marks": {kind: sign for kind, (sign, _) in MARKS.items()},
         "labels": LABELS,
         "sizes": SIZES,
         "limit": first(pairs, "limit") or SIZES[0],

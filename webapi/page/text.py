@@ -33,7 +33,8 @@ def shortened(text: str, characters: int) -> str:
 
 def preformatted(text: str) -> Markup:
     """Return markup for JSON whose lines count; what is spelled out means the same in JSON."""
-    return escape(_spelled(text, _json_escape))
+    clean = text.replace("\n", "").isprintable()
+    return escape(text if clean else _spelled(text, _json_escape))
 
 
 def _spelled(text: str, spell: Callable[[str], str]) -> str:
