@@ -3,11 +3,17 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from audit_events.instant import format_instant
 from indelible.sign_in import link
+from indexer.hold import OPEN_END, Hold, place, release
+from indexer.journal import Journal
+from indexer.settings import IndexSettings
 from tests.agent_process import AgentHome
 from tests.cluster import Cluster
 from tests.identity_provider import (
@@ -54,9 +60,7 @@ def site(
     connection = opensearch.connection()
     assert connection.tokens_password is not None
     with opensearch.own_prefix() as index:
-        lines = write_events(directory / "e.log", [{"action": "app.created"}] * 3, "2026-03-15")
-        with opensearch.client("writer") as writer:
-            store(writer, index, lines)
+        fill(opensearch, index, directory)
         environ = environment(
             opensearch,
             index,
@@ -72,6 +76,32 @@ def site(
         )
         with serving(("-m", "indelible", "web"), environ, port, directory / "web.log"):
             yield Site(url, AgentHome(directory, opensearch, index))
+
+
+def fill(cluster: Cluster, index: IndexSettings, directory: Path) -> None:
+    """Store events of long ago and of today, and two holds, one of them released."""
+    for number, start in enumerate(("2026-03-15", format_instant(datetime.now(UTC)))):
+        events = [{"action": "app.created"}] * 3
+        with cluster.client("writer") as writer:
+            store(writer, index, write_events(directory / f"{number}.log", events, start))
+    with cluster.client("lifecycle") as lifecycle:
+        journal = Journal(lifecycle, index)
+        holds = [
+            Hold(
+                id=f"019577e0-8000-7000-8000-{number:012d}",
+                organization_id="org_a",
+                since=datetime(2026, 3, 1, tzinfo=UTC),
+                until=OPEN_END,
+                reason=HOSTILE + " because" * 40,
+                placed_by="ann@acme.example",
+                placed_at=datetime.now(UTC),
+            )
+            for number in (1, 2)
+        ]
+        for hold in holds:
+            place(journal, hold)
+        release(journal, holds[1], by="ann@acme.example", reason="over")
+        lifecycle.indices.refresh(index=f"{index.prefix}-*")
 
 
 @pytest.fixture(scope="module")
