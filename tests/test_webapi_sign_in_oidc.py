@@ -259,6 +259,13 @@ def test_a_code_works_once_even_with_a_copy_of_the_cookie(provider: IdentityProv
     assert visit(api.client, callback).status_code == 403, "the attempt is over"
 
 
+def test_an_attempt_is_over_whatever_came_of_it(provider: IdentityProvider) -> None:
+    api = storeless(settings_of(provider))
+    callback = go(api)
+    assert is_refused(api, visit(api.client, f"{callback}&error=access_denied"), "access_denied")
+    assert is_refused(api, visit(api.client, callback), "not begun in this browser")
+
+
 def test_an_attempt_that_took_too_long_begins_again(provider: IdentityProvider) -> None:
     settings = settings_of(provider)
     api = storeless(settings)
