@@ -51,6 +51,7 @@ from tests.cluster import Cluster
 from tests.node_home import node_config, own_home
 from webapi import create_app
 from webapi.audit_log import PATH
+from webapi.limits import without_limits
 from webapi.parts import EXTENSION
 from webapi.reading import Reading
 from webapi.settings import WebSettings
@@ -99,7 +100,7 @@ class Asker:
 
     def __init__(self, connection: ConnectionSettings, index: IndexSettings) -> None:
         secret = secrets.token_urlsafe(48)
-        settings = WebSettings(jwt_secret=Secret(secret))
+        settings = without_limits(WebSettings(jwt_secret=Secret(secret)))
         client = connect(connection, role="reader")
         app = create_app(settings, client=client, index=index)
         # The stores are loaded and refreshed: no seal has to settle.

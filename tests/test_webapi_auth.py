@@ -3,21 +3,16 @@
 import base64
 import hmac
 import json
-import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 
 import jwt
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from typing_extensions import override
 
-from indexer.settings import Secret
+from tests.jwks_provider import EC_KEY, ED_KEY, RSA_KEY, provider, signed
 from tests.webapi_api import SECRET, SETTINGS, token
 from webapi.auth import Reader, authorize, verifier
 from webapi.errors import ForbiddenError, TokenError, UnavailableError
@@ -170,6 +165,7 @@ def test_an_audience_that_nobody_asked_for_is_let_be() -> None:
         ("owner,member", "enterprise", "role_not_allowed"),
         ("owner", "studio", "plan_not_allowed"),
         ("owner", "free", "plan_not_allowed"),
+        ("auditor", "enterprise", "role_not_allowed"),
     ],
 )
 def test_who_may_read(role: str, plan: str, code: str | None) -> None:
@@ -182,69 +178,31 @@ def test_who_may_read(role: str, plan: str, code: str | None) -> None:
     assert caught.value.code == code
 
 
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
-ED_KEY = ed25519.Ed25519PrivateKey.generate()
+def test_an_auditor_reads_where_the_settings_say_so() -> None:
+    reader = Reader(organization_id="org_a", role="auditor", plan="enterprise", subject="u")
+    authorize(reader, msgspec.structs.replace(SETTINGS, auditor_roles=("auditor",)))
 
 
-def jwk(algorithm: str, key: Any, key_id: str) -> dict[str, object]:  # any kind
-    text: str = jwt.get_algorithm_by_name(algorithm).to_jwk(key, as_dict=False)
-    return {**json.loads(text), "kid": key_id, "use": "sig", "alg": algorithm}
-
-
-PUBLISHED = {
-    "keys": [
-        jwk("RS256", RSA_KEY.public_key(), "rsa"),
-        jwk("ES256", EC_KEY.public_key(), "ec"),
-        jwk("EdDSA", ED_KEY.public_key(), "ed"),
-        {"kty": "oct", "k": encoded("x" * 40), "kid": "oct", "alg": "HS256", "use": "sig"},
-    ]
-}
-
-
-class Provider(ThreadingHTTPServer):
-    """An identity provider that publishes its keys."""
-
-    answer: bytes = json.dumps(PUBLISHED).encode()
-    fetched: int = 0
-
-    @property
-    def settings(self) -> WebSettings:
-        url = f"http://127.0.0.1:{self.server_port}/jwks.json"
-        return WebSettings(jwks_url=url, cursor_secret=Secret("c" * 32))
-
-
-class Publish(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        provider = cast("Provider", self.server)
-        provider.fetched += 1
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(provider.answer)))
-        self.end_headers()
-        self.wfile.write(provider.answer)
-
-    @override
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def provider() -> Generator[Provider]:
-    server = Provider(("127.0.0.1", 0), Publish)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def signed(key: Any, algorithm: str, key_id: str | None) -> str:  # any kind
-    payload = jwt.decode(token(), options={"verify_signature": False})
-    headers = {} if key_id is None else {"kid": key_id}
-    return f"Bearer {jwt.encode(payload, key, algorithm=algorithm, headers=headers)}"
+def test_claims_stand_where_the_settings_say() -> None:
+    settings = msgspec.structs.replace(
+        SETTINGS,
+        organization_claim="https://id.example/org",
+        role_claim="app_metadata.role",
+        plan_claim="https://id.example/claims.plan",
+        subject_claim="uid",
+    )
+    claims: dict[str, object] = {
+        "organizationId": "org_of_another_name",
+        "https://id.example/org": "org_7",
+        "app_metadata": {"role": "admin"},
+        "https://id.example/claims": {"plan": "enterprise"},
+        "uid": "u_7",
+    }
+    found = verifier(settings)(f"Bearer {token(claims=claims)}")
+    assert (found.organization_id, found.role, found.plan, found.subject) == (
+        "org_7", "admin", "enterprise", "u_7",
+    )  # fmt: skip
+    assert refused(f"Bearer {token()}", settings).code == "token_invalid"
 
 
 def test_keys_of_a_provider_are_fetched_once_and_verify() -> None:

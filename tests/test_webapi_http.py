@@ -122,7 +122,7 @@ def test_a_cluster_that_is_down_is_told_so_and_when_to_ask_again(api: Api) -> No
 
 def test_a_cluster_that_does_not_answer_in_time_is_told_so(silent: OpenSearch) -> None:
     response = Api(silent, INDEX).get()
-    problem(response, 503, "storage_timeout")
+    problem(response, 504, "storage_timeout")
     assert response.headers["Retry-After"]
 
 

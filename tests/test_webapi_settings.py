@@ -28,6 +28,9 @@ JWKS = "https://id.example/jwks.json"
         pytest.param(
             WebSettings(jwt_secret=LONG, jwks_url=JWKS), ["both set"], id="which of the two?"
         ),
+        pytest.param(
+            WebSettings(jwt_secret=LONG, auditor_roles=("admin",)), ["may only read"], id="both"
+        ),
         pytest.param(WebSettings(jwt_secret=Secret("short")), ["too short"], id="guessable"),
         pytest.param(
             WebSettings(jwks_url=JWKS),

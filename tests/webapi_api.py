@@ -21,13 +21,14 @@ from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from webapi import create_app
 from webapi.audit_log import PATH
 from webapi.auth import Reader
+from webapi.limits import without_limits
 from webapi.query import unix_ns
 from webapi.settings import WebSettings
 from webapi.sign_in.cookie import cookie_name, cookie_serializer
 from webapi.sign_in.session import Method, session_data
 
 SECRET = secrets.token_urlsafe(48)
-SETTINGS = WebSettings(jwt_secret=Secret(SECRET))
+SETTINGS = without_limits(WebSettings(jwt_secret=Secret(SECRET)))
 OWNER = Reader(
     organization_id="org_a",
     role="owner",

@@ -19,6 +19,7 @@ from tests.webapi_api import SECRET
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60
+LIMITED = ("LIST", "SEARCH", "INCIDENT", "EXPORT", "STREAM")
 
 
 def environment(cluster: Cluster, index: IndexSettings, home: Path, **more: str) -> dict[str, str]:
@@ -35,6 +36,8 @@ def environment(cluster: Cluster, index: IndexSettings, home: Path, **more: str)
         "INDELIBLE_OPENSEARCH_READER_PASSWORD": connection.reader_password.reveal(),
         "INDELIBLE_INDEX_PREFIX": index.prefix,
         "INDELIBLE_WEB_JWT_SECRET": SECRET,
+        # A test asks as often as it likes, unless it is about the limits.
+        **{f"INDELIBLE_WEB_{kind}_PER_MINUTE": "0" for kind in LIMITED},
         **more,
     }
 

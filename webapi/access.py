@@ -1,59 +1,32 @@
-"""Who may ask what: the one gate in front of every address that shows events.
+"""Who may ask what, and how often: the one gate in front of every address that shows events.
 
-    token → reader → role and plan, or scope → the view
+    token → reader → role and plan, or scope → limit → the view
 
 A blueprint has `blueprint.before_request(admit)`, and each of its views says with `asks` what kind
 of question it answers. A page with a session of its own calls `enter` with its reader.
 """
 
-from collections.abc import Callable
-from typing import Final, Literal, ParamSpec, TypeVar
-
-from flask import current_app, g, request
+from flask import Flask, Response, current_app, g, request
 
 from webapi.auth import Reader, authorize, read_api_token
-from webapi.errors import ForbiddenError, TokenError
+from webapi.errors import ForbiddenError, LimitError, TokenError
+from webapi.kinds import SCOPE_OF, Kind, asks, kind_of
+from webapi.limits import describe
 from webapi.parts import parts
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-Kind = Literal["list", "search", "incident", "export", "stream", "tokens"]
-
-SCOPE_OF: Final[dict[Kind, str | None]] = {
-    "list": "read",
-    "search": "read",
-    "incident": "read",
-    "export": "export",
-    "stream": "stream",
-    "tokens": None,
-}
-"""The scope that an API token needs for each kind; None: no API token may ask it."""
-
-_KIND: Final = "indelible_kind"
+__all__ = ["admit", "asked_kind", "asks", "enter", "install", "kind_of"]
 
 
-def asks(kind: Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Say of a view what kind of question it answers."""
-
-    def mark(view: Callable[P, R]) -> Callable[P, R]:
-        setattr(view, _KIND, kind)
-        return view
-
-    return mark
-
-
-def kind_of(view: Callable[..., object]) -> Kind | None:
-    """Return what a view said; None if it forgot to."""
-    found: Kind | None = getattr(view, _KIND, None)
-    return found
+def install(app: Flask) -> None:
+    """Let every answer tell the limit that it was counted under."""
+    app.after_request(_tell_limit)
 
 
 def admit() -> None:
     """Let a request in by its `Authorization`, before the view of a blueprint runs.
 
     Raises:
-        TokenError, ForbiddenError, UnavailableError: it stays out.
+        TokenError, ForbiddenError, LimitError, UnavailableError: it stays out.
     """
     header = request.headers.get("Authorization")
     text = read_api_token(header)
@@ -67,20 +40,16 @@ def admit() -> None:
 
 
 def enter(who: Reader) -> None:
-    """Let somebody in who proved to be who they are, if they may ask this.
+    """Let somebody in who proved to be who they are, if they may ask this now.
 
     Raises:
         ForbiddenError: they may not.
+        LimitError: their organisation asked too often.
     """
     authorize(who, parts().settings)
     kind = asked_kind()
-    if who.scopes is not None and SCOPE_OF[kind] not in who.scopes:
-        tokens = parts().api_tokens
-        if tokens is not None:
-            tokens.tell_refusal(who, "scope")
-        needed = SCOPE_OF[kind]
-        reason = "no API token is" if needed is None else f"it needs the scope {needed}"
-        raise ForbiddenError("scope_not_allowed", reason)
+    _check_scope(who, kind)
+    _count(who, kind)
     g.reader = who
 
 
@@ -92,3 +61,29 @@ def asked_kind() -> Kind:
     view = current_app.view_functions[request.endpoint or ""]
     kind = kind_of(view) or "list"
     return "search" if kind == "list" and "q" in request.args else kind
+
+
+def _check_scope(who: Reader, kind: Kind) -> None:
+    needed = SCOPE_OF[kind]
+    if who.scopes is None or needed in who.scopes:
+        return
+    tokens = parts().api_tokens
+    if tokens is not None:
+        tokens.tell_refusal(who, "scope")
+    reason = "no API token is" if needed is None else f"it needs the scope {needed}"
+    raise ForbiddenError("scope_not_allowed", reason)
+
+
+def _count(who: Reader, kind: Kind) -> None:
+    name, limit = parts().limits[kind]
+    if limit == 0:
+        return
+    allowance = parts().counters.take(who.organization_id, name, limit)
+    g.limit = describe(name, allowance)
+    if not allowance.is_admitted:
+        raise LimitError(name, limit, allowance.retry_seconds)
+
+
+def _tell_limit(response: Response) -> Response:
+    response.headers.update(g.get("limit", {}))
+    return response

@@ -9,10 +9,11 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.integrations.flask import init_app
 from indexer.errors import SettingsError
 from indexer.settings import IndexSettings
-from webapi import audit_log, health, openapi, problems, token_routes
+from webapi import access, audit_log, health, openapi, problems, token_routes
 from webapi.api_tokens import ApiTokens
 from webapi.auth import verifier
 from webapi.cursor import cursor_key
+from webapi.limits import counters, limits_of
 from webapi.owners import views as owners
 from webapi.page import views
 from webapi.parts import EXTENSION, Parts
@@ -79,6 +80,8 @@ def create_app(
         api_tokens=None
         if tokens_client is None
         else ApiTokens(TokenStore(tokens_client, index), tell),
+        counters=counters(),
+        limits=limits_of(settings),
         cursor_key=cursor_key(settings),
         catalogue=catalogue,
     )
@@ -89,6 +92,7 @@ def create_app(
     app.register_blueprint(views.blueprint)
     sign_in.install(app, settings)
     app.register_blueprint(owners.blueprint)
+    access.install(app)
     app.after_request(_secure)
     problems.install(app)
     init_app(app, trusted_proxies=settings.trusted_proxies)

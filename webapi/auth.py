@@ -6,28 +6,21 @@ algorithms are pinned by the settings, so neither `none` nor an HMAC over a publ
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final
 
 import jwt
 import msgspec
-from jwt.exceptions import (
-    ExpiredSignatureError,
-    PyJWKClientConnectionError,
-    PyJWKClientError,
-    PyJWKSetError,
-    PyJWTError,
-)
+from jwt.exceptions import ExpiredSignatureError, PyJWTError
 from msgspec import Meta, Struct
 
-from webapi.errors import ForbiddenError, TokenError, UnavailableError
+from webapi.claims import rename_claims
+from webapi.errors import ForbiddenError, TokenError
+from webapi.keys import KeySet, fetch_document
 from webapi.settings import WebSettings, algorithms
 from webapi.token_text import BEGINNING
-
-REQUIRED_CLAIMS: Final = ("organizationId", "role", "plan", "sub", "exp")
-JWKS_TIMEOUT_SECONDS: Final = 5
-JWKS_LIFESPAN_SECONDS: Final = 300
 
 _BEARER: Final = re.compile(
     r"^bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)$", re.IGNORECASE | re.ASCII
@@ -80,21 +73,22 @@ def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
     key_of = _key_finder(settings)
     accepted = list(algorithms(settings))
 
-    def verify(header: str | None) -> Reader:
-        token = bearer_token(header)
+    def verify(authorization: str | None) -> Reader:
+        token = bearer_token(authorization)
         try:
-            if jwt.get_unverified_header(token).get("alg") not in accepted:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") not in accepted:
                 # Refused before any key is looked for: a token must not make us fetch one.
                 raise TokenError("token_invalid", "its algorithm is not accepted here")
             payload = jwt.decode(
                 token,
-                key_of(token),
+                key_of(header),
                 algorithms=accepted,
                 audience=settings.audience,
                 issuer=settings.issuer,
                 leeway=settings.leeway_seconds,
                 options={
-                    "require": list(REQUIRED_CLAIMS),
+                    "require": ["exp"],
                     "verify_aud": settings.audience is not None,
                     "enforce_minimum_key_length": True,
                 },
@@ -103,7 +97,7 @@ def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
             raise TokenError("token_expired", "it expired; sign in again") from None
         except PyJWTError as error:
             raise TokenError("token_invalid", _reason(error)) from None
-        return read_claims(payload)
+        return read_claims(rename_claims(payload, settings))
 
     return verify
 
@@ -148,45 +142,31 @@ def authorize(reader: Reader, settings: WebSettings) -> None:
 
     A machine has no role: its API token was made by somebody who had one.
     """
-    if not reader.is_token and reader.role not in settings.allowed_roles:
-        roles = " or ".join(settings.allowed_roles)
+    reading = (*settings.allowed_roles, *settings.auditor_roles)
+    if not reader.is_token and reader.role not in reading:
+        roles = " or ".join(reading)
         raise ForbiddenError("role_not_allowed", f"this needs the role {roles}")
     if reader.plan not in settings.allowed_plans:
         plans = " or ".join(settings.allowed_plans)
         raise ForbiddenError("plan_not_allowed", f"this needs the plan {plans}")
 
 
-def _key_finder(settings: WebSettings) -> Callable[[str], "jwt.PyJWK | str"]:
+def _key_finder(settings: WebSettings) -> Callable[[Mapping[str, object]], "jwt.PyJWK | str"]:
     if settings.jwt_secret is not None:
         secret = settings.jwt_secret.reveal()
-        return lambda _token: secret
-    client = jwt.PyJWKClient(
-        settings.jwks_url or "",
-        lifespan=JWKS_LIFESPAN_SECONDS,
-        timeout=JWKS_TIMEOUT_SECONDS,
-    )
+        return lambda _header: secret
+    keys = KeySet(partial(fetch_document, settings.jwks_url or ""), settings.jwks_stale_seconds)
 
-    def find(token: str) -> jwt.PyJWK:
-        key_id = jwt.get_unverified_header(token).get("kid")
+    def find(header: Mapping[str, object]) -> jwt.PyJWK:
+        key_id = header.get("kid")
         if not isinstance(key_id, str):
             raise TokenError("token_invalid", "it does not name its key (kid)")
-        try:
-            # Cached; whatever fails here is the provider's doing, not the token's.
-            client.get_jwk_set()
-        except (PyJWTError, ValueError) as error:
-            raise _no_keys() from error
-        try:
-            return client.get_signing_key(key_id)
-        except (PyJWKClientConnectionError, PyJWKSetError, ValueError) as error:
-            raise _no_keys() from error
-        except PyJWKClientError:
-            raise TokenError("token_invalid", "its key is not known") from None
+        key = keys.find(key_id)
+        if key.algorithm_name != header["alg"]:
+            raise TokenError("token_invalid", "its algorithm is not that of its key")
+        return key
 
     return find
-
-
-def _no_keys() -> UnavailableError:
-    return UnavailableError("keys_unavailable", "the identity provider does not answer")
 
 
 def _reason(error: PyJWTError) -> str:

@@ -23,6 +23,7 @@ TOKEN_CODES: Final = (
     "role_not_allowed",
     "plan_not_allowed",
     "scope_not_allowed",
+    "rate_limited",
     "keys_unavailable",
     "tokens_unavailable",
     "internal_error",
@@ -46,8 +47,13 @@ SOURCE_LINKS: Final = (
     "`prev` and `next` (RFC 8288), relative to the address: the events with the numbers before and"
     " after this one in its source; each is left out where it is not the organisation's own."
 )
-_RETRY_STATUS: Final = 503
-_CHALLENGE_STATUS: Final = 401
+_HEADERS: Final = {
+    HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
+    HTTPStatus.TOO_MANY_REQUESTS: "Retry-After",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After",
+    HTTPStatus.GATEWAY_TIMEOUT: "Retry-After",
+}
+"""What a refusal of a status always has."""
 
 
 def operation(
@@ -131,8 +137,8 @@ def _refusal(status: int, codes: Sequence[str]) -> Json:
             }
         },
     }
-    header = {_RETRY_STATUS: "Retry-After", _CHALLENGE_STATUS: "WWW-Authenticate"}.get(status)
-    if header is not None:
+    if status in _HEADERS:
+        header = _HEADERS[HTTPStatus(status)]
         refusal["headers"] = {header: {"required": True, "schema": {"type": "string"}}}
     return refusal
 

@@ -9,7 +9,8 @@
         * ForbiddenError        403: a good token of somebody who may not read
         * MissingError          404: no such event for this organisation
         * ConflictError         409: it cannot be done as things are
-        * UnavailableError      503: storage, keys or the trail of reads do not answer
+        * LimitError            429: the organisation asks too often
+        * UnavailableError      503, 504: storage, keys or the trail of reads do not answer
         * TooLongError          422: more events than one answer can be made of
         * InternalError         500: an answer of the storage that must not be passed on
 """
@@ -62,14 +63,15 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "body_too_large": Code(413, "The body is too large"),
         "body_not_json": Code(415, "The body has to be JSON"),
         "history_too_long": Code(422, "There are more events than can be folded into an answer"),
+        "rate_limited": Code(429, "The organisation asks too often"),
         "internal_error": Code(500, "Something is wrong on our side"),
         "storage_unavailable": Code(503, "The event store does not answer"),
-        "storage_timeout": Code(503, "The event store took too long"),
         "storage_incomplete": Code(503, "The event store could only answer in part"),
         "keys_unavailable": Code(503, "The keys to verify tokens cannot be fetched"),
         "tokens_unavailable": Code(503, "API tokens cannot be looked up"),
         "audit_unavailable": Code(503, "The read could not be recorded"),
         "not_ready": Code(503, "The service is not ready"),
+        "storage_timeout": Code(504, "The event store took too long"),
     }
 )
 """The codes a client may rely on; a code never changes its meaning."""
@@ -208,6 +210,20 @@ class TooLongError(ProblemError):
 
 class ConflictError(ProblemError):
     """Cannot be done as things are."""
+
+
+class LimitError(ProblemError):
+    """An organisation asks more often than it may.
+
+    Args:
+        name: of the limit.
+        limit: requests a minute.
+        retry_after_seconds: until one more may come.
+    """
+
+    def __init__(self, name: str, limit: int, retry_after_seconds: int) -> None:
+        detail = f"your organisation may ask {limit} times a minute here ({name})"
+        super().__init__("rate_limited", detail, headers={"Retry-After": str(retry_after_seconds)})
 
 
 class UnavailableError(ProblemError):

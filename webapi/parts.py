@@ -1,6 +1,6 @@
 """What the routes of one application share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -10,6 +10,8 @@ from audit_events.catalogue import Catalogue
 from indexer.settings import IndexSettings
 from webapi.api_tokens import ApiTokens
 from webapi.auth import Reader
+from webapi.kinds import Kind
+from webapi.limits import Counters
 from webapi.reading import Reading
 from webapi.settings import WebSettings
 from webapi.storage import Storage
@@ -31,6 +33,8 @@ class Parts:
         record: records a read; None when reads are not recorded.
         tell: records another event of ours; None likewise.
         api_tokens: those of machines; None where the settings name no user that keeps them.
+        counters: how often each organisation asked.
+        limits: how often it may, by kind of question.
         cursor_key: signs cursors.
         catalogue: the actions that are known.
     """
@@ -43,6 +47,8 @@ class Parts:
     record: Record | None
     tell: Tell | None
     api_tokens: ApiTokens | None
+    counters: Counters
+    limits: Mapping[Kind, tuple[str, int]]
     cursor_key: bytes
     catalogue: Catalogue
 

@@ -54,6 +54,14 @@ class WebSettings(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="JWKS with the public keys of the tokens; this or `jwt_secret`"),
     ] = None
+    jwks_stale_seconds: Annotated[
+        int,
+        Meta(
+            description="for how long keys are believed while the JWKS cannot be fetched",
+            ge=0,
+            le=604_800,
+        ),
+    ] = 3_600
     jwt_algorithms: Annotated[
         tuple[str, ...],
         Meta(
@@ -66,15 +74,43 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     leeway_seconds: Annotated[
         int, Meta(description="clock skew tolerated in `exp`, `nbf` and `iat`", ge=0, le=300)
     ] = 10
+    organization_claim: Annotated[
+        str,
+        Meta(description="claim with the organisation, by name or path (`app_metadata.org`)"),
+    ] = "organizationId"
+    role_claim: Annotated[str, Meta(description="claim with the role")] = "role"
+    plan_claim: Annotated[str, Meta(description="claim with the plan")] = "plan"
+    subject_claim: Annotated[str, Meta(description="claim with the person's id")] = "sub"
+    email_claim: Annotated[str, Meta(description="claim with the person's email, if any")] = "email"
+    name_claim: Annotated[str, Meta(description="claim with the person's name, if any")] = "name"
     allowed_roles: Annotated[
         tuple[str, ...], Meta(description="roles that may read")
     ] = ("owner", "admin")  # fmt: skip
     allowed_plans: Annotated[
         tuple[str, ...], Meta(description="plans that include audit logs")
     ] = ("studio_pro", "enterprise")  # fmt: skip
+    auditor_roles: Annotated[
+        tuple[str, ...],
+        Meta(description="roles that may read besides, and change nothing, such as `auditor`"),
+    ] = ()
     token_roles: Annotated[
         tuple[str, ...], Meta(description="roles that make, see and revoke API tokens")
     ] = ("owner",)  # fmt: skip
+    list_per_minute: Annotated[
+        int, Meta(description="requests a minute of one organisation; 0: any number", ge=0)
+    ] = 60
+    search_per_minute: Annotated[
+        int, Meta(description="the same of those with `q`", ge=0)
+    ] = 20  # fmt: skip
+    incident_per_minute: Annotated[
+        int, Meta(description="the same of incidents", ge=0)
+    ] = 20  # fmt: skip
+    export_per_minute: Annotated[
+        int, Meta(description="the same of exports", ge=0)
+    ] = 2  # fmt: skip
+    stream_per_minute: Annotated[
+        int, Meta(description="the same of polls by arrival", ge=0)
+    ] = 60  # fmt: skip
     cursor_secret: Annotated[
         Secret | None,
         Meta(description="key that signs cursors; derived from `jwt_secret` when not set"),
@@ -222,6 +258,7 @@ def conflicts(settings: WebSettings) -> list[str]:
         *_key_conflicts(settings),
         *_algorithm_conflicts(settings),
         *_cursor_conflicts(settings),
+        *_role_conflicts(settings),
         *_session_conflicts(settings),
         *_provider_conflicts(settings),
         *_proxy_conflicts(settings),
@@ -246,6 +283,14 @@ def _algorithm_conflicts(settings: WebSettings) -> list[str]:
         f"web.jwt_algorithms: {name!r} does not fit the key; use one of {', '.join(fitting)}"
         for name in settings.jwt_algorithms
         if name not in fitting
+    ]
+
+
+def _role_conflicts(settings: WebSettings) -> list[str]:
+    both = set(settings.auditor_roles) & {*settings.token_roles, *settings.allowed_roles}
+    return [
+        f"web.auditor_roles: {role!r} may only read, so it cannot stand in another list of roles"
+        for role in sorted(both)
     ]
 
 
