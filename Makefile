@@ -54,7 +54,7 @@ define none_failed
 test -z "$(1)" || { echo "error: failed:$(1)" >&2; exit 1; }
 endef
 
-.PHONY: generate help up test test-nodes test-compat test-fast lint bench build clean
+.PHONY: generate help up test test-api test-nodes test-compat test-fast lint bench build clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ COMPAT_TESTS := $(wildcard tests/test_index_templates_*.py tests/test_indexer_*.
 test-nodes: $(VENV)/.dev ## Three nodes that are killed and restarted under load; some 15 minutes, alone
 	@$(call timed,nodes,INDELIBLE_TEST_NODES_EVENTS_PER_SECOND=$${INDELIBLE_TEST_NODES_EVENTS_PER_SECOND:-1500} \
 		$(BIN)/pytest -q -s tests/test_scenarios_nodes.py)
+
+test-api: $(VENV)/.dev ## schemathesis over the whole API, against gunicorn and a real node; some minutes
+	@INDELIBLE_TEST_API_CASES=$${INDELIBLE_TEST_API_CASES:-150} INDELIBLE_TEST_API_PHASES=examples,coverage,fuzzing \
+		$(BIN)/pytest -q -s tests/test_webapi_conformance.py
 
 test-compat: $(VENV)/.dev ## The storage tests on OpenSearch 3.4.0 and 3.8.0, with and without security
 	@failed=; for version in 3.4.0 3.8.0; do for security in on off; do \

@@ -14,7 +14,7 @@ from tests.cluster import Cluster
 from tests.conftest import free_ports
 from tests.webapi_api import OWNER, SETTINGS, Api, problem, token
 from tests.webapi_process import ask, environment, serving
-from webapi import limits
+from webapi import shared
 from webapi.audit_log import PATH
 from webapi.kinds import SCOPE_OF
 from webapi.limits import BUCKETS, SLOTS, Allowance, Counters, decide, describe, limits_of
@@ -111,7 +111,7 @@ def test_the_headers_are_those_of_the_draft() -> None:
 
 @pytest.fixture
 def limited(opensearch: Cluster, index: IndexSettings, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(limits, "_shared", [])
+    monkeypatch.setattr(shared, "_made", [])
     settings = msgspec.structs.replace(SETTINGS, list_per_minute=3, search_per_minute=1)
     return Api(opensearch.client("reader"), index, settings)
 

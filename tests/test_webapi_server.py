@@ -52,7 +52,8 @@ def test_the_whole_way_through_gunicorn(
         refuse_smuggling(port)
     assert process.returncode == 0
     seen = trail.read_bytes().splitlines()
-    assert len(seen) == 22
+    # Two questions, and one that is asked again and again: once by each worker.
+    assert 3 <= len(seen) <= 4
     assert verify_chain(seen) == []
     said = " ".join(str(line["event"]) for line in log_lines(log))
     assert "Listening at" in said

@@ -1,5 +1,7 @@
 """Reading is itself an event: who read, from where, what for; or the read is refused."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,7 +13,8 @@ from tests.cluster import Cluster
 from tests.webapi_api import SETTINGS, Api, problem, store, token, write_events
 from webapi.audit_log import PATH
 from webapi.auth import Reader
-from webapi.trail import Read, fields
+from webapi.errors import UnavailableError
+from webapi.trail import Read, fields, recorder
 
 READER = Reader(organization_id="org_a", role="owner", plan="enterprise", subject="u_1")
 
@@ -127,3 +130,33 @@ def test_what_was_asked_is_recorded_within_bounds() -> None:
     assert isinstance(context, dict)
     assert context == {"filters": {"q": ["x" * 200]}, "events": 3}
     assert fields(read)["actor"] == {"type": "user", "id": "u_1"}
+
+
+def test_the_same_question_is_recorded_once_in_a_while_and_counted() -> None:
+    now, told = [0.0], list[dict[str, object]]()
+    record = recorder(lambda _action, fields: told.append(dict(fields)), 60, lambda: now[0])
+    assert record is not None
+    read = Read(reader=READER, request=None, asked=[("q", "x"), ("limit", "5")], events=3)
+    for _ in range(5):
+        record(read)
+    assert len(told) == 1, "the first is recorded at once"
+    record(replace(read, asked=[("q", "x"), ("limit", "5"), ("offset", "5")]))
+    record(replace(read, reader=replace(READER, subject="u_2")))
+    record(replace(read, event_id="01a209c8-3fec-704d-9ea0-6979ad24323e"))
+    assert len(told) == 4, "another page, reader or event is another read"
+    now[0] = 60
+    record(read)
+    assert told[-1]["context"] == {
+        "filters": {"q": ["x"], "limit": ["5"]}, "events": 3, "repeats": 4,
+    }  # fmt: skip
+
+
+def test_a_read_that_was_not_recorded_is_not_taken_for_one_that_was() -> None:
+    def fail(_action: str, _fields: Mapping[str, object]) -> None:
+        raise UnavailableError("audit_unavailable", "x")
+
+    record = recorder(fail, 60, lambda: 0.0)
+    assert record is not None
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            record(Read(reader=READER, request=None))

@@ -19,6 +19,7 @@ from tests.webapi_api import SECRET
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60
+GUNICORN = ("-m", "gunicorn", "-c", "python:webapi.gunicorn_settings", "webapi.wsgi:create()")
 LIMITED = ("LIST", "SEARCH", "INCIDENT", "EXPORT", "STREAM")
 
 
@@ -26,6 +27,7 @@ def environment(cluster: Cluster, index: IndexSettings, home: Path, **more: str)
     """Return the variables under which a command finds this cluster and this index."""
     connection = cluster.connection()
     assert connection.reader_password is not None
+    assert connection.tokens_password is not None
     kept = {name: value for name, value in os.environ.items() if not name.startswith("INDELIBLE_")}
     return {
         **kept,
@@ -34,6 +36,8 @@ def environment(cluster: Cluster, index: IndexSettings, home: Path, **more: str)
         "INDELIBLE_OPENSEARCH_CA_FILE": str(connection.ca_file),
         "INDELIBLE_OPENSEARCH_READER_USERNAME": "audit_reader",
         "INDELIBLE_OPENSEARCH_READER_PASSWORD": connection.reader_password.reveal(),
+        "INDELIBLE_OPENSEARCH_TOKENS_USERNAME": "audit_tokens",
+        "INDELIBLE_OPENSEARCH_TOKENS_PASSWORD": connection.tokens_password.reveal(),
         "INDELIBLE_INDEX_PREFIX": index.prefix,
         "INDELIBLE_WEB_JWT_SECRET": SECRET,
         # A test asks as often as it likes, unless it is about the limits.

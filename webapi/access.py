@@ -79,7 +79,7 @@ def _count(who: Reader, kind: Kind) -> None:
     if limit == 0:
         return
     allowance = parts().counters.take(who.organization_id, name, limit)
-    g.limit = describe(name, allowance)
+    g.limit, g.limit_name = describe(name, allowance), name
     if not allowance.is_admitted:
         raise LimitError(name, limit, allowance.retry_seconds)
 

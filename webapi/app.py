@@ -1,5 +1,6 @@
 """The application factory."""
 
+from functools import partial
 from typing import Final
 
 from flask import Flask, Response
@@ -9,16 +10,28 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.integrations.flask import init_app
 from indexer.errors import SettingsError
 from indexer.settings import IndexSettings
-from webapi import access, audit_log, health, openapi, problems, token_routes
+from webapi import (
+    access,
+    audit_log,
+    docs_page,
+    health,
+    metrics,
+    observation,
+    openapi,
+    problems,
+    token_routes,
+)  # fmt: skip
 from webapi.api_tokens import ApiTokens
 from webapi.auth import verifier
 from webapi.cursor import cursor_key
-from webapi.limits import counters, limits_of
+from webapi.limits import limits_of
+from webapi.metrics import storage_told
 from webapi.owners import views as owners
 from webapi.page import views
 from webapi.parts import EXTENSION, Parts
 from webapi.reading import Reading
 from webapi.settings import WebSettings, conflicts
+from webapi.shared import shared
 from webapi.sign_in import views as sign_in
 from webapi.storage import Storage
 from webapi.token_store import TokenStore
@@ -67,20 +80,23 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     # A doubled slash is another address, not a redirect.
     app.url_map.merge_slashes = False
-    tell = teller(settings)
-    storage = Storage(client, index, settings.query_timeout_seconds)
+    tell, counted = teller(settings), shared()
+    storage = Storage(
+        client, index, settings.query_timeout_seconds, told=storage_told(counted.tallies)
+    )
     app.extensions[EXTENSION] = Parts(
         settings=settings,
         index=index,
         storage=storage,
         reading=Reading(storage, index),
         verify=verifier(settings),
-        record=recorder(tell),
+        record=recorder(tell, settings.viewed_seconds),
         tell=tell,
         api_tokens=None
         if tokens_client is None
         else ApiTokens(TokenStore(tokens_client, index), tell),
-        counters=counters(),
+        counters=counted.counters,
+        tallies=counted.tallies,
         limits=limits_of(settings),
         cursor_key=cursor_key(settings),
         catalogue=catalogue,
@@ -89,17 +105,22 @@ def create_app(
     app.register_blueprint(token_routes.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(openapi.blueprint)
+    app.register_blueprint(docs_page.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.register_blueprint(views.blueprint)
     sign_in.install(app, settings)
     app.register_blueprint(owners.blueprint)
     access.install(app)
-    app.after_request(_secure)
+    app.after_request(partial(_secure, settings.hsts_seconds))
+    observation.install(app)
     problems.install(app)
     init_app(app, trusted_proxies=settings.trusted_proxies)
     return app
 
 
-def _secure(response: Response) -> Response:
+def _secure(hsts_seconds: int, response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    if hsts_seconds:
+        response.headers.setdefault("Strict-Transport-Security", f"max-age={hsts_seconds}")
     return response

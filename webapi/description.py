@@ -12,6 +12,7 @@ from audit_events.event import UUID_PATTERN
 from webapi.errors import CODES
 from webapi.parameters import MAX_VALUES, Parameter
 from webapi.problems import PROBLEM_TYPE, URN
+from webapi.schema_examples import example_of
 
 Json = dict[str, object]
 
@@ -47,6 +48,8 @@ SOURCE_LINKS: Final = (
     "`prev` and `next` (RFC 8288), relative to the address: the events with the numbers before and"
     " after this one in its source; each is left out where it is not the organisation's own."
 )
+TOO_LONG: Final = HTTPStatus.REQUEST_URI_TOO_LONG
+"""The server's own refusal: no application was asked."""
 _HEADERS: Final = {
     HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
     HTTPStatus.TOO_MANY_REQUESTS: "Retry-After",
@@ -66,6 +69,7 @@ def operation(
     method: str = "get",
     status: int = HTTPStatus.OK,
     asked: str | None = None,
+    media_type: str = "application/json",
 ) -> Json:
     """Describe one operation.
 
@@ -78,11 +82,14 @@ def operation(
         method: of HTTP, in lower case.
         status: of the answer; 204 has no content.
         asked: the name of the shape of a body that has to be sent.
+        media_type: of the answer; what is not JSON is text.
     """
     body: Json = {"$ref": REFERENCE + schema} if schema else {"type": "object"}
+    if media_type != "application/json":
+        body = {"type": "string"}
     answer: Json = {"description": "The answer."}
     if status != HTTPStatus.NO_CONTENT:
-        answer["content"] = {"application/json": {"schema": body}}
+        answer["content"] = {media_type: {"schema": body}}
     described: Json = {
         "operationId": name,
         "description": description,
@@ -90,10 +97,35 @@ def operation(
     }
     if parameters:
         described["parameters"] = list(parameters)
+        cast("Json", described["responses"])[str(int(TOO_LONG))] = {
+            "description": "The address is longer than 8,190 bytes; answered before it is read.",
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        }
     if asked is not None:
         content = {"application/json": {"schema": {"$ref": REFERENCE + asked}}}
         described["requestBody"] = {"required": True, "content": content}
     return {method: described}
+
+
+def page(name: str, description: str) -> Json:
+    """Describe one page for people."""
+    return operation(name, description, None, (), media_type="text/html")
+
+
+def add_examples(paths: Json, schemas: Json) -> Json:
+    """Give an example to each answer and body of JSON that has none, made of its schema."""
+    known = cast("Mapping[str, Mapping[str, object]]", schemas)
+    for item in cast("dict[str, dict[str, Json]]", paths).values():
+        for one in item.values():
+            answers = cast("dict[str, Json]", one["responses"])
+            good = [answer for status, answer in answers.items() if status.startswith("2")]
+            for place in (*good, cast("Json", one.get("requestBody", {}))):
+                content = cast("dict[str, Json]", place.get("content", {}))
+                for media_type, each in content.items():
+                    if media_type == "application/json" and "example" not in each:
+                        schema = cast("Mapping[str, object]", each["schema"])
+                        each["example"] = example_of(schema, known)
+    return paths
 
 
 def without_token(path: Json) -> Json:

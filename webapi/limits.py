@@ -4,19 +4,13 @@ A bucket of the size of the limit that fills evenly, as GCRA: one number for eac
 kind, the moment at which its bucket is full again (TAT). So after a pause the whole limit may be
 used at once, and one more each `60 / limit` seconds.
 
-The numbers stand in memory that gunicorn's processes share: a file without a name, mapped before
-the fork (`share`), with a lock of POSIX around each step. It costs some microseconds, leaves
-nothing behind, and starts empty. Another server, or another host, counts on its own.
+The numbers stand in memory that gunicorn's processes share (`webapi.shared`): it costs some
+microseconds and starts empty. Another server, or another host, counts on its own.
 """
 
-import fcntl
 import mmap
-import os
 import struct
-import tempfile
-import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from math import ceil, floor
@@ -26,6 +20,7 @@ import msgspec
 
 from webapi.kinds import Kind
 from webapi.settings import WebSettings
+from webapi.shared_memory import SharedMemory
 
 WINDOW_SECONDS: Final = 60.0
 BUCKETS: Final = 4096
@@ -80,54 +75,32 @@ class Counters:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        size = BUCKETS * SLOTS * _SLOT.size
-        self._file, name = tempfile.mkstemp(prefix="indelible-limits-")
-        os.unlink(name)  # noqa: PTH108  # mkstemp gives a text
-        os.truncate(self._file, size)
-        self._memory = mmap.mmap(self._file, size)
-        weakref.finalize(self, os.close, self._file)
+        self._memory = SharedMemory(BUCKETS * SLOTS * _SLOT.size)
 
     def take(self, organization_id: str, name: str, limit: int) -> Allowance:
         """Count one request."""
         key = blake2b(f"{name}\0{organization_id}".encode(), digest_size=_KEY_BYTES).digest()
         first = int.from_bytes(key[:4], "little") % BUCKETS * SLOTS
-        with self._lock:
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
-            try:
-                # By the clock that all processes of this host share.
-                now = self._clock()
-                place, full_at = self._find(key, first)
-                full_at, allowance = decide(now, full_at, limit)
-                _SLOT.pack_into(self._memory, place, key, full_at)
-            finally:
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
+        with self._memory.locked() as memory:
+            # By the clock that all processes of this host share.
+            now = self._clock()
+            place, full_at = _find(memory, key, first)
+            full_at, allowance = decide(now, full_at, limit)
+            _SLOT.pack_into(memory, place, key, full_at)
         return allowance
 
-    def _find(self, key: bytes, first: int) -> tuple[int, float]:
-        """Return the place of a key, its own or that of the one whose bucket is full soonest."""
-        soonest, best = float("inf"), first * _SLOT.size
-        for slot in range(first, first + SLOTS):
-            place = slot * _SLOT.size
-            found, full_at = _SLOT.unpack_from(self._memory, place)
-            if found == key:
-                return place, full_at
-            if full_at < soonest:
-                soonest, best = full_at, place
-        return best, 0.0
 
-
-_shared: list[Counters] = []
-
-
-def share() -> None:
-    """Make the numbers that processes forked from now on share."""
-    _shared[:] = [Counters()]
-
-
-def counters() -> Counters:
-    """Return the numbers that all workers share; where nobody shares any, some of its own."""
-    return _shared[0] if _shared else Counters()
+def _find(memory: mmap.mmap, key: bytes, first: int) -> tuple[int, float]:
+    """Return the place of a key, its own or that of the one whose bucket is full soonest."""
+    soonest, best = float("inf"), first * _SLOT.size
+    for slot in range(first, first + SLOTS):
+        place = slot * _SLOT.size
+        found, full_at = _SLOT.unpack_from(memory, place)
+        if found == key:
+            return place, full_at
+        if full_at < soonest:
+            soonest, best = full_at, place
+    return best, 0.0
 
 
 def limits_of(settings: WebSettings) -> Mapping[Kind, tuple[str, int]]:

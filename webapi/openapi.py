@@ -25,8 +25,10 @@ from webapi.description import (
     STORAGE_CODES,
     TOKEN_CODES,
     Json,
+    add_examples,
     describe_parameter,
     operation,
+    page,
     with_links,
     without_token,
 )
@@ -78,6 +80,7 @@ def encode(catalogue: Catalogue = CATALOGUE) -> bytes:
 
 def document(catalogue: Catalogue) -> Json:
     """Return the whole description, whose categories are those of a catalogue."""
+    schemas = _schemas()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -89,12 +92,12 @@ def document(catalogue: Catalogue) -> Json:
             f" Beside those of each operation there are {' and '.join(ROUTING_CODES)}.",
         },
         "security": [{"bearer": []}],
-        "paths": _paths(catalogue),
+        "paths": add_examples(_paths(catalogue), schemas),
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             },
-            "schemas": _schemas(),
+            "schemas": schemas,
         },
     }
 
@@ -136,6 +139,14 @@ def _paths(catalogue: Catalogue) -> Json:
                 "Ready",
                 (*STORAGE_CODES, "not_ready", "internal_error"),
             )
+        ),
+        "/docs": without_token(page("docs", "This description, as a page for people.")),
+        "/metrics": operation(
+            "metrics",
+            "Metrics for Prometheus, to whoever has the secret of the settings.",
+            None,
+            ("token_invalid", "route_not_found"),
+            media_type="text/plain",
         ),
         "/openapi.json": without_token(operation("openapi", "This description.", None, ())),
     }

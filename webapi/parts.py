@@ -15,6 +15,7 @@ from webapi.limits import Counters
 from webapi.reading import Reading
 from webapi.settings import WebSettings
 from webapi.storage import Storage
+from webapi.tallies import Tallies
 from webapi.trail import Record, Tell
 
 EXTENSION: Final = "indelible"
@@ -34,6 +35,7 @@ class Parts:
         tell: records another event of ours; None likewise.
         api_tokens: those of machines; None where the settings name no user that keeps them.
         counters: how often each organisation asked.
+        tallies: what the metrics are made of.
         limits: how often it may, by kind of question.
         cursor_key: signs cursors.
         catalogue: the actions that are known.
@@ -48,6 +50,7 @@ class Parts:
     tell: Tell | None
     api_tokens: ApiTokens | None
     counters: Counters
+    tallies: Tallies
     limits: Mapping[Kind, tuple[str, int]]
     cursor_key: bytes
     catalogue: Catalogue

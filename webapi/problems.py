@@ -6,9 +6,10 @@ from typing import Final
 import msgspec
 import structlog
 from flask import Flask, Response
-from msgspec import Struct
+from msgspec import Struct, field
 from werkzeug.exceptions import HTTPException
 
+from audit_events.binding import request_facts
 from webapi.errors import (
     CODES,
     InternalError,
@@ -31,11 +32,12 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int
     detail: str
     code: str
+    request_id: str | None = field(default=None, name="requestId")
     errors: tuple[ParameterProblem, ...] | None = None
 
 
 def problem_of(error: ProblemError) -> Problem:
-    """Return the body that tells about an error."""
+    """Return the body that tells about an error, with the id of the request that it answers."""
     status, title = CODES[error.code]
     return Problem(
         type=URN + error.code,
@@ -43,6 +45,7 @@ def problem_of(error: ProblemError) -> Problem:
         status=status,
         detail=error.detail,
         code=error.code,
+        request_id=_request_id(),
         errors=error.problems if isinstance(error, ParametersError) else None,
     )
 
@@ -64,9 +67,10 @@ def install(app: Flask) -> None:
 def note(error: ProblemError) -> None:
     """Tell the log what is ours to mend; what a caller did wrong is told to the caller alone."""
     if isinstance(error, InternalError):
-        _log.error("answer refused", cause=error.cause)
+        _log.error("answer refused", cause=error.cause, request_id=_request_id())
     elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("not answered", code=error.code, cause=str(error.__cause__ or error.detail))
+        cause = str(error.__cause__ or error.detail)
+        _log.warning("not answered", code=error.code, cause=cause, request_id=_request_id())
 
 
 def _refused(error: ProblemError) -> Response:
@@ -92,5 +96,10 @@ def _of_the_framework(error: HTTPException) -> Response:
 
 
 def _unforeseen(error: Exception) -> Response:
-    _log.error("unforeseen", exc_info=error)
+    _log.error("unforeseen", exc_info=error, request_id=_request_id())
     return respond(InternalError(type(error).__name__))
+
+
+def _request_id() -> str | None:
+    facts = request_facts()
+    return None if facts is None else facts.correlation_id

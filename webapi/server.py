@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from flask import Flask
 
-from webapi import limits, log
+from webapi import log
 from webapi.settings import WebSettings
+from webapi.shared import share
 
 KEEP_ALIVE_SECONDS: Final = 15
 WORKER_SILENCE_SECONDS: Final = 60
@@ -48,16 +49,16 @@ def gunicorn_options(settings: WebSettings) -> dict[str, Any]:
         # WSGI cannot tell X_Auth_Request_User from X-Auth-Request-User, and proxies overwrite one.
         "header_map": "drop",
         "secure_scheme_headers": {},
-        "on_starting": _share_limits,
+        "on_starting": _share,
         "when_ready": _bound_silence,
         "post_fork": _name_server,
         "proc_name": "indelible-web",
     }
 
 
-def _share_limits(_arbiter: object) -> None:
-    """Let all workers, which are forked later, count the requests of an organisation together."""
-    limits.share()
+def _share(_arbiter: object) -> None:
+    """Let all workers, which are forked later, count together."""
+    share()
 
 
 def _bound_silence(arbiter: Any) -> None:  # noqa: ANN401  # gunicorn has no types

@@ -206,6 +206,30 @@ class WebSettings(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="audit file for `audit_log.viewed`; not set: reads are not recorded"),
     ] = None
+    viewed_seconds: Annotated[
+        int,
+        Meta(
+            description="the same question of the same reader is recorded again after so long; 0:"
+            " each time",
+            ge=0,
+            le=3600,
+        ),
+    ] = 60
+    access_log: Annotated[
+        bool, Meta(description="log a line for each request, without its query")
+    ] = True  # fmt: skip
+    metrics_secret: Annotated[
+        Secret | None,
+        Meta(description="bearer token that `/metrics` asks for; not set: there are no metrics"),
+    ] = None
+    hsts_seconds: Annotated[
+        int,
+        Meta(
+            description="`Strict-Transport-Security` of each answer; 0: none. For a proxy with TLS"
+            " in front",
+            ge=0,
+        ),
+    ] = 0
     trusted_proxies: Annotated[
         int,
         Meta(description="proxies in front that append to X-Forwarded-For; 0: none", ge=0, le=16),
@@ -259,6 +283,7 @@ def conflicts(settings: WebSettings) -> list[str]:
         *_algorithm_conflicts(settings),
         *_cursor_conflicts(settings),
         *_role_conflicts(settings),
+        *_metrics_conflicts(settings),
         *_session_conflicts(settings),
         *_provider_conflicts(settings),
         *_proxy_conflicts(settings),
@@ -284,6 +309,11 @@ def _algorithm_conflicts(settings: WebSettings) -> list[str]:
         for name in settings.jwt_algorithms
         if name not in fitting
     ]
+
+
+def _metrics_conflicts(settings: WebSettings) -> list[str]:
+    secret = settings.metrics_secret
+    return [] if secret is None else _short_secret("web.metrics_secret", secret)
 
 
 def _role_conflicts(settings: WebSettings) -> list[str]:

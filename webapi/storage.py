@@ -4,7 +4,8 @@ An answer that is not whole is an error (DESIGN.md section 6): failed shards, a 
 another organisation.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -173,9 +174,17 @@ class Storage:
         client: connected as the reader.
         index: names of the partitions.
         timeout_seconds: how long one search may take.
+        told: is told of each question how many seconds it took, and whether it was answered.
     """
 
-    def __init__(self, client: OpenSearch, index: IndexSettings, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        client: OpenSearch,
+        index: IndexSettings,
+        timeout_seconds: float,
+        told: Callable[[float, bool], None] = lambda _seconds, _answered: None,
+    ) -> None:
+        self._told = told
         self._client = client
         self._index = index
         self._timeout_seconds = timeout_seconds
@@ -265,14 +274,18 @@ class Storage:
         params: dict[str, str] | None = None,
         body: bytes | None = None,
     ) -> Reply:
+        begin = time.perf_counter()
         try:
-            return ask(self._client, method, path, params=params, body=body, safe=True)
+            reply = ask(self._client, method, path, params=params, body=body, safe=True)
         except NoAnswerError as error:
+            self._told(time.perf_counter() - begin, False)  # noqa: FBT003  # as it is named
             if isinstance(error.__cause__, ConnectionTimeout):
                 raise UnavailableError(
                     "storage_timeout", "ask again later, or for a shorter time"
                 ) from error
             raise UnavailableError("storage_unavailable", "ask again in a moment") from error
+        self._told(time.perf_counter() - begin, True)  # noqa: FBT003  # as it is named
+        return reply
 
 
 def only_part(reply: Reply) -> Reply:

@@ -4,8 +4,11 @@ So is what owners do with API tokens.
 A read that cannot be recorded is refused (DESIGN.md section 6, promise 4: nobody reads unseen).
 """
 
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import audit_events
 from audit_events import AuditEventError
@@ -18,6 +21,8 @@ from webapi.settings import WebSettings
 
 MAX_CONTEXT_CHARACTERS = 200
 SERVICE = "webapi"
+REMEMBERED = 4096
+"""Questions; what is forgotten is recorded anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,7 @@ class Read:
         asked: what was asked for, as pairs of the query string.
         events: how many events the answer holds.
         event_id: the one event that was asked for, if so.
+        repeats: how often the same was asked since it was recorded last.
     """
 
     reader: Reader
@@ -37,6 +43,7 @@ class Read:
     asked: Sequence[tuple[str, str]] = ()
     events: int = 0
     event_id: str | None = None
+    repeats: int = 0
 
 
 Record = Callable[[Read], None]
@@ -67,17 +74,49 @@ def teller(settings: WebSettings) -> Tell | None:
     return tell
 
 
-def recorder(tell: Tell | None) -> Record | None:
-    """Return what records reads; None where nothing is recorded."""
-    return None if tell is None else lambda read: tell("audit_log.viewed", fields(read))
+def recorder(
+    tell: Tell | None, seconds: float = 0, clock: Callable[[], float] = time.monotonic
+) -> Record | None:
+    """Return what records reads; None where nothing is recorded.
+
+    The first read of a question is recorded before it is answered. The same again (reader, address,
+    question and page) within `seconds` is counted, and told by the next event of it.
+    """
+    if tell is None:
+        return None
+    lock = threading.Lock()
+    seen: OrderedDict[object, tuple[float, int]] = OrderedDict()
+
+    def record(read: Read) -> None:
+        key, now = question(read), clock()
+        with lock:
+            at, repeats = seen.get(key, (float("-inf"), 0))
+            if now - at < seconds:
+                seen[key] = (at, repeats + 1)
+                return
+        tell("audit_log.viewed", fields(replace(read, repeats=repeats)))
+        with lock:
+            seen[key] = (now, 0)
+            seen.move_to_end(key)
+            while len(seen) > REMEMBERED:
+                seen.popitem(last=False)
+
+    return record
+
+
+def question(read: Read) -> object:
+    """Return what makes two reads the same one."""
+    address = read.request and read.request.ip_address
+    return read.reader, address, tuple(sorted(read.asked)), read.event_id
 
 
 def fields(read: Read) -> dict[str, object]:
     """Return the fields of the event that tells of a read."""
+    repeats = {"repeats": read.repeats} if read.repeats else {}
     return event_fields(
         read.reader,
         read.request,
-        context={"filters": _filters(read.asked), "events": read.events},
+        context={"filters": _filters(read.asked), "events": read.events, **repeats},
         resource=None if read.event_id is None else {"type": "audit_event", "id": read.event_id},
     )
 
