@@ -128,7 +128,7 @@ def _counter(metric: Definition, rows: Mapping[tuple[str, ...], float]) -> Metri
 def _histogram(metric: Definition, rows: Mapping[tuple[str, ...], float]) -> Metric:
     family = HistogramMetricFamily(PREFIX + metric.name, metric.meaning, labels=metric.labels)
     for labels in sorted({labels[:-1] for labels in rows}):
-        total, buckets = 0.0, []
+        total, buckets = 0.0, list[tuple[str, float]]()
         for bound in (*map(str, BUCKETS), _BEYOND):
             total += rows.get((*labels, bound), 0.0)
             buckets.append((bound, total))
