@@ -10,7 +10,6 @@ Pure functions; `docs/event-format.md` has a worked example for other languages.
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Literal
 
@@ -28,8 +27,7 @@ _TO_URL_ALPHABET: Final = bytes.maketrans(b"+/", b"-_")
 _INGESTED_KEY: Final = b',"ingestedAt":"'
 
 
-@dataclass(frozen=True, slots=True)
-class ChainBreak:
+class ChainBreak(msgspec.Struct, frozen=True):
     """Where a source's chain does not hold.
 
     `gap`: events from `expected_seq` up to before `seq` are missing. `altered`: event `seq` is not

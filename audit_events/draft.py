@@ -5,7 +5,6 @@ but for half of a surrogate pair and a line that is too long, which show when it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, cast
@@ -31,14 +30,12 @@ from audit_events.plain import PlainContexts
 from audit_events.recorded_action import recorded_action
 from audit_events.redaction import DEFAULT_REDACTION, NO_REDACTION, Redaction
 from audit_events.terms import SMALL_LINE_BYTES
-from audit_events.truncation import fit_context
 from audit_events.walk import Walk, encode_prepared
 
 _FRAME_BYTES: Final = 256
 """What a line has beside its draft, service and host; at most 242, with the longest `seq`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftRules:
     """What the events of one log may say; built once, when the log is opened.
 
@@ -49,26 +46,35 @@ class DraftRules:
         redaction: what is never recorded of a context; None: nothing is redacted.
         source_bytes: how long service and host are, written out.
 
+    Attributes:
+        plain: contexts that need no walk.
+        walk: prepares the others.
+
     Raises:
         ParameterError: `redaction` is something else.
     """
 
-    system: bool = False
-    catalogue: Catalogue = CATALOGUE
-    strict: bool = False
-    redaction: Redaction | None = DEFAULT_REDACTION
-    source_bytes: int = 256
-    plain: PlainContexts = field(init=False, repr=False, compare=False)
-    """Contexts that need no walk."""
-    walk: Walk = field(init=False, repr=False, compare=False)
-    """Prepares the others."""
-    max_text_bytes: int = field(init=False, repr=False, compare=False)
+    __slots__ = (
+        "catalogue", "max_text_bytes", "plain", "source_bytes", "strict", "system", "walk"
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        redaction = _check_redaction(self.redaction)
-        object.__setattr__(self, "plain", PlainContexts(redaction))
-        object.__setattr__(self, "walk", Walk(redaction, cuts=True))
-        object.__setattr__(self, "max_text_bytes", redaction.max_text_bytes)
+    def __init__(
+        self,
+        *,
+        system: bool = False,
+        catalogue: Catalogue = CATALOGUE,
+        strict: bool = False,
+        redaction: Redaction | None = DEFAULT_REDACTION,
+        source_bytes: int = 256,
+    ) -> None:
+        checked = _check_redaction(redaction)
+        self.system = system
+        self.catalogue = catalogue
+        self.strict = strict
+        self.source_bytes = source_bytes
+        self.plain = PlainContexts(checked)
+        self.walk = Walk(checked, cuts=True)
+        self.max_text_bytes = checked.max_text_bytes
 
 
 def _check_redaction(given: object) -> Redaction:
@@ -123,6 +129,8 @@ class Draft(Struct, kw_only=True, gc=False, rename="camel", omit_defaults=True):
 
     def cut(self, *, room_bytes: int, max_text_bytes: int = MAX_LINE_BYTES) -> bool:
         """Cut the context so that it takes at most so many bytes; tell if that helped."""
+        from audit_events.truncation import fit_context  # noqa: PLC0415  # most events need none
+
         context = encode_prepared(self.context)
         fitted = fit_context(context, max_text_bytes=max_text_bytes, room_bytes=room_bytes)
         if fitted is None:

@@ -6,7 +6,6 @@ names its place.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, Final, TypeVar, cast, get_args
 
 import msgspec
@@ -110,6 +109,8 @@ def _require(present: Mapping[str, object], name: str) -> object:
 
 
 def _unknown_field(present: Mapping[str, object]) -> EventError:
+    from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it
+
     name = next(name for name in present if name not in FIELDS)
     near = get_close_matches(name, FIELDS, n=1)
     hint = (

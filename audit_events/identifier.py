@@ -29,7 +29,9 @@ def new_uuid7(unix_ns: int) -> str:
     return f"{digits[:8]}-{digits[8:]}-{TICKS[rest // TICK_NANOSECONDS]}-{draw_tails(1)[0]}"
 
 
-TICKS: Final = tuple(f"7{tick:03x}" for tick in range(4096))
+_DIGITS: Final = "0123456789abcdef"
+_PAIRS: Final = [a + b for a in _DIGITS for b in _DIGITS]
+TICKS: Final = tuple([a + pair for a in ["7" + b for b in _DIGITS] for pair in _PAIRS])
 """Version and `rand_a`, spelled."""
 
 

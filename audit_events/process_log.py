@@ -9,10 +9,11 @@ import socket
 import threading
 from collections.abc import Callable, Generator, MutableMapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
+from msgspec import Struct
+from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
 from audit_events import bound_logger
@@ -24,8 +25,7 @@ from audit_events.parameters import DEFAULT_HEARTBEAT_SECONDS, Durability, OnErr
 from audit_events.redaction import DEFAULT_REDACTION, Redaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
+class Arguments(Struct, frozen=True, kw_only=True):
     """What `configure()` was given."""
 
     path: Path

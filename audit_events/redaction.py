@@ -14,12 +14,12 @@ import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cache
 from typing import Final, TypeVar, cast
 
 from audit_events.errors import ParameterError
 from audit_events.redaction_path import Path, parse_path
 from audit_events.secret_keys import DEFAULT_KEYS, Listing, SecretKeys, last_word
-from audit_events.secret_text import REDACTED, SHORTEST_TEXT, redact_text
 
 __all__ = [
     "DEFAULT_KEYS",
@@ -29,6 +29,12 @@ __all__ = [
     "Redaction",
     "Treatment",
 ]
+
+REDACTED: Final = "[redacted]"
+"""What stands in the place of a secret; a fixed text, so that it can be searched for."""
+
+SHORTEST_TEXT: Final = 10
+"""A shorter text is not looked at: `Basic QTpC` has ten characters."""
 
 SHORTEST_HASH_KEY_BYTES: Final = 32
 """RFC 2104 section 3: a key shorter than the digest makes it weaker."""
@@ -168,11 +174,19 @@ class Redaction:
 
     def clean(self, text: str) -> str:
         """Return a text without the secrets that can be recognised in it."""
-        return redact_text(text, self.is_secret)
+        return _load_redact_text()(text, self.is_secret)
 
     def digest(self, encoded: bytes) -> str:
         """Return what stands for a hashed value, given in canonical form."""
         return f"hmac-sha256:{hmac.digest(self.hash_key, encoded, 'sha256').hex()}"
+
+
+@cache
+def _load_redact_text() -> Callable[[str, Callable[[str], bool]], str]:
+    """Import what reads texts at the first of them: its patterns cost 2 ms to compile."""
+    from audit_events.secret_text import redact_text  # noqa: PLC0415  # as said
+
+    return redact_text
 
 
 def _check_texts(name: str, given: object) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ class Wildcard(Enum):
 ANY: Final = Wildcard.ANY
 Step = str | int | Wildcard
 Verdict = TypeVar("Verdict")
-_STEP: Final = re.compile(r"""\.([^.\[\]"]+)|\[(\*|[0-9]{1,9})\]|\["([^"]+)"\]""")
+_STEP: Final = r"""\.([^.\[\]"]+)|\[(\*|[0-9]{1,9})\]|\["([^"]+)"\]"""
 
 
 class Path(NamedTuple, Generic[Verdict]):
@@ -42,7 +42,7 @@ def parse_path(parameter: str, text: str) -> tuple[Step, ...]:
     if not text.startswith("context"):
         raise ParameterError(parameter, f"{text!r} does not begin with context", hint)
     while end < len(text):
-        step = _STEP.match(text, end)
+        step = re.compile(_STEP).match(text, end)
         if step is None:
             raise ParameterError(parameter, f"{text!r} can't be read from character {end}", hint)
         steps.append(_to_step(step))

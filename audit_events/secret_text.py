@@ -10,11 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-REDACTED: Final = "[redacted]"
-"""What stands in the place of a secret; a fixed text, so that it can be searched for."""
-
-SHORTEST_TEXT: Final = 10
-"""A shorter text is not looked at: `Basic QTpC` has ten characters."""
+from audit_events.redaction import REDACTED
 
 _PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?"

@@ -9,7 +9,8 @@ from typing import Final
 from audit_events.identifier import TICK_NANOSECONDS, TICKS, draw_tails
 from audit_events.instant import format_unix_ns
 
-_MICROSECONDS: Final = tuple(f"{count:03}Z" for count in range(1000))
+_DIGITS: Final = "0123456789"
+_MICROSECONDS: Final = tuple([a + b + c + "Z" for a in _DIGITS for b in _DIGITS for c in _DIGITS])
 
 
 class Stamps:

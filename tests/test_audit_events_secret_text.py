@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from audit_events.redaction import Redaction
-from audit_events.secret_text import REDACTED
+from audit_events.redaction import REDACTED, Redaction
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 _clean = Redaction().clean

@@ -31,7 +31,8 @@ def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "heading", ["Adopt in five minutes", "WSGI", "ASGI: Starlette, FastAPI, Django", "Diffs"]
+    "heading",
+    ["Adopt in five minutes", "WSGI", "ASGI: Starlette, FastAPI, Django", "Diffs", "Personal data"],
 )
 def test_what_is_shown_runs(heading: str) -> None:
     found = snippets(heading)
