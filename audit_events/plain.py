@@ -65,7 +65,8 @@ class PlainContexts:
         mappings: list[Mapping[str, object]] = [context]
         for one in mappings:
             for key, value in one.items():
-                self._learn_key(key)
+                if key not in self._keys:
+                    self._learn_key(key)
                 if isinstance(value, dict) and len(mappings) < MAX_VALUES:
                     mappings.append(cast("Mapping[str, object]", value))
 

@@ -116,13 +116,13 @@ class Walk:
             return text if len(text) < self._shortest_text else self._clean(text)
         if kind is bool or value is None:
             return value
+        if isinstance(value, list | tuple):
+            return self._prepare_sequence(cast("Sequence[object]", value), depth, paths, count)
         # A dict is asked for before Mapping: the test for the abstract class is many times slower.
         if isinstance(value, dict) or (kind not in _SCALARS and isinstance(value, Mapping)):
             return self._prepare_mapping(
                 cast("Mapping[object, object]", value), depth, paths, count
             )
-        if isinstance(value, list | tuple):
-            return self._prepare_sequence(cast("Sequence[object]", value), depth, paths, count)
         return self._prepare_scalar(value, depth, paths, count)
 
     def _prepare_mapping(  # noqa: C901  # one loop: a call for each key would be dear

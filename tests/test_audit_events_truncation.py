@@ -15,7 +15,7 @@ from audit_events.draft import draft_event
 from audit_events.errors import CanonicalError
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.terms import MAX_TERM_BYTES, count_term_bytes
-from audit_events.truncation import fit_context
+from audit_events.truncation import fit_context, most_term_bytes
 from audit_events.validation import check_line
 from audit_events.walk import MAX_DEPTH, encode_prepared
 
@@ -143,6 +143,29 @@ def test_any_context_fits_whatever_the_room(
     fitted = _fit(context, room, limit)
     assert len(canonical(fitted)) <= room
     assert count_term_bytes(fitted) <= MAX_TERM_BYTES
+
+
+@given(_contexts)
+def test_what_lengths_alone_say_is_never_too_little(context: dict[str, object]) -> None:
+    encoded = canonical(context)
+    assert most_term_bytes(encoded) >= count_term_bytes(read_back(encoded))
+
+
+@pytest.mark.parametrize(
+    ("context", "is_cut"),
+    [
+        pytest.param({"k" * 400: {"n" * 100: ["v"] * 1_500}}, False, id="many, below the limit"),
+        pytest.param({"k" * 3_000: ["v"] * 1_000}, True, id="a long key over many values"),
+        pytest.param({"a": "x" * 8_193}, True, id="a text over its limit"),
+        pytest.param({"a": "x" * 8_192}, False, id="a text at its limit"),
+    ],
+)
+def test_a_short_context_is_looked_at_where_lengths_do_not_settle_it(
+    context: dict[str, object], *, is_cut: bool
+) -> None:
+    assert (fit_context(canonical(context), max_text_bytes=LIMIT, room_bytes=ROOM) is not None) == (
+        is_cut
+    )
 
 
 @given(_contexts)
