@@ -89,6 +89,10 @@ def _compare_members(one: object, other: object, path: tuple[str, ...]) -> tuple
     if one is NOT_LOADED or other is NOT_LOADED:
         _refuse_half_loaded(one, other, path)
         return ABSENT, ABSENT
+    if isinstance(one, Hidden) or isinstance(other, Hidden):
+        # What one side keeps to itself the other must not tell.
+        told = _compare_members(_unhide(one), _unhide(other), path)
+        return _hide(told[0]), _hide(told[1])
     trees = _tree(one), _tree(other)
     if trees[0] and trees[1]:
         parts = _compare(trees[0], trees[1], path)
@@ -109,7 +113,7 @@ def _is_same(one: object, other: object) -> bool:
     if isinstance(one, Unread) and isinstance(other, Unread):
         return one.value is other.value
     if isinstance(one, Hidden) and isinstance(other, Hidden):
-        return bool(one.value == other.value)
+        return _is_same(one.value, other.value)
     items, others = _list(one), _list(other)
     if items is not None and others is not None:
         return len(items) == len(others) and all(map(_is_same, items, others))
@@ -119,6 +123,14 @@ def _is_same(one: object, other: object) -> bool:
             _is_same(item, members[name]) for name, item in tree.items()
         )
     return _is_same_scalar(one, other)
+
+
+def _hide(part: object) -> object:
+    return part if part is ABSENT else REDACTED
+
+
+def _unhide(value: object) -> object:
+    return value.value if isinstance(value, Hidden) else value
 
 
 def _tree(value: object) -> _Tree | None:

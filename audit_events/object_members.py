@@ -90,7 +90,7 @@ def _read_container(value: object, above: tuple[int, ...]) -> object:
         items = [_read(item, above) for item in cast("AbstractSet[object]", value)]
         return sorted(items, key=lambda item: (type(item).__name__, str(item)))
     if hasattr(type(value), "get_secret_value"):  # SecretStr and its like
-        return Hidden(value)
+        return Hidden(_read(cast("Any", value).get_secret_value(), above))
     return _read_text(value)
 
 
@@ -100,7 +100,8 @@ def _read_named(value: object, members: list[tuple[str, object]], above: tuple[i
     for name, item in members:
         if name in read:
             return Unread(value, "has two keys that are spelled alike")
-        read[name] = Hidden(item) if name in hidden else _read(item, above)
+        part = _read(item, above)
+        read[name] = Hidden(part) if name in hidden and not isinstance(part, Mark) else part
     return read
 
 

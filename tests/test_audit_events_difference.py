@@ -302,6 +302,27 @@ def test_a_field_that_its_class_keeps_to_itself_shows_that_it_changed_not_how() 
     assert "n3w" not in repr(found)
 
 
+def test_what_one_side_keeps_to_itself_the_other_does_not_tell() -> None:
+    limits = Limits(seats=1, key=pydantic.SecretStr("new"))
+    found = changes({"seats": 1, "key": "old", "internal": 0}, limits)
+    assert found == {"previous": {"key": "[redacted]"}, "new": {"key": "[redacted]"}}
+    assert changes({"seats": 1, "key": "new", "internal": 0}, limits)["new"] == {}
+    assert changes({}, limits)["new"]["key"] == "[redacted]"
+
+
+def test_what_is_hidden_and_changed_in_place_shows() -> None:
+    @dataclasses.dataclass
+    class Vault:
+        codes: list[str] = dataclasses.field(default_factory=list[str], repr=False)
+
+    vault = Vault(["one"])
+    before = snapshot(vault)
+    assert "one" not in repr(before)
+    assert changes(before, vault)["new"] == {}
+    vault.codes.append("two")
+    assert changes(before, vault)["new"] == {"codes": "[redacted]"}
+
+
 def test_pydantic_models() -> None:
     before = Plan(name="studio", limits=Limits(seats=5), prices={"eur": Decimal("9.50")})
     after = before.model_copy(deep=True)
