@@ -47,7 +47,7 @@ class World:
         self.admin = cluster.admin()
         self.reader = cluster.client("reader")
         self.storage = Storage(self.reader, index, 10)
-        self.reading = Reading(self.storage, index, settled_refreshes=0)
+        self.reading = Reading(self.storage, index, settled_refreshes=0, trusted_seconds=0)
         self._directory = directory
         self._files = 0
 

@@ -65,11 +65,14 @@ def test_a_closed_index_is_asked_so_that_it_refuses() -> None:
     assert not world.steady()
 
 
-def test_a_short_list_is_looked_at_with_each_question() -> None:
+def test_a_short_list_is_believed_for_a_moment() -> None:
     world = World({NAME: BLOCKED})
     first, renewal = world.listing.current()
     assert renewal is None, "the first one was just made"
     world.rows = {}
+    world.now += 0.24
+    assert world.listing.current() == (first, None)
+    world.now += 0.02
     again, renewal = world.listing.current()
     assert again == first
     assert renewal is not None
@@ -104,6 +107,15 @@ def test_an_index_that_has_no_more_documents_than_before_is_quiet(days: World) -
     assert days.steady() == ""
     days.now += 1
     assert days.steady() not in ("", quiet), "what was counted before is not true any more"
+
+
+def test_a_list_that_tells_of_a_quiet_one_is_looked_at_with_each_question(days: World) -> None:
+    """Events of a quiet one are not looked for, so it has to be quiet now."""
+    days.steady()
+    assert days.listing.current()[1] is None
+    days.now += SETTLED_REFRESHES
+    assert days.steady()
+    assert days.listing.current()[1] is not None
 
 
 def test_one_that_is_sealed_is_the_same_whatever_it_was_before(days: World) -> None:

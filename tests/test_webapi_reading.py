@@ -40,7 +40,7 @@ class Scene:
         self.reader = opensearch.client("reader")
         self.admin = opensearch.admin()
         self.storage = Storage(self.reader, index, 10)
-        self.reading = Reading(self.storage, index)
+        self.reading = Reading(self.storage, index, trusted_seconds=0)
 
     def store(self, name: str, moments: Sequence[str], organization: str = "org_a") -> list[str]:
         """Create an event at each moment in an index; return their ids."""
@@ -85,7 +85,7 @@ class Scene:
 
     def settled(self) -> None:
         """What is sealed or quiet is believed to be so at once."""
-        self.reading = Reading(self.storage, self.index, settled_refreshes=0)
+        self.reading = Reading(self.storage, self.index, 0, trusted_seconds=0)
 
 
 def replace_partition(settings: IndexSettings, partition: str) -> IndexSettings:

@@ -25,7 +25,9 @@ from webapi.errors import InternalError, UnavailableError
 from webapi.timeline import Index
 
 FEW: Final = 40
-"""So many are listed in a millisecond or two: then each question looks, and none is surprised."""
+"""So many are listed in a millisecond or two."""
+TRUSTED_SECONDS: Final = 0.25
+"""A list of a few is believed for so long, much less than an event takes until it can be found."""
 SETTLED_REFRESHES: Final = 10
 FEW_GROWING: Final = 3
 """So many that take documents are asked by each question, whether they are quiet or not."""
@@ -63,6 +65,7 @@ class Listing:
         settings: what their names mean, and how often they refresh.
         clock: seconds.
         settled_refreshes: for how many refresh intervals an index has to stay as it is.
+        trusted_seconds: for how long a list of a few is believed.
     """
 
     def __init__(
@@ -71,10 +74,13 @@ class Listing:
         count: Count,
         settings: IndexSettings,
         clock: Callable[[], float] = time.monotonic,
+        *,
         settled_refreshes: int = SETTLED_REFRESHES,
+        trusted_seconds: float = TRUSTED_SECONDS,
     ) -> None:
         self._fetch = fetch
         self._count = count
+        self._trusted_seconds = trusted_seconds
         self._settings = settings
         self._clock = clock
         self._settled_seconds = settled_refreshes * settings.refresh_interval_seconds
@@ -95,7 +101,7 @@ class Listing:
         found, age = self._found, self._clock() - self._at
         if found is None:
             return self.renew(), None
-        if len(found) > FEW and age < self._settings.refresh_interval_seconds:
+        if age < self._believed_seconds(found):
             return found, None
         return found, self._pool.submit(self.renew)
 
@@ -121,6 +127,14 @@ class Listing:
             if asked_at >= self._at:
                 self._found, self._at = found, asked_at
         return found
+
+    def _believed_seconds(self, found: Sequence[Index]) -> float:
+        interval = self._settings.refresh_interval_seconds
+        if len(found) > FEW:
+            return interval
+        # That one is quiet has to be true at this moment, as events of it are not looked for.
+        quiet = any(one.steady != one.uuid for one in found if one.steady)
+        return 0.0 if quiet else min(interval, self._trusted_seconds)
 
     def _steady(self, state: str, now: float) -> str:
         if not state:

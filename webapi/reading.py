@@ -5,8 +5,8 @@ the events of the question are counted in the others, and a second search asks j
 the rest. Counts of steady partitions (`webapi.listing`) are remembered. Partitions that are not
 steady are part of each search, so that their events are counted by it.
 
-A question is answered of the indices that a list names; where that list may have changed it is
-asked for anew meanwhile, and the answer counts only if it has not.
+A question is answered of the indices that a list names; where that list is not of this very moment
+it is asked for anew meanwhile, and the answer counts only if it has not changed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ import msgspec
 from indexer.settings import IndexSettings
 from webapi.counts import Counts
 from webapi.errors import IndexGoneError, UnavailableError
-from webapi.listing import SETTLED_REFRESHES, Listing, still_holds
+from webapi.listing import SETTLED_REFRESHES, TRUSTED_SECONDS, Listing, still_holds
 from webapi.query import (
     MAX_PAGE_DEPTH,
     TOTAL_CAP,
@@ -66,10 +66,15 @@ class Reading:
         storage: what is asked.
         index: names of the indices.
         settled_refreshes: as of `Listing`.
+        trusted_seconds: as of `Listing`.
     """
 
     def __init__(
-        self, storage: Storage, index: IndexSettings, settled_refreshes: int = SETTLED_REFRESHES
+        self,
+        storage: Storage,
+        index: IndexSettings,
+        settled_refreshes: int = SETTLED_REFRESHES,
+        trusted_seconds: float = TRUSTED_SECONDS,
     ) -> None:
         self._storage = storage
         self._index = index
@@ -78,6 +83,7 @@ class Reading:
             storage.count_documents,
             index,
             settled_refreshes=settled_refreshes,
+            trusted_seconds=trusted_seconds,
         )
         self._counts = Counts()
 
