@@ -57,7 +57,7 @@ from webapi.reading import Reading
 from webapi.settings import WebSettings
 from webapi.storage import Storage
 
-QUICK_ORGANIZATIONS: Final = 6
+QUICK_ORGANIZATIONS: Final = 4
 WARM_SECONDS: Final = 10.0
 QUICK_WARM_SECONDS: Final = 2.0
 HTTP_OK: Final = 200
