@@ -22,7 +22,7 @@ from indexer.client import connect, request_shape
 from indexer.errors import NoAnswerError
 from indexer.names import read_indices
 from indexer.settings import IndexSettings
-from webapi.errors import InternalError, ParametersError, UnavailableError
+from webapi.errors import InternalError, ParametersError, TooLongError, UnavailableError
 from webapi.query import Query
 from webapi.reading import Reading
 from webapi.request import read_query
@@ -42,6 +42,10 @@ OPTIONS: Final = {
     "around": "--around",
     "window": "--window",
     "limit": "--limit",
+    "resourceType": "TYPE",
+    "resourceId": "ID",
+    "targetUserId": "--user",
+    "at": "--at",
 }
 """How a parameter of the API is called here."""
 
@@ -159,6 +163,8 @@ def answered(ask: Callable[[], T]) -> T:
         if isinstance(error.__cause__, NoAnswerError):
             raise error.__cause__ from None
         raise CommandError(error.detail, hint="try again, or look at `indelible status`") from error
+    except TooLongError as error:
+        raise CommandError(error.detail, hint="leave out what is old with --since") from None
     except InternalError as error:
         raise CommandError(error.cause, hint="look at `indelible status`") from error
 

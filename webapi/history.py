@@ -28,7 +28,7 @@ from webapi.parameters import Parameter
 from webapi.parts import parts, reader
 from webapi.query import Query
 from webapi.request import read_page, read_pairs, read_window
-from webapi.request_reading import RequestReading
+from webapi.request_reading import Pairs, RequestReading
 from webapi.storage import Found
 from webapi.subject import Part, Subject, is_applied
 from webapi.subject_reading import read_subject
@@ -88,19 +88,32 @@ PARAMETERS: Final[Mapping[str, Parameter[object]]] = parameters.by_name(
 def show_history() -> Response:
     """Answer one page of the events of a thing."""
     pairs = read_pairs(request.query_string)
+    key = parts().cursor_key
+    subject, query = read_question(reader().organization_id, pairs, key, parts().catalogue)
+    history = history_of(subject, query, parts().reading.page(query), key)
+    record_read(pairs, events=len(history.entries))
+    return set_links(answer_json(history), pairs, query.limit, history.next_cursor)
+
+
+def read_question(
+    organization_id: str, pairs: Pairs, cursor_key: bytes, catalogue: Catalogue
+) -> tuple[Subject, Query]:
+    """Return what a request asks for.
+
+    Raises:
+        ParametersError: everything that is wrong.
+    """
     reading = RequestReading(pairs, PARAMETERS)
     subject = read_subject(reading)
     query = Query(
-        organization_id=reader().organization_id,
+        organization_id=organization_id,
         about=None if reading.problems else subject.clause(),
         newest_first=reading.single(ORDER) == values.NEWEST_FIRST,
-        catalogue=parts().catalogue,
+        catalogue=catalogue,
     )
-    query = read_page(reading, read_window(reading, query), parts().cursor_key)
+    query = read_page(reading, read_window(reading, query), cursor_key)
     reading.finish()
-    history = history_of(subject, query, parts().reading.page(query), parts().cursor_key)
-    record_read(pairs, events=len(history.entries))
-    return set_links(answer_json(history), pairs, query.limit, history.next_cursor)
+    return subject, query
 
 
 def history_of(subject: Subject, query: Query, found: Found, cursor_key: bytes) -> History:

@@ -1,7 +1,7 @@
 """`/state`: what the events of one thing say it was like at a moment."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,7 +22,7 @@ from webapi.parts import parts, reader
 from webapi.query import TOTAL_CAP, Position, Query
 from webapi.reading import Reading
 from webapi.request import read_pairs
-from webapi.request_reading import RequestReading
+from webapi.request_reading import Pairs, RequestReading
 from webapi.state_fields import MAX_FIELDS, FieldState, TooManyFieldsError, Values
 from webapi.state_fold import Existence, TogetherState, fold
 from webapi.storage import Hit, Total
@@ -65,6 +65,23 @@ class State(Struct, frozen=True, kw_only=True, rename="camel"):
     more_later_events: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateQuestion:
+    """What is asked.
+
+    Args:
+        subject: who or what.
+        at: the moment, included.
+        since: leave out events before it.
+        query: for the events of the subject, in the order of time.
+    """
+
+    subject: Subject
+    at: datetime
+    since: datetime | None
+    query: Query
+
+
 SHAPES: Final = (State,)
 PARAMETERS: Final[Mapping[str, Parameter[object]]] = parameters.by_name(
     *parameters.SUBJECT, parameters.AT, parameters.SINCE
@@ -73,10 +90,21 @@ PARAMETERS: Final[Mapping[str, Parameter[object]]] = parameters.by_name(
 
 @blueprint.get("/state")
 @asks("search")
-@asks("list")
 def show_state() -> Response:
     """Answer what a thing was like at a moment."""
     pairs = read_pairs(request.query_string)
+    question = read_question(reader().organization_id, pairs, parts().catalogue)
+    state = state_of(parts().reading, question)
+    record_read(pairs, events=state.events + state.later_events)
+    return answer_json(state)
+
+
+def read_question(organization_id: str, pairs: Pairs, catalogue: Catalogue) -> StateQuestion:
+    """Return what a request asks for.
+
+    Raises:
+        ParametersError: everything that is wrong.
+    """
     reading = RequestReading(pairs, PARAMETERS)
     subject = read_subject(reading)
     at = reading.single(parameters.AT) or datetime.now(UTC)
@@ -85,32 +113,22 @@ def show_state() -> Response:
         reading.refuse("since", ParameterError("conflict", "must not be after `at`"))
     reading.finish()
     query = Query(
-        organization_id=reader().organization_id,
+        organization_id=organization_id,
         about=subject.clause(),
         newest_first=False,
         limit=PAGE_EVENTS,
-        catalogue=parts().catalogue,
+        catalogue=catalogue,
     )
-    state = state_of(subject, at, since, parts().reading, query)
-    record_read(pairs, events=state.events + state.later_events)
-    return answer_json(state)
+    return StateQuestion(subject=subject, at=at, since=since, query=query)
 
 
-def state_of(
-    subject: Subject, at: datetime, since: datetime | None, reading: Reading, query: Query
-) -> State:
+def state_of(reading: Reading, question: StateQuestion) -> State:
     """Read the events of a thing and fold them.
-
-    Args:
-        subject: who or what.
-        at: the moment, included.
-        since: leave out events before it.
-        reading: what asks for events.
-        query: for those of the subject, in the order of time.
 
     Raises:
         TooLongError: more events or fields than are folded.
     """
+    subject, at, since, query = question.subject, question.at, question.since, question.query
     behind = at + RESOLUTION if at < datetime.max.replace(tzinfo=UTC) else None
     life = _Life(reading)
     later = life.read_later(replace(query, since=behind)) if behind is not None else ()

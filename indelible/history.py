@@ -1,0 +1,81 @@
+"""`indelible history`: the life of a user or a thing, and what each event changed.
+
+The question is read and answered by the API's own code (`/history`).
+"""
+
+import sys
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from rich.console import Console
+
+from audit_events.catalogue import Catalogue
+from indelible.configuration import load
+from indelible.event_table import event_table
+from indelible.search import WIDTH_OF_A_PIPE, answered, only_organization
+from indexer.client import connect
+from webapi.history import History, history_of, read_question
+from webapi.reading import Reading
+from webapi.request_reading import Pairs
+from webapi.storage import Storage
+
+
+@click.command("history")
+@click.argument("resource_type", metavar="TYPE", required=False)
+@click.argument("resource_id", metavar="ID", required=False)
+@click.option("--user", help="A user (UUID), instead of TYPE and ID.")
+@click.option("--since", help="First instant, included.")
+@click.option("--until", help="Last instant, not included.")
+@click.option("--newest-first", is_flag=True, help="The other way round.")
+@click.option("--limit", help="Most events to show, 1 to 200.  [default: 50]")
+@click.option("--organization", help="Whose events; needed where there are several.")
+@click.option("--json", "as_json", is_flag=True, help="Print what /history answers.")
+def command(
+    *,
+    resource_type: str | None,
+    resource_id: str | None,
+    user: str | None,
+    since: str | None,
+    until: str | None,
+    newest_first: bool,
+    limit: str | None,
+    organization: str | None,
+    as_json: bool,
+) -> None:
+    """Show the events of the thing of a TYPE with an ID, or of a user, oldest first."""
+    asked = {
+        "resourceType": resource_type, "resourceId": resource_id, "targetUserId": user,
+        "since": since, "until": until, "order": "desc" if newest_first else None, "limit": limit,
+    }  # fmt: skip
+    pairs = [(name, value) for name, value in asked.items() if value is not None]
+    configuration = load()
+    client = connect(configuration.connection, role="reader")
+    organization = organization or only_organization(client, configuration.index)
+    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
+    reading = Reading(storage, configuration.index)
+    history = answered(lambda: told(reading, organization, pairs, configuration.catalogue))
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(history) + b"\n")
+    else:
+        show(history, configuration.catalogue)
+
+
+def told(reading: Reading, organization: str, pairs: Pairs, catalogue: Catalogue) -> History:
+    """Read the question as the API does, and answer it."""
+    subject, query = read_question(organization, pairs, b"", catalogue)
+    return history_of(subject, query, reading.page(query), b"")
+
+
+def show(history: History, catalogue: Catalogue) -> None:
+    """Print the table that people read."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_PIPE, highlight=False)
+    lines = [bytes(one.event) for one in history.entries]
+    if lines:
+        now = datetime.now(UTC)
+        table = event_table(lines, now=now, around=None, width=console.width, catalogue=catalogue)
+        console.print(table)
+    more = "" if history.total_relation == "eq" else "more than "
+    console.print(f"{len(lines)} of {more}{history.total} events")

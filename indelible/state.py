@@ -1,0 +1,121 @@
+"""`indelible state`: what a user or a thing was like at a moment.
+
+The question is read and answered by the API's own code (`/state`).
+"""
+
+import sys
+
+import click
+import msgspec
+from msgspec import UNSET
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from audit_events.event import Actor
+from indelible.configuration import load
+from indelible.event_table import shown, who
+from indelible.search import WIDTH_OF_A_PIPE, answered, only_organization
+from indelible.terminal import plain
+from indexer.client import connect
+from webapi.reading import Reading
+from webapi.state import State, read_question, state_of
+from webapi.state_fields import EventReference, FieldState
+from webapi.state_fold import TogetherState
+from webapi.storage import Storage
+
+_WORDS = {
+    "known": "set by",
+    "removed": "removed by",
+    "until": "until",
+    "unknown": "not known before",
+}
+
+
+@click.command("state")
+@click.argument("resource_type", metavar="TYPE", required=False)
+@click.argument("resource_id", metavar="ID", required=False)
+@click.option("--user", help="A user (UUID), instead of TYPE and ID.")
+@click.option("--at", help="The moment (RFC 3339 or a date, UTC).  [default: now]")
+@click.option("--since", help="Leave out events before.")
+@click.option("--organization", help="Whose events; needed where there are several.")
+@click.option("--json", "as_json", is_flag=True, help="Print what /state answers.")
+def command(
+    *,
+    resource_type: str | None,
+    resource_id: str | None,
+    user: str | None,
+    at: str | None,
+    since: str | None,
+    organization: str | None,
+    as_json: bool,
+) -> None:
+    """Show what the thing of a TYPE with an ID, or a user, was like at a moment."""
+    asked = {
+        "resourceType": resource_type, "resourceId": resource_id, "targetUserId": user,
+        "at": at, "since": since,
+    }  # fmt: skip
+    pairs = [(name, value) for name, value in asked.items() if value is not None]
+    configuration = load()
+    client = connect(configuration.connection, role="reader")
+    organization = organization or only_organization(client, configuration.index)
+    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
+    reading = Reading(storage, configuration.index)
+    state = answered(
+        lambda: state_of(reading, read_question(organization, pairs, configuration.catalogue))
+    )
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
+    else:
+        show(state)
+
+
+def show(state: State) -> None:
+    """Print the tables that people read."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_PIPE, highlight=False)
+    existence = state.existence
+    told = existence.event or existence.until
+    said = "" if told is UNSET else f", by {_event(told)}"
+    status = {"notYet": "did not exist yet", "unknown": "not known to exist"}
+    console.print(Text(f"at {state.at}: {status.get(existence.status, existence.status)}{said}"))
+    if state.fields:
+        console.print(field_table(state.fields))
+    for one in state.together:
+        console.print("", Text(_other(one), "bold"), field_table(one.fields), sep="\n")
+    events = f"{state.events} events at or before it, {state.later_events} after it"
+    console.print(Text(events + (" and more" if state.more_later_events else ""), "dim"))
+
+
+def field_table(fields: list[FieldState]) -> Table:
+    """Return the table of some fields."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("field", "value", "as told"):
+        table.add_column(name, overflow="fold")
+    for one in fields:
+        event = one.event or one.until
+        told = "" if event is UNSET else f"{_WORDS[one.status]} {_event(event)}"
+        if one.contradicted_by is not UNSET:
+            doubt = one.contradicted_by
+            told += f"\nbut {_event(doubt.event)} found {shown(doubt.previous)}"
+        value = "?" if one.value is UNSET else shown(one.value)
+        table.add_row(Text(plain(one.path or "/")), Text(value), Text(told))
+    return table
+
+
+def _event(event: EventReference) -> str:
+    try:
+        actor = who(msgspec.convert(event.actor, Actor)).replace("\n", " ")
+    except msgspec.ValidationError:
+        actor = shown(event.actor)
+    return f"{plain(event.action)} {plain(event.timestamp)} {actor}"
+
+
+def _other(one: TogetherState) -> str:
+    if one.resource is not UNSET:
+        return plain(f"together with {one.resource.type} {one.resource.id}")
+    if one.target_user is not UNSET:
+        user = one.target_user
+        return plain(f"together with {user.email or user.name or user.id}")
+    return ""
