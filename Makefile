@@ -91,7 +91,7 @@ test-nodes: $(VENV)/.dev ## Three nodes that are killed and restarted under load
 		$(BIN)/pytest -q -s tests/test_scenarios_nodes.py)
 
 test-api: $(VENV)/.dev ## schemathesis over the whole API, against gunicorn and a real node; some minutes
-	@INDELIBLE_TEST_API_CASES=$${INDELIBLE_TEST_API_CASES:-300} \
+	@INDELIBLE_TEST_API_CASES=$${INDELIBLE_TEST_API_CASES:-700} \
 		$(BIN)/pytest -q -s tests/test_webapi_conformance.py
 
 test-compat: $(VENV)/.dev ## The storage tests on OpenSearch 3.4.0 and 3.8.0, with and without security

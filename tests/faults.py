@@ -13,7 +13,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from typing_extensions import override
 
-from indexer.client import QuietConnection, connect
+from indexer.client import QuietConnection, Role, connect
 from indexer.settings import ConnectionSettings
 
 Answer = tuple[int, Mapping[str, str], str]
@@ -54,7 +54,7 @@ def in_turn(*faults: Fault | None, path: str = "/_bulk") -> Faults:
 
 
 def connect_through(
-    settings: ConnectionSettings, faults: Faults, *, role: str = "writer"
+    settings: ConnectionSettings, faults: Faults, *, role: Role = "writer"
 ) -> OpenSearch:
     """A client whose every request may meet a fault."""
 
@@ -81,9 +81,7 @@ def connect_through(
             fault = faults.choose(method, url, whole)
             return send(whole) if fault is None else fault(send, whole)
 
-    if role == "lifecycle":
-        return connect(settings, role="lifecycle", connection_class=FaultyConnection)
-    return connect(settings, role="writer", connection_class=FaultyConnection)
+    return connect(settings, role=role, connection_class=FaultyConnection)
 
 
 def status(code: int, error_type: str = "", **headers: str) -> Fault:
