@@ -16,9 +16,9 @@ from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.conftest import free_ports
 from tests.webapi_api import store, token, write_events
-from tests.webapi_process import GUNICORN, environment, serving
+from tests.webapi_process import GUNICORN, ROOT, environment, serving
 
-CASES = int(os.environ.get("INDELIBLE_TEST_API_CASES", "8"))
+CASES = int(os.environ.get("INDELIBLE_TEST_API_CASES", "40"))
 PHASES = "examples,fuzzing"
 """Not `coverage`: with 4.32 on Python 3.11 it ends in an error of its own (`ast.parse`)."""
 CHECKS = (
@@ -28,6 +28,7 @@ CHECKS = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
+HOOKS = {"SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks", "PYTHONPATH": str(ROOT)}
 SLOWEST_SECONDS = "5"
 EVENTS: list[dict[str, object]] = [
     {"action": "member.role_changed", "context": {"previous": {"role": "a"}, "new": {"role": "b"}}},
@@ -56,7 +57,8 @@ def test_every_answer_is_as_described(
              "--max-response-time", SLOWEST_SECONDS, "--workers", "2", "--no-color",
              "--continue-on-failure", "--warnings", "off", "--generation-database", "none",
              "--report-json-path", str(report), "--suppress-health-check", "all"],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
+            cwd=tmp_path,
+            env=os.environ | HOOKS, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
     print(done.stdout[-1500:])  # noqa: T201  # with -s: how many there were
