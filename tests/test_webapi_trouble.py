@@ -26,6 +26,7 @@ QUESTIONS = {
     f"{PATH}/incident": "around=2026-03-15T00:00:00Z&window=15m",
     f"{PATH}/history": "resourceType=app&resourceId=app_42",
     f"{PATH}/state": "resourceType=app&resourceId=app_42",
+    f"{PATH}/stream": "start=earliest",
 }
 ASKS_NOBODY = {f"{PATH}/actions", f"{PATH}/tokens"}
 """They need no event: the catalogue is ours, and the tokens have a store of their own."""
