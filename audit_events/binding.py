@@ -205,10 +205,15 @@ def check_provider(name: str, value: object) -> None:
     Raises:
         ParameterError: naming the field.
     """
-    code = getattr(value, "__code__", None)
-    if code is not None and code.co_flags & _COROUTINE:
+    if is_coroutine_function(value):
         hint = "await it in the application, and bind_actor() what it returns"
         raise ParameterError(name, "is a coroutine function", hint)
+
+
+def is_coroutine_function(value: object) -> bool:
+    """Tell whether it is an `async def`."""
+    code = getattr(value, "__code__", None)
+    return code is not None and bool(code.co_flags & _COROUTINE)
 
 
 def fill_bound(fields: dict[str, object]) -> None:

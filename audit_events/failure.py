@@ -31,7 +31,9 @@ def hand_over(handler: FailureHandler, error: SinkError, line: bytes) -> None:
         SinkError: the handler failed; its own error is in a note.
     """
     try:
-        handler(error, line)
+        outcome = handler(error, line)
+        if hasattr(type(outcome), "__await__"):
+            raise TypeError("it is not awaited")  # noqa: TRY301  # as good as lost
     except Exception as failure:
         error.add_note(f"on_error failed too: {type(failure).__name__}: {failure}")
         raise error from failure

@@ -6,6 +6,7 @@ from typing import Final, Literal, cast, get_args
 
 import msgspec
 
+from audit_events.binding import is_coroutine_function
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.errors import EventError, ParameterError
 from audit_events.event import Source
@@ -37,6 +38,9 @@ def check_on_error(value: object) -> None:
     """Refuse what is neither "raise", "stderr" nor callable."""
     if value not in ("raise", "stderr") and not callable(value):
         raise ParameterError("on_error", f"is {value!r}", '"raise", "stderr" or a callable')
+    if callable(value) and is_coroutine_function(value):
+        hint = "it is called where the event is recorded, and nobody awaits it"
+        raise ParameterError("on_error", "is a coroutine function", hint)
 
 
 def read_catalogue_path(value: str | os.PathLike[str] | None) -> Catalogue:

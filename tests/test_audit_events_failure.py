@@ -79,6 +79,18 @@ def test_a_callable_that_fails_raises_the_sink_error_after_all() -> None:
     assert caught.value.__notes__ == ["on_error failed too: ValueError: the queue is full too"]
 
 
+async def _take(_error: SinkError, _line: bytes) -> None:
+    raise AssertionError("nobody awaits it")
+
+
+def test_a_handler_that_would_have_to_be_awaited_took_nothing() -> None:
+    made = _take(_error(), _LINE)
+    with pytest.raises(SinkError, match="No space") as caught:
+        hand_over(lambda _error, _line: made, _error(), _LINE)
+    assert "not awaited" in caught.value.__notes__[0]
+    made.close()
+
+
 @pytest.mark.parametrize("stderr", [None, "closed", "full"])
 def test_without_a_stderr_the_sink_error_is_raised(
     stderr: str | None, monkeypatch: pytest.MonkeyPatch

@@ -226,11 +226,15 @@ def test_a_service_without_a_proper_name_is_refused(path: Path, service: str) ->
         open_log(path, service=service)
 
 
+async def _take_later(_error: SinkError, _line: bytes) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("given", "parameter"),
     [
         pytest.param({"durability": "memory"}, "durability", id="unknown durability"),
         pytest.param({"on_error": "ignore"}, "on_error", id="silence is no choice"),
+        pytest.param({"on_error": _take_later}, "on_error", id="a coroutine that nobody awaits"),
         pytest.param({"catalogue_path": "/nowhere.toml"}, "catalogue_path", id="no catalogue"),
         pytest.param({"strict": "false"}, "strict", id="text for a truth"),
         pytest.param({"heartbeat_seconds": 0.5}, "heartbeat_seconds", id="beats without a pause"),
