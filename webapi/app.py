@@ -1,6 +1,7 @@
 """The application factory."""
 
 from functools import partial
+from threading import BoundedSemaphore
 from typing import Final
 
 from flask import Flask, Response
@@ -39,6 +40,8 @@ from webapi.trail import recorder, teller
 
 MAX_BODY_BYTES: Final = 65_536
 """Nothing larger is asked of anybody here: forms, and the body of a new token."""
+EXPORT_SHARE: Final = 4
+"""An export keeps a thread for as long as its client takes: of so many threads one may do so."""
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -100,6 +103,7 @@ def create_app(
         limits=limits_of(settings),
         cursor_key=cursor_key(settings),
         catalogue=catalogue,
+        exports=BoundedSemaphore(max(1, settings.threads // EXPORT_SHARE)),
     )
     app.register_blueprint(audit_log.blueprint)
     app.register_blueprint(token_routes.blueprint)

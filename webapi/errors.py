@@ -69,6 +69,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "storage_incomplete": Code(503, "The event store could only answer in part"),
         "keys_unavailable": Code(503, "The keys to verify tokens cannot be fetched"),
         "tokens_unavailable": Code(503, "API tokens cannot be looked up"),
+        "export_busy": Code(503, "As many exports are under way as may be"),
         "audit_unavailable": Code(503, "The read could not be recorded"),
         "not_ready": Code(503, "The service is not ready"),
         "storage_timeout": Code(504, "The event store took too long"),

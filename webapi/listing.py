@@ -120,9 +120,9 @@ class Listing:
             there = {state for state in states.values() if state}
             self._since = {one: self._since.get(one, seen_at) for one in there}
             found = tuple(
-                Index(name, rows[name].uuid, span_of(name, self._settings), steady)
+                Index(name, row.uuid, span_of(name, self._settings), steady, row.write == "true")
                 for name, state in sorted(states.items())
-                for steady in [self._steady(state, asked_at)]
+                for row, steady in [(rows[name], self._steady(state, asked_at))]
             )
             if asked_at >= self._at:
                 self._found, self._at = found, asked_at

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Final, cast
 
 from flask import current_app, g
@@ -39,6 +40,7 @@ class Parts:
         limits: how often it may, by kind of question.
         cursor_key: signs cursors.
         catalogue: the actions that are known.
+        exports: how many more exports may run in this process.
     """
 
     settings: WebSettings
@@ -54,6 +56,7 @@ class Parts:
     limits: Mapping[Kind, tuple[str, int]]
     cursor_key: bytes
     catalogue: Catalogue
+    exports: BoundedSemaphore
 
 
 def parts() -> Parts:

@@ -135,11 +135,10 @@ class ScopedSearch:
 
 def list_search(query: Query) -> ScopedSearch:
     """Return the search of one page, sorted exactly as the index is (DESIGN.md section 4)."""
-    order = "desc" if query.newest_first else "asc"
     rest: dict[str, object] = {
         # One more than the page tells whether there is another, where the window has room for it.
         "size": min(query.limit + 1, MAX_PAGE_DEPTH - query.offset),
-        "sort": [{"organizationId": "asc"}, {"timestamp": order}, {"id": order}],
+        "sort": order_of(query),
         "track_total_hits": TOTAL_CAP,
     }
     if query.after is not None:
@@ -147,6 +146,12 @@ def list_search(query: Query) -> ScopedSearch:
     elif query.offset:
         rest["from"] = query.offset
     return ScopedSearch(organization_id=query.organization_id, filters=filters(query), rest=rest)
+
+
+def order_of(query: Query) -> list[Clause]:
+    """Return the order of a query's events, which is that of the index or its reverse."""
+    order = "desc" if query.newest_first else "asc"
+    return [{"organizationId": "asc"}, {"timestamp": order}, {"id": order}]
 
 
 def count_search(query: Query, indices: int) -> ScopedSearch:

@@ -35,6 +35,7 @@ from webapi.query import (
     present_search,
 )
 from webapi.storage import Found, Hit, Hits, Storage, Total
+from webapi.sweep import Sweep, open_sweep
 from webapi.timeline import (
     EVER,
     Index,
@@ -151,6 +152,21 @@ class Reading:
         except IndexGoneError:
             pass
         return bool(self.over(search, None, instant).hits.hits)
+
+    def sweep(self, query: Query) -> Sweep:
+        """Begin to read all events of a question that can be found now; the caller closes it.
+
+        Raises:
+            UnavailableError, InternalError: as `Storage.search`.
+        """
+        for _ in range(ATTEMPTS):
+            listed = self._listing.renew()
+            indices = within(self._with_expected(listed), query.since, query.until)
+            try:
+                return open_sweep(self._storage, query, indices)
+            except IndexGoneError:
+                continue
+        raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
 
     def present(self, organization_id: str, actions: Sequence[str]) -> set[str]:
         """Return those of some actions (or `noun.*`) that the organisation has events of.

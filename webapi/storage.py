@@ -25,6 +25,7 @@ from webapi.query import ScopedSearch
 T = TypeVar("T")
 
 OK: Final = 200
+BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
 TOO_MANY_REQUESTS: Final = 429
 SERVER_ERROR: Final = 500
@@ -44,6 +45,15 @@ COUNT_PARAMS: Final = {
     "expand_wildcards": "open,hidden",
     "filter_path": "indices.*.uuid,indices.*.primaries.docs.count",
 }
+KEEP_PINNED: Final = "5m"
+"""How long a point in time stays without being asked: a client that takes what was asked for more
+slowly than that loses it."""
+PIN_PARAMS: Final = {
+    "keep_alive": KEEP_PINNED,
+    "allow_partial_pit_creation": "false",
+    **EXPAND_ALL,
+}
+PINNED_PARAMS: Final = {"allow_partial_search_results": "false"}
 MAX_PATH_BYTES: Final = 3000
 """OpenSearch takes 4,096 for the whole line; more names than that go by `_msearch`."""
 
@@ -155,6 +165,12 @@ class CountedReply(Struct, frozen=True):
     indices: dict[str, CountedIndex] = {}
 
 
+class PinnedReply(Struct, frozen=True):
+    """A point in time."""
+
+    pit_id: str
+
+
 class PartsReply(Struct, frozen=True):
     """What `_msearch` answers."""
 
@@ -206,6 +222,45 @@ class Storage:
             asked = b"%b\n%b\n" % (header, body)
             reply = only_part(self._ask("POST", "/_msearch", body=asked))
         return whole(reply, search.organization_id)
+
+    def pin(self, indices: Sequence[str]) -> str | None:
+        """Open a point in time of some indices (names and patterns); None where none is there.
+
+        It stays for `KEEP_PINNED` after each search of it, and has to be given up by `unpin`.
+
+        Raises:
+            IndexGoneError, UnavailableError, InternalError: as `search`.
+        """
+        path = f"/{','.join(indices)}/_search/point_in_time"
+        reply = self._ask("POST", path, params=PIN_PARAMS)
+        if reply.status == BAD_REQUEST and "invalid id: [null]" in reply.text:
+            # What OpenSearch makes of patterns without an index (tried on 3.4.0).
+            return None
+        refuse(reply)
+        try:
+            return msgspec.json.decode(reply.text, type=PinnedReply).pit_id
+        except UNREADABLE as error:
+            raise InternalError(f"a point in time is something else: {error}") from None
+
+    def search_pinned(self, search: ScopedSearch, pinned: str) -> Found:
+        """Return the whole answer, as of a point in time.
+
+        Raises:
+            UnavailableError, InternalError: as `search`; the first also when it is gone.
+        """
+        place = {"id": pinned, "keep_alive": KEEP_PINNED}
+        body = msgspec.json.encode({**search.body(self._timeout_seconds), "pit": place})
+        reply = self._ask("POST", "/_search", params=PINNED_PARAMS, body=body)
+        return whole(reply, search.organization_id)
+
+    def unpin(self, pinned: str) -> None:
+        """Give a point in time up; one that is gone already is no error.
+
+        Raises:
+            UnavailableError: no answer, so that it goes by itself after `KEEP_PINNED`.
+        """
+        body = msgspec.json.encode({"pit_id": [pinned]})
+        self._ask("DELETE", "/_search/point_in_time", body=body)
 
     def list_indices(self) -> Mapping[str, Listed]:
         """Return what there is of partitions and indices of late events, by name.
@@ -302,11 +357,7 @@ def only_part(reply: Reply) -> Reply:
 
 def whole(reply: Reply, organization_id: str) -> Found:
     """Judge an answer: all of it, of this organisation alone, or an error."""
-    refuse_unavailable(reply)
-    if reply.status == NOT_FOUND and "index_not_found_exception" in reply.text:
-        raise IndexGoneError
-    if reply.status != OK:
-        raise InternalError(f"search refused with {reply.status}: {reply.text[:1000]}")
+    refuse(reply)
     try:
         found = msgspec.json.decode(reply.text, type=Found)
     except UNREADABLE as error:
@@ -321,6 +372,17 @@ def whole(reply: Reply, organization_id: str) -> Found:
     if any(hit.sort[0] != organization_id for hit in found.hits.hits):
         raise InternalError("search returned an event of another organisation")
     return found
+
+
+def refuse(reply: Reply) -> None:
+    """Refuse every answer but a good one."""
+    refuse_unavailable(reply)
+    if reply.status == NOT_FOUND and "index_not_found_exception" in reply.text:
+        raise IndexGoneError
+    if reply.status == NOT_FOUND and "search_context_missing_exception" in reply.text:
+        raise UnavailableError("storage_incomplete", "the point in time is gone; begin anew")
+    if reply.status != OK:
+        raise InternalError(f"search refused with {reply.status}: {reply.text[:1000]}")
 
 
 def refuse_unavailable(reply: Reply) -> None:

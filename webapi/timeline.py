@@ -34,6 +34,13 @@ class Index(Struct, frozen=True):
     steady: str = ""
     """Stands for all that it holds: as long as this is the same, what was counted stays. Empty
     where nobody can tell."""
+    blocked: bool = False
+    """Nothing can be added now; what was added right before may not be found yet."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing can be added, and all that was can be found."""
+        return self.blocked and bool(self.steady)
 
 
 class Want(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
-"""Reading is itself an event: `audit_log.viewed`, written before the answer goes out.
+"""Reading is itself an event, written before the answer goes out.
 
-So is what owners do with API tokens.
-A read that cannot be recorded is refused (DESIGN.md section 6, promise 4: nobody reads unseen).
+It is `audit_log.viewed`, or `audit_log.exported` where an export begins and where it ends; so is
+what owners do with API tokens. A read that cannot be recorded is refused (DESIGN.md section 6,
+promise 4: nobody reads unseen).
 """
 
 import threading
@@ -36,6 +37,7 @@ class Read:
         events: how many events the answer holds.
         event_id: the one event that was asked for, if so.
         repeats: how often the same was asked since it was recorded last.
+        export: how an export stands, if it is one: then it is `audit_log.exported`.
     """
 
     reader: Reader
@@ -44,6 +46,12 @@ class Read:
     events: int = 0
     event_id: str | None = None
     repeats: int = 0
+    export: Mapping[str, object] | None = None
+
+    @property
+    def action(self) -> str:
+        """The action of the event that tells of it."""
+        return "audit_log.viewed" if self.export is None else "audit_log.exported"
 
 
 Record = Callable[[Read], None]
@@ -80,7 +88,8 @@ def recorder(
     """Return what records reads; None where nothing is recorded.
 
     The first read of a question is recorded before it is answered. The same again (reader, address,
-    question and page) within `seconds` is counted, and told by the next event of it.
+    question and page) within `seconds` is counted, and told by the next event of it. An export is
+    told each time.
     """
     if tell is None:
         return None
@@ -88,13 +97,16 @@ def recorder(
     seen: OrderedDict[object, tuple[float, int]] = OrderedDict()
 
     def record(read: Read) -> None:
+        if read.export is not None:
+            tell(read.action, fields(read))
+            return
         key, now = question(read), clock()
         with lock:
             at, repeats = seen.get(key, (float("-inf"), 0))
             if now - at < seconds:
                 seen[key] = (at, repeats + 1)
                 return
-        tell("audit_log.viewed", fields(replace(read, repeats=repeats)))
+        tell(read.action, fields(replace(read, repeats=repeats)))
         with lock:
             seen[key] = (now, 0)
             seen.move_to_end(key)
@@ -116,7 +128,12 @@ def fields(read: Read) -> dict[str, object]:
     return event_fields(
         read.reader,
         read.request,
-        context={"filters": _filters(read.asked), "events": read.events, **repeats},
+        context={
+            "filters": _filters(read.asked),
+            "events": read.events,
+            **repeats,
+            **(read.export or {}),
+        },
         resource=None if read.event_id is None else {"type": "audit_event", "id": read.event_id},
     )
 

@@ -1,0 +1,160 @@
+"""All events of a question, in its order, as they could be found at one moment.
+
+Whatever takes writes is read in one point in time, so an event that arrives meanwhile is neither
+missed at one place nor shown at another. An index with a write block needs none: it does not
+change. So a cluster holds one point in time for each sweep, over the few partitions that are
+written, however many there are; and what is read of the others can be read again.
+
+    lanes:  [ what is written, in one point in time ]
+            [ sealed partition ][ sealed partition ][ … ]        one behind the other
+            [ sealed index of late events ]                      beside the partition of its month
+
+Each lane is in order, page by page with `search_after`; the next page is asked for while the one
+before is used. The lanes are merged by (timestamp, id).
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from audit_events.instant import format_unix_ns
+from webapi.errors import IndexGoneError, UnavailableError
+from webapi.query import Clause, Position, Query, ScopedSearch, filters, order_of
+from webapi.storage import Found, Hit, Storage
+from webapi.timeline import Index, in_order, reach
+
+FIRST_PAGE_EVENTS: Final = 500
+LEAST_PAGE_EVENTS: Final = 50
+MOST_PAGE_EVENTS: Final = 2000
+PAGE_BYTES: Final = 4 << 20
+"""What a page should come to; two of them are in memory for each lane."""
+PINNED_AT_MOST: Final = 100
+"""Each index of a point in time counts against `search.max_open_pit_context` (300 for a node)."""
+
+Search = Callable[[ScopedSearch], Found]
+
+
+class Sweep:
+    """What `open_sweep` opened; has to be closed. For one thread.
+
+    Args:
+        storage: what is asked.
+        query: whose events; `limit` and `offset` mean nothing here.
+        pinned: the point in time of the first lane, None where nothing is written.
+        lanes: names of indices that take no writes, in the order of reading.
+    """
+
+    def __init__(
+        self, storage: Storage, query: Query, pinned: str | None, lanes: Sequence[Sequence[str]]
+    ) -> None:
+        self._storage = storage
+        self._query = query
+        self._pinned = pinned
+        self._lanes = lanes
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweep")
+        self._is_closed = False
+
+    def hits(self) -> Iterator[Hit]:
+        """Yield the events one by one.
+
+        Raises:
+            UnavailableError: as `Storage.search`; also when a partition was deleted meanwhile.
+            InternalError: as `Storage.search`.
+        """
+        lanes = [self._lane(names) for names in self._lanes]
+        if self._pinned is not None:
+            search = partial(self._storage.search_pinned, pinned=self._pinned)
+            lanes.insert(0, self._pages(search))
+        return heapq.merge(*lanes, key=_place, reverse=self._query.newest_first)
+
+    def close(self) -> None:
+        """Give up what the cluster holds for it, whatever is under way; again does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pinned is not None:
+            with suppress(UnavailableError):
+                self._storage.unpin(self._pinned)
+
+    def _lane(self, names: Sequence[str]) -> Iterator[Hit]:
+        for name in names:
+            try:
+                yield from self._pages(partial(self._storage.search, indices=[name]))
+            except IndexGoneError:
+                raise UnavailableError(
+                    "storage_incomplete", "a partition was deleted meanwhile; begin anew"
+                ) from None
+
+    def _pages(self, search: Search) -> Iterator[Hit]:
+        size = FIRST_PAGE_EVENTS
+        hits = search(sweep_search(self._query, size)).hits.hits
+        while len(hits) == size:
+            _, timestamp_ns, event_id = hits[-1].sort
+            behind = replace(self._query, after=Position(timestamp_ns, event_id))
+            size = page_events(hits)
+            coming = self._pool.submit(search, sweep_search(behind, size))
+            yield from hits
+            hits = coming.result().hits.hits
+        yield from hits
+
+
+def open_sweep(storage: Storage, query: Query, indices: Sequence[Index]) -> Sweep:
+    """Begin to read all events of a question, from all indices that may hold some.
+
+    Raises:
+        IndexGoneError, UnavailableError, InternalError: as `Storage.search`.
+    """
+    order = in_order(indices, newest_first=query.newest_first)
+    written = [one for one in order if not one.blocked]
+    pinned = storage.pin([one.name for one in written[:PINNED_AT_MOST]]) if written else None
+    # Beyond that, what arrives meanwhile is in it or not, as it happens.
+    others = [one for one in order if one.blocked] + written[PINNED_AT_MOST:]
+    lanes = lanes_of(others, newest_first=query.newest_first)
+    return Sweep(storage, query, pinned, [[one.name for one in lane] for lane in lanes])
+
+
+def lanes_of(indices: Sequence[Index], *, newest_first: bool) -> list[list[Index]]:
+    """Put indices one behind the other where their spans do not overlap, else side by side."""
+    lanes: list[list[Index]] = []
+    for index in in_order(indices, newest_first=newest_first):
+        near, _ = reach(index, newest_first=newest_first)
+        for lane in lanes:
+            if reach(lane[-1], newest_first=newest_first)[1] <= near:
+                lane.append(index)
+                break
+        else:
+            lanes.append([index])
+    return lanes
+
+
+def sweep_search(query: Query, size: int) -> ScopedSearch:
+    """Return the search of the next `size` events behind `query.after`."""
+    clauses = filters(query)
+    rest: dict[str, object] = {"size": size, "sort": order_of(query), "track_total_hits": False}
+    if query.after is not None:
+        clauses.append(_not_before(query.after, newest_first=query.newest_first))
+        rest["search_after"] = [query.organization_id, query.after.timestamp_ns, query.after.id]
+    return ScopedSearch(organization_id=query.organization_id, filters=clauses, rest=rest)
+
+
+def page_events(hits: Sequence[Hit]) -> int:
+    """Return how many events the next page should have, judging by this one."""
+    mean = sum(memoryview(hit.source).nbytes for hit in hits) / len(hits)
+    return max(LEAST_PAGE_EVENTS, min(MOST_PAGE_EVENTS, int(PAGE_BYTES / mean)))
+
+
+def _not_before(place: Position, *, newest_first: bool) -> Clause:
+    """What does not stand before a place; else OpenSearch walks there anew for each page."""
+    if newest_first:
+        # Formatting drops what is below a microsecond.
+        return {"range": {"timestamp": {"lte": format_unix_ns(place.timestamp_ns + 1000)}}}
+    return {"range": {"timestamp": {"gte": format_unix_ns(place.timestamp_ns)}}}
+
+
+def _place(hit: Hit) -> tuple[int, str]:
+    return hit.sort[1:]
