@@ -23,6 +23,7 @@ from webapi import (
     token_routes,
 )  # fmt: skip
 from webapi.api_tokens import ApiTokens
+from webapi.arrivals import Arrivals
 from webapi.auth import verifier
 from webapi.cursor import cursor_key
 from webapi.limits import limits_of
@@ -42,6 +43,9 @@ MAX_BODY_BYTES: Final = 65_536
 """Nothing larger is asked of anybody here: forms, and the body of a new token."""
 EXPORT_SHARE: Final = 4
 """An export keeps a thread for as long as its client takes: of so many threads one may do so."""
+SLOW_SHARE: Final = 4
+"""An export keeps a thread for as long as its client takes, and so does who waits for an event: of
+so many threads one may do the first, and one the second."""
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -103,7 +107,9 @@ def create_app(
         limits=limits_of(settings),
         cursor_key=cursor_key(settings),
         catalogue=catalogue,
-        exports=BoundedSemaphore(max(1, settings.threads // EXPORT_SHARE)),
+        exports=BoundedSemaphore(max(1, settings.threads // SLOW_SHARE)),
+        waiters=BoundedSemaphore(max(1, settings.threads // SLOW_SHARE)),
+        arrivals=Arrivals(storage, index),
     )
     app.register_blueprint(audit_log.blueprint)
     app.register_blueprint(token_routes.blueprint)

@@ -36,7 +36,11 @@ def cursor_key(settings: WebSettings) -> bytes:
 
 def write_cursor(key: bytes, query: Query, place: Position) -> str:
     """Return the cursor that continues `query` behind `place`."""
-    payload = msgspec.json.encode((place.timestamp_ns, place.id))
+    return seal_payload(key, query, msgspec.json.encode((place.timestamp_ns, place.id)))
+
+
+def seal_payload(key: bytes, query: Query, payload: bytes) -> str:
+    """Return a text of which only who has the key can write one for this query."""
     return urlsafe_b64encode(payload + _mac(key, query, payload)).rstrip(b"=").decode()
 
 
@@ -65,11 +69,22 @@ def read_cursor(key: bytes, query: Query, text: str) -> Position:
     Raises:
         ParameterError: it was not written here, or for other filters or another organisation.
     """
+    payload = open_payload(key, query, text, MAX_CURSOR_CHARACTERS)
+    timestamp_ns, event_id = msgspec.json.decode(payload, type=tuple[int, str])
+    return Position(timestamp_ns=timestamp_ns, id=event_id)
+
+
+def open_payload(key: bytes, query: Query, text: str, most_characters: int) -> bytes:
+    """Return what `seal_payload` sealed with this key for exactly this query.
+
+    Raises:
+        ParameterError: it was not written here, or for other filters or another organisation.
+    """
     refused = ParameterError(
         "invalid",
-        "is not a cursor of this query; use nextCursor of the answer before, with the same filters",
+        "is not a cursor of this query; use that of the answer before, with the same filters",
     )
-    if len(text) > MAX_CURSOR_CHARACTERS:
+    if len(text) > most_characters:
         raise refused
     try:
         # b64decode would skip foreign characters, so that many texts were one cursor.
@@ -81,8 +96,7 @@ def read_cursor(key: bytes, query: Query, text: str) -> Position:
     payload, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
     if not hmac.compare_digest(mac, _mac(key, query, payload)):
         raise refused
-    timestamp_ns, event_id = msgspec.json.decode(payload, type=tuple[int, str])
-    return Position(timestamp_ns=timestamp_ns, id=event_id)
+    return payload
 
 
 def _mac(key: bytes, query: Query, payload: bytes) -> bytes:

@@ -4,10 +4,10 @@ A file says what is in it only where it is whole: NDJSON by its last line, a zip
 Nothing that was cut off ends so.
 """
 
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from hashlib import sha256
 from itertools import islice
 from typing import IO, Final, Literal, Protocol, cast
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -76,7 +76,16 @@ class Tally:
         self.events = 0
         self.first: str | None = None
         self.last: str | None = None
-        self._digest = sha256()
+        self._digest = hashlib.sha256()
+
+    @classmethod
+    def resumed(
+        cls, events: int, first: str | None, last: str | None, digest: "hashlib._Hash"
+    ) -> "Tally":
+        """Go on with what was written before."""
+        tally = cls()
+        tally.events, tally.first, tally.last, tally._digest = events, first, last, digest
+        return tally
 
     def add(self, hits: Sequence[Hit], data: bytes) -> bytes:
         """Count some events and the bytes that stand for them; return those."""
@@ -116,9 +125,12 @@ def write_ndjson(
     yield msgspec.json.encode(ExportTrailer(summarize())) + b"\n"
 
 
-def write_csv(hits: Iterable[Hit], tally: Tally, *, bom: bool) -> Iterator[bytes]:
+def write_csv(
+    hits: Iterable[Hit], tally: Tally, *, bom: bool = False, header: bool = True
+) -> Iterator[bytes]:
     """Yield the rows, behind the one with the names of the columns."""
-    yield tally.add_bytes(csv_rows.BOM * bom + csv_rows.header())
+    if header:
+        yield tally.add_bytes(csv_rows.BOM * bom + csv_rows.header())
     for some in _pieces(hits):
         yield tally.add(some, b"".join([csv_rows.row(hit.source) for hit in some]))
 

@@ -10,6 +10,7 @@ from flask import current_app, g
 from audit_events.catalogue import Catalogue
 from indexer.settings import IndexSettings
 from webapi.api_tokens import ApiTokens
+from webapi.arrivals import Arrivals
 from webapi.auth import Reader
 from webapi.kinds import Kind
 from webapi.limits import Counters
@@ -41,6 +42,8 @@ class Parts:
         cursor_key: signs cursors.
         catalogue: the actions that are known.
         exports: how many more exports may run in this process.
+        waiters: how many more requests may wait for an event in it.
+        arrivals: what reads by arrival.
     """
 
     settings: WebSettings
@@ -57,6 +60,8 @@ class Parts:
     cursor_key: bytes
     catalogue: Catalogue
     exports: BoundedSemaphore
+    waiters: BoundedSemaphore
+    arrivals: Arrivals
 
 
 def parts() -> Parts:

@@ -54,6 +54,12 @@ PIN_PARAMS: Final = {
     **EXPAND_ALL,
 }
 PINNED_PARAMS: Final = {"allow_partial_search_results": "false"}
+STATS_PARAMS: Final = {
+    **EXPAND_ALL,
+    "level": "shards",
+    "filter_path": "indices.*.uuid,indices.*.shards.*.routing.primary"
+    ",indices.*.shards.*.seq_no.global_checkpoint",
+}
 MAX_PATH_BYTES: Final = 3000
 """OpenSearch takes 4,096 for the whole line; more names than that go by `_msearch`."""
 
@@ -165,6 +171,42 @@ class CountedReply(Struct, frozen=True):
     indices: dict[str, CountedIndex] = {}
 
 
+class Checkpoint(Struct, frozen=True):
+    """Up to which number (`_seq_no`) an index has done all that it took, on every copy."""
+
+    uuid: str
+    number: int
+
+
+class ShardStats(Struct, frozen=True):
+    """What is used of the statistics of a copy of a shard."""
+
+    class Routing(Struct, frozen=True):
+        """Which copy it is."""
+
+        primary: bool
+
+    class Numbers(Struct, frozen=True):
+        """How far it is."""
+
+        global_checkpoint: int
+
+    routing: Routing
+    seq_no: Numbers
+
+
+class StatsReply(Struct, frozen=True):
+    """The statistics of some indices."""
+
+    class OfIndex(Struct, frozen=True):
+        """Those of one index, by shard."""
+
+        uuid: str
+        shards: dict[str, list[ShardStats]] = {}
+
+    indices: dict[str, OfIndex] = {}
+
+
 class PinnedReply(Struct, frozen=True):
     """A point in time."""
 
@@ -205,8 +247,12 @@ class Storage:
         self._index = index
         self._timeout_seconds = timeout_seconds
 
-    def search(self, search: ScopedSearch, indices: Sequence[str] = ()) -> Found:
+    def search(
+        self, search: ScopedSearch, indices: Sequence[str] = (), *, primary: bool = False
+    ) -> Found:
         """Return the whole answer, of some indices (names and patterns) or of all.
+
+        With `primary` only the copies are asked that take what is written.
 
         Raises:
             IndexGoneError: one of the names is none of an index.
@@ -215,10 +261,11 @@ class Storage:
         """
         body = msgspec.json.encode(search.body(self._timeout_seconds))
         names = ",".join(indices) or read_indices(self._index)
+        params = {**SEARCH_PARAMS, "preference": "_primary"} if primary else SEARCH_PARAMS
         if len(names) <= MAX_PATH_BYTES:
-            reply = self._ask("POST", f"/{names}/_search", params=SEARCH_PARAMS, body=body)
+            reply = self._ask("POST", f"/{names}/_search", params=params, body=body)
         else:
-            header = msgspec.json.encode({"index": names.split(","), **SEARCH_PARAMS})
+            header = msgspec.json.encode({"index": names.split(","), **params})
             asked = b"%b\n%b\n" % (header, body)
             reply = only_part(self._ask("POST", "/_msearch", body=asked))
         return whole(reply, search.organization_id)
@@ -303,6 +350,32 @@ class Storage:
             for row in rows
             if row.primaries is not None and row.primaries.docs is not None
         }
+
+    def checkpoints(self, indices: Sequence[str]) -> Mapping[str, Checkpoint]:
+        """Return how far the primaries of some indices (names and patterns) are, by name.
+
+        Raises:
+            IndexGoneError, UnavailableError, InternalError: as `search`; the last also for an index
+                of several shards, each of which would count for itself.
+        """
+        names = ",".join(indices)
+        if len(names) > MAX_PATH_BYTES:
+            names = read_indices(self._index)
+        reply = self._ask("GET", f"/{names}/_stats/docs", params=STATS_PARAMS)
+        refuse(reply)
+        try:
+            found = msgspec.json.decode(reply.text, type=StatsReply).indices
+        except UNREADABLE as error:
+            raise InternalError(f"statistics are something else: {error}") from None
+        checkpoints: dict[str, Checkpoint] = {}
+        for name, of_index in found.items():
+            copies = [one for shard in of_index.shards.values() for one in shard]
+            primaries = [one for one in copies if one.routing.primary]
+            if len(primaries) > 1:
+                raise InternalError(f"{name} has {len(primaries)} shards, not one")
+            for one in primaries:
+                checkpoints[name] = Checkpoint(of_index.uuid, one.seq_no.global_checkpoint)
+        return checkpoints
 
     def template_state(self) -> str:
         """Return `present`, `missing` or `unknown` (the reader may not look), and so ask for life.

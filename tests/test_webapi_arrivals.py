@@ -1,0 +1,143 @@
+"""Places in the order of arrival: what is read behind one, and which one comes next."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from webapi.arrivals import (
+    WHOLE,
+    Missed,
+    Place,
+    Samples,
+    Stretch,
+    marks_behind,
+    stretches_of,
+)
+from webapi.errors import UnavailableError
+from webapi.storage import Checkpoint, Hit
+from webapi.timeline import Index
+
+OPEN = Index("e-2026.03", "open-uuid")
+BLOCKED = Index("e-2026.02", "blocked-uuid", blocked=True)
+SEALED = Index("e-2026.01", "sealed-uuid", steady="sealed-uuid", blocked=True)
+LISTED = (OPEN, BLOCKED, SEALED)
+FOUND = {
+    "e-2026.03": Checkpoint("open-uuid", 9),
+    "e-2026.02": Checkpoint("blocked-uuid", 4),
+    "journal": Checkpoint("journal-uuid", 2),
+}
+SETTLED = {"open-uuid": 7, "blocked-uuid": 4, "journal-uuid": -1}
+
+
+@pytest.mark.parametrize(
+    ("place", "wanted"),
+    [
+        pytest.param(
+            Place(),
+            [
+                Stretch("e-2026.01", "sealed-u", -1, WHOLE),
+                Stretch("e-2026.02", "blocked-", -1, 4),
+                Stretch("e-2026.03", "open-uui", -1, 7),
+            ],
+            id="everything, up to what is settled",
+        ),
+        pytest.param(
+            Place(read={"open-uui": 5, "blocked-": 4}, done=frozenset({"sealed-u"})),
+            [Stretch("e-2026.03", "open-uui", 5, 7)],
+            id="what is new",
+        ),
+        pytest.param(
+            Place(read={"open-uui": 9, "blocked-": 4}, done=frozenset({"sealed-u"})),
+            [],
+            id="ahead of what is settled here: another process saw more",
+        ),
+        pytest.param(
+            Place(done=frozenset({"sealed-u", "blocked-", "open-uui"})),
+            [Stretch("e-2026.03", "open-uui", -1, 7)],
+            id="done, and written again: read anew, so that nothing is missed",
+        ),
+    ],
+)
+def test_what_is_read_behind_a_place(place: Place, wanted: list[Stretch]) -> None:
+    assert stretches_of(place, LISTED, FOUND, SETTLED) == wanted
+
+
+def hit(number: int, name: str) -> Hit:
+    return Hit(source=Raw(b"{}"), sort=("org", number, name))
+
+
+def test_a_page_that_is_not_full_ends_what_was_asked() -> None:
+    asked = [Stretch("a", "a", 3, 9), Stretch("b", "b", -1, WHOLE)]
+    assert marks_behind(asked, [], is_full=False) == {"a": 9, "b": WHOLE}
+
+
+numbers = st.dictionaries(
+    st.sampled_from("abc"), st.sets(st.integers(0, 12), max_size=8), min_size=1
+)
+
+
+@given(numbers, st.integers(1, 5), st.integers(0, 12))
+def test_pages_hold_each_event_once_whatever_their_size(
+    written: dict[str, set[int]], size: int, bound: int
+) -> None:
+    """A model: indices as sets of numbers, of which gaps are other organisations' events."""
+    read = dict.fromkeys(written, -1)
+    seen: list[tuple[int, str]] = []
+    while True:
+        asked = [Stretch(name, name, read[name], bound) for name in written]
+        hits = sorted(
+            (number, name)
+            for name, there in written.items()
+            for number in there
+            if read[name] < number <= bound
+        )[:size]
+        seen += hits
+        full = len(hits) == size
+        behind = marks_behind(asked, [hit(*one) for one in hits], is_full=full)
+        assert all(behind[name] >= read[name] for name in written)
+        read |= behind
+        if not full:
+            break
+    assert sorted(seen) == sorted(
+        (number, name) for name, there in written.items() for number in there if number <= bound
+    )
+    assert set(read.values()) == {bound}
+
+
+def test_a_checkpoint_counts_once_it_is_old_enough() -> None:
+    now = [0.0]
+    samples = Samples(10, lambda: now[0])
+    samples.keep({"x": Checkpoint("x-uuid", 5)})
+    now[0] = 6
+    samples.keep({"x": Checkpoint("x-uuid", 8)})
+    assert samples.settled() == {}
+    now[0] = 10
+    assert samples.settled() == {"x-uuid": 5}
+    now[0] = 15.9
+    assert samples.settled() == {"x-uuid": 5}
+    now[0] = 16
+    assert samples.settled() == {"x-uuid": 8}
+
+
+def test_an_index_without_a_primary_is_told_when_it_stays_so() -> None:
+    now = [0.0]
+    missed = Missed(10, lambda: now[0])
+    missed.judge({"made now"})
+    now[0] = 5
+    missed.judge(())
+    missed.judge({"lost"})
+    now[0] = 15
+    missed.judge({"lost", "made now"})
+    now[0] = 15.1
+    with pytest.raises(UnavailableError, match="1 parts"):
+        missed.judge({"lost", "made now"})
+
+
+def test_a_place_of_two_years_of_days_fits_into_an_address() -> None:
+    done = frozenset(f"{number:08}" for number in range(400))
+    place = Place(read={f"r{number:07}": 10**6 for number in range(20)}, done=done)
+    text = msgspec.msgpack.encode(place)
+    assert msgspec.msgpack.decode(text, type=Place) == place
+    assert len(text) * 4 / 3 < 6000

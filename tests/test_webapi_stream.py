@@ -1,0 +1,284 @@
+"""Reading on by arrival, on the real node: nothing is missed, whatever clocks and refreshes do."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from opensearchpy import OpenSearch
+
+from audit_events.envelope import decode_envelope
+from audit_events.event import decode_event
+from indexer.client import ask
+from indexer.names import partition_name
+from indexer.settings import IndexSettings
+from indexer.templates import install
+from tests.cluster import Cluster
+from tests.webapi_api import SETTINGS, Api, problem, token, write_events
+from webapi.arrivals import Arrivals
+from webapi.audit_log import PATH
+from webapi.parts import EXTENSION
+
+pytestmark = pytest.mark.opensearch
+
+STREAM = f"{PATH}/stream"
+SETTLED_REFRESHES = 2
+WAIT = "wait=10s"
+
+
+def api_of(opensearch: Cluster, index: IndexSettings, **settings: Any) -> Api:
+    """An API that takes a checkpoint for settled sooner than a real one."""
+    api = Api(opensearch.client("reader"), index, msgspec.structs.replace(SETTINGS, **settings))
+    parts = api.app.extensions[EXTENSION]
+    arrivals = Arrivals(parts.storage, index, SETTLED_REFRESHES)
+    api.app.extensions[EXTENSION] = replace(parts, arrivals=arrivals)
+    return api
+
+
+@pytest.fixture
+def api(opensearch: Cluster, index: IndexSettings) -> Api:
+    return api_of(opensearch, index)
+
+
+@pytest.fixture
+def writer(opensearch: Cluster) -> Iterator[OpenSearch]:
+    with opensearch.client("writer") as client:
+        yield client
+
+
+def ship(
+    writer: OpenSearch,
+    index: IndexSettings,
+    lines: Sequence[bytes],
+    ingested_at: str = "2026-03-15T09:00:00.000000Z",
+) -> list[str]:
+    """Create the events as an agent does, with the stamp of its clock; return their ids."""
+    body, ids = bytearray(), []
+    for line in lines:
+        envelope = decode_envelope(line)
+        name = partition_name(envelope.timestamp, index)
+        body += json.dumps({"create": {"_index": name, "_id": envelope.id}}).encode()
+        body += b'\n%b,"ingestedAt":"%b"}\n' % (line[:-1], ingested_at.encode())
+        ids.append(envelope.id)
+    reply = ask(writer, "POST", "/_bulk", body=bytes(body))
+    assert '"errors":false' in reply.text, reply.text
+    return ids
+
+
+def page(api: Api, query: str, bearer: str = "") -> dict[str, Any]:
+    response = api.get(query, path=STREAM, bearer=bearer)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.get_json()
+    return found
+
+
+def follow(api: Api, cursor: str, more: str = "") -> tuple[list[str], str]:
+    """Read on until nothing comes for as long as one waits."""
+    ids: list[str] = []
+    while True:
+        found = page(api, f"after={cursor}&limit=7{more}")
+        cursor = found["cursor"]
+        ids += [event["id"] for event in found["events"]]
+        if not found["more"]:
+            return ids, cursor
+
+
+def until_settled(api: Api, cursor: str) -> tuple[list[str], str]:
+    """Read on until all that was written before this call must have come."""
+    ids: list[str] = []
+    end = time.monotonic() + SETTLED_REFRESHES + 3
+    while time.monotonic() < end:
+        found, cursor = follow(api, cursor)
+        ids += found
+        time.sleep(0.3)
+    return ids, cursor
+
+
+def test_what_arrives_is_read_once_and_late_events_too(
+    api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    cursor = page(api, "start=now")["cursor"]
+    new = write_events(tmp_path / "new", [{"action": "app.created"}] * 10, "2026-03-15")
+    late = write_events(tmp_path / "late", [{"action": "app.deleted"}] * 3, "2026-01-15")
+    wanted = ship(writer, index, new)
+    wanted += ship(writer, index, late, "2026-01-01T00:00:00.000000Z")
+    found, cursor = until_settled(api, cursor)
+    assert sorted(found) == sorted(wanted)
+    assert found.index(wanted[0]) < found.index(wanted[9]), "in the order of a partition"
+    assert page(api, f"after={cursor}")["events"] == []
+
+
+def test_it_begins_where_one_says(
+    api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    old = ship(writer, index, lines[:2], "2026-03-14T00:00:00.000000Z")
+    new = ship(writer, index, lines[2:], "2026-03-16T00:00:00.000000Z")
+    theirs = [{"action": "app.deleted", "organization_id": "org_b"}]
+    ship(writer, index, write_events(tmp_path / "b", theirs, "2026-03-15"))
+    started = page(api, "start=now")
+    assert (started["events"], started["more"]) == ([], False)
+    whole = page(api, f"start=beginning&{WAIT}")
+    assert [event["id"] for event in whole["events"]] == old + new
+    since = page(api, f"start=2026-03-15&{WAIT}")
+    assert [event["id"] for event in since["events"]] == new
+    # From here on a clock that is behind hides nothing.
+    more = write_events(tmp_path / "m", [{"action": "app.moved"}], "2026-03-15")
+    wanted = ship(writer, index, more, "2020-01-01T00:00:00.000000Z")
+    assert until_settled(api, since["cursor"])[0] == wanted
+    assert until_settled(api, started["cursor"])[0] == wanted
+
+
+def test_it_waits_for_an_event_and_no_longer(
+    api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    cursor = page(api, "start=now")["cursor"]
+    begun = time.monotonic()
+    assert page(api, f"after={cursor}&wait=1s")["events"] == []
+    assert 1 <= time.monotonic() - begun < 4
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}], "2026-03-15")
+    timer = threading.Timer(1, lambda: ship(writer, index, lines))
+    timer.start()
+    begun = time.monotonic()
+    found = page(api, f"after={cursor}&wait=30s")
+    timer.join()
+    assert len(found["events"]) == 1
+    assert time.monotonic() - begun < 15
+
+
+def test_only_some_may_wait(api: Api) -> None:
+    waiters = api.app.extensions[EXTENSION].waiters
+    cursor = page(api, "start=now")["cursor"]
+    taken = 0
+    while waiters.acquire(blocking=False):
+        taken += 1
+    begun = time.monotonic()
+    assert page(api, f"after={cursor}&wait=30s")["events"] == []
+    assert time.monotonic() - begun < 5
+    waiters.release(taken)
+    page(api, f"after={cursor}&wait=1s")
+    assert [waiters.acquire(blocking=False) for _ in range(taken + 1)] == [True] * taken + [False]
+    waiters.release(taken)
+
+
+def test_filters_hold_and_are_bound_to_the_cursor(
+    api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    events = [{"action": "app.created"}, {"action": "app.deleted"}]
+    lines = write_events(tmp_path / "e", events, "2026-03-15")
+    ids = ship(writer, index, lines)
+    found = page(api, f"start=beginning&action=app.deleted&{WAIT}")
+    assert [event["id"] for event in found["events"]] == ids[1:]
+    assert [bytes(line) in api.get(path=f"{PATH}/{ids[1]}").data for line in [lines[1][:-1]]]
+    cursor = found["cursor"]
+    refused = [
+        (f"after={cursor}", "", "other filters"),
+        (f"after={cursor}&action=app.deleted", token("org_b"), "another organisation"),
+        (f"after={cursor[:-1]}A&action=app.deleted", "", "forged"),
+        ("after=x&action=app.deleted", "", "no cursor"),
+    ]
+    for query, bearer, name in refused:
+        body = problem(api.get(query, path=STREAM, bearer=bearer), 400, "parameters_invalid")
+        assert [one["parameter"] for one in body["errors"]] == ["after"], name
+    listed = api.get([("cursor", cursor), ("action", "app.deleted")])
+    assert problem(listed, 400, "parameters_invalid")["errors"][0]["parameter"] == "cursor"
+    place = api.page("limit=1&action=app.*")["nextCursor"]
+    problem(api.get(f"after={place}&action=app.*", path=STREAM), 400, "parameters_invalid")
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("wait=31s", "wait"),
+        ("wait=1d", "wait"),
+        ("limit=1001", "limit"),
+        ("start=yesterday", "start"),
+        ("start=now&after=x", "start"),
+        ("offset=1", "offset"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused(api: Api, query: str, parameter: str) -> None:
+    body = problem(api.get(query, path=STREAM), 400, "parameters_invalid")
+    assert [one["parameter"] for one in body["errors"]] == [parameter]
+
+
+def test_a_reader_is_not_kept_busy_by_the_records_of_its_own_reading(
+    opensearch: Cluster, index: IndexSettings, writer: OpenSearch, tmp_path: Path
+) -> None:
+    trail = tmp_path / "viewed.log"
+    api = api_of(opensearch, index, audit_path=str(trail))
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}], "2026-03-15")
+    ship(writer, index, lines)
+    found = page(api, f"start=beginning&{WAIT}")
+    (viewed,) = trail.read_bytes().splitlines()
+    context = decode_event(viewed).context or {}
+    assert context["events"] == 1
+    ship(writer, index, [viewed])
+    assert len(until_settled(api, found["cursor"])[0]) == 1
+    assert len(trail.read_bytes().splitlines()) == 1
+
+
+CLOCKS = (
+    "2026-03-15T10:00:00.000000Z",
+    "2026-03-15T09:00:00.000000Z",
+    "2025-01-01T00:00:00.000000Z",
+)
+
+
+class Agents:
+    """Three that ship at once into three partitions, each with a clock of its own."""
+
+    def __init__(self, opensearch: Cluster, index: IndexSettings, home: Path) -> None:
+        self.ids: list[str] = []
+        self._opensearch = opensearch
+        self._index = index
+        self._home = home
+        self._threads = [threading.Thread(target=self._run, args=(each,)) for each in range(3)]
+
+    def start(self) -> None:
+        for one in self._threads:
+            one.start()
+
+    def are_done(self) -> bool:
+        return not any(one.is_alive() for one in self._threads)
+
+    def _run(self, number: int) -> None:
+        with self._opensearch.client("writer") as client:
+            for turn in range(12):
+                events = [
+                    {"action": "app.created", "at": f"2026-0{1 + (turn + each) % 3}-15"}
+                    for each in range(15)
+                ]
+                lines = write_events(self._home / f"{number}-{turn}", events, "2026-03-15")
+                self.ids += ship(client, self._index, lines, CLOCKS[number])
+                time.sleep(0.2 * number)
+
+
+@pytest.mark.slow
+def test_nothing_is_missed_whatever_clocks_and_refreshes_do(
+    opensearch: Cluster, tmp_path: Path
+) -> None:
+    with opensearch.own_prefix() as made, opensearch.client("lifecycle") as lifecycle:
+        index = msgspec.structs.replace(made, refresh_interval_seconds=2)
+        install(lifecycle, index)
+        api = api_of(opensearch, index)
+        cursor = page(api, "start=now")["cursor"]
+        agents = Agents(opensearch, index, tmp_path)
+        agents.start()
+        found: list[str] = []
+        end = float("inf")
+        while time.monotonic() < end:
+            answer = page(api, f"after={cursor}&limit=40")
+            cursor = answer["cursor"]
+            found += [event["id"] for event in answer["events"]]
+            if end == float("inf") and agents.are_done():
+                end = time.monotonic() + 2 * SETTLED_REFRESHES + 4
+            if not answer["more"]:
+                time.sleep(0.2)
+        assert len(agents.ids) == 540
+        assert sorted(found) == sorted(agents.ids)

@@ -1,0 +1,325 @@
+"""Events in the order in which they arrived, so that whoever reads on misses none.
+
+`ingestedAt` is no such order: agents stamp it by their own clocks, before they ship, and a request
+that has to be sent again arrives long after its stamp. What is one is the number that a shard gives
+each event when it takes it (`_seq_no`). Two things keep a later number from being found before an
+earlier one:
+
+* Several requests are under way at once. The shard's *global checkpoint* is the number up to which
+  all are done, on every copy; none of those can be taken back or given to another event.
+* What is done is found only after the next refresh. So a checkpoint counts once it is old enough.
+
+A page therefore ends at the newest checkpoint that this process saw that long ago, by its own
+monotonic clock; no clock of an agent, of the cluster or of another server plays a part. A place is,
+for each index, the number up to which it was read. A sealed index that was read to its end is one
+entry of a few bytes. An index that a place does not know is read from its beginning.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from indexer.names import journal_name
+from indexer.settings import IndexSettings
+from webapi.errors import IndexGoneError, UnavailableError
+from webapi.listing import SETTLED_REFRESHES, Listing
+from webapi.query import Clause, Query, ScopedSearch, any_of, filters
+from webapi.storage import Checkpoint, Hit, Storage
+from webapi.timeline import Index
+
+ATTEMPTS: Final = 5
+NOTHING_READ: Final = -1
+WHOLE: Final = 1 << 62
+"""Beyond every number."""
+KEY_CHARACTERS: Final = 8
+"""Of the uuid of an index, which is random: 48 bits."""
+STRETCHES_AT_ONCE: Final = 100
+"""Each is two clauses, of which a search may have 1,024."""
+SAMPLE_SECONDS: Final = 0.5
+SAMPLES: Final = 240
+PRIMARY_SECONDS: Final = 5.0
+"""An index that is made gets its primary in less, on a busy cluster too."""
+
+
+class Place(Struct, frozen=True, array_like=True):
+    """How far somebody has read.
+
+    Args:
+        read: the number up to which an index was read, by the beginning of its uuid.
+        done: those that are sealed and were read to their end.
+        since: events with an earlier `ingestedAt` are left out, until all that was there when the
+            reading began has been read.
+    """
+
+    read: dict[str, int] = {}
+    done: frozenset[str] = frozenset()
+    since: str | None = None
+
+
+class Stretch(Struct, frozen=True):
+    """What is to be read of one index: the numbers in `(read, bound]`."""
+
+    name: str
+    key: str
+    read: int
+    bound: int
+
+
+class Arrived(Struct, frozen=True):
+    """One page, where the next one begins, and whether there is more to read at once."""
+
+    hits: list[Hit]
+    place: Place
+    more: bool
+
+
+class Samples:
+    """The checkpoints that were seen lately. Thread-safe.
+
+    Args:
+        settled_seconds: how old one has to be, so that all up to it can be found.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, settled_seconds: float, clock: Callable[[], float]) -> None:
+        self._settled_seconds = settled_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._samples: deque[tuple[float, Mapping[str, int]]] = deque(maxlen=SAMPLES)
+
+    def keep(self, found: Mapping[str, Checkpoint]) -> None:
+        """Remember what was answered just now."""
+        numbers = {one.uuid: one.number for one in found.values()}
+        with self._lock:
+            now = self._clock()
+            if not self._samples or now - self._samples[-1][0] >= SAMPLE_SECONDS:
+                self._samples.append((now, numbers))
+
+    def settled(self) -> Mapping[str, int]:
+        """Return by uuid the number up to which all can be found."""
+        found: dict[str, int] = {}
+        with self._lock:
+            until = self._clock() - self._settled_seconds
+            for at, numbers in self._samples:
+                if at > until:
+                    break
+                found.update(numbers)
+        return found
+
+
+class Missed:
+    """The indices that do not tell how far they are, and since when. Thread-safe.
+
+    One that is being made has no primary for a moment; one that has lost it may keep events back
+    for ever, which must not look like quiet.
+
+    Args:
+        patience_seconds: how long that may be.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, patience_seconds: float, clock: Callable[[], float]) -> None:
+        self._patience_seconds = patience_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._since: dict[str, float] = {}
+
+    def judge(self, missing: Collection[str]) -> None:
+        """Take what is missing now.
+
+        Raises:
+            UnavailableError: something is for too long.
+        """
+        now = self._clock()
+        with self._lock:
+            self._since = {name: self._since.get(name, now) for name in missing}
+            lost = [one for one, at in self._since.items() if now - at > self._patience_seconds]
+        if lost:
+            raise UnavailableError(
+                "storage_incomplete", f"{len(lost)} parts of the index have no primary"
+            )
+
+
+class Arrivals:
+    """Reads events by their arrival. Thread-safe.
+
+    Args:
+        storage: what is asked.
+        index: names of the indices.
+        settled_refreshes: how many refresh intervals a checkpoint has to be old.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        index: IndexSettings,
+        settled_refreshes: int = SETTLED_REFRESHES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._storage = storage
+        self._index = index
+        # How many documents there are is nothing that a place goes by.
+        self._listing = Listing(
+            storage.list_indices, lambda _names: {}, index, clock, settled_refreshes
+        )
+        settled_seconds = settled_refreshes * index.refresh_interval_seconds
+        self._samples = Samples(settled_seconds, clock)
+        self._missed = Missed(settled_seconds + PRIMARY_SECONDS, clock)
+
+    def now(self) -> Place:
+        """Return the place behind all that has arrived.
+
+        Raises:
+            UnavailableError, InternalError: as `Storage.checkpoints`.
+        """
+        listed, found = self._look()
+        return Place(
+            read={key_of(one.uuid): one.number for one in found.values()},
+            done=frozenset(key_of(one.uuid) for one in listed if one.sealed),
+        )
+
+    def page(self, query: Query, place: Place) -> Arrived:
+        """Return the next events behind a place, at most `query.limit`.
+
+        Raises:
+            UnavailableError, InternalError: as `Storage.search`.
+        """
+        for _ in range(ATTEMPTS):
+            listed, found = self._look()
+            stretches = stretches_of(place, listed, found, self._samples.settled())
+            try:
+                return self._read(query, place, stretches, alive(listed, found))
+            except IndexGoneError:
+                continue
+        raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
+
+    def _look(self) -> tuple[Sequence[Index], Mapping[str, Checkpoint]]:
+        for _ in range(ATTEMPTS):
+            listed = self._listing.renew()
+            written = [one.name for one in listed if not one.sealed]
+            try:
+                found = self._storage.checkpoints([*written, f"{journal_name(self._index)}*"])
+            except IndexGoneError:
+                continue
+            self._missed.judge(set(written) - found.keys())
+            self._samples.keep(found)
+            return listed, found
+        raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
+
+    def _read(
+        self, query: Query, place: Place, stretches: Sequence[Stretch], there: frozenset[str]
+    ) -> Arrived:
+        hits: list[Hit] = []
+        read = dict(place.read)
+        rest = list(stretches)
+        while rest and len(hits) < query.limit:
+            some, rest = rest[:STRETCHES_AT_ONCE], rest[STRETCHES_AT_ONCE:]
+            size = query.limit - len(hits)
+            search = arrival_search(query, place.since, some, size)
+            found = self._storage.search(search, [one.name for one in some], primary=True).hits.hits
+            hits += found
+            read |= marks_behind(some, found, is_full=len(found) == size)
+            if len(found) == size:
+                return Arrived(hits, trimmed(place, read, there), more=True)
+        whole = {one.key for one in stretches if one.bound == WHOLE}
+        behind = Place(
+            read={key: number for key, number in read.items() if key not in whole},
+            done=place.done | whole,
+        )
+        return Arrived(hits, trimmed(behind, behind.read, there), more=False)
+
+
+def key_of(uuid: str) -> str:
+    """Return what stands for an index in a place."""
+    return uuid[:KEY_CHARACTERS]
+
+
+def stretches_of(
+    place: Place,
+    listed: Iterable[Index],
+    found: Mapping[str, Checkpoint],
+    settled: Mapping[str, int],
+) -> list[Stretch]:
+    """Return what can be read behind a place, index by index.
+
+    Args:
+        place: how far was read.
+        listed: all indices that have a span.
+        found: those that may be written, and the journal, with their uuids.
+        settled: by uuid, up to where all can be found.
+    """
+    blocked = {one.uuid for one in listed if one.blocked}
+    stretches = [
+        Stretch(one.name, key_of(one.uuid), place.read.get(key_of(one.uuid), NOTHING_READ), WHOLE)
+        for one in listed
+        if one.sealed and key_of(one.uuid) not in place.done
+    ]
+    for name, one in sorted(found.items()):
+        key = key_of(one.uuid)
+        if key in place.done and one.uuid in blocked:
+            continue
+        read = place.read.get(key, NOTHING_READ)
+        bound = settled.get(one.uuid, NOTHING_READ)
+        if bound > read:
+            stretches.append(Stretch(name, key, read, bound))
+    return stretches
+
+
+def arrival_search(
+    query: Query, since: str | None, stretches: Sequence[Stretch], size: int
+) -> ScopedSearch:
+    """Return the search of what lies in some stretches, by number and then by index."""
+    clauses = [*filters(query), any_of([_stretch(one) for one in stretches])]
+    if since is not None:
+        clauses.append({"range": {"ingestedAt": {"gte": since}}})
+    order: list[Clause] = [{"organizationId": "asc"}, {"_seq_no": "asc"}, {"_index": "asc"}]
+    return ScopedSearch(
+        organization_id=query.organization_id,
+        filters=clauses,
+        rest={"size": size, "sort": order, "track_total_hits": False},
+    )
+
+
+def marks_behind(
+    stretches: Sequence[Stretch], hits: Sequence[Hit], *, is_full: bool
+) -> dict[str, int]:
+    """Return up to where each index was read, if these hits were answered.
+
+    They are in the order of (number, name). A page that is not full ends all stretches; a full one
+    ends at its last event, and what stands before that in an index has been read.
+    """
+    if not is_full:
+        return {one.key: one.bound for one in stretches}
+    _, number, name = hits[-1].sort
+    return {
+        one.key: max(one.read, min(one.bound, number if one.name <= name else number - 1))
+        for one in stretches
+    }
+
+
+def alive(listed: Iterable[Index], found: Mapping[str, Checkpoint]) -> frozenset[str]:
+    """Return the keys of all indices there are."""
+    uuids = [one.uuid for one in listed] + [one.uuid for one in found.values()]
+    return frozenset(map(key_of, uuids))
+
+
+def trimmed(place: Place, read: Mapping[str, int], there: frozenset[str]) -> Place:
+    """Return a place without what is no longer there."""
+    return Place(
+        read={key: number for key, number in read.items() if key in there},
+        done=place.done & there,
+        since=place.since,
+    )
+
+
+def _stretch(one: Stretch) -> Clause:
+    bounds: dict[str, int] = {"gt": one.read}
+    if one.bound != WHOLE:
+        bounds["lte"] = one.bound
+    within: list[Clause] = [{"term": {"_index": one.name}}, {"range": {"_seq_no": bounds}}]
+    return {"bool": {"filter": within}}
