@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "incident": "Show what happened around a moment, and what of it is new or unusual.",
     "history": "Show the life of one user or thing, and what each event changed.",
     "state": "Show what a user or thing was like at a moment, and who set each field.",
+    "export": "Write all events that match to a file.",
     "validate": "Check files of events, whoever wrote them, against the format.",
     "token": "Make a bearer token for the API.",
     "sign-in": "Make a link that signs somebody in to the web page, once.",

@@ -13,7 +13,8 @@ from rich.console import Console
 from audit_events.catalogue import Catalogue
 from indelible.configuration import load
 from indelible.event_table import event_table
-from indelible.search import WIDTH_OF_A_PIPE, answered, only_organization
+from indelible.question import asking
+from indelible.search import WIDTH_OF_A_PIPE, only_organization
 from indexer.client import connect
 from webapi.history import History, history_of, read_question
 from webapi.reading import Reading
@@ -54,7 +55,8 @@ def command(
     organization = organization or only_organization(client, configuration.index)
     storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
     reading = Reading(storage, configuration.index)
-    history = answered(lambda: told(reading, organization, pairs, configuration.catalogue))
+    with asking():
+        history = told(reading, organization, pairs, configuration.catalogue)
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(history) + b"\n")
     else:

@@ -16,7 +16,8 @@ from audit_events.instant import parse_instant
 from indelible.configuration import load
 from indelible.event_table import event_table
 from indelible.incident_tables import actor_table, head, other_table, unusual_table
-from indelible.search import WIDTH_OF_A_PIPE, answered, only_organization
+from indelible.question import asking
+from indelible.search import WIDTH_OF_A_PIPE, only_organization
 from indexer.client import connect
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import read_question
@@ -78,19 +79,17 @@ def examine(
     """Read the question as the API does, and answer it.
 
     Raises:
-        click.UsageError, CommandError: as `indelible.search.answered`.
+        click.UsageError, CommandError: as `indelible.question.asking`.
     """
 
     def present(actions: Collection[str]) -> Collection[str]:
         return reading.present(organization, list(actions))
 
-    def ask() -> Incident:
+    with asking():
         question = read_question(
             organization, pairs, present=present, cursor_key=b"", catalogue=catalogue
         )
         return incident_of(reading, question, b"")
-
-    return answered(ask)
 
 
 def show(incident: Incident, organization: str, catalogue: Catalogue) -> None:

@@ -5,9 +5,9 @@ here is what the API answers.
 """
 
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 import click
 import msgspec
@@ -18,36 +18,16 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.event_table import event_table, summary
+from indelible.question import asked_pairs, asking, question_options, read_question
 from indexer.client import connect, request_shape
-from indexer.errors import NoAnswerError
 from indexer.names import read_indices
 from indexer.settings import IndexSettings
-from webapi.errors import InternalError, ParametersError, TooLongError, UnavailableError
 from webapi.query import Query
 from webapi.reading import Reading
-from webapi.request import read_query
 from webapi.storage import SEARCH_PARAMS, Found, Storage
-
-T = TypeVar("T")
 
 WIDTH_OF_A_PIPE: Final = 160
 MAX_ORGANIZATIONS: Final = 50
-OPTIONS: Final = {
-    "q": "TEXT",
-    "action": "--action",
-    "actorEmail": "--actor",
-    "actorId": "--actor",
-    "since": "--since",
-    "until": "--until",
-    "around": "--around",
-    "window": "--window",
-    "limit": "--limit",
-    "resourceType": "TYPE",
-    "resourceId": "ID",
-    "targetUserId": "--user",
-    "at": "--at",
-}
-"""How a parameter of the API is called here."""
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -73,14 +53,7 @@ class OrganizationsAnswer(msgspec.Struct, frozen=True):
 
 
 @click.command("search")
-@click.argument("text", required=False)
-@click.option("--action", multiple=True, help="Event type, or noun.*; may be given several times.")
-@click.option("--actor", multiple=True, help="Email or id of who did it.")
-@click.option("--since", help="First instant (RFC 3339 or a date, UTC), included.")
-@click.option("--until", help="Last instant, not included.")
-@click.option("--around", help="A moment; shows how far from it each event is.")
-@click.option("--window", help="How far --around reaches to each side: 90s, 15m, 2h, 1d.")
-@click.option("--organization", help="Whose events; needed where there are several.")
+@question_options
 @click.option("--limit", help="Most events to show, 1 to 200.  [default: 50]")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the events as they are stored, NDJSON."
@@ -104,13 +77,9 @@ def command(
     actor:ana action:member.* -result:success resource:app_42 ip:203.0.113.0/24
     context.role:admin. Put it in single quotes; after -- where it begins with a minus.
     """
-    single = {
-        "q": text, "since": since, "until": until, "around": around, "window": window,
-        "limit": limit,
-    }  # fmt: skip
-    pairs = [(name, value) for name, value in single.items() if value is not None]
-    pairs += [("action", one) for one in action]
-    pairs += [("actorEmail" if "@" in one else "actorId", one) for one in actor]
+    pairs = asked_pairs(
+        action, actor, q=text, since=since, until=until, around=around, window=window, limit=limit
+    )
     configuration = load()
     catalogue = configuration.catalogue
     client = connect(configuration.connection, role="reader")
@@ -132,54 +101,11 @@ def find(
     """Read the question as the API does, and ask it.
 
     Raises:
-        click.UsageError: naming each option that is wrong.
-        CommandError: OpenSearch does not answer, or not in whole.
+        click.UsageError, CommandError: as `asking`.
     """
-
-    def present(actions: Collection[str]) -> Collection[str]:
-        return reading.present(organization, list(actions))
-
-    def ask() -> tuple[Query, Found]:
-        query = read_query(
-            organization, pairs, present=present, cursor_key=b"", catalogue=catalogue
-        )
+    with asking():
+        query = read_question(reading, organization, pairs, catalogue)
         return query, reading.page(query)
-
-    return answered(ask)
-
-
-def answered(ask: Callable[[], T]) -> T:
-    """Ask, and say in words of the command line what is wrong.
-
-    Raises:
-        click.UsageError: naming each option that is wrong.
-        CommandError: OpenSearch does not answer, or not in whole.
-    """
-    try:
-        return ask()
-    except ParametersError as error:
-        raise click.UsageError(usage(error)) from None
-    except UnavailableError as error:
-        if isinstance(error.__cause__, NoAnswerError):
-            raise error.__cause__ from None
-        raise CommandError(error.detail, hint="try again, or look at `indelible status`") from error
-    except TooLongError as error:
-        raise CommandError(error.detail, hint="leave out what is old with --since") from None
-    except InternalError as error:
-        raise CommandError(error.cause, hint="look at `indelible status`") from error
-
-
-def usage(error: ParametersError) -> str:
-    """Say what is wrong with each option, with the values that were perhaps meant."""
-    lines: list[str] = []
-    for problem in error.problems:
-        line = f"{OPTIONS.get(problem.parameter, problem.parameter)}: {problem.reason}"
-        if problem.nearest:
-            line += f" (nearest: {', '.join(problem.nearest)})"
-        lines.append(line)
-        if problem.hint:
-            lines += [f"  {part}" for part in problem.hint.splitlines()]
-    return "\n".join(lines)
 
 
 def only_organization(client: OpenSearch, index: IndexSettings) -> str:

@@ -15,7 +15,8 @@ from rich.text import Text
 from audit_events.event import Actor
 from indelible.configuration import load
 from indelible.event_table import shown, who
-from indelible.search import WIDTH_OF_A_PIPE, answered, only_organization
+from indelible.question import asking
+from indelible.search import WIDTH_OF_A_PIPE, only_organization
 from indelible.terminal import plain
 from indexer.client import connect
 from webapi.reading import Reading
@@ -61,9 +62,8 @@ def command(
     organization = organization or only_organization(client, configuration.index)
     storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
     reading = Reading(storage, configuration.index)
-    state = answered(
-        lambda: state_of(reading, read_question(organization, pairs, configuration.catalogue))
-    )
+    with asking():
+        state = state_of(reading, read_question(organization, pairs, configuration.catalogue))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
     else:

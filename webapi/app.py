@@ -41,8 +41,6 @@ from webapi.trail import recorder, teller
 
 MAX_BODY_BYTES: Final = 65_536
 """Nothing larger is asked of anybody here: forms, and the body of a new token."""
-EXPORT_SHARE: Final = 4
-"""An export keeps a thread for as long as its client takes: of so many threads one may do so."""
 SLOW_SHARE: Final = 4
 """An export keeps a thread for as long as its client takes, and so does who waits for an event: of
 so many threads one may do the first, and one the second."""

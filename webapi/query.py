@@ -154,6 +154,15 @@ def order_of(query: Query) -> list[Clause]:
     return [{"organizationId": "asc"}, {"timestamp": order}, {"id": order}]
 
 
+def total_search(query: Query) -> ScopedSearch:
+    """Return the search that counts all events of a question, however many."""
+    return ScopedSearch(
+        organization_id=query.organization_id,
+        filters=filters(query),
+        rest={"size": 0, "track_total_hits": True},
+    )
+
+
 def count_search(query: Query, indices: int) -> ScopedSearch:
     """Return the search that counts in each of some indices, to one more than the cap.
 

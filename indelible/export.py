@@ -1,0 +1,275 @@
+"""`indelible export`: all events that match, into a file, as an operator who reads.
+
+Straight from the cluster, as `indelible search`: it needs no API that runs and no token, and no
+limit of the API holds it up. Events, order and file are those of the API (`webapi.export_file`).
+"""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import Progress
+
+from audit_events.instant import format_instant
+from indelible.configuration import load
+from indelible.errors import CommandError
+from indelible.export_part import (
+    Asked,
+    Written,
+    asked_of,
+    begin,
+    finish,
+    part_of,
+    read_asked,
+    read_part,
+)
+from indelible.question import asked_pairs, asking, question_options, read_question
+from indelible.search import only_organization
+from indelible.terminal import plain
+from indexer.client import connect
+from webapi import csv_rows
+from webapi.export_file import (
+    ExportSummary,
+    Tally,
+    write_csv,
+    write_lines,
+    write_ndjson,
+    write_zip,
+)
+from webapi.query import Position, Query, total_search
+from webapi.reading import Reading
+from webapi.storage import Hit, Storage
+
+FORMATS: Final = ("ndjson", "csv", "zip")
+
+
+class Done(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What `--json` prints."""
+
+    path: str
+    bytes: int
+    seconds: float
+    resumed: bool
+    export: ExportSummary
+
+
+Report = Callable[[int], None]
+
+
+@click.command("export")
+@question_options
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(FORMATS),
+    default="ndjson",
+    show_default=True,
+    help="Lines as they are stored, a table, or lines and a manifest in an archive.",
+)
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file."
+)
+@click.option("--order", type=click.Choice(("desc", "asc")), help="desc is newest first.")
+@click.option("--resume", is_flag=True, help="Go on with an export that was cut off.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was exported as JSON.")
+def command(
+    *,
+    text: str | None,
+    action: Sequence[str],
+    actor: Sequence[str],
+    since: str | None,
+    until: str | None,
+    around: str | None,
+    window: str | None,
+    organization: str | None,
+    kind: str,
+    output: Path,
+    order: str | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Write all events that match TEXT and the options to a file, newest first.
+
+    TEXT is as of `indelible search`; without it and without options everything is exported. Until
+    it is whole the file is FILE.part, and --resume goes on behind its last event.
+    """
+    begun = time.monotonic()
+    pairs = asked_pairs(
+        action, actor, q=text, since=since, until=until, around=around, window=window, order=order
+    )
+    if resume and kind == "zip":
+        raise click.UsageError("--resume: a zip cannot be gone on with; export ndjson")
+    configuration = load()
+    client = connect(configuration.connection, role="reader")
+    organization = organization or only_organization(client, configuration.index)
+    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
+    reading = Reading(storage, configuration.index)
+    as_of = format_instant(datetime.now(UTC))
+    asked = Asked(organization, tuple(pairs), kind, as_of)
+    with asking():
+        query = read_question(reading, organization, pairs, configuration.catalogue)
+        with _progress(storage, query) as report:
+            summary = export(reading, query, asked, output, resume=resume, report=report)
+    size = output.stat().st_size
+    done = Done(
+        path=str(output),
+        bytes=size,
+        seconds=round(time.monotonic() - begun, 3),
+        resumed=resume,
+        export=summary,
+    )
+    if as_json:
+        click.echo(msgspec.json.encode(done))
+    else:
+        click.echo(
+            f"{summary.events:,} events of {plain(organization)} in {output} ({decimal(size)}),"
+            f" as of {summary.as_of}\nsha256 {summary.sha256}"
+        )
+
+
+def export(
+    reading: Reading, query: Query, asked: Asked, path: Path, *, resume: bool, report: Report
+) -> ExportSummary:
+    """Write an export to its file, from the beginning or from where it was cut off.
+
+    Raises:
+        CommandError: the file is there, it cannot be gone on with, or it cannot be written.
+        UnavailableError, InternalError: as `Storage.search`; the part stays.
+    """
+    if path.exists():
+        raise CommandError(f"{path} is there already", hint="name another file, or remove it")
+    with _writing(path):
+        asked, written = _open(path, asked, resume=resume)
+        query = _behind(reading, query, written, path, asked.format)
+        tally = Tally.resumed(written.events, written.first, written.last_id, written.digest)
+
+        def summarize() -> ExportSummary:
+            return summary_of(tally, asked)
+
+        sweep = reading.sweep(query)
+        try:
+            with part_of(path).open("ab", buffering=0) as file:
+                for piece in _pieces(sweep.hits(), tally, asked.format, written, summarize):
+                    _write(file, piece)
+                    report(tally.events)
+                finish(path, file)
+        finally:
+            sweep.close()
+        return summarize()
+
+
+def summary_of(tally: Tally, asked: Asked) -> ExportSummary:
+    """Return what was written so far."""
+    filters: dict[str, list[str]] = {}
+    for name, value in asked.pairs:
+        filters.setdefault(name, []).append(value)
+    return ExportSummary(
+        events=tally.events,
+        first=tally.first,
+        last=tally.last,
+        organization_id=asked.organization_id,
+        filters=filters,
+        as_of=asked.as_of,
+        format=asked.format,
+        sha256=tally.sha256,
+    )
+
+
+def _open(path: Path, asked: Asked, *, resume: bool) -> tuple[Asked, Written]:
+    part = part_of(path)
+    if not resume:
+        if part.exists() or asked_of(path).exists():
+            raise CommandError(
+                f"{part} is an export that was cut off",
+                hint=f"go on with it by --resume, or remove it and {asked_of(path)}",
+            )
+        begin(path, asked)
+        return asked, read_part(part, asked.format)
+    former = read_asked(path)
+    if msgspec.structs.replace(former, as_of=asked.as_of) != asked:
+        raise CommandError(
+            f"{part} is of another question: {former.organization_id} {dict(former.pairs)}",
+            hint="ask the same with --resume, or export to another file",
+        )
+    written = read_part(part, asked.format)
+    os.truncate(part, written.size)
+    return former, written
+
+
+def _behind(reading: Reading, query: Query, written: Written, path: Path, kind: str) -> Query:
+    """Go on behind the last event of a part, which has to be what is stored."""
+    if written.last is None or written.last_id is None:
+        return query
+    found = reading.event(query.organization_id, written.last_id).hits.hits
+    if not found or encoded(found[0], kind) != written.last:
+        raise CommandError(
+            f"the last event in {part_of(path)} is not what is stored",
+            hint=f"export anew, after removing it and {asked_of(path)}",
+        )
+    _, timestamp_ns, event_id = found[0].sort
+    return replace(query, after=Position(timestamp_ns, event_id))
+
+
+def encoded(hit: Hit, kind: str) -> bytes:
+    """Return the line or the row of an event."""
+    if kind == "csv":
+        return csv_rows.row(hit.source)
+    return b"".join(write_lines([hit], Tally()))
+
+
+def _pieces(
+    hits: Iterator[Hit],
+    tally: Tally,
+    kind: str,
+    written: Written,
+    summarize: Callable[[], ExportSummary],
+) -> Iterator[bytes]:
+    if kind == "csv":
+        return write_csv(hits, tally, bom=False, header=not written.size)
+    if kind == "zip":
+        return write_zip(hits, tally, summarize)
+    return write_ndjson(hits, tally, summarize)
+
+
+def _write(file: FileIO, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        # A disk that fills takes a part of it first.
+        rest = rest[file.write(rest) :]
+
+
+@contextmanager
+def _writing(path: Path) -> Generator[None]:
+    """Tell what a disk refuses as an operator reads it."""
+    try:
+        yield
+    except OSError as error:
+        hint = "make room, and" if error.errno == errno.ENOSPC else "mend that, and"
+        raise CommandError(
+            f"{part_of(path)} cannot be written: {error.strerror}",
+            hint=f"{hint} go on with --resume",
+        ) from error
+
+
+@contextmanager
+def _progress(storage: Storage, query: Query) -> Generator[Report]:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _events: None
+        return
+    total = storage.search(total_search(query)).hits.total.value
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("export", total=total)
+        yield lambda events: bar.update(task, completed=events)

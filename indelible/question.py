@@ -1,0 +1,109 @@
+"""A question as options of the command line, read by the API's own parameters."""
+
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
+from functools import reduce
+from typing import Any, Final, TypeVar
+
+import click
+
+from audit_events.catalogue import CATALOGUE, Catalogue
+from indelible.errors import CommandError
+from indexer.errors import NoAnswerError
+from webapi.errors import InternalError, ParametersError, TooLongError, UnavailableError
+from webapi.query import Query
+from webapi.reading import Reading
+from webapi.request import read_query
+
+F = TypeVar("F", bound=Callable[..., Any])
+Pairs = Sequence[tuple[str, str]]
+
+OPTIONS: Final = {
+    "q": "TEXT",
+    "action": "--action",
+    "actorEmail": "--actor",
+    "actorId": "--actor",
+    "since": "--since",
+    "until": "--until",
+    "around": "--around",
+    "window": "--window",
+    "limit": "--limit",
+    "resourceType": "TYPE",
+    "resourceId": "ID",
+    "targetUserId": "--user",
+    "at": "--at",
+}
+"""How a parameter of the API is called here."""
+_DECLARED: Final = (
+    click.argument("text", required=False),
+    click.option(
+        "--action", multiple=True, help="Event type, or noun.*; may be given several times."
+    ),
+    click.option("--actor", multiple=True, help="Email or id of who did it."),
+    click.option("--since", help="First instant (RFC 3339 or a date, UTC), included."),
+    click.option("--until", help="Last instant, not included."),
+    click.option("--around", help="A moment; shows how far from it each event is."),
+    click.option("--window", help="How far --around reaches to each side: 90s, 15m, 2h, 1d."),
+    click.option("--organization", help="Whose events; needed where there are several."),
+)
+
+
+def question_options(command: F) -> F:
+    """Give a command TEXT and the options that say which events."""
+    return reduce(lambda given, option: option(given), reversed(_DECLARED), command)
+
+
+def asked_pairs(
+    action: Sequence[str], actor: Sequence[str], /, **single: str | None
+) -> list[tuple[str, str]]:
+    """Return what the options say, as pairs of a query string; `single` by the API's names."""
+    pairs = [(name, value) for name, value in single.items() if value is not None]
+    pairs += [("action", one) for one in action]
+    pairs += [("actorEmail" if "@" in one else "actorId", one) for one in actor]
+    return pairs
+
+
+def read_question(
+    reading: Reading, organization: str, pairs: Pairs, catalogue: Catalogue = CATALOGUE
+) -> Query:
+    """Read a question as the API does; for within `asking`."""
+
+    def present(actions: Collection[str]) -> Collection[str]:
+        return reading.present(organization, list(actions))
+
+    return read_query(organization, pairs, present=present, cursor_key=b"", catalogue=catalogue)
+
+
+@contextmanager
+def asking() -> Generator[None]:
+    """Tell what is wrong with a question, or with its answer, as an operator reads it.
+
+    Raises:
+        click.UsageError: naming each option that is wrong.
+        CommandError: OpenSearch does not answer, or not in whole.
+    """
+    try:
+        yield
+    except ParametersError as error:
+        raise click.UsageError(usage(error)) from None
+    except UnavailableError as error:
+        if isinstance(error.__cause__, NoAnswerError):
+            raise error.__cause__ from None
+        raise CommandError(error.detail, hint="try again, or look at `indelible status`") from error
+    except TooLongError as error:
+        raise CommandError(error.detail, hint="leave out what is old with --since") from None
+    except InternalError as error:
+        raise CommandError(error.cause, hint="look at `indelible status`") from error
+
+
+def usage(error: ParametersError) -> str:
+    """Say what is wrong with each option, with the values that were perhaps meant."""
+    lines: list[str] = []
+    for problem in error.problems:
+        line = f"{OPTIONS.get(problem.parameter, problem.parameter)}: {problem.reason}"
+        if problem.nearest:
+            line += f" (nearest: {', '.join(problem.nearest)})"
+        lines.append(line)
+        if problem.hint:
+            lines += [f"  {part}" for part in problem.hint.splitlines()]
+    return "\n".join(lines)

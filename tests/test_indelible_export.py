@@ -1,0 +1,201 @@
+"""`indelible export`: a file that is whole, or a part that can be gone on with."""
+
+import csv
+import hashlib
+import io
+import json
+import resource
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from indelible.errors import CommandError
+from indelible.export import command
+from indelible.export_part import asked_of, part_of, read_part
+from indexer.settings import IndexSettings
+from tests.cluster import Cluster
+from tests.webapi_api import Api, store, write_events
+from tests.webapi_process import ROOT, environment
+from webapi.audit_log import PATH
+
+pytestmark = pytest.mark.opensearch
+
+NAMES = ("Ana", '=cmd|"x"', 'line\r\nbreak"\r\n', "end\n")
+EVENTS: list[dict[str, object]] = [
+    {"action": "app.created", "resource": {"type": "app", "id": f"app_{at}", "name": name}}
+    for at, name in enumerate(NAMES * 5)
+]
+
+
+class Exporting:
+    """The command, on an index of its own."""
+
+    def __init__(self, environ: dict[str, str], lines: list[bytes], home: Path) -> None:
+        self.environ = environ
+        self.lines = lines
+        self.path = home / "out" / "events"
+        self.path.parent.mkdir()
+
+    def __call__(self, *arguments: str) -> Result:
+        given = ["--output", str(self.path), *arguments]
+        return CliRunner().invoke(command, given, env=self.environ)
+
+    def done(self, *arguments: str) -> dict[str, Any]:
+        result = self(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        assert {one.name for one in self.path.parent.iterdir()} == {self.path.name}
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
+
+@pytest.fixture
+def exporting(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Exporting:
+    lines = write_events(tmp_path / "e.log", EVENTS, "2026-03-15T09:00:00Z")
+    with opensearch.client("writer") as writer:
+        store(writer, index, lines)
+    for name in ("INDELIBLE_TEST_OPENSEARCH_URL", "INDELIBLE_TEST_OPENSEARCH_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    return Exporting(environment(opensearch, index, tmp_path), lines, tmp_path)
+
+
+def test_it_is_what_the_api_answers(
+    exporting: Exporting, opensearch: Cluster, index: IndexSettings
+) -> None:
+    api = Api(opensearch.client("reader"), index)
+    for kind in ("ndjson", "csv"):
+        done = exporting.done("--format", kind, "--since", "2026-03-15T09:00:03Z", "--order", "asc")
+        written = exporting.path.read_bytes()
+        query = f"format={kind}&since=2026-03-15T09:00:03Z&order=asc"
+        answer = api.get(query, path=f"{PATH}/export").get_data()
+        # All but the moment and how the question was spelled.
+        count = 17 if kind == "ndjson" else len(answer.splitlines())
+        assert written.splitlines()[:count] == answer.splitlines()[:count]
+        assert (done["export"]["events"], done["export"]["format"]) == (17, kind)
+        assert (done["bytes"], done["resumed"]) == (len(written), False)
+        exporting.path.unlink()
+
+
+def test_the_last_line_says_what_is_in_it(exporting: Exporting) -> None:
+    done = exporting.done("--action", "app.*")
+    *lines, last = exporting.path.read_bytes().splitlines(keepends=True)
+    assert [line.rstrip(b"\n") for line in lines] == exporting.lines[::-1]
+    assert json.loads(last)["export"] == done["export"]
+    assert done["export"]["sha256"] == hashlib.sha256(b"".join(lines)).hexdigest()
+    assert done["export"]["filters"] == {"action": ["app.*"]}
+
+
+def test_a_zip_is_one(exporting: Exporting) -> None:
+    exporting.done("--format", "zip")
+    with zipfile.ZipFile(exporting.path) as archive:
+        assert archive.read("events.ndjson").splitlines() == exporting.lines[::-1]
+        assert json.loads(archive.read("manifest.json"))["events"] == 20
+    assert exporting("--format", "zip", "--resume").exit_code == 2
+
+
+def test_people_read_what_was_done(exporting: Exporting) -> None:
+    result = exporting()
+    assert result.exit_code == 0
+    assert "20 events of org_a in " in result.stdout
+    assert "sha256 " in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv"])
+def test_wherever_it_was_cut_off_it_is_the_same_in_the_end(exporting: Exporting, kind: str) -> None:
+    done = exporting.done("--format", kind)
+    whole = exporting.path.read_bytes()
+    asked = {
+        "organizationId": "org_a", "pairs": [], "format": kind, "asOf": done["export"]["asOf"],
+    }  # fmt: skip
+    exporting.path.unlink()
+    ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
+    for at in (0, 1, ends[0], ends[0] + 9, *ends[2:6], ends[7] - 1, ends[-1] - 3, len(whole)):
+        asked_of(exporting.path).write_text(json.dumps(asked))
+        part_of(exporting.path).write_bytes(whole[:at])
+        again = exporting.done("--format", kind, "--resume")
+        assert exporting.path.read_bytes() == whole, at
+        assert again["export"] == done["export"]
+        assert again["resumed"]
+        exporting.path.unlink()
+
+
+def test_what_a_part_holds_is_read_up_to_its_last_whole_event(tmp_path: Path) -> None:
+    part = tmp_path / "x.part"
+    rows = [b'"id","name"\r\n', b'"1","a\r\nb"\r\n', b'"2","say ""x""\r\n"\r\n', b'"3","cut\r\n']
+    part.write_bytes(b"".join(rows))
+    written = read_part(part, "csv")
+    assert (written.events, written.first, written.last_id) == (2, "1", "2")
+    assert written.size == len(b"".join(rows[:3]))
+    assert len(list(csv.reader(io.StringIO(part.read_bytes()[: written.size].decode())))) == 3
+
+
+def test_nothing_that_is_there_is_overwritten(exporting: Exporting) -> None:
+    exporting.path.write_text("mine")
+    assert isinstance(exporting().exception, CommandError)
+    assert exporting.path.read_text() == "mine"
+    exporting.path.unlink()
+    part_of(exporting.path).write_text("also mine")
+    error = exporting().exception
+    assert isinstance(error, CommandError)
+    assert "--resume" in error.hint
+    assert part_of(exporting.path).read_text() == "also mine"
+
+
+def test_only_the_same_question_is_gone_on_with(exporting: Exporting) -> None:
+    assert isinstance(exporting("--resume").exception, CommandError), "there is nothing"
+    done = exporting.done("--action", "app.created")
+    exporting.path.rename(part_of(exporting.path))
+    asked = {
+        "organizationId": "org_a", "pairs": [("action", "app.created")], "format": "ndjson",
+        "asOf": done["export"]["asOf"],
+    }  # fmt: skip
+    asked_of(exporting.path).write_text(json.dumps(asked))
+    part = part_of(exporting.path).read_bytes()
+    for arguments in ((), ("--action", "app.created", "--format", "csv")):
+        error = exporting("--resume", *arguments).exception
+        assert isinstance(error, CommandError)
+        assert "another question" in str(error)
+    lines = part.splitlines(keepends=True)
+    altered = lines[4].replace(b"app_", b"apx_")
+    part_of(exporting.path).write_bytes(b"".join([*lines[:4], altered]))
+    error = exporting("--resume", "--action", "app.created").exception
+    assert isinstance(error, CommandError)
+    assert "not what is stored" in str(error)
+
+
+def test_a_wrong_option_leaves_nothing_behind(exporting: Exporting) -> None:
+    for arguments in (("--since", "yesterday"), ("--action", "nobody.knows")):
+        result = exporting(*arguments)
+        assert result.exit_code == 2, result.output
+        assert isinstance(result.exception, click.UsageError | SystemExit)
+        assert list(exporting.path.parent.iterdir()) == []
+
+
+def test_a_disk_that_is_full_is_told_and_gone_on_with(exporting: Exporting) -> None:
+    """The limit of a file's size takes a part of a write first, as a disk does that fills."""
+    most = sum(map(len, exporting.lines[:7]))
+    done = subprocess.run(
+        [sys.executable, "-m", "indelible", "export", "--output", str(exporting.path)],
+        env=exporting.environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+    )
+    assert done.returncode == 1, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "--resume" in done.stderr
+    assert part_of(exporting.path).stat().st_size == most
+    assert not exporting.path.exists()
+    again = exporting.done("--resume")
+    *lines, _ = exporting.path.read_bytes().splitlines()
+    assert lines == exporting.lines[::-1]
+    assert again["export"]["events"] == 20
