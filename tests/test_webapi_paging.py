@@ -1,8 +1,15 @@
 """Paging by offset and by cursor against a plain Python model, over random events and filters."""
 
+import csv
+import io
+import itertools
+import json
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -17,12 +24,14 @@ from audit_events.instant import format_instant, parse_instant
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import Api, store, token, write_events
+from webapi.audit_log import PATH
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 
 ACTIONS: Final = ("member.invited", "member.offboarded", "app.created", "zebra.danced")
 PEOPLE: Final = ("Ana@company.com", "bob@company.com")
 TARGET: Final = "0190a1b2-7c3d-7000-8000-00000000000a"
+NEW: Final = "2026-03-12T00:00:00Z"
 MOMENTS: Final = ("2026-02-28T23:59:59.999999Z", "2026-03-01T00:00:00Z", "2026-03-01T00:00:01Z")
 """Few, so that ids must break ties; on both sides of a partition's edge."""
 
@@ -144,6 +153,19 @@ def by_cursor(api: Api, pairs: list[tuple[str, str]], limit: int, bearer: str) -
         assert len(page["events"]) == limit
 
 
+def by_export(api: Api, pairs: list[tuple[str, str]], kind: str, bearer: str) -> list[str]:
+    response = api.get([*pairs, ("format", kind)], path=f"{PATH}/export", bearer=bearer)
+    assert response.status_code == 200, response.text
+    if kind == "csv":
+        return [row["id"] for row in csv.DictReader(io.StringIO(response.text, newline=""))]
+    *lines, last = response.get_data().splitlines()
+    ids = [decode_event(line).id for line in lines]
+    told = json.loads(last)["export"]
+    ends = (ids[0], ids[-1]) if ids else (None, None)
+    assert (told["events"], told["first"], told["last"]) == (len(ids), *ends)
+    return ids
+
+
 def ids_of(page: dict[str, Any]) -> list[str]:
     return [event["id"] for event in page["events"]]
 
@@ -177,6 +199,8 @@ def test_pages_are_those_of_a_plain_model(opensearch: Cluster, index: IndexSetti
         wanted = expected(lines, asked, newest_first=newest_first)
         assert by_offset(api, pairs, limit, bearer) == wanted
         assert by_cursor(api, pairs, limit, bearer) == wanted
+        assert by_export(api, pairs, "ndjson", bearer) == wanted
+        assert by_export(api, pairs, "csv", bearer) == wanted
 
     with writer:
         check()
@@ -196,3 +220,49 @@ def test_a_cursor_stays_in_its_place_while_events_arrive(
     second = api.page([("limit", "3"), ("cursor", first["nextCursor"])])
     assert len(set(ids_of(first) + ids_of(second))) == 6
     assert second["nextCursor"] is None
+
+
+@contextmanager
+def arriving(opensearch: Cluster, index: IndexSettings, home: Path) -> Generator[list[str]]:
+    """Have events arrive: new ones, and late ones amid those of the hour; yields their ids."""
+    ends = threading.Event()
+    arrived: list[str] = []
+
+    def arrive() -> None:
+        with opensearch.client("writer") as writer:
+            for turn in itertools.count():
+                if ends.wait(0.1):
+                    return
+                path = home / f"{turn}.log"
+                moments = [NEW, f"2026-03-10T00:{turn % 60:02}:00.500000Z"]
+                events = [{"action": "app.created", "at": one} for one in moments * 25]
+                lines = write_events(path, events, NEW)
+                store(writer, index, lines)
+                arrived.extend(decode_event(line).id for line in lines)
+
+    thread = threading.Thread(target=arrive)
+    thread.start()
+    try:
+        yield arrived
+    finally:
+        ends.set()
+        thread.join()
+
+
+def test_each_event_comes_once_while_others_arrive(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    """New ones before the page, and late ones whose place is still to come."""
+    api = Api(opensearch.client("reader"), index)
+    old = write_events(tmp_path / "old", [{"action": "app.created"}] * 4000, "2026-03-10T00:00:00Z")
+    with opensearch.client("writer") as writer:
+        store(writer, index, old)
+    with arriving(opensearch, index, tmp_path) as arrived:
+        while not arrived:
+            time.sleep(0.05)
+        before = len(arrived)
+        ids = by_cursor(api, [], 50, "")
+        meanwhile = len(arrived) - before
+    assert len(ids) == len(set(ids))
+    assert {decode_event(line).id for line in old} <= set(ids)
+    assert meanwhile >= 100, "they arrived all the while"
