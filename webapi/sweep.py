@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 from audit_events.instant import format_unix_ns
@@ -45,15 +47,22 @@ class Sweep:
         storage: what is asked.
         query: whose events; `limit` and `offset` mean nothing here.
         pinned: the point in time of the first lane, None where nothing is written.
+        windows: the question, cut where the partitions of that lane begin.
         lanes: names of indices that take no writes, in the order of reading.
     """
 
     def __init__(
-        self, storage: Storage, query: Query, pinned: str | None, lanes: Sequence[Sequence[str]]
+        self,
+        storage: Storage,
+        query: Query,
+        pinned: str | None,
+        windows: Sequence[Query],
+        lanes: Sequence[Sequence[str]],
     ) -> None:
         self._storage = storage
         self._query = query
         self._pinned = pinned
+        self._windows = windows
         self._lanes = lanes
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweep")
         self._is_closed = False
@@ -67,8 +76,7 @@ class Sweep:
         """
         lanes = [self._lane(names) for names in self._lanes]
         if self._pinned is not None:
-            search = partial(self._storage.search_pinned, pinned=self._pinned)
-            lanes.insert(0, self._pages(search))
+            lanes.insert(0, self._pinned_lane(self._pinned))
         return heapq.merge(*lanes, key=_place, reverse=self._query.newest_first)
 
     def close(self) -> None:
@@ -81,21 +89,29 @@ class Sweep:
             with suppress(UnavailableError):
                 self._storage.unpin(self._pinned)
 
+    def _pinned_lane(self, pinned: str) -> Iterator[Hit]:
+        # A point in time is always asked as a whole: without its window each of its partitions
+        # would have a page's worth of events ready for each page.
+        search = partial(self._storage.search_pinned, pinned=pinned)
+        for window in self._windows:
+            yield from self._pages(search, window)
+
     def _lane(self, names: Sequence[str]) -> Iterator[Hit]:
         for name in names:
             try:
-                yield from self._pages(partial(self._storage.search, indices=[name]))
+                search = partial(self._storage.search, indices=[name])
+                yield from self._pages(search, self._query)
             except IndexGoneError:
                 raise UnavailableError(
                     "storage_incomplete", "a partition was deleted meanwhile; begin anew"
                 ) from None
 
-    def _pages(self, search: Search) -> Iterator[Hit]:
+    def _pages(self, search: Search, query: Query) -> Iterator[Hit]:
         size = FIRST_PAGE_EVENTS
-        hits = search(sweep_search(self._query, size)).hits.hits
+        hits = search(sweep_search(query, size)).hits.hits
         while len(hits) == size:
             _, timestamp_ns, event_id = hits[-1].sort
-            behind = replace(self._query, after=Position(timestamp_ns, event_id))
+            behind = replace(query, after=Position(timestamp_ns, event_id))
             size = page_events(hits)
             coming = self._pool.submit(search, sweep_search(behind, size))
             yield from hits
@@ -111,11 +127,26 @@ def open_sweep(storage: Storage, query: Query, indices: Sequence[Index]) -> Swee
     """
     order = in_order(indices, newest_first=query.newest_first)
     written = [one for one in order if not one.blocked]
-    pinned = storage.pin([one.name for one in written[:PINNED_AT_MOST]]) if written else None
+    pinned_indices = written[:PINNED_AT_MOST]
+    pinned = storage.pin([one.name for one in pinned_indices]) if written else None
     # Beyond that, what arrives meanwhile is in it or not, as it happens.
     others = [one for one in order if one.blocked] + written[PINNED_AT_MOST:]
     lanes = lanes_of(others, newest_first=query.newest_first)
-    return Sweep(storage, query, pinned, [[one.name for one in lane] for lane in lanes])
+    names = [[one.name for one in lane] for lane in lanes]
+    return Sweep(storage, query, pinned, windows_of(query, pinned_indices), names)
+
+
+def windows_of(query: Query, indices: Sequence[Index]) -> list[Query]:
+    """Cut a question where partitions begin, in the order of reading; nothing is left out."""
+    earliest = query.since or datetime.min.replace(tzinfo=UTC)
+    latest = query.until or datetime.max.replace(tzinfo=UTC)
+    starts = {one.span.start for one in indices if one.uuid and one.span is not None}
+    cuts = [None, *sorted(one for one in starts if earliest < one < latest), None]
+    windows = [
+        replace(query, since=since or query.since, until=until or query.until)
+        for since, until in pairwise(cuts)
+    ]
+    return windows[::-1] if query.newest_first else windows
 
 
 def lanes_of(indices: Sequence[Index], *, newest_first: bool) -> list[list[Index]]:
