@@ -165,7 +165,11 @@ class Arrivals:
         self._index = index
         # How many documents there are is nothing that a place goes by.
         self._listing = Listing(
-            storage.list_indices, lambda _names: {}, index, clock, settled_refreshes
+            storage.list_indices,
+            lambda _names: {},
+            index,
+            clock,
+            settled_refreshes=settled_refreshes,
         )
         settled_seconds = settled_refreshes * index.refresh_interval_seconds
         self._samples = Samples(settled_seconds, clock)
