@@ -5,7 +5,7 @@ parameters, or this says so.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from werkzeug.test import TestResponse
@@ -17,8 +17,10 @@ from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.faults import Answer, Fault, Faults, Send, connect_through
 from tests.webapi_api import OWNER, Api, store, token, write_events
+from webapi.arrivals import Arrivals
 from webapi.audit_log import PATH
 from webapi.kinds import kind_of
+from webapi.parts import EXTENSION
 
 pytestmark = pytest.mark.opensearch
 
@@ -26,7 +28,7 @@ QUESTIONS = {
     f"{PATH}/incident": "around=2026-03-15T00:00:00Z&window=15m",
     f"{PATH}/history": "resourceType=app&resourceId=app_42",
     f"{PATH}/state": "resourceType=app&resourceId=app_42",
-    f"{PATH}/stream": "start=earliest",
+    f"{PATH}/stream": "start=beginning",
 }
 ASKS_NOBODY = {f"{PATH}/actions", f"{PATH}/tokens"}
 """They need no event: the catalogue is ours, and the tokens have a store of their own."""
@@ -74,6 +76,10 @@ class Scene:
 
     def ask_all(self, api: Api) -> Iterator[tuple[str, TestResponse]]:
         """Ask every address that shows events, of the API and of the page."""
+        parts = api.app.extensions[EXTENSION]
+        # Else the stream has nothing to ask for until a checkpoint is old enough.
+        arrivals = Arrivals(parts.storage, self.index, settled_refreshes=0)
+        api.app.extensions[EXTENSION] = replace(parts, arrivals=arrivals)
         for rule in api.app.url_map.iter_rules():
             methods = rule.methods or set()
             if kind_of(api.app.view_functions[rule.endpoint]) is None or "GET" not in methods:
