@@ -29,6 +29,7 @@ STANDARDS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "bes
 SIZES: Final = {"desktop": (1280, 800), "phone": (360, 740)}
 Size = Literal["desktop", "phone"]
 Scheme = Literal["light", "dark"]
+PATIENCE_MILLISECONDS: Final = 20_000
 TITLES: Final = ".rows .what b"
 WATCH: Final = """
 window.violations = [];
@@ -85,6 +86,7 @@ def find_chromium() -> str:
 @contextmanager
 def run_browser() -> Generator[Browser]:
     """Run Chromium with a fresh profile."""
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=list(ARGUMENTS), timeout=60_000
@@ -112,7 +114,7 @@ def visit(
         timezone_id="Europe/Berlin",
         locale="en-GB",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     if reader is not None:
         context.add_cookies([site.cookie(reader)])  # type: ignore[list-item]
     context.add_init_script(WATCH)

@@ -294,3 +294,16 @@ def test_print_has_the_rows_and_no_controls(look: Visit) -> None:
     expect(page.locator(".filters")).to_be_hidden()
     expect(page.locator(".rows")).to_be_visible()
     look.shoot("print")
+
+
+def test_an_export_says_how_far_it_is_and_can_be_cancelled(look: Visit) -> None:
+    page = look.open("?action=app.created")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="NDJSON", exact=True).click()
+    assert len(download.value.path().read_text().splitlines()) == 20 + 1
+    expect(page.locator(".export-status")).to_have_text("Saved")
+    page.route("**/export?*", lambda _: None)  # never answered
+    page.get_by_role("link", name="CSV", exact=True).click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".export-status")).to_have_text("Cancelled")
+    page.unroute_all(behavior="ignoreErrors")

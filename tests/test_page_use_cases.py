@@ -3,6 +3,7 @@
 Each is walked on a desktop and on a phone, with and without JavaScript.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -132,6 +133,11 @@ def test_a_compliance_review_sees_a_whole_range_of_dates(look: Visit) -> None:
     assert f"since={DAY}" in page.url
     chips = page.locator(".chips").inner_text()
     assert re.search(r"From\s+2026-03-15 .*Before\s+2026-03-16", chips, re.DOTALL)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV", exact=True).click()
+    rows = list(csv.DictReader(download.value.path().read_text().splitlines()))
+    assert [row["action"] for row in rows] == [event["action"] for event in EVENTS[-2::-1]]
+    assert download.value.suggested_filename.endswith(".csv")
 
 
 def test_an_incident_response_looks_around_a_moment(look: Visit) -> None:

@@ -12,6 +12,7 @@ from audit_events.event import UUID_PATTERN
 from webapi.access import asks, enter
 from webapi.answering import answer_json, record_read
 from webapi.errors import MissingError, ParameterError, ParametersError, ProblemError
+from webapi.export import answer_export
 from webapi.page import address, assets, counting, document, incident_view, listing, refusal
 from webapi.page.address import State
 from webapi.page.listing_view import list_view, refused_view, ways
@@ -102,6 +103,13 @@ def show_incident() -> Response | WerkzeugResponse:
         **_WORDS,
     }
     return document.render("incident.html", reader(), view)
+
+
+@blueprint.get("/export")
+@asks("export")
+def export_events() -> Response:
+    """Answer all events that the list shows, as a file."""
+    return answer_export(reader(), read_pairs(request.query_string))
 
 
 @blueprint.get("/news")
