@@ -4,7 +4,9 @@ The world has months and days as partitions, late events and the journal, half o
 way; many events share their timestamp, and others lie a microsecond from where a partition ends.
 """
 
+import json
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -33,12 +35,14 @@ from tests.event_world import (
     random_fields,
 )
 from tests.webapi_api import Api, Pairs, token
+from webapi.arrivals import Arrivals
 from webapi.audit_log import PATH
 from webapi.parts import EXTENSION
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 
 QUESTIONS: Final = 24
+SETTLED_REFRESHES: Final = 2
 TARGET: Final = "0190a1b2-7c3d-7000-8000-00000000000a"
 
 
@@ -130,6 +134,7 @@ class Model:
         assert self.by_offset(asked.pairs, limit) == wanted[::-1], asked.pairs
         assert self.by_cursor(asked.pairs, limit) == wanted[::-1], asked.pairs
         assert self.by_cursor([*asked.pairs, ("order", "asc")], limit) == wanted, asked.pairs
+        assert self.by_export([*asked.pairs, ("order", "asc")]) == wanted, asked.pairs
         self.check_facets(asked, wanted)
 
     def by_offset(self, pairs: Pairs, limit: int) -> list[Event]:
@@ -155,6 +160,26 @@ class Model:
                 return found
             assert len(page["events"]) == limit
             place = [("cursor", page["nextCursor"])]
+
+    def by_export(self, pairs: Pairs) -> list[Event]:
+        response = self.api.get(pairs, path=f"{PATH}/export", bearer=self.bearer)
+        assert response.status_code == 200, response.text
+        *events, last = map(json.loads, response.data.splitlines())
+        assert "export" in last
+        return events
+
+    def by_stream(self, pairs: Pairs, seconds: float) -> list[Event]:
+        """Read on from the beginning until nothing has come for some time."""
+        found: list[Event] = []
+        place: Pairs = [("start", "beginning")]
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            page = self.get([*pairs, *place, ("limit", "7")], f"{PATH}/stream")
+            found += page["events"]
+            place = [("after", page["cursor"])]
+            if not page["more"]:
+                time.sleep(0.3)
+        return sorted(found, key=lambda event: (event["timestamp"], event["id"]))
 
     def check_facets(self, asked: Filter, wanted: Sequence[Event]) -> None:
         found = self.get([*asked.pairs, ("values", "200")], f"{PATH}/facets")
@@ -238,7 +263,8 @@ def served(world: World, cluster: Cluster) -> Api:
     """Return the API, for which what is sealed is so at once."""
     api = Api(cluster.client("reader"), world.index)
     whole = api.app.extensions[EXTENSION]
-    api.app.extensions[EXTENSION] = replace(whole, reading=world.reading)
+    arrivals = Arrivals(world.storage, world.index, SETTLED_REFRESHES)
+    api.app.extensions[EXTENSION] = replace(whole, reading=world.reading, arrivals=arrivals)
     return api
 
 
@@ -263,4 +289,8 @@ def test_every_way_to_ask_answers_what_a_plain_model_says(
         model.check(asked, limit=chance.choice((2, 5, 9)))
         one = chance.choice([event for event in model.events if "resource" in event])
         model.check_history(one, instant(one) + chance.choice((-1, 0, 1)) * MICROSECOND)
+    for asked in FILTERS[:3]:
+        model = Model(api, chance.choice(ORGANIZATIONS), world.events)
+        wanted = [event for event in model.events if asked.matches(event)]
+        assert model.by_stream(asked.pairs, SETTLED_REFRESHES + 3) == wanted, asked.pairs
     assert {event["action"] for event in world.events} == set(ACTIONS)
