@@ -152,6 +152,7 @@ def test_one_event(api: Api, tmp_path: Path) -> None:
         problem(api.get(path=f"{PATH}/{one}"), 404, "event_not_found")
         for one in (absent, ids[3], ids[5])
     ]
+    assert len({refusal.pop("requestId") for refusal in refusals}) == len(refusals)
     assert refusals[0] == refusals[1] == refusals[2], "another's event is told from none at all"
     for malformed in ("x", ids[0].upper(), ids[0][:-1], f"{ids[0]}%0a", "*", "%00"):
         problem(api.get(path=f"{PATH}/{malformed}"), 404, "event_not_found")

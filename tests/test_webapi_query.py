@@ -31,9 +31,19 @@ def filter_of(search: ScopedSearch) -> list[Mapping[str, object]]:
         query.event_search("org_a", "x"),
         query.present_search("org_a", ["a.b"]),
         query.count_search(ORG, 3),
+        query.total_search(ORG),
+        query.earlier_search("org_a", datetime(2026, 3, 15, tzinfo=UTC)),
         ScopedSearch(organization_id="org_a", rest={"query": {"match_all": {}}}),
     ],
-    ids=["list", "event", "present", "count", "a rest that brings a query of its own"],
+    ids=[
+        "list",
+        "event",
+        "present",
+        "count",
+        "total",
+        "earlier",
+        "a rest that brings a query of its own",
+    ],
 )
 def test_every_search_is_scoped(search: ScopedSearch) -> None:
     assert filter_of(search)[0] == SCOPE
@@ -42,7 +52,10 @@ def test_every_search_is_scoped(search: ScopedSearch) -> None:
 
 def test_every_maker_of_a_search_is_in_the_test_above() -> None:
     makers = {name for name, member in vars(query).items() if returns_search(member)}
-    assert makers == {"list_search", "event_search", "present_search", "count_search"}
+    assert makers == {
+        "list_search", "event_search", "present_search", "count_search", "total_search",
+        "earlier_search",
+    }  # fmt: skip
 
 
 def returns_search(member: object) -> bool:
