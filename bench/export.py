@@ -115,6 +115,7 @@ def serving(
         "INDELIBLE_INDEX_PREFIX": index.prefix,
         "INDELIBLE_WEB_JWT_SECRET": secret,
         "INDELIBLE_WEB_WORKERS": "1",
+        "INDELIBLE_WEB_EXPORT_PER_MINUTE": "0",
         "INDELIBLE_WEB_PORT": str(port),
     }
     with tempfile.TemporaryDirectory() as home:
