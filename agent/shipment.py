@@ -141,6 +141,9 @@ class Loader:
     def _begin(self, tail: Tail, now: float) -> tuple[Shipment, Part]:
         if self._open is None:
             self._open = Shipment(Batch(self._index, self._instant()), now)
+        else:
+            # A batch stays open for a while: no line is to look shipped before it was written.
+            self._open.batch.stamp(self._instant())
         part = Part(tail)
         tail.parts.append(part)
         self._open.parts.append(part)

@@ -61,6 +61,12 @@ def sample_curls(web_url: str, token: str) -> tuple[str, ...]:
     )
 
 
+def short_curls(curls: tuple[str, ...], token: str) -> list[str]:
+    """Return the same lines for a shell that has the token in `TOKEN`."""
+    long = shlex.quote(f"Authorization: Bearer {token}")
+    return [line.replace(long, '"Authorization: Bearer $TOKEN"') for line in curls]
+
+
 def search_line(program: str, home: Path | None, organization_id: str, around: str) -> str:
     """Return an `indelible search` to paste; `home` where it is not the default one."""
     setting = f"INDELIBLE_HOME={shlex.quote(str(home))} " if home else ""
@@ -103,14 +109,15 @@ def as_text(ready: Ready, sample: Sample | None) -> str:
     else:
         owner = f"{sample.name}, owner of {sample.organization_name}"
         lines += [
-            f"Look as {owner} (the link signs in once, and within ten minutes;",
-            "`indelible sign-in` makes another one):",
+            f"Look as {owner} (press Continue there; the link signs in once,",
+            "and within ten minutes; `indelible sign-in` makes another one):",
             "",
             f"  {ready.sign_in_url}",
             "",
             f"Ask as {owner} (the token holds for {sample.hours} hours):",
             "",
-            *(f"  {line}" for line in ready.curls),
+            f"  TOKEN={shlex.quote(sample.token)}",
+            *(f"  {line}" for line in short_curls(ready.curls, sample.token)),
             "",
             f"  {ready.search}",
         ]

@@ -46,7 +46,7 @@ class Batch:
 
     Args:
         settings: decide on the partitions, and which timestamps are taken.
-        ingested_at: canonical instant, written into every line as `ingestedAt`.
+        ingested_at: canonical instant, written into the lines to come as `ingestedAt`.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Batch:
     def __init__(self, settings: IndexSettings, ingested_at: str) -> None:
         self._settings = settings
         self._floor, self._ceiling = admitted_window(ingested_at, settings)
-        self._tail = f',"ingestedAt":"{ingested_at}"}}\n'
+        self.stamp(ingested_at)
         self._partition_characters = partition_characters(settings)
         self._heads: dict[str, str] = {}
         self._runs: list[_Run] = []
@@ -115,6 +115,10 @@ class Batch:
         self.ids += ids
         self.timestamps += timestamps
         self.bytes += sum(lengths)
+
+    def stamp(self, ingested_at: str) -> None:
+        """Write this canonical instant into the lines to come; all are of one length."""
+        self._tail = f',"ingestedAt":"{ingested_at}"}}\n'
 
     def body(self, rows: Sequence[int], *, late: bool = False) -> Body:
         """The body of a bulk request (NDJSON).

@@ -1,5 +1,6 @@
 """Batches: how large they get, and what moves when one of them is settled."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_empty_lines_are_skipped_and_counted(tmp_path: Path) -> None:
     assert agent.settled_ids == {event_id(0)}
     assert agent.loader.counters.empty_lines == 3
     assert [place.offset for place in agent.follower.places()] == [len(event_line(0)) + 4]
+
+
+def test_each_read_is_stamped_when_it_is_taken_not_when_its_batch_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = bench(tmp_path)
+    instants = [f"2026-03-15T09:00:0{second}.000000Z" for second in range(3)]
+    clock = iter(instants)
+    monkeypatch.setattr(agent.loader, "_instant", lambda: next(clock))
+    for number, name in enumerate(("a.log", "b.log", "c.log")):
+        (tmp_path / name).write_bytes(event_line(number) + b"\n")
+    (shipment,) = agent.look()
+    body = b"".join(shipment.batch.body([0, 1, 2]))
+    assert re.findall(rb'"ingestedAt":"([^"]+)"', body) == [one.encode() for one in instants]
+    assert sorted(shipment.batch.lines()) == sorted(event_line(number) for number in range(3))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
