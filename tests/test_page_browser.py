@@ -296,6 +296,50 @@ def test_print_has_the_rows_and_no_controls(look: Visit) -> None:
     look.shoot("print")
 
 
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_how_an_event_ended_stands_with_what_was_tried(
+    browser: Browser, site: Site, size: Size
+) -> None:
+    tried = {"action": "zebra.tried", "ip_address": "203.0.113.9"}
+    results = [{**tried, "result": one} for one in ("success", "failure", "denied")]
+    action = f"zebra.tried_{size}"
+    site.emit([{**one, "action": action} for one in results], "2026-03-18T09:00:00Z", action)
+    with visit(browser, site, size=size) as found:
+        page = found.open(f"?action={action}")
+        found.shows_rows(3)
+        expect(page.locator(".rows .what .result")).to_have_text(["· Denied", "· Failure"])
+        expect(page.locator(".rows .from")).to_have_text(["203.0.113.9"] * 3)
+        for number in range(2):
+            title = page.locator(".rows .what b").nth(number).bounding_box()
+            badge = page.locator(".rows .what .result").nth(number).bounding_box()
+            assert title is not None
+            assert badge is not None
+            assert title["x"] + title["width"] <= badge["x"]
+            assert badge["y"] < title["y"] + title["height"]
+        assert violations(page) == []
+        found.shoot(f"results-{size}")
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_a_link_stays_below_the_pointer_while_its_export_tells(
+    browser: Browser, site: Site, size: Size
+) -> None:
+    with visit(browser, site, size=size) as found:
+        page = found.open("?action=app.created")
+        links = [page.get_by_role("link", name=one, exact=True) for one in ("CSV", "NDJSON")]
+        places = [link.bounding_box() for link in links]
+        for words in ("1,000 of 2,000 events", "The export broke off; nothing was saved."):
+            page.evaluate(
+                """(words) => {
+                    document.querySelector(".export-status").textContent = words;
+                    document.querySelector(".export button").hidden = false;
+                }""",
+                words,
+            )
+            assert [link.bounding_box() for link in links] == places
+            found.check()
+
+
 def test_an_export_says_how_far_it_is_and_can_be_cancelled(look: Visit) -> None:
     page = look.open("?action=app.created")
     with page.expect_download() as download:

@@ -158,6 +158,10 @@ def test_owners_alone_see_them(path: str) -> None:
         response = api.visit(path, reader)
         assert response.status_code == 403
         assert "role owner" in response.text
+        for_admins = "This page is for owners" in response.text
+        assert for_admins == (reader.role == "admin")
+        assert for_admins == ("Back to the audit log" in response.text)
+        assert for_admins != ("No access to the audit log" in response.text)
     assert api.visit(path, replace(OWNER, plan="free")).status_code == 403
 
 

@@ -21,7 +21,7 @@ from webapi.incident_shapes import (
 from webapi.page import address
 from webapi.page.address import Pair, State, first
 from webapi.page.browser import describe
-from webapi.page.row import Row, read_row
+from webapi.page.row import Row, given, of_resource, read_row
 from webapi.page.timeline import timeline
 from webapi.parts import parts, reader
 from webapi.values import DEFAULT_WINDOW
@@ -39,14 +39,14 @@ class Part:
         detail: what else is known.
         count: events of the window.
         is_new: not once in the days before; None where they are too short to say.
-        narrowed: parameter and value that ask for its events alone, if there are such.
+        narrowed: parameters and values that ask for its events alone; empty without such.
     """
 
     name: str
     detail: str
     count: int
     is_new: bool | None
-    narrowed: Pair | None
+    narrowed: Sequence[Pair]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Oddity:
 
     subject: str
     words: str
-    narrowed: Pair | None
+    narrowed: Sequence[Pair]
 
 
 def look(state: State) -> Incident:
@@ -131,22 +131,22 @@ def oddities(found: Incident, catalogue: Catalogue) -> list[Oddity]:
     for one in found.unusual.actions:
         entry = catalogue.find(one.value)
         title = one.value if entry is None else entry.title
-        told.append(_oddity(title, one, ("action", one.value)))
+        told.append(_oddity(title, one, [("action", one.value)]))
     for one in found.unusual.actors:
         names = {"id": "actorId", "email": "actorEmail"}
-        narrowed = (names[one.kind], one.value) if one.kind in names else None
+        narrowed = [(names[one.kind], one.value)] if one.kind in names else []
         known = next((who for who in found.actors.values if one.value in {who.id, who.email}), None)
         subject = _actor(known).name if known else KIND_NAMES.get(one.value, one.value)
         told.append(_oddity(subject, one, narrowed))
-    told += [_oddity(one.value, one, ("ip", one.value)) for one in found.unusual.ip_addresses]
+    told += [_oddity(one.value, one, [("ip", one.value)]) for one in found.unusual.ip_addresses]
     told += [
-        _oddity(f"{one.kind} {one.value}", one, ("resourceId", one.value))
+        _oddity(f"{one.kind} {one.value}", one, of_resource(one.kind, one.value))
         for one in found.unusual.resources
     ]
     return told
 
 
-def _oddity(subject: str, one: Unusual, narrowed: Pair | None) -> Oddity:
+def _oddity(subject: str, one: Unusual, narrowed: Sequence[Pair]) -> Oddity:
     times = f"{one.count:,} time{'' if one.count == 1 else 's'}"
     if one.never_before:
         words = f"{times} here, not once in the days before"
@@ -163,7 +163,7 @@ def _actor(one: ActorParticipant) -> Part:
     name = one.name or one.email or one.id or one.type or "Unknown"
     if one.type == "system":
         name = "System"
-    narrowed = ("actorEmail", one.email) if one.email else ("actorId", one.id) if one.id else None
+    narrowed = given([("actorId", one.id), ("actorEmail", one.email)])[:1]
     detail = next((text for text in (one.email, one.id) if text and text != name), "")
     return _part(one, name, detail, narrowed)
 
@@ -171,22 +171,22 @@ def _actor(one: ActorParticipant) -> Part:
 def _target(one: TargetParticipant) -> Part:
     name = one.email or one.name or one.id or "Unknown"
     detail = one.name if one.name and one.name != name else ""
-    return _part(one, name, detail, ("targetUserId", one.id) if one.id else None)
+    return _part(one, name, detail, [("targetUserId", one.id)] if one.id else [])
 
 
 def _thing(one: ResourceParticipant) -> Part:
     detail = one.type if one.name is None else f"{one.type} {one.id}"
-    return _part(one, one.name or one.id, detail, ("resourceId", one.id))
+    return _part(one, one.name or one.id, detail, of_resource(one.type, one.id))
 
 
 def _address(one: ValueParticipant) -> Part:
-    return _part(one, one.value, "", ("ip", one.value))
+    return _part(one, one.value, "", [("ip", one.value)])
 
 
 def _agent(one: ValueParticipant) -> Part:
     words = describe(one.value)
-    return _part(one, words or one.value, one.value if words else "", None)
+    return _part(one, words or one.value, one.value if words else "", [])
 
 
-def _part(one: Participant, name: str, detail: str, narrowed: Pair | None) -> Part:
+def _part(one: Participant, name: str, detail: str, narrowed: Sequence[Pair]) -> Part:
     return Part(name=name, detail=detail, count=one.count, is_new=one.first_seen, narrowed=narrowed)

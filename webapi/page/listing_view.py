@@ -67,8 +67,9 @@ def ways(pairs: Sequence[Pair]) -> dict[str, object]:
         moment = [("around", row.timestamp), ("window", DEFAULT_WINDOW)]
         return url_for("page.show_incident") + address.link([*_zone(pairs), *moment])
 
-    def narrowed(name: str, text: str) -> str:
-        return path + address.link(address.having(pairs, name, text))
+    def narrowed(wanted: Sequence[Pair]) -> str:
+        others = address.without(pairs, *(name for name, _ in wanted))
+        return path + address.link([*others, *wanted])
 
     return {"around": around, "narrowed": narrowed, "origin": None}
 

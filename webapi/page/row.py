@@ -1,6 +1,6 @@
 """One event as the page shows it. Pure: stored bytes in, what a template prints out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -12,6 +12,7 @@ from audit_events.catalogue_entry import CatalogueEntry, Colour
 from audit_events.envelope import decode_envelope
 from audit_events.event import Actor, Event, Resource, TargetUser, decode_event
 from audit_events.instant import parse_instant
+from webapi.page.address import Pair
 from webapi.page.browser import describe
 from webapi.page.change import Change, changes, others
 
@@ -160,19 +161,31 @@ def device(user_agent: str) -> str:
     return describe(user_agent) or "Unknown program"
 
 
-def alike(row: Row) -> list[tuple[str, str, str]]:
-    """Return what events may have in common with this one: words, parameter and value."""
+def alike(row: Row) -> list[tuple[str, Sequence[Pair]]]:
+    """Return what events may have in common with this one: words, and what asks for those.
+
+    An actor's id is asked for before the address, which others may have had.
+    """
     event = row.event
     if event is None:
         return []
     actor, target, resource = event.actor, event.target_user, event.resource
-    found = [
-        ("Same actor", "actorId", actor.id),
-        ("Same target user", "targetUserId", target and target.id),
-        ("Same resource", "resourceId", resource and resource.id),
-        ("Same address", "ip", event.ip_address),
-        ("Same request", "correlationId", event.correlation_id),
+    found: list[tuple[str, Sequence[tuple[str, str | None]]]] = [
+        ("Same actor", [("actorId", actor.id) if actor.id else ("actorEmail", actor.email)]),
+        ("Same target user", [("targetUserId", target.id if target else None)]),
+        ("Same resource", of_resource(resource.type, resource.id) if resource else []),
+        ("Same address", [("ip", event.ip_address)]),
+        ("Same request", [("correlationId", event.correlation_id)]),
     ]
-    if actor.email:
-        found[0] = ("Same actor", "actorEmail", actor.email)
-    return [(words, name, text) for words, name, text in found if text]
+    complete = [(words, given(pairs)) for words, pairs in found]
+    return [(words, pairs) for words, pairs in complete if pairs]
+
+
+def of_resource(kind: str | None, resource_id: str) -> list[Pair]:
+    """Return what asks for the events of a resource: an id is its own only within its type."""
+    return given([("resourceType", kind), ("resourceId", resource_id)])
+
+
+def given(pairs: Iterable[tuple[str, str | None]]) -> list[Pair]:
+    """Return the pairs that have a value."""
+    return [(name, text) for name, text in pairs if text]

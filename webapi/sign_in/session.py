@@ -98,7 +98,10 @@ def require_owner() -> Reader:
     """Return the owner who is signed in; an admin gets a 403, all others as `require_reader`."""
     reader = require_reader()
     if reader.role != OWNER:
-        _refuse(ForbiddenError("role_not_allowed", "this page needs the role owner"), reader)
+        if not _is_navigation():
+            raise ForbiddenError("role_not_allowed", "this page needs the role owner")
+        view = {"person": reader}
+        abort(document.render("sign_in/owners_only.html", reader, view, HTTPStatus.FORBIDDEN))
     return reader
 
 

@@ -1,0 +1,48 @@
+"""One event as a row of the page."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_events.catalogue import CATALOGUE
+from tests.webapi_api import write_events
+from webapi.page.row import alike, read_row
+
+PLACE = {"type": "app", "id": "7"}
+CASES = [
+    pytest.param(
+        {"actor": {"type": "user", "id": "u_1", "email": "a@b.example"}},
+        ("Same actor", [("actorId", "u_1")]),
+        id="an actor by its id, as an address may have been another's",
+    ),
+    pytest.param(
+        {"actor": {"type": "user", "email": "a@b.example"}},
+        ("Same actor", [("actorEmail", "a@b.example")]),
+        id="an actor without an id by its address",
+    ),
+    pytest.param(
+        {"resource": PLACE},
+        ("Same resource", [("resourceType", "app"), ("resourceId", "7")]),
+        id="a resource by type and id: another type's 7 is another thing",
+    ),
+    pytest.param(
+        {"target_user": {"id": "u_2"}},
+        ("Same target user", [("targetUserId", "u_2")]),
+        id="a target user by its id",
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "way"), CASES)
+def test_what_is_alike_is_asked_for_exactly(
+    tmp_path: Path, event: dict[str, Any], way: tuple[str, list[tuple[str, str]]]
+) -> None:
+    (line,) = write_events(tmp_path / "e", [{"action": "app.moved", **event}], "2026-03-15")
+    assert way in alike(read_row(line, CATALOGUE))
+
+
+def test_what_an_event_has_not_is_no_way(tmp_path: Path) -> None:
+    event = {"action": "app.moved", "actor": {"type": "system"}}
+    (line,) = write_events(tmp_path / "e", [event], "2026-03-15")
+    assert alike(read_row(line, CATALOGUE)) == []
