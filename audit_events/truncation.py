@@ -39,7 +39,9 @@ _LONGEST_MARK_BYTES: Final = (
     len(b'{"bytes":9007199254740992,"left":9007199254740992,"sha256":"","truncated":true}') + 64
 )
 _LEAF_FRAME_BYTES: Final = len("context..=")
-_MAX_SHORT_BYTES: Final = MAX_LEAF_BYTES - _LEAF_FRAME_BYTES
+_NUMBER_SPARE_BYTES: Final = len(".0")
+"""A double of 2^53 or more is a term with `.0`; RFC 8785 writes it without."""
+_MAX_SHORT_BYTES: Final = MAX_LEAF_BYTES - _LEAF_FRAME_BYTES - _NUMBER_SPARE_BYTES
 """In a context of no more no value is too long, its path included."""
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -81,7 +83,8 @@ def most_term_bytes(encoded: bytes) -> int:
     """
     members = ((key, bytes(raw)) for key, raw in _decode_members(encoded).items())
     return sum(
-        (raw.count(b",") + 1) * (_LEAF_FRAME_BYTES + len(key.encode()) + len(raw))
+        (raw.count(b",") + 1)
+        * (_LEAF_FRAME_BYTES + _NUMBER_SPARE_BYTES + len(key.encode()) + len(raw))
         for key, raw in members
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audit_events import open_log
@@ -146,6 +146,9 @@ def test_any_context_fits_whatever_the_room(
 
 
 @given(_contexts)
+@example({"a": 9007199254740994.0})
+@example({"a": 1e-7})
+@example({"a": -1.2345678901234568e20})
 def test_what_lengths_alone_say_is_never_too_little(context: dict[str, object]) -> None:
     encoded = canonical(context)
     assert most_term_bytes(encoded) >= count_term_bytes(read_back(encoded))
