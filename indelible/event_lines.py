@@ -74,11 +74,45 @@ class EventLines:
                 # Or it would close what is not its own.
                 buffered.detach()
 
+    def last(self) -> bytes:
+        """The last line before any is read, without its newline; empty where nobody can tell yet.
+
+        Of a pipe that is so, and of a line beyond the limit. An archive is unpacked for it.
+        """
+        if not self._is_seekable:
+            return b""
+        begin = self._raw.tell()
+        try:
+            is_packed = self._raw.read(2) == GZIP_MAGIC
+            self._raw.seek(begin)
+            tail = _unpacked_tail(self._raw) if is_packed else _tail(self._raw)
+        except DAMAGED:
+            # Whoever reads it hears of it.
+            return b""
+        finally:
+            self._raw.seek(begin)
+        return tail.removesuffix(b"\n").rpartition(b"\n")[2]
+
     def _position(self) -> int:
         return self._raw.tell() if self._is_seekable else 0
 
     def _own(self) -> AbstractContextManager[BinaryIO]:
         return nullcontext(self._raw) if self.path == STDIN else closing(self._raw)
+
+
+def _tail(raw: BinaryIO) -> bytes:
+    begin = raw.tell()
+    end = raw.seek(0, io.SEEK_END)
+    raw.seek(max(begin, end - MAX_LINE_BYTES))
+    return raw.read(MAX_LINE_BYTES)
+
+
+def _unpacked_tail(raw: BinaryIO) -> bytes:
+    tail = b""
+    with gzip.GzipFile(fileobj=raw) as source:
+        while piece := source.read(MAX_LINE_BYTES):
+            tail = (tail + piece)[-MAX_LINE_BYTES:]
+    return tail
 
 
 def _read_line(source: io.BufferedIOBase, number: int) -> Line | None:

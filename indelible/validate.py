@@ -51,7 +51,8 @@ def command(
 
     Shape, canonical form, size, the chain of each source, repeated ids, unknown actions. Name
     rotated files oldest first, so that chains go on from one to the next. Memory does not grow with
-    the files.
+    the files. An export (NDJSON, by its last line) is checked for what it can show: its count and
+    digest, each line's form, repeated ids, and the chain where neighbours stand next to each other.
 
     Exit codes: 0 every line is an event and no chain is broken (there may be warnings); 1 not so;
     2 a file cannot be opened, or arguments are wrong.
@@ -140,6 +141,12 @@ def conclude(summary: Summary, told: int) -> str:
         f"{_count(summary.files, 'file')}, {_count(summary.lines, 'line')},"
         f" {_count(summary.events, 'event')} of {_count(summary.sources, 'source')}{closed}{span}"
     )
+    if summary.exports:
+        lines.append(
+            f"{_count(summary.exports, 'export')}: checked count and sha256 of the last line, the"
+            f" form of each event, repeated ids, and {_count(summary.exported_links, 'link')} of"
+            " chains; not the order, nor what is missing of a source"
+        )
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
     verdict = "invalid" if summary.errors else "valid"
     counts = f"{_count(summary.errors, 'error')}, {_count(summary.warnings, 'warning')}"

@@ -10,6 +10,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.validation import Chains, Flaw, check_line
 from indelible.event_lines import DAMAGED, EventLines, Line
+from indelible.exported import ExportedChains, ExportTally, read_claim
 from indelible.repeated_ids import RepeatedIds
 
 UNKNOWN_ACTIONS_LIMIT: Final = 1000
@@ -20,6 +21,13 @@ _TORN: Final = {
     " event, when nobody ends it",
     False: "end it with a newline, or nothing ships it",
 }
+
+_UNSEEN: Final = Flaw(
+    "shape",
+    "",
+    "ends an export, which is in no order and holds one organisation's share of each source",
+    "name the export as a file: through a pipe nobody sees in time that it is one",
+)
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
@@ -43,6 +51,10 @@ class Summary(Struct, rename="camel"):
     sources: int = 0
     closed_sources: int = 0
     """Of these, how many said at their end that they end."""
+    exports: int = 0
+    """How many files are exports, which have no order and no whole source."""
+    exported_links: int = 0
+    """Of the events in exports, how many were compared with the one before them."""
     oldest: str = ""
     newest: str = ""
     errors: int = 0
@@ -68,6 +80,8 @@ class Validation:
         self.summary = Summary()
         self._catalogue = catalogue
         self._chains = Chains(is_whole=is_whole)
+        self._exported = ExportedChains()
+        self._tally: ExportTally | None = None
         self._ids = RepeatedIds()
         self._paths: list[str] = []
         self._kinds: Counter[str] = Counter()
@@ -77,6 +91,8 @@ class Validation:
         """Everything that is wrong with one file; the work is done while it is asked for."""
         self.summary.files += 1
         self._paths.append(lines.path)
+        self._tally = ExportTally() if read_claim(lines.last()) else None
+        self.summary.exports += self._tally is not None
         number = 0
         try:
             for line in lines.read():
@@ -97,11 +113,17 @@ class Validation:
                 Problem(self._path(again), _line(again), "duplicate", problem, "id", hint)
             )
         self._ids.close()
-        self.summary.sources = self._chains.sources
+        self.summary.sources = self._chains.sources + self._exported.sources
+        self.summary.exported_links = self._exported.links
         self.summary.kinds = dict(self._kinds.most_common())
 
     def _check_line(self, line: Line) -> Iterator[Flaw]:
         self.summary.lines += 1
+        if (claim := read_claim(line.text)) is not None:
+            yield from [_UNSEEN] if self._tally is None else self._tally.conclude(claim)
+            return
+        if self._tally is not None:
+            self._tally.take(None if line.is_too_long else line.text)
         if line.is_too_long:
             problem = f"is {line.length} bytes long; the most is {MAX_LINE_BYTES} with the newline"
             yield Flaw("size", "", problem, "put less into context")
@@ -116,7 +138,8 @@ class Validation:
         yield from self._check_event(line)
 
     def _check_event(self, line: Line) -> Iterator[Flaw]:
-        envelope, flaws = self._chains.check(line.text)
+        chains = self._chains if self._tally is None else self._exported
+        envelope, flaws = chains.check(line.text)
         yield from flaws
         if envelope is None:
             return

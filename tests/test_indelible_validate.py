@@ -1,7 +1,10 @@
 """`indelible validate`: files of events against the format."""
 
 import gzip
+import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from audit_events import open_log
 from indelible.event_lines import EventLines
+from indelible.exported import ExportedChains
 from indelible.repeated_ids import RepeatedIds
 from indelible.validate import command
 
@@ -92,6 +96,97 @@ def test_each_kind_of_flaw_is_told_with_its_line(
         result = run("--json", "-", stdin=content)
         assert (found(result), result.exit_code) == (expected, code)
         assert json.loads(result.stdout)["valid"] is (code == 0)
+
+
+def exported(lines: list[bytes]) -> list[bytes]:
+    """Return the lines with the one that ends an export."""
+    digest = hashlib.sha256(b"".join(lines)).hexdigest()
+    claim = {"events": len(lines), "first": None, "format": "ndjson", "sha256": digest}
+    return [*lines, json.dumps({"export": claim}, separators=(",", ":")).encode() + b"\n"]
+
+
+@pytest.mark.parametrize(
+    ("change", "links", "expected"),
+    [
+        pytest.param(lambda one: exported(one[::-1]), 5, [], id="newest first"),
+        pytest.param(exported, 5, [], id="oldest first"),
+        pytest.param(lambda one: exported([one[4], one[3], one[1]]), 1, [], id="a share"),
+        pytest.param(lambda _: exported([]), 0, [], id="empty"),
+        pytest.param(
+            lambda one: exported(one[:2]) + exported(one[2:]), 5, [], id="gone on with by hand"
+        ),
+        pytest.param(
+            lambda one: exported(one[::-1])[1:],
+            4,
+            [(5, "gap"), (5, "altered")],
+            id="one is missing",
+        ),
+        pytest.param(
+            lambda one: [one[0], *exported(one[1:])],
+            5,
+            [(6, "gap"), (6, "altered")],
+            id="one more",
+        ),
+        pytest.param(
+            lambda one: exported([one[2].replace(b'"o"', b'"p"'), one[1]]),
+            1,
+            [(2, "altered")],
+            id="altered, and the digest made to fit",
+        ),
+        pytest.param(
+            lambda one: [b"x\n", *exported(one)[1:]],
+            3,
+            [(1, "json"), (6, "altered")],
+            id="no event",
+        ),
+        pytest.param(
+            lambda one: exported([one[4], one[4]]), 0, [(2, "duplicate")], id="one id twice"
+        ),
+    ],
+)
+def test_an_export_is_held_against_its_last_line(
+    tmp_path: Path,
+    lines: list[bytes],
+    change: Callable[[list[bytes]], list[bytes]],
+    links: int,
+    expected: Any,
+) -> None:
+    data = b"".join(change(lines))
+    path = tmp_path / "export.ndjson"
+    for content in (data, gzip.compress(data)):
+        path.write_bytes(content)
+        result = run("--json", "--complete", str(path))
+        assert (found(result), result.exit_code) == (expected, int(bool(expected)))
+        summary = json.loads(result.stdout)["summary"]
+        assert (summary["exports"], summary["exportedLinks"]) == (1, links)
+
+
+def test_of_an_export_is_said_what_was_checked(tmp_path: Path, lines: list[bytes]) -> None:
+    path = tmp_path / "export.ndjson"
+    path.write_bytes(b"".join(exported(lines[::-1])))
+    told = run(str(path)).stdout
+    assert "1 export: checked count and sha256 of the last line" in told
+    assert "5 links of chains; not the order" in told
+    assert told.endswith("valid: 0 errors, 0 warnings\n")
+
+
+def test_an_export_through_a_pipe_is_told_to_be_named(lines: list[bytes]) -> None:
+    data = b"".join(exported(lines))
+    command = [sys.executable, "-m", "indelible", "validate", "-"]
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"-:6: error: ends an export" in done.stdout
+    assert b"name the export as a file" in done.stdout
+
+
+def test_what_is_kept_of_exported_sources_is_bounded(lines: list[bytes]) -> None:
+    text = [line.removesuffix(b"\n") for line in lines[::-1]]
+    kept, forgetful = ExportedChains(), ExportedChains(held_bytes=len(text[0]) - 1)
+    for line in text:
+        kept.check(line)
+        forgetful.check(line)
+    assert (kept.sources, kept.links) == (1, 5)
+    assert (forgetful.sources, forgetful.links) == (5, 1)
 
 
 def test_files_are_one_log_in_the_order_given(tmp_path: Path, lines: list[bytes]) -> None:

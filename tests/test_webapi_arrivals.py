@@ -11,7 +11,9 @@ from webapi.arrivals import (
     Missed,
     Place,
     Samples,
+    Settled,
     Stretch,
+    holds_back,
     marks_behind,
     stretches_of,
 )
@@ -64,6 +66,38 @@ def test_what_is_read_behind_a_place(place: Place, wanted: list[Stretch]) -> Non
     assert stretches_of(place, LISTED, FOUND, SETTLED) == wanted
 
 
+@pytest.mark.parametrize(
+    ("place", "recent", "wanted"),
+    [
+        pytest.param(Place(), set(), True, id="nothing was seen yet"),
+        pytest.param(
+            Place(), {"open-uuid", "blocked-uuid", "journal-uuid"}, False, id="all was seen lately"
+        ),
+        pytest.param(Place(), {"open-uuid", "journal-uuid"}, True, id="one was not"),
+        pytest.param(
+            Place(read={"open-uui": 9, "blocked-": 4, "journal-": 2}),
+            set(),
+            False,
+            id="read to its end: nothing to wait for",
+        ),
+        pytest.param(
+            Place(read={"open-uui": 8, "blocked-": 4, "journal-": 2}), set(), True, id="one is left"
+        ),
+        pytest.param(
+            Place(read={"journal-": 2}, done=frozenset({"blocked-"})),
+            {"open-uuid"},
+            False,
+            id="done, and can get no more",
+        ),
+    ],
+)
+def test_what_nobody_can_tell_yet_is_no_end(
+    place: Place, recent: set[str], *, wanted: bool
+) -> None:
+    settled = Settled(SETTLED, frozenset(recent))
+    assert holds_back(place, LISTED, FOUND, settled) is wanted
+
+
 def hit(number: int, name: str) -> Hit:
     return Hit(source=Raw(b"{}"), sort=("org", number, name))
 
@@ -112,13 +146,24 @@ def test_a_checkpoint_counts_once_it_is_old_enough() -> None:
     samples.keep({"x": Checkpoint("x-uuid", 5)})
     now[0] = 6
     samples.keep({"x": Checkpoint("x-uuid", 8)})
-    assert samples.settled() == {}
+    assert samples.settled().numbers == {}
     now[0] = 10
-    assert samples.settled() == {"x-uuid": 5}
+    assert samples.settled().numbers == {"x-uuid": 5}
     now[0] = 15.9
-    assert samples.settled() == {"x-uuid": 5}
+    assert samples.settled().numbers == {"x-uuid": 5}
     now[0] = 16
-    assert samples.settled() == {"x-uuid": 8}
+    assert samples.settled().numbers == {"x-uuid": 8}
+
+
+def test_a_checkpoint_of_long_ago_counts_and_is_old_news() -> None:
+    now = [0.0]
+    samples = Samples(10, lambda: now[0])
+    samples.keep({"x": Checkpoint("x-uuid", 5)})
+    assert samples.settled().recent == frozenset()
+    now[0] = 20
+    assert samples.settled().recent == {"x-uuid"}
+    now[0] = 20.1
+    assert samples.settled() == Settled({"x-uuid": 5}, frozenset())
 
 
 def test_an_index_without_a_primary_is_told_when_it_stays_so() -> None:

@@ -192,8 +192,7 @@ def fields(state: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("at", "existence", "expected"),
     [
-        pytest.param("08:59:59.999999", "notYet", {
-            "/name": ("unknown", None), "/tags": ("unknown", None)}, id="before the beginning"),
+        pytest.param("08:59:59.999999", "notYet", {}, id="before the beginning"),
         pytest.param("09:00:00", "exists", {
             "/name": ("known", "Shop"), "/tags": ("known", [])}, id="at the event"),
         pytest.param("09:00:00.000000999", "exists", {

@@ -177,7 +177,7 @@ class Model:
             page = self.get([*pairs, *place, ("limit", "7")], f"{PATH}/stream")
             found += page["events"]
             place = [("after", page["cursor"])]
-            if not page["more"]:
+            if not page["events"]:
                 time.sleep(0.3)
         return sorted(found, key=lambda event: (event["timestamp"], event["id"]))
 

@@ -148,6 +148,15 @@ def test_existence(events: list[dict[str, Any]], expected: tuple[str, str | None
     assert (found["status"], told["id"]) == expected
 
 
+@pytest.mark.parametrize("subject", [APP, ANA])
+def test_of_what_did_not_exist_yet_nothing_is_told(subject: Subject) -> None:
+    made = "app.created" if subject is APP else "member.added"
+    about = event(11, made, previous={"a": 0}, new={"a": 1, "b": 2}, targetUser={"id": ANA_ID})
+    found = folded([about, event(12, previous={"c": 1}, targetUser={"id": ANA_ID})], subject)
+    assert found.existence.status == "notYet"
+    assert (found.fields, found.together) == ([], [])
+
+
 def test_what_is_said_of_two_things_is_of_the_two_together() -> None:
     """The role in a workspace is not the role in the organisation."""
     ana, bob = {"id": ANA_ID.upper()}, {"email": "bob@company.com", "name": "Bob"}

@@ -86,6 +86,8 @@ def follow(api: Api, cursor: str, more: str = "") -> tuple[list[str], str]:
         ids += [event["id"] for event in found["events"]]
         if not found["more"]:
             return ids, cursor
+        if not found["events"]:
+            time.sleep(0.1)
 
 
 def until_settled(api: Api, cursor: str) -> tuple[list[str], str]:
@@ -132,6 +134,29 @@ def test_it_begins_where_one_says(
     wanted = ship(writer, index, more, "2020-01-01T00:00:00.000000Z")
     assert until_settled(api, since["cursor"])[0] == wanted
     assert until_settled(api, started["cursor"])[0] == wanted
+
+
+@pytest.mark.parametrize("how", [f"&{WAIT}", ""])
+def test_who_stops_when_there_is_no_more_has_all_that_was_there(
+    api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path, how: str
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 9, "2026-03-15")
+    wanted = ship(writer, index, lines)
+    cold = page(api, "start=beginning")
+    assert (cold["events"], cold["more"]) == ([], True)
+    begun = time.monotonic()
+    found, _ = follow(api, cold["cursor"], how)
+    assert found == wanted
+    assert time.monotonic() - begun < 2 * SETTLED_REFRESHES
+
+
+def test_a_cursor_behind_all_is_at_the_end_in_a_cold_worker_too(
+    opensearch: Cluster, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    ship(writer, index, write_events(tmp_path / "e", [{"action": "app.created"}], "2026-03-15"))
+    cursor = page(api_of(opensearch, index), "start=now")["cursor"]
+    found = page(api_of(opensearch, index), f"after={cursor}")
+    assert (found["events"], found["more"]) == ([], False)
 
 
 def test_it_waits_for_an_event_and_no_longer(
@@ -278,7 +303,7 @@ def test_nothing_is_missed_whatever_clocks_and_refreshes_do(
             found += [event["id"] for event in answer["events"]]
             if end == float("inf") and agents.are_done():
                 end = time.monotonic() + 2 * SETTLED_REFRESHES + 4
-            if not answer["more"]:
+            if not answer["events"]:
                 time.sleep(0.2)
         assert len(agents.ids) == 540
         assert sorted(found) == sorted(agents.ids)

@@ -10,7 +10,9 @@ earlier one:
 * What is done is found only after the next refresh. So a checkpoint counts once it is old enough.
 
 A page therefore ends at the newest checkpoint that this process saw that long ago, by its own
-monotonic clock; no clock of an agent, of the cluster or of another server plays a part. A place is,
+monotonic clock; no clock of an agent, of the cluster or of another server plays a part. A process
+that was not asked lately saw none, and holds back what is there: it says that there is more, so
+that nobody takes that for the end. A place is,
 for each index, the number up to which it was read. A sealed index that was read to its end is one
 entry of a few bytes. An index that a place does not know is read from its beginning.
 """
@@ -70,11 +72,23 @@ class Stretch(Struct, frozen=True):
 
 
 class Arrived(Struct, frozen=True):
-    """One page, where the next one begins, and whether there is more to read at once."""
+    """One page, where the next one begins, and whether to ask again for what may be there."""
 
     hits: list[Hit]
     place: Place
     more: bool
+
+
+class Settled(Struct, frozen=True):
+    """By uuid the number up to which all can be found.
+
+    Args:
+        numbers: as the newest checkpoint says that is old enough.
+        recent: the uuids of which that one is at most twice as old as it has to be.
+    """
+
+    numbers: Mapping[str, int]
+    recent: frozenset[str]
 
 
 class Samples:
@@ -99,16 +113,19 @@ class Samples:
             if not self._samples or now - self._samples[-1][0] >= SAMPLE_SECONDS:
                 self._samples.append((now, numbers))
 
-    def settled(self) -> Mapping[str, int]:
-        """Return by uuid the number up to which all can be found."""
+    def settled(self) -> "Settled":
+        """Return up to which numbers all can be found, and of which indices that is no old news."""
         found: dict[str, int] = {}
+        recent: set[str] = set()
         with self._lock:
             until = self._clock() - self._settled_seconds
             for at, numbers in self._samples:
                 if at > until:
                     break
                 found.update(numbers)
-        return found
+                if at >= until - self._settled_seconds:
+                    recent.update(numbers)
+        return Settled(found, frozenset(recent))
 
 
 class Missed:
@@ -195,11 +212,14 @@ class Arrivals:
         """
         for _ in range(ATTEMPTS):
             listed, found = self._look()
-            stretches = stretches_of(place, listed, found, self._samples.settled())
+            settled = self._samples.settled()
+            stretches = stretches_of(place, listed, found, settled.numbers)
+            held_back = holds_back(place, listed, found, settled)
             try:
-                return self._read(query, place, stretches, alive(listed, found))
+                arrived = self._read(query, place, stretches, alive(listed, found))
             except IndexGoneError:
                 continue
+            return Arrived(arrived.hits, arrived.place, more=arrived.more or held_back)
         raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
 
     def _look(self) -> tuple[Sequence[Index], Mapping[str, Checkpoint]]:
@@ -272,6 +292,22 @@ def stretches_of(
         if bound > read:
             stretches.append(Stretch(name, key, read, bound))
     return stretches
+
+
+def holds_back(
+    place: Place, listed: Iterable[Index], found: Mapping[str, Checkpoint], settled: Settled
+) -> bool:
+    """Tell whether there may be more behind a place, as old as you like, that nobody can tell yet.
+
+    The first three are those of `stretches_of`.
+    """
+    blocked = {one.uuid for one in listed if one.blocked}
+    return any(
+        one.number > place.read.get(key_of(one.uuid), NOTHING_READ)
+        and one.uuid not in settled.recent
+        and not (key_of(one.uuid) in place.done and one.uuid in blocked)
+        for one in found.values()
+    )
 
 
 def arrival_search(

@@ -29,7 +29,8 @@ class Existence(Struct, frozen=True, kw_only=True):
 
     `exists`: an event began its life, or just named it, and none ended it since. `deleted`: the
     last event that began or ended its life ended it. `notYet`: the first event that names it is
-    later and begins its life. `unknown`: no event at or before the moment names it.
+    later and begins its life; then no field is told. `unknown`: no event at or before the moment
+    names it.
 
     Args:
         status: one of these.
@@ -137,7 +138,9 @@ class _Folding:
         return verb in BEGINNINGS
 
     def state(self) -> Folded:
-        """Return what was found."""
+        """Return what was found; of what did not exist yet, nothing was so."""
+        if self._existence.status == "notYet":
+            return Folded(existence=self._existence, fields=[], together=[])
         return Folded(
             existence=self._existence,
             fields=self._fields[None].states(),

@@ -56,7 +56,8 @@ class StreamPage(Struct, frozen=True):
     Args:
         events: as they are stored.
         cursor: for the next request, whether there were events or not.
-        more: whether there is more to read at once; else wait.
+        more: whether to ask again: for the next page, or, where there are no events, in a second or
+            with `wait`, as this process does not know yet how far the partitions are.
     """
 
     events: list[Raw]
@@ -246,7 +247,9 @@ def describe(catalogue: Catalogue) -> Mapping[str, Json]:
         f"{PATH}/stream": operation(
             "streamEvents",
             "What arrived behind a cursor, in the order of its arrival: late events too, each at"
-            " least once (tell them apart by `id`). Take `cursor` to the next request.",
+            " least once (tell them apart by `id`). Take `cursor` to the next request. All that was"
+            " there has been read only when `more` is false: true and no events means ask again, in"
+            " a second or with `wait`.",
             "StreamPage",
             QUESTION_CODES,
             [describe_parameter(parameter) for parameter in parameters_of(catalogue).values()],
