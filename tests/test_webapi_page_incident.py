@@ -1,5 +1,6 @@
 """The incident view, as it is served."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ def incident(api: Api, query: str) -> str:
     return response.text
 
 
+def distances(html: str) -> list[str]:
+    return re.findall(r'data-as="distance">([^<]+)<', html)
+
+
+def follow(html: str, rel: str) -> str:
+    found = re.search(rf'rel="{rel}" href="[?]([^"]+)"', html)
+    assert found is not None
+    return found[1].replace("&amp;", "&")
+
+
 def test_it_says_who_took_part_and_what_is_new_or_unusual(api: Api) -> None:
     html = incident(api, AROUND)
     assert "12 events from" in html
@@ -59,8 +70,45 @@ def test_it_says_who_took_part_and_what_is_new_or_unusual(api: Api) -> None:
 def test_its_events_are_paged(api: Api) -> None:
     html = incident(api, f"{AROUND}&limit=10")
     assert html.count('class="event"') == 10
-    following = html.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
-    assert incident(api, following.removeprefix("?")).count('class="event"') == 2
+    assert incident(api, follow(html, "next")).count('class="event"') == 2
+
+
+def test_the_first_page_is_the_one_that_the_moment_is_on(api: Api) -> None:
+    asked = "around=2026-03-29T09:00:08Z&window=5m&limit=6"
+    html = incident(api, asked)
+    assert distances(html) == ["−3s", "−2s", "−1s", "+0ms", "+1s", "+2s"]  # noqa: RUF001
+    before, divider, behind = html.partition('<li class="divider">')
+    assert divider
+    assert before.count('class="event"') == 3
+    assert behind.count('<li class="asked">') == html.count('<li class="asked">') == 1
+    assert '<line class="marked"' in html
+    earlier = incident(api, follow(html, "prev"))
+    assert len(distances(earlier)) == 6
+    assert distances(earlier)[0] == "−8s"  # noqa: RUF001
+    assert 'rel="prev"' not in earlier
+    later = incident(api, follow(html, "next"))
+    assert distances(later) == ["+3s"]
+    assert '<li class="divider">' not in later
+    assert distances(incident(api, follow(later, "prev"))) == distances(html)
+
+
+def test_one_row_alone_is_the_events_own(api: Api) -> None:
+    html = incident(api, "around=2026-03-29T09:00:08Z&window=5m&limit=1")
+    assert distances(html) == ["+0ms"]
+    assert distances(incident(api, follow(html, "prev"))) == ["−1s"]  # noqa: RUF001
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01", "1969-12-31", "2262-04-12", "9999-12-31"])
+def test_a_moment_that_no_event_can_have_is_answered(api: Api, moment: str) -> None:
+    response = api.visit(f"{PATH}/incident?around={moment}T00:00:00Z&limit=6")
+    assert response.status_code in {200, 400}
+
+
+def test_a_cursor_of_another_question_leads_nowhere(api: Api) -> None:
+    html = incident(api, "around=2026-03-29T09:00:08Z&window=5m&limit=6")
+    cursor = follow(html, "prev").split("newer=")[1]
+    for query in (f"{AROUND}&newer=x", f"{AROUND}&newer={cursor}"):
+        assert api.visit(f"{PATH}/incident?{query}").status_code == 400
 
 
 def test_a_window_without_events_says_so(api: Api) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from audit_events.catalogue import Catalogue
 from audit_events.instant import parse_instant
 from webapi.answering import present_actions
-from webapi.incident_analysis import incident_of
+from webapi.incident_analysis import IncidentQuestion, incident_of
 from webapi.incident_request import read_question
 from webapi.incident_shapes import (
     ActorParticipant,
@@ -19,8 +19,9 @@ from webapi.incident_shapes import (
     ValueParticipant,
 )
 from webapi.page import address
-from webapi.page.address import Pair, State, first
+from webapi.page.address import OWN, Pair, State, first
 from webapi.page.browser import describe
+from webapi.page.incident_place import divide, earlier_cursor, place_on, placed
 from webapi.page.row import Row, given, of_resource, read_row
 from webapi.page.timeline import timeline
 from webapi.parts import parts, reader
@@ -67,8 +68,16 @@ class Oddity:
     narrowed: Sequence[Pair]
 
 
-def look(state: State) -> Incident:
-    """Ask what happened.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was asked for one page, and the answer."""
+
+    question: IncidentQuestion
+    incident: Incident
+
+
+def look(state: State) -> Look:
+    """Ask what happened; the first page around a moment is the one that the moment is on.
 
     Raises:
         ParametersError: everything that is wrong with the question.
@@ -76,24 +85,38 @@ def look(state: State) -> Incident:
     """
     question = read_question(
         reader().organization_id,
-        state.api,
+        [pair for pair in state.fixed if pair[0] not in OWN] if state.newer else state.api,
         present=present_actions,
         cursor_key=parts().cursor_key,
         catalogue=parts().catalogue,
     )
-    return incident_of(parts().reading, question, parts().cursor_key)
+    question = placed(question, newer=state.newer, centred=_has_moment(state))
+    return Look(question, incident_of(parts().reading, question, parts().cursor_key))
 
 
-def incident_view(state: State, found: Incident) -> dict[str, object]:
+def incident_view(state: State, looked: Look) -> dict[str, object]:
     """Return what the template needs besides what the list has."""
+    found, origin = looked.incident, parse_instant(looked.incident.origin)
+    rows = [_row(bytes(one.event)) for one in found.events]
+    earlier = earlier_cursor(looked.question, rows)
+    drawn = timeline(found.histogram, state.zone)
+    place = divide(
+        [row.instant for row in rows],
+        origin,
+        earlier=earlier is not None,
+        later=found.next_cursor is not None,
+    )
     return {
         "incident": found,
-        "rows_shown": [_row(bytes(one.event)) for one in found.events],
-        "origin": parse_instant(found.origin),
+        "rows_shown": rows,
+        "earlier": earlier,
+        "divided": place if _has_moment(state) else None,
+        "marked": place_on(drawn, origin) if _has_moment(state) else None,
+        "origin": origin,
         "since": parse_instant(found.since),
         "until": parse_instant(found.until),
         "before_since": parse_instant(found.before.since),
-        "drawn": timeline(found.histogram, state.zone),
+        "drawn": drawn,
         "taking_part": taking_part(found),
         "oddities": oddities(found, parts().catalogue),
         "windows": WINDOWS,
@@ -104,9 +127,13 @@ def incident_view(state: State, found: Incident) -> dict[str, object]:
 
 def moved(state: State) -> dict[str, Sequence[Pair]]:
     """Return the same question with each of the windows; none where it is not about a moment."""
-    if not first(state.pairs, "around"):
+    if not _has_moment(state):
         return {}
     return {window: address.having(state.pairs, "window", window) for window in WINDOWS}
+
+
+def _has_moment(state: State) -> bool:
+    return bool(first(state.pairs, "around"))
 
 
 def taking_part(found: Incident) -> list[Parts]:

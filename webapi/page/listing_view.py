@@ -65,7 +65,8 @@ def ways(pairs: Sequence[Pair]) -> dict[str, object]:
 
     def around(row: Row) -> str:
         moment = [("around", row.timestamp), ("window", DEFAULT_WINDOW)]
-        return url_for("page.show_incident") + address.link([*_zone(pairs), *moment])
+        asked = address.link([*_zone(pairs), *moment])
+        return f"{url_for('page.show_incident')}{asked}#e-{row.id}"
 
     def narrowed(wanted: Sequence[Pair]) -> str:
         others = address.without(pairs, *(name for name, _ in wanted))

@@ -91,15 +91,15 @@ def show_incident() -> Response | WerkzeugResponse:
     pairs = read_pairs(request.query_string)
     state = address.read_state(pairs, now)
     try:
-        found = incident_view.look(state)
+        looked = incident_view.look(state)
     except ParametersError as error:
         return _wrong(state, error, now)
     if state.problems:
         return _wrong(state, None, now)
-    record_read(state.api, events=len(found.events))
+    record_read(state.api, events=len(looked.incident.events))
     view = {
         **list_view(state, None, None, now),
-        **incident_view.incident_view(state, found),
+        **incident_view.incident_view(state, looked),
         **_WORDS,
     }
     return document.render("incident.html", reader(), view)
