@@ -39,8 +39,9 @@ _LONGEST_MARK_BYTES: Final = (
     len(b'{"bytes":9007199254740992,"left":9007199254740992,"sha256":"","truncated":true}') + 64
 )
 _LEAF_FRAME_BYTES: Final = len("context..=")
-_NUMBER_SPARE_BYTES: Final = len(".0")
-"""A double of 2^53 or more is a term with `.0`; RFC 8785 writes it without."""
+_NUMBER_SPARE_BYTES: Final = len(".e+16")
+"""How much longer Python spells a double than RFC 8785: at most so, for `1.0000000000000002e+16`,
+17 digits there. (`.0` behind a whole one, `e-07` for `e-7` are less.)"""
 _MAX_SHORT_BYTES: Final = MAX_LEAF_BYTES - _LEAF_FRAME_BYTES - _NUMBER_SPARE_BYTES
 """In a context of no more no value is too long, its path included."""
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

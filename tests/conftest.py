@@ -44,9 +44,14 @@ URL_VARIABLE: Final = "INDELIBLE_TEST_OPENSEARCH_URL"
 CREDENTIALS_VARIABLE: Final = "INDELIBLE_TEST_OPENSEARCH_CREDENTIALS"
 SLOWEST_FILES: Final = 20
 
-# Two cores that everything shares: how long an example takes says nothing here.
+# Two cores that everything shares: how long an example takes says nothing here. Where `CI` is set
+# the examples follow from the tests alone, as in hypothesis's own profile for it: a change is not
+# refused for what another one did. On a developer's machine they are new in each run.
 settings.register_profile(
-    "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "shared machine",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("shared machine")
 

@@ -145,8 +145,17 @@ def test_any_context_fits_whatever_the_room(
     assert count_term_bytes(fitted) <= MAX_TERM_BYTES
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_no_double_is_longer_as_a_term_than_a_bound_from_lengths_has_room_for(
+    number: float,
+) -> None:
+    encoded = canonical({"a": number})
+    assert most_term_bytes(encoded) >= count_term_bytes(read_back(encoded))
+
+
 @given(_contexts)
 @example({"a": 9007199254740994.0})
+@example({"a": 1.0000000000000002e16})
 @example({"a": 1e-7})
 @example({"a": -1.2345678901234568e20})
 def test_what_lengths_alone_say_is_never_too_little(context: dict[str, object]) -> None:
