@@ -104,7 +104,8 @@ def check_each(fields: Mapping[str, object]) -> Given:
 def _require(present: Mapping[str, object], name: str) -> object:
     if name in present:
         return present[name]
-    hint = f"pass {name}=, or bind it once a request with structlog.contextvars.bind_contextvars"
+    bind = "bind_actor" if name == "actor" else "bind_organization"
+    hint = f"pass {name}=, or say it once a request with audit_events.{bind}()"
     raise EventError(name, "is missing", hint)
 
 

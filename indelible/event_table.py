@@ -1,5 +1,6 @@
 """Events as a table for people: times without doubt, colours of the catalogue, changes in short."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, cast
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.envelope import decode_envelope
-from audit_events.event import Actor, Event, decode_event
+from audit_events.event import UUID_PATTERN, Actor, Event, decode_event
 from audit_events.instant import parse_instant
 from indelible.terminal import plain
 from webapi.query import Query
@@ -23,6 +24,11 @@ WIDE: Final = 110
 _STYLES: Final = {"green": "green", "blue": "blue", "red": "red"}
 _ABSENT: Final = object()
 MAX_PATH_CHARACTERS: Final = 200
+REST: Final = 20
+"""Columns for address and change, before who and what are kept from being folded."""
+PADDING: Final = 2
+_is_uuid: Final = re.compile(UUID_PATTERN).fullmatch
+_TIMED_VERSIONS: Final = "167"
 _FOUND: Final = {
     "audit_log.gap_detected": "missing",
     "audit_log.gap_closed": "arrived after all",
@@ -49,17 +55,22 @@ def event_table(
         width: columns of the terminal; on a narrow one the details share a column.
         catalogue: the actions that are known.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, PADDING, 0, 0))
     table.add_column("time", no_wrap=True)
     table.add_column("from it" if around else "ago", justify="right", no_wrap=True)
-    table.add_column("actor", overflow="fold")
     rows = [_row(line, now, around, catalogue) for line in lines]
-    actions = max((longest_line(row[3]) for row in rows), default=0)
+    times, ago, actors, actions, things, *_ = (_longest(rows, at) for at in range(6))
+    actions = max(6, min(actions, width // 4))
+    # What is left when the rest has a little: who and what are folded only where they do not fit.
+    is_wide = width >= WIDE
+    left = width - times - max(ago, 7) - actions - REST - 7 * PADDING
+    whole = (actors, things) if is_wide and actors + things <= left else (None, None)
+    table.add_column("actor", overflow="fold", min_width=whole[0])
     # Of a fixed width, so that what identifies an event is folded last.
-    table.add_column("action", overflow="fold", width=max(6, min(actions, width // 4)))
-    details = ("on", "address", "change") if width >= WIDE else ("details",)
+    table.add_column("action", overflow="fold", width=actions)
+    details = ("on", "address", "change") if is_wide else ("details",)
     for name in details:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=whole[1] if name == "on" else None)
     for *cells, on, address, changed in rows:
         if len(details) == 1:
             cells.append(Text("\n").join(cell for cell in (on, address, changed) if cell))
@@ -67,6 +78,10 @@ def event_table(
             cells += [on, address, changed]
         table.add_row(*cells)
     return table
+
+
+def _longest(rows: Sequence[Sequence[Text]], column: int) -> int:
+    return max((longest_line(row[column]) for row in rows), default=0)
 
 
 def longest_line(text: Text) -> int:
@@ -144,12 +159,23 @@ def affected(event: Event) -> str:
     lines: list[str] = []
     target = event.target_user
     if target is not None:
-        lines.append(target.email or target.name or target.id or "")
+        lines.append(target.email or target.name or brief(target.id or ""))
     resource = event.resource
     if resource is not None:
         name = f" ({resource.name})" if resource.name else ""
-        lines.append(f"{resource.type} {resource.id}{name}")
+        lines.append(f"{resource.type} {brief(resource.id)}{name}")
     return "\n".join(plain(line) for line in lines if line)
+
+
+def brief(text: str) -> str:
+    """Return an id in short where it is a UUID: its beginning, `513644f7…`.
+
+    Of one that begins with the time also its end, or all of one minute would look the same.
+    """
+    if _is_uuid(text) is None:
+        return text
+    end = text[-8:] if text[14] in _TIMED_VERSIONS else ""
+    return f"{text[:8]}…{end}"
 
 
 def change(context: Mapping[str, object] | None) -> str:

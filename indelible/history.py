@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 import click
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from audit_events.catalogue import Catalogue
 from indelible.configuration import load
 from indelible.event_table import event_table
 from indelible.question import asking
 from indelible.search import WIDTH_OF_A_PIPE, only_organization
+from indelible.terminal import plain
 from indexer.client import connect
 from webapi.history import History, history_of, read_question
 from webapi.reading import Reading
@@ -60,7 +62,7 @@ def command(
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(history) + b"\n")
     else:
-        show(history, configuration.catalogue)
+        show(history, organization, configuration.catalogue)
 
 
 def told(reading: Reading, organization: str, pairs: Pairs, catalogue: Catalogue) -> History:
@@ -69,15 +71,18 @@ def told(reading: Reading, organization: str, pairs: Pairs, catalogue: Catalogue
     return history_of(subject, query, reading.page(query), b"")
 
 
-def show(history: History, catalogue: Catalogue) -> None:
+def show(history: History, organization: str, catalogue: Catalogue) -> None:
     """Print the table that people read."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(width=WIDTH_OF_A_PIPE, highlight=False)
     lines = [bytes(one.event) for one in history.entries]
-    if lines:
-        now = datetime.now(UTC)
-        table = event_table(lines, now=now, around=None, width=console.width, catalogue=catalogue)
-        console.print(table)
+    if not lines:
+        about = f"{history.subject.types[-1]} {history.subject.id}"
+        console.print(Text(f"No event of {plain(organization)} about {plain(about)}."))
+        return
+    now = datetime.now(UTC)
+    table = event_table(lines, now=now, around=None, width=console.width, catalogue=catalogue)
+    console.print(table)
     more = "" if history.total_relation == "eq" else "more than "
     console.print(f"{len(lines)} of {more}{history.total} events")

@@ -47,8 +47,8 @@ def unusual_table(incident: Incident) -> Table | Text:
     if incident.unusual is None:
         days = incident.before.covered_days
         return Text(
-            f"What is new or unusual cannot be said: there are {days:g} of the 7 days before that"
-            " it takes.",
+            "What is new or unusual cannot be said. Needs 7 days of history before the moment;"
+            f" there {'is' if days == 1 else 'are'} {days:g}.",
             "dim",
         )
     table = _table("unusual", "", "events", "before", "expected")

@@ -85,8 +85,13 @@ def test_a_user_agent_of_any_length_does_not_fail_the_action() -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "says"),
     [
-        pytest.param({"actor": None}, "actor", "bind_contextvars", id="no actor"),
-        pytest.param({"organization_id": None}, "organization_id", "missing", id="no organisation"),
+        pytest.param({"actor": None}, "actor", "audit_events.bind_actor()", id="no actor"),
+        pytest.param(
+            {"organization_id": None},
+            "organization_id",
+            "audit_events.bind_organization()",
+            id="no organisation",
+        ),
         pytest.param({"organization_id": ""}, "organization_id", "0 characters", id="empty id"),
         pytest.param({"organization_id": "x" * 1025}, "organization_id", "1024", id="endless id"),
         pytest.param({"organization_id": "_system"}, "organization_id", "reserved", id="reserved"),

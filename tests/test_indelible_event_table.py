@@ -206,6 +206,31 @@ def test_no_terminal_is_so_narrow_that_something_is_cut_off(width: int) -> None:
     assert "…" not in shown
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("513644f7-6a3f-4c55-9d0c-2f6c4a3d9e10", "513644f7…"),
+        ("01a209c8-3fec-704d-9ea0-6979ad24323e", "01a209c8…ad24323e"),
+        ("app_42", "app_42"),
+        ("513644f7-6a3f-4c55-9d0c-2f6c4a3d9e10x", "513644f7-6a3f-4c55-9d0c-2f6c4a3d9e10x"),
+    ],
+)
+def test_an_id_is_shown_in_short(given: str, told: str) -> None:
+    assert table.brief(given) == told
+
+
+@pytest.mark.parametrize("width", [130, 160])
+def test_emails_and_ids_stand_in_one_piece_where_there_is_room(width: int) -> None:
+    line = LINE.replace(b"a@b.c", b"jonas.lindqvist@northwind.example")
+    resource = b'"resource":{"id":"513644f7-6a3f-4c55-9d0c-2f6c4a3d9e10","type":"member"},"result"'
+    line = line.replace(b'"result"', resource)
+    line = line.replace(b'"admin"', b'"' + b"x y" * 50 + b'"')
+    shown = printed([line], width=width)
+    assert "jonas.lindqvist@northwind.example" in shown
+    assert "member 513644f7…" in shown
+    assert max(map(len, shown.splitlines())) <= width
+
+
 def test_an_event_of_another_shape_is_shown_as_far_as_it_is_sure() -> None:
     line = LINE.replace(b'"type":"user"', b'"type":"robot"')
     shown = printed([line])

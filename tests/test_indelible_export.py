@@ -15,6 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from indelible import validate
 from indelible.errors import CommandError
 from indelible.export import command
 from indelible.export_part import asked_of, part_of, read_part
@@ -88,6 +89,10 @@ def test_the_last_line_says_what_is_in_it(exporting: Exporting) -> None:
     *lines, last = exporting.path.read_bytes().splitlines(keepends=True)
     assert [line.rstrip(b"\n") for line in lines] == exporting.lines[::-1]
     assert json.loads(last)["export"] == done["export"]
+    checked = CliRunner().invoke(validate.command, [str(exporting.path)])
+    assert checked.exit_code == 0, checked.output
+    assert "1 export: checked count and sha256 of the last line" in checked.output
+    assert f"{len(lines)} links of chains" in checked.output
     assert done["export"]["sha256"] == hashlib.sha256(b"".join(lines)).hexdigest()
     assert done["export"]["filters"] == {"action": ["app.*"]}
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner, Result
@@ -67,6 +68,13 @@ def test_a_life_is_a_table_of_events(run: Run) -> None:
     assert result.output.index("app.created") < result.output.index("app.deleted")
     assert "name: Shop → Store" in result.output
     assert "4 of 4 events" in result.output
+    nobody = run("history", "app", "[nonsense]", "--since", "2026-03-01")
+    assert nobody.exit_code == 0
+    assert nobody.output == "No event of org_a about app [nonsense].\n"
+    stranger = str(UUID(int=7))
+    assert (
+        run("history", "--user", stranger).output == f"No event of org_a about user {stranger}.\n"
+    )
 
 
 def test_json_is_what_the_api_answers(run: Run) -> None:

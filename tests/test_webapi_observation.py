@@ -13,7 +13,7 @@ from tests.conftest import free_ports
 from tests.webapi_api import SETTINGS, Api, problem, token
 from tests.webapi_process import GUNICORN, ask, environment, serving
 from webapi.audit_log import PATH
-from webapi.docs_page import POLICY
+from webapi.docs_page import POLICY, coded
 from webapi.metrics import METRICS, PREFIX, REQUESTS, count, observe, render
 from webapi.metrics import REQUEST_SECONDS as SECONDS
 from webapi.tallies import SERIES, Tallies
@@ -141,8 +141,23 @@ def test_the_page_of_the_description_names_every_operation_and_loads_nothing(api
         assert path in response.text
         for one in item.values():
             assert f'id="{one["operationId"]}"' in response.text
+    assert "`" not in re.sub(r"<pre>.*?</pre>", "", response.text, flags=re.DOTALL)
+    assert '<h2 id="listEvents">List events</h2>' in response.text
+    assert "Take <code>cursor</code> to the next request." in response.text
     assert "<script" not in response.text
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", response.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("plain <b>", "plain &lt;b&gt;"),
+        ("`a` or `<i>`.", "<code>a</code> or <code>&lt;i&gt;</code>."),
+        ("one ` alone", "one ` alone"),
+    ],
+)
+def test_code_in_a_description_is_marked_and_nothing_else(text: str, html: str) -> None:
+    assert coded(text) == html
 
 
 @pytest.mark.opensearch

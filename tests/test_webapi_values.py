@@ -6,6 +6,7 @@ import pytest
 
 from audit_events.catalogue import CATALOGUE
 from webapi import values
+from webapi.audit_log import PATH
 from webapi.errors import ParameterError
 
 NINE = datetime(2026, 3, 15, 9, 30, tzinfo=UTC)
@@ -111,6 +112,7 @@ def test_a_misspelt_action_is_answered_with_the_nearest() -> None:
     with pytest.raises(ParameterError) as caught:
         values.action_of(CATALOGUE)("member.role-changed")
     assert caught.value.nearest[0] == "member.role_changed"
+    assert caught.value.reason.endswith(f"see {PATH}/actions")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import Colour, Need, Severity
+from webapi import route
 from webapi.access import admit, asks
 from webapi.answering import answer_json, find_event, present_actions, record_read
 from webapi.around_event import neighbours_of
@@ -24,7 +25,7 @@ from webapi.query import Query
 from webapi.request import read_pairs, read_query, refuse_parameters
 from webapi.storage import Found, Hit
 
-PATH: Final = "/api/organization/rbac/members/audit-log"
+PATH: Final = route.AUDIT_LOG
 
 blueprint: Final = Blueprint("audit_log", __name__, url_prefix=PATH)
 blueprint.before_request(admit)

@@ -5,6 +5,7 @@ stylesheet, by digest, and nothing else.
 """
 
 import base64
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,6 +13,7 @@ from typing import Final, cast
 
 import msgspec
 from flask import Blueprint, Response, render_template
+from markupsafe import Markup, escape
 
 from webapi import openapi
 from webapi.description import Json
@@ -39,6 +41,9 @@ POLICY: Final = (
     " frame-ancestors 'none'"
 )
 
+_code: Final = re.compile("`([^`]+)`")
+_capital: Final = re.compile("(?=[A-Z])")
+
 blueprint: Final = Blueprint("docs", __name__, template_folder="templates")
 
 
@@ -47,6 +52,7 @@ class Operation:
     """One operation, as the page shows it."""
 
     id: str
+    title: str
     method: str
     path: str
     description: str
@@ -67,6 +73,7 @@ def show_docs() -> Response:
         style=STYLE,
         info=document["info"],
         operations=list(operations(document)),
+        coded=coded,
     )
     response = Response(text, mimetype="text/html")
     response.headers["Content-Security-Policy"] = POLICY
@@ -81,6 +88,7 @@ def operations(document: Json) -> Iterator[Operation]:
             status = next(code for code in answers if code.startswith("2"))
             yield Operation(
                 id=str(one["operationId"]),
+                title=title_of(str(one["operationId"])),
                 method=method.upper(),
                 path=path,
                 description=str(one["description"]),
@@ -95,6 +103,19 @@ def operations(document: Json) -> Iterator[Operation]:
                     if code != status
                 ],
             )
+
+
+def title_of(name: str) -> str:
+    """Return an `operationId` in words: `listEvents` is `List events`."""
+    return " ".join(_capital.split(name)).capitalize()
+
+
+def coded(text: str) -> Markup:
+    """Return a text as HTML, with `code` for what stands between backticks."""
+    pieces = [escape(piece) for piece in _code.split(text)]
+    # Every second one stood between two.
+    pieces[1::2] = [Markup("<code>%s</code>") % piece for piece in pieces[1::2]]
+    return Markup("").join(pieces)
 
 
 def _parameter(described: Json) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from audit_events.catalogue import Catalogue
 from audit_events.event import is_action
 from audit_events.instant import parse_instant
 from webapi.errors import ParameterError
+from webapi.route import ACTIONS
 
 S = TypeVar("S", bound=str)
 
@@ -63,7 +64,7 @@ def unknown_action(text: str, catalogue: Catalogue) -> ParameterError:
     """Return the refusal of an action that nobody knows, with the nearest ones."""
     return ParameterError(
         "unknown_value",
-        f"{_shown(text)} is no known action and not among your events; see /actions",
+        f"{_shown(text)} is no known action and not among your events; see {ACTIONS}",
         nearest=tuple(catalogue.nearest(text[:MAX_NAME_CHARACTERS])),
     )
 
