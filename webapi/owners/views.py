@@ -8,7 +8,7 @@ from typing import Final
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapi.access import asks, enter
+from webapi.access import asks
 from webapi.answering import record_read
 from webapi.errors import MissingError, ParametersError, ProblemError
 from webapi.owners import tokens_page
@@ -29,7 +29,7 @@ blueprint.register_error_handler(ProblemError, refusal.respond)
 
 @blueprint.before_request
 def _know_the_owner() -> None:
-    enter(require_owner())
+    require_owner()
 
 
 @blueprint.route("/api-tokens", methods=["GET", "POST"])

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from audit_events.event import UUID_PATTERN
-from webapi.access import asks, enter
+from webapi.access import asks
 from webapi.answering import answer_json, record_read
 from webapi.errors import MissingError, ParameterError, ParametersError, ProblemError
 from webapi.export import answer_export
@@ -33,7 +33,7 @@ _WORDS: Final = {"who": who, "affected": affected, "thing": thing, "device": dev
 @blueprint.before_request
 def _know_the_reader() -> None:
     if request.endpoint != "page.show_asset":
-        enter(require_reader())
+        require_reader()
 
 
 @blueprint.errorhandler(ProblemError)
