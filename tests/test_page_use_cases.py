@@ -150,7 +150,7 @@ def test_an_incident_response_looks_around_a_moment(look: Visit) -> None:
     expect(distances).to_have_text(["−3s", "−2s", "−1s", "+0ms", "+1s", "+2s", "+3s", "+4s"])  # noqa: RUF001  # as wide as the plus
     expect(page.locator(".taking-part caption").first).to_have_text("Actors")
     expect(page.locator(".taking-part")).to_contain_text("Jon Berg")
-    expect(page.locator(".unusual")).to_contain_text("too short before this")
+    expect(page.locator(".unusual")).to_contain_text("days of history before the moment")
     asked = page.locator(".rows > .asked")
     expect(asked).to_contain_text("Role changed")
     expect(asked).to_be_in_viewport()
