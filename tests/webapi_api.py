@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,9 @@ from webapi import create_app
 from webapi.audit_log import PATH
 from webapi.auth import Reader
 from webapi.limits import without_limits
+from webapi.parts import EXTENSION, Parts
 from webapi.query import unix_ns
+from webapi.reading import Reading
 from webapi.settings import WebSettings
 from webapi.sign_in.cookie import cookie_name, cookie_serializer
 from webapi.sign_in.session import Method, session_data
@@ -108,6 +111,9 @@ def store(writer: OpenSearch, index: IndexSettings, lines: Sequence[bytes]) -> N
 class Api:
     """An application and its client.
 
+    It lists the partitions for each question: served, it believes a list for a moment, and a
+    partition that a test has just made would now and then be found only after that.
+
     Args:
         client: connected as the reader, or to whatever a test puts in between.
         index: names of the partitions.
@@ -128,6 +134,9 @@ class Api:
         self.app = create_app(
             settings, client=client, index=index, catalogue=catalogue, tokens_client=tokens
         )
+        made: Parts = self.app.extensions[EXTENSION]
+        reading = Reading(made.storage, index, trusted_seconds=0)
+        self.app.extensions[EXTENSION] = replace(made, reading=reading)
         self.settings = settings
         self.client = self.app.test_client()
 
