@@ -17,7 +17,15 @@ from rich.console import Console
 from indelible.configuration import load
 from indelible.display import Display
 from indelible.plan import STOP_ORDER, Options, environ_of, programs
-from indelible.ready import Ready, Sample, as_json, as_text, sample_curls, search_line
+from indelible.ready import (
+    Ready,
+    Sample,
+    as_json,
+    as_text,
+    sample_curls,
+    search_line,
+    short_curls,
+)
 from indelible.up import have_secret
 from tests.up_home import Terminal
 
@@ -116,7 +124,8 @@ def test_the_search_to_paste(home: Path | None, expected: str) -> None:
 
 def test_the_text_has_every_line_to_paste_whole() -> None:
     lines = as_text(READY, Sample("Ann", "o", "Acme", TOKEN, URL, 8)).splitlines()
-    for pasted in (*READY.curls, READY.search, URL):
+    assert len(READY.curls) == 2
+    for pasted in (f"TOKEN={TOKEN}", *short_curls(READY.curls, TOKEN), READY.search, URL):
         assert f"  {pasted}" in lines
     assert "after 12 s" in lines[1]
 
