@@ -14,6 +14,7 @@ from audit_events.envelope import decode_envelope
 from audit_events.event import UUID_PATTERN, Actor, Event, decode_event
 from audit_events.instant import parse_instant
 from indelible.terminal import plain
+from webapi.page.moment import duration as spell_duration
 from webapi.query import Query
 from webapi.storage import Total
 
@@ -124,15 +125,7 @@ def span(duration: timedelta) -> str:
     """Return a duration by its two largest units: `45s`, `2m 13s`, `3h 5m`, `12d 4h`."""
     if duration < timedelta(0):
         return f"in {span(-duration)}"
-    seconds = int(duration.total_seconds())
-    if seconds == 0:
-        return f"{duration.microseconds // 1000}ms"
-    found: list[str] = []
-    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count or found:
-            found.append(f"{count}{unit}")
-    return " ".join(part for part in found[:2] if not part.startswith("0"))
+    return spell_duration(duration)
 
 
 def what(action: str, catalogue: Catalogue = CATALOGUE) -> Text:
