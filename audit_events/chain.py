@@ -20,10 +20,13 @@ from audit_events.envelope import decode_envelope
 from audit_events.errors import AuditEventError, LineError
 from audit_events.event import HASH_CHARACTERS
 
-_HASH_KEY: Final = b',"hash":"'
-_HASH_MEMBER_BYTES: Final = len(_HASH_KEY) + HASH_CHARACTERS + 1
+HASH_KEY: Final = b',"hash":"'
+_HASH_MEMBER_BYTES: Final = len(HASH_KEY) + HASH_CHARACTERS + 1
 _NEAR_BYTES: Final = 32
 _TO_URL_ALPHABET: Final = bytes.maketrans(b"+/", b"-_")
+TO_CLOSED_URL_ALPHABET: Final = bytes.maketrans(b"+/=", b'-_"')
+"""What `b2a_base64` writes of a digest, as it stands in a line: 32 bytes are 43 characters and one
+`=`, whose place the closing quote takes (0.3 µs less an event than to cut and to append)."""
 _INGESTED_KEY: Final = b',"ingestedAt":"'
 
 
@@ -52,12 +55,8 @@ def link(previous: bytes, unhashed: bytes) -> bytes:
 
 def encode_hash(digest: bytes) -> str:
     """Spell a digest for the wire: base64url without padding, 43 characters."""
-    return spell_hash(digest).decode("ascii")
-
-
-def spell_hash(digest: bytes) -> bytes:
-    """Do the same in bytes; half the cost of `urlsafe_b64encode`."""
-    return b2a_base64(digest, newline=False)[:HASH_CHARACTERS].translate(_TO_URL_ALPHABET)
+    spelled = b2a_base64(digest, newline=False).translate(_TO_URL_ALPHABET)
+    return spelled[:HASH_CHARACTERS].decode("ascii")
 
 
 def decode_hash(text: str) -> bytes:
@@ -79,12 +78,12 @@ def split_hash(line: bytes) -> tuple[bytes, str]:
     Raises:
         LineError: the line is not a JSON object with a `hash`.
     """
-    start = line.rfind(_HASH_KEY)
-    end = start + len(_HASH_KEY) + HASH_CHARACTERS + 1
+    start = line.rfind(HASH_KEY)
+    end = start + len(HASH_KEY) + HASH_CHARACTERS + 1
     cut = line.rfind(_INGESTED_KEY)
     body = line[:cut] + b"}" if cut > end else line
     if start > 0 and body[end - 1 : end + 6] == b'","id":':
-        return body[:start] + body[end:], body[start + len(_HASH_KEY) : end - 1].decode("ascii")
+        return body[:start] + body[end:], body[start + len(HASH_KEY) : end - 1].decode("ascii")
     return _split_parsed(line)
 
 
@@ -130,9 +129,9 @@ def verify_run(previous: bytes, lines: Sequence[bytes], hashes: Sequence[str]) -
     digests: list[bytes] = []
     for line in lines:
         # It stands nearly where it stood in the line before. A wrong place cannot verify.
-        start = line.find(_HASH_KEY, near)
+        start = line.find(HASH_KEY, near)
         if start < 0:
-            start = line.rfind(_HASH_KEY)
+            start = line.rfind(HASH_KEY)
         near = start - _NEAR_BYTES
         digest = sha256(digest + line[:start] + line[start + _HASH_MEMBER_BYTES :]).digest()
         digests.append(digest)

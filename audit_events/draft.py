@@ -7,7 +7,7 @@ but for half of a surrogate pair and a line that is too long, which show when it
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from msgspec import Raw, Struct
@@ -89,10 +89,20 @@ def _check_redaction(given: object) -> Redaction:
 DEFAULT_RULES: Final = DraftRules()
 
 
-class Draft(Struct, kw_only=True, gc=False, rename="camel", omit_defaults=True):
+class Place(Struct, kw_only=True, gc=False):
+    """Who wrote an event, and as which of its own; the fields in the order of RFC 8785."""
+
+    host: str
+    id: str
+    seq: int
+    service: str
+
+
+class Draft(Struct, gc=False, rename="camel", omit_defaults=True):
     """An event without its hash, its fields in the order of RFC 8785: one pass encodes it.
 
-    Who appends it sets `id`, `source` and `timestamp`. What has no default always stands there.
+    Who appends it sets `id`, `source` and `timestamp`. What is as by default does not stand there;
+    empty texts and a version of 0 are no event's.
     """
 
     action: str
@@ -101,11 +111,11 @@ class Draft(Struct, kw_only=True, gc=False, rename="camel", omit_defaults=True):
     correlation_id: str | None = None
     id: str = ""
     ip_address: str | None = None
-    organization_id: str
+    organization_id: str = ""
     resource: Resource | None = None
-    result: Result
-    schema_version: int
-    source: Raw | None = None
+    result: Result | Literal[""] = ""
+    schema_version: int = 0
+    source: Place | None = None
     target_user: TargetUser | None = None
     timestamp: str = ""
     user_agent: str | None = None
@@ -119,7 +129,7 @@ class Draft(Struct, kw_only=True, gc=False, rename="camel", omit_defaults=True):
         try:
             return encode_prepared(self)
         except UnicodeEncodeError:
-            raise self._name_surrogate() from None
+            raise self.name_surrogate() from None
 
     def cut_by(self, excess_bytes: int) -> bool:
         """Cut the context by so many bytes; False if it has none to give."""
@@ -139,7 +149,8 @@ class Draft(Struct, kw_only=True, gc=False, rename="camel", omit_defaults=True):
         self.context = Raw(cut)
         return len(cut) < len(context)
 
-    def _name_surrogate(self) -> CanonicalError:
+    def name_surrogate(self) -> CanonicalError:
+        """Return the error that names the text which holds half of a surrogate pair."""
         for name in FIELDS:
             value = getattr(self, name)
             plain = msgspec.to_builtins(value) if isinstance(value, Struct) else value
@@ -171,18 +182,26 @@ def draft_event(
         _check_reserved(organization, rules)
     if context is not None and not rules.plain.knows(context):
         context = _prepare_context(context, rules)
-    draft = Draft(
-        action=recorded_action(action, given, rules.catalogue, strict=rules.strict),
-        actor=given.actor,
-        context=context,
-        correlation_id=given.correlation_id,
-        ip_address=None if address is None else _check_address(address),
-        organization_id=organization,
-        resource=given.resource,
-        result=given.result or "success",
-        schema_version=SCHEMA_VERSION,
-        target_user=given.target_user,
-        user_agent=given.user_agent,
+    if address is not None:
+        try:
+            address = _normalize_address(address if type(address) is str else str(address))
+        except ValueError:
+            raise EventError("ip_address", "is not an IPv4 or IPv6 address") from None
+    draft = Draft(  # by place: 14 names would cost 0.2 µs
+        recorded_action(action, given, rules.catalogue, strict=rules.strict),
+        given.actor,
+        context,
+        given.correlation_id,
+        "",
+        address,
+        organization,
+        given.resource,
+        given.result or "success",
+        SCHEMA_VERSION,
+        None,
+        given.target_user,
+        "",
+        given.user_agent,
     )
     if type(context) is Raw and len(bytes(context)) > _smallest_to_cut(rules):
         _fit_context(draft, rules)

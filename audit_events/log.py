@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, MutableMapping
-from pathlib import Path
 from typing import Any, cast
 
 from structlog.typing import FilteringBoundLogger
@@ -23,6 +22,7 @@ from audit_events.parameters import (
     check_durability,
     check_heartbeat_seconds,
     check_on_error,
+    check_path,
     check_source,
     check_strict,
     read_catalogue_path,
@@ -108,7 +108,7 @@ def open_log(
         redaction=redaction,
         source_bytes=len(canonical(service)) + len(canonical(host)),
     )
-    event_file = EventFile(Path(path).absolute())
+    event_file = EventFile(check_path("path", path))
     event_file.open()
     if durability == "disk":
         _check_disk(event_file)

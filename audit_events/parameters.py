@@ -1,8 +1,7 @@
 """What `configure()` and `open_log()` take: checked at start, and named when it is wrong."""
 
 import os
-from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import msgspec
 
@@ -13,14 +12,19 @@ from audit_events.event import Source
 from audit_events.failure import OnError as OnError  # noqa: PLC0414  # a parameter of ours
 from audit_events.identifier import new_uuid7
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 Durability = Literal["process", "disk"]
 
 DEFAULT_HEARTBEAT_SECONDS: Final = 60.0
 MAX_HEARTBEAT_SECONDS: Final = 86_400
 
 
-def check_path(name: str, value: object) -> Path:
+def check_path(name: str, value: object) -> "Path":
     """Return the path, absolute: a later change of directory does not move the log."""
+    from pathlib import Path  # noqa: PLC0415  # 4 ms, for who opens a log
+
     try:
         return Path(cast("str", value)).absolute()
     except TypeError:
@@ -52,7 +56,7 @@ def read_catalogue_path(value: str | os.PathLike[str] | None) -> Catalogue:
     """
     if value is None:
         return CATALOGUE
-    if not Path(value).exists():
+    if not os.path.exists(value):  # noqa: PTH110  # as above
         raise ParameterError("catalogue_path", f"{os.fspath(value)} is not there", "name a file")
     from audit_events.catalogue_file import read_catalogue  # noqa: PLC0415  # it reads TOML
 

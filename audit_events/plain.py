@@ -37,18 +37,21 @@ class PlainContexts:
         """Tell whether `context` is a dictionary that needs neither walk nor measuring."""
         if type(context) is not dict:  # a subclass may answer otherwise
             return False
-        keys, shortest, room = self._keys, self._shortest_text, MAX_VALUES
+        keys, shortest = self._keys, self._shortest_text
+        room = MAX_VALUES - len(context)
+        if room < 0 or not keys.issuperset(context):
+            return False
         mappings: list[dict[Any, Any]] = [context]
         for mapping in mappings:
-            room -= len(mapping) or 1
-            if room < 0 or not keys.issuperset(mapping):
-                return False
             for value in mapping.values():
                 kind = type(value)  # pyright: ignore[reportUnknownVariableType]  # a cast is a call
                 if kind is str:
                     if len(value) >= shortest and not self._is_clean(value):
                         return False
                 elif kind is dict:
+                    room -= len(value) or 1
+                    if room < 0 or not keys.issuperset(value):
+                        return False
                     mappings.append(value)
                 elif not (value is None or kind is bool or _is_safe_integer(value)):
                     return False

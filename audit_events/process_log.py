@@ -9,8 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Generator, MutableMapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,16 +23,19 @@ from audit_events.log import open_log
 from audit_events.parameters import DEFAULT_HEARTBEAT_SECONDS, Durability, OnError, check_path
 from audit_events.redaction import DEFAULT_REDACTION, Redaction
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class Arguments(Struct, frozen=True, kw_only=True):
     """What `configure()` was given."""
 
-    path: Path
+    path: "Path"
     service: str
     host: str | None = None
     durability: Durability = "process"
     on_error: OnError = "raise"
-    catalogue_path: Path | None = None
+    catalogue_path: "Path | None" = None
     strict: bool = False
     redaction: Redaction | None = DEFAULT_REDACTION
     heartbeat_seconds: float | None = DEFAULT_HEARTBEAT_SECONDS
@@ -111,7 +113,7 @@ class ProcessLog:
             _chained(self.log).close()
 
     @contextmanager
-    def redirected(self, path: Path) -> Generator[None]:
+    def redirected(self, path: "Path") -> Generator[None]:
         """Record in the file at `path` instead, whatever is configured before or meanwhile."""
         before = self.log, self.arguments, self.redirection
         try:

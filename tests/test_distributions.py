@@ -130,7 +130,7 @@ def test_applications_get_two_packages_and_can_log(wheels: dict[str, Path], tmp_
 
 
 def test_it_adds_little_to_the_import_of_structlog(wheels: dict[str, Path], tmp_path: Path) -> None:
-    """In CPU time, the best of several: 20 ms, or half of structlog's own on a slow machine."""
+    """In CPU time, the best of several: 20 ms, or two fifths of structlog's own on a slow machine."""
     environment = make_environment(tmp_path / "venv")
     environment.install(str(wheels["indelible_events"]))
     script = (
@@ -143,7 +143,7 @@ def test_it_adds_little_to_the_import_of_structlog(wheels: dict[str, Path], tmp_
     )
     runs = [tuple(map(float, environment.run(script).split())) for _ in range(10)]
     before, added = (min(times) for times in zip(*runs, strict=True))
-    assert added <= max(0.020, before / 2)
+    assert added <= max(0.020, before * 0.4)
 
 
 def test_applications_that_test_with_pytest_get_the_fixture_with_the_wheel(
