@@ -30,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -92,6 +93,15 @@ def questions(now: datetime, number: int) -> dict[str, dict[str, str]]:
         "facets_month": {"since": month.isoformat()},
         "incident": {"around": since.isoformat(), "window": "15m"},
         "incident_day": {"around": since.isoformat(), "window": "12h"},
+    }
+
+
+def paths(now: datetime, number: int) -> dict[str, str]:
+    """Where the questions besides the list go, with what they ask."""
+    return {
+        kind: f"{PATH}{ADDRESSES.get(kind, '')}?{urlencode(asked)}"
+        for kind, asked in questions(now, number).items()
+        if kind != "list"
     }
 
 
@@ -250,7 +260,13 @@ def main() -> None:
         rounds = arguments.rounds or (1 if quick else 5)
         times = measure(connection, shapes, rounds, quick=quick)
         served = measure_served(
-            cluster, deep, PREFIX, home, rounds=60 if quick else 500, limit=2 if quick else 18
+            cluster,
+            deep,
+            PREFIX,
+            home,
+            questions=partial(paths, datetime.now(UTC)),
+            rounds=60 if quick else 500,
+            limit=2 if quick else 18,
         )
         report(shapes, times, served)
 

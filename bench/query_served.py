@@ -3,7 +3,8 @@
 Both over connections that are kept, in turn: `list_vs_raw` is what the API adds to the search, with
 TLS and the user's password on the way to OpenSearch, token, parameters, list of partitions and
 checks on the way through the API. `page_1000_vs_1` is the thousandth page by its cursor beside the
-first. The store is one partition, so that both search the same.
+first. The store is one partition, so that both search the same. What else is asked of it goes the
+same way: action, window, text, facets, incident.
 """
 
 import json
@@ -12,7 +13,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
@@ -69,15 +70,23 @@ class Way:
 
 
 def measure_served(
-    cluster: Cluster, shape: Shape, prefix: str, home: Path, *, rounds: int, limit: int
+    cluster: Cluster,
+    shape: Shape,
+    prefix: str,
+    home: Path,
+    *,
+    questions: Callable[[int], Mapping[str, str]],
+    rounds: int,
+    limit: int,
 ) -> Mapping[str, Sequence[float]]:
-    """Return milliseconds of `list`, `raw`, `page_1` and `page_1000`.
+    """Return milliseconds of `list`, `raw`, `page_1`, `page_1000` and of each question.
 
     Args:
         cluster: with the store.
         shape: of the store, one partition with more than a thousand pages of each organisation.
         prefix: of its indices.
         home: where the server may write.
+        questions: names and addresses of what the organisation of a number asks besides.
         rounds: how often each is asked.
         limit: events of a page, of `page_1` and `page_1000`.
     """
@@ -93,10 +102,12 @@ def measure_served(
         straight = _straight(cluster.connection())
         all_ways = [
             {
-                **_served(api, organization, limit),
+                **_served(api, organization, limit, questions(number)),
                 "raw": _raw(straight, cluster, index, organization),
             }
-            for organization in (f"org_{number:04}" for number in range(shape.organizations))
+            for number, organization in (
+                (number, f"org_{number:04}") for number in range(shape.organizations)
+            )
         ]
         for turn in range(rounds + WARM):
             ways = all_ways[turn % len(all_ways)]
@@ -107,11 +118,14 @@ def measure_served(
     return times
 
 
-def _served(api: HTTPConnection, organization: str, limit: int) -> Mapping[str, Way]:
+def _served(
+    api: HTTPConnection, organization: str, limit: int, questions: Mapping[str, str]
+) -> Mapping[str, Way]:
     bearer = {"Authorization": f"Bearer {token(organization)}"}
     listed = Way(connection=api, method="GET", path=PATH, headers=bearer)
     first = _page(listed, limit)
-    return {"list": listed, "page_1": first, "page_1000": _deep(first, limit)}
+    others = {name: replace(listed, path=path) for name, path in questions.items()}
+    return {"list": listed, "page_1": first, "page_1000": _deep(first, limit), **others}
 
 
 def _page(way: Way, limit: int, cursor: str | None = None) -> Way:

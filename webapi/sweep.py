@@ -31,7 +31,7 @@ from webapi.timeline import Index, in_order, reach
 
 FIRST_PAGE_EVENTS: Final = 500
 LEAST_PAGE_EVENTS: Final = 50
-MOST_PAGE_EVENTS: Final = 2000
+MOST_PAGE_EVENTS: Final = 700
 PAGE_BYTES: Final = 4 << 20
 """What a page should come to; two of them are in memory for each lane."""
 PINNED_AT_MOST: Final = 100
