@@ -18,6 +18,7 @@ from tests.webapi_api import SETTINGS, Api, problem, token
 from webapi import create_app
 from webapi.audit_log import PATH
 from webapi.settings import WebSettings
+from webapi.sign_in.destination import HOME
 
 INDEX = IndexSettings(prefix="audit-tnone")
 HEADERS = {
@@ -57,7 +58,6 @@ def api(nowhere: OpenSearch) -> Api:
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "route_not_found"),
         ("GET", f"{PATH}/", 404, "route_not_found"),
         ("GET", f"/{PATH}", 404, "route_not_found"),
         ("GET", PATH.replace("/rbac", "//rbac"), 404, "route_not_found"),
@@ -86,6 +86,11 @@ def test_every_refusal_has_one_shape(
     assert response.headers.get("Allow") == ("GET, HEAD" if status == 405 else None)
     challenge = response.headers.get("WWW-Authenticate", "")
     assert challenge.startswith("Bearer") == (status == 401)
+
+
+def test_who_opens_the_server_comes_to_the_list(api: Api) -> None:
+    response = api.client.get("/")
+    assert (response.status_code, response.headers["Location"]) == (303, HOME)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/openapi.json", f"{PATH}/actions"])

@@ -138,11 +138,13 @@ def test_a_search_is_counted_as_one_and_the_siblings_with_the_list(limited: Api)
 
 
 @pytest.mark.opensearch
-def test_the_pages_requests_count_too(limited: Api) -> None:
-    for _ in range(3):
+def test_people_at_the_page_have_a_limit_of_their_own(limited: Api) -> None:
+    """A client that asks too often keeps nobody from looking, nor the other way round."""
+    for _ in range(4):
         limited.get()
-    page = limited.visit("/settings/access-control/audit-log", OWNER)
-    assert (page.status_code, page.mimetype) == (429, "text/html")
+    pages = [limited.visit("/settings/access-control/audit-log", OWNER) for _ in range(4)]
+    assert [page.status_code for page in pages] == [200, 200, 200, 429]
+    assert pages[-1].mimetype == "text/html"
 
 
 @pytest.mark.opensearch

@@ -21,6 +21,7 @@ from webapi.settings import WebSettings
 pytestmark = pytest.mark.opensearch
 
 OPEN = {
+    "/",
     "/docs",
     "/healthz",
     "/metrics",

@@ -39,8 +39,13 @@ def admit() -> None:
     enter(tokens.verify(text))
 
 
-def enter(who: Reader) -> None:
+def enter(who: Reader, *, at_page: bool = False) -> None:
     """Let somebody in who proved to be who they are, if they may ask this now.
+
+    Args:
+        who: reads.
+        at_page: whether a person does, at a page. People have the same limits as the clients of
+            their organisation, counted apart: a busy client keeps nobody from looking.
 
     Raises:
         ForbiddenError: they may not.
@@ -49,7 +54,7 @@ def enter(who: Reader) -> None:
     authorize(who, parts().settings)
     kind = asked_kind()
     _check_scope(who, kind)
-    _count(who, kind)
+    _count(who, kind, at_page=at_page)
     g.reader = who
 
 
@@ -74,11 +79,12 @@ def _check_scope(who: Reader, kind: Kind) -> None:
     raise ForbiddenError("scope_not_allowed", reason)
 
 
-def _count(who: Reader, kind: Kind) -> None:
+def _count(who: Reader, kind: Kind, *, at_page: bool) -> None:
     name, limit = parts().limits[kind]
     if limit == 0:
         return
-    allowance = parts().counters.take(who.organization_id, name, limit)
+    counted = f"page {name}" if at_page else name
+    allowance = parts().counters.take(who.organization_id, counted, limit)
     g.limit, g.limit_name = describe(name, allowance), name
     if not allowance.is_admitted:
         raise LimitError(name, limit, allowance.retry_seconds)

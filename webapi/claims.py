@@ -19,7 +19,20 @@ def rename_claims(payload: Mapping[str, object], settings: WebSettings) -> dict[
         "name": settings.name_claim,
     }
     found = {name: find_claim(payload, path) for name, path in paths.items()}
+    found["role"] = choose_role(found["role"], settings)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def choose_role(said: object, settings: WebSettings) -> object:
+    """Return the one role that counts of what is said, which may be a list, as groups are.
+
+    The first that may read, in the order of the settings and not of the provider.
+    """
+    if not isinstance(said, list) or not said:
+        return said
+    roles = cast("list[object]", said)
+    allowed = (*settings.allowed_roles, *settings.auditor_roles)
+    return next((role for role in allowed if role in roles), roles[0])
 
 
 def find_claim(payload: Mapping[str, object], path: str) -> object:

@@ -78,7 +78,9 @@ class WebSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(description="claim with the organisation, by name or path (`app_metadata.org`)"),
     ] = "organizationId"
-    role_claim: Annotated[str, Meta(description="claim with the role")] = "role"
+    role_claim: Annotated[
+        str, Meta(description="claim with the role, or with a list of roles or groups")
+    ] = "role"
     plan_claim: Annotated[str, Meta(description="claim with the plan")] = "plan"
     subject_claim: Annotated[str, Meta(description="claim with the person's id")] = "sub"
     email_claim: Annotated[str, Meta(description="claim with the person's email, if any")] = "email"

@@ -88,7 +88,7 @@ def require_reader() -> Reader:
     if found is None:
         _ask_to_sign_in()
     try:
-        enter(found.reader)
+        enter(found.reader, at_page=True)
     except ForbiddenError as error:
         _refuse(error, found.reader)
     return found.reader

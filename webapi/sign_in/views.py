@@ -11,7 +11,7 @@ from webapi.page import document, refusal
 from webapi.parts import parts
 from webapi.settings import WebSettings
 from webapi.sign_in import cookie, csrf, oidc
-from webapi.sign_in.destination import safe_destination
+from webapi.sign_in.destination import HOME, safe_destination
 from webapi.sign_in.key import derive_key
 from webapi.sign_in.marks import Marks
 from webapi.sign_in.record import note_failure, record_sign_out
@@ -31,6 +31,12 @@ def install(app: Flask, settings: WebSettings) -> None:
     app.context_processor(lambda: {"sign_out_path": SIGN_OUT})
     app.register_blueprint(blueprint)
     oidc.install(app, settings)
+
+
+@blueprint.get("/")
+def show_front() -> AnyResponse:
+    """Send whoever opens the server to the list, which asks to sign in."""
+    return redirect(HOME, HTTPStatus.SEE_OTHER)
 
 
 @blueprint.get(SIGN_IN)
