@@ -130,7 +130,7 @@ def test_applications_get_two_packages_and_can_log(wheels: dict[str, Path], tmp_
 
 
 def test_it_adds_little_to_the_import_of_structlog(wheels: dict[str, Path], tmp_path: Path) -> None:
-    """In CPU time, the best of several: 20 ms, or two fifths of structlog's own on a slow machine."""
+    """In CPU time, the best of several: 20 ms, or two fifths of it where a machine is slow."""
     environment = make_environment(tmp_path / "venv")
     environment.install(str(wheels["indelible_events"]))
     script = (
