@@ -90,9 +90,11 @@ test-nodes: $(VENV)/.dev ## Three nodes that are killed and restarted under load
 	@$(call timed,nodes,INDELIBLE_TEST_NODES_EVENTS_PER_SECOND=$${INDELIBLE_TEST_NODES_EVENTS_PER_SECOND:-1500} \
 		$(BIN)/pytest -q -s tests/test_scenarios_nodes.py)
 
-test-api: $(VENV)/.dev ## schemathesis over the whole API, against gunicorn and a real node; some minutes
+test-api: $(VENV)/.dev ## schemathesis over the whole API, and a cursor through 100,000 events; some minutes
 	@INDELIBLE_TEST_API_CASES=$${INDELIBLE_TEST_API_CASES:-700} \
 		$(BIN)/pytest -q -s tests/test_webapi_conformance.py
+	@INDELIBLE_TEST_PAGED_EVENTS=$${INDELIBLE_TEST_PAGED_EVENTS:-100000} \
+		$(BIN)/pytest -q -s tests/test_webapi_paging.py -k while_others_arrive
 
 test-compat: $(VENV)/.dev ## The storage tests on OpenSearch 3.4.0 and 3.8.0, with and without security
 	@failed=; for version in 3.4.0 3.8.0; do for security in on off; do \

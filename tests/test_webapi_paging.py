@@ -1,9 +1,13 @@
-"""Paging by offset and by cursor against a plain Python model, over random events and filters."""
+"""Paging by offset and by cursor against a plain Python model, over random events and filters.
+
+INDELIBLE_TEST_PAGED_EVENTS says through how many events a cursor goes while others arrive.
+"""
 
 import csv
 import io
 import itertools
 import json
+import os
 import secrets
 import tempfile
 import threading
@@ -25,9 +29,12 @@ from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import Api, store, token, write_events
 from webapi.audit_log import PATH
+from webapi.query import MAX_LIMIT
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 
+PAGED_EVENTS: Final = int(os.environ.get("INDELIBLE_TEST_PAGED_EVENTS", "4000"))
+STORED_AT_ONCE: Final = 5000
 ACTIONS: Final = ("member.invited", "member.offboarded", "app.created", "zebra.danced")
 PEOPLE: Final = ("Ana@company.com", "bob@company.com")
 TARGET: Final = "0190a1b2-7c3d-7000-8000-00000000000a"
@@ -254,14 +261,16 @@ def test_each_event_comes_once_while_others_arrive(
 ) -> None:
     """New ones before the page, and late ones whose place is still to come."""
     api = Api(opensearch.client("reader"), index)
-    old = write_events(tmp_path / "old", [{"action": "app.created"}] * 4000, "2026-03-10T00:00:00Z")
+    begun: list[dict[str, Any]] = [{"action": "app.created"}] * PAGED_EVENTS
+    old = write_events(tmp_path / "old", begun, "2026-03-10T00:00:00Z")
     with opensearch.client("writer") as writer:
-        store(writer, index, old)
+        for start in range(0, len(old), STORED_AT_ONCE):
+            store(writer, index, old[start : start + STORED_AT_ONCE])
     with arriving(opensearch, index, tmp_path) as arrived:
         while not arrived:
             time.sleep(0.05)
         before = len(arrived)
-        ids = by_cursor(api, [], 50, "")
+        ids = by_cursor(api, [], min(PAGED_EVENTS // 80, MAX_LIMIT), "")
         meanwhile = len(arrived) - before
     assert len(ids) == len(set(ids))
     assert {decode_event(line).id for line in old} <= set(ids)
