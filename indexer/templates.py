@@ -1,9 +1,9 @@
 """The index template: rendered from its file, installed, and compared with the cluster.
 
 `index_templates/audit-events.json` is the body of `PUT _index_template/audit-events` as it is used
-with default settings; prefix, replicas and refresh interval are put in here. It covers partitions,
-indices of late events and the journal. A template acts only on indices that are made after it, so
-the live ones are compared as well.
+with default settings; prefix, codec, replicas and refresh interval are put in here. It covers
+partitions, indices of late events and the journal. A template acts only on indices that are made
+after it, so the live ones are compared as well.
 
 Its priority is above that of older versions, which had a template for late events alone: two
 templates of one priority must not overlap, and no index may be made while neither stands.
@@ -77,6 +77,7 @@ def render(settings: IndexSettings) -> dict[str, Body]:
     body = msgspec.json.decode(text, type=_File)
     body.index_patterns = _patterns(settings)
     body.template.settings["index"] |= {
+        "codec": settings.codec,
         "number_of_replicas": settings.replicas,
         "refresh_interval": f"{settings.refresh_interval_seconds}s",
     }

@@ -42,12 +42,15 @@ def test_values_are_compared_as_the_cluster_understands_them(
 
 
 def test_settings_are_rendered_into_the_templates() -> None:
-    settings = IndexSettings(prefix="audit-t1", replicas=2, refresh_interval_seconds=5)
+    settings = IndexSettings(
+        prefix="audit-t1", replicas=2, refresh_interval_seconds=5, codec="default"
+    )
     templates = render(settings)
     assert list(templates) == ["audit-t1-events"]
     flat = flatten(templates["audit-t1-events"])
     assert flat["index_patterns"] == "audit-t1-events-*, audit-t1-late-*, audit-t1-journal"
     assert flat["template.settings.index.number_of_replicas"] == "2"
+    assert flat["template.settings.index.codec"] == "default"
     assert flat["template.settings.index.refresh_interval"] == "5s"
 
 

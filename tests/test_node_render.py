@@ -6,7 +6,7 @@ import msgspec
 
 from node import NodeConfig
 from node.layout import Layout
-from node.render import java_command, render_opensearch
+from node.render import collector_options, java_command, render_opensearch
 
 HOME = Path("/home/x/indelible")
 LAYOUT = Layout(HOME, HOME, HOME / "cache", "node-1")
@@ -69,3 +69,15 @@ def test_the_command_line_names_the_node_and_lets_options_win() -> None:
     assert "-Xms512m" in command
     assert command.index("-Xmx600m") > command.index("-Xmx512m")
     assert command.count(LAYOUT.argument) == 1
+
+
+def test_garbage_never_fills_the_heap_to_where_opensearch_refuses_requests() -> None:
+    """New objects and what is old up to the threshold stay below the breaker's 95 %."""
+    assert collector_options(2048) == [
+        "-XX:+UseG1GC",
+        "-XX:G1ReservePercent=25",
+        "-XX:InitiatingHeapOccupancyPercent=30",
+        "-XX:MaxNewSize=819m",
+    ]
+    command = java_command(Path("/java"), HOME / "server-1", NodeConfig(HOME), LAYOUT)
+    assert set(collector_options(1024)) < set(command)
