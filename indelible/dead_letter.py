@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import click
 import msgspec
@@ -27,6 +27,7 @@ from indelible.dead_letter_table import (
     tabulate,
 )
 from indelible.errors import CommandError
+from indelible.listing import open_console
 from indelible.terminal import plain_json
 from indexer.bulk import BulkWriter
 from indexer.client import connect
@@ -35,7 +36,6 @@ from indexer.dead_marks import Mark, letter_key, read_marks
 from indexer.dead_records import ADVICE, Filter, Record, read_records
 from indexer.replay import Replay, Result, acknowledge, hold
 
-WIDTH_OF_A_PIPE: Final = 200
 T = TypeVar("T", bound=Callable[..., object])
 
 
@@ -107,7 +107,7 @@ def list_records(
         for record in newest:
             click.echo(plain_json(summarize(record, letter.mark(record))))
         return
-    console = _console()
+    console = open_console()
     if newest:
         console.print(tabulate([(one, letter.mark(one)) for one in newest]))
     text = describe_counts(counts, len(newest), letter.path)
@@ -128,7 +128,7 @@ def show_records(*, which: tuple[str, ...], state_directory: str | None, as_json
             click.echo(plain_json({**summarize(record, letter.mark(record)), **fields}))
         else:
             text = explain(record, letter.mark(record))
-            _console().print(text, markup=False, highlight=False, soft_wrap=True)
+            open_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @command.command("replay")
@@ -308,8 +308,3 @@ def foresee(letter: Letter, wanted: Filter) -> Result:
 
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit()
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_OF_A_PIPE)

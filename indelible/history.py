@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import click
 import msgspec
-from rich.console import Console
 from rich.text import Text
 
 from audit_events.catalogue import Catalogue
 from indelible.configuration import load
 from indelible.event_table import event_table
+from indelible.listing import open_console
 from indelible.question import asking
-from indelible.search import WIDTH_OF_A_PIPE, only_organization
+from indelible.search import only_organization
 from indelible.terminal import plain
 from indexer.client import connect
 from webapi.history import History, history_of, read_question
@@ -73,9 +73,7 @@ def told(reading: Reading, organization: str, pairs: Pairs, catalogue: Catalogue
 
 def show(history: History, organization: str, catalogue: Catalogue) -> None:
     """Print the table that people read."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_PIPE, highlight=False)
+    console = open_console()
     lines = [bytes(one.event) for one in history.entries]
     if not lines:
         about = f"{history.subject.types[-1]} {history.subject.id}"

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 
 import click
 import msgspec
-from rich.console import Console
 
 from audit_events.catalogue import Catalogue
 from audit_events.instant import parse_instant
 from indelible.configuration import load
 from indelible.event_table import event_table
 from indelible.incident_tables import actor_table, head, other_table, unusual_table
+from indelible.listing import open_console
 from indelible.question import asking
-from indelible.search import WIDTH_OF_A_PIPE, only_organization
+from indelible.search import only_organization
 from indexer.client import connect
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import read_question
@@ -94,9 +94,7 @@ def examine(
 
 def show(incident: Incident, organization: str, catalogue: Catalogue) -> None:
     """Print the tables that people read."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_PIPE, highlight=False)
+    console = open_console()
     console.print(head(incident, organization))
     if not incident.total:
         return

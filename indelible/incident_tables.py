@@ -30,7 +30,14 @@ def head(incident: Incident, organization: str) -> Text:
     since, until = incident.since[:19].replace("T", " "), incident.until[:19].replace("T", " ")
     text = Text(f"{incident.total} events of {plain(organization)}", "bold")
     text.append(f", {since}Z to {until}Z, distances from {incident.origin}\n", "not bold")
-    return text.append(bars(incident.histogram), "blue")
+    text.append(bars(incident.histogram), "blue")
+    return text.append(f"\n{scale(incident.histogram)}", "dim")
+
+
+def scale(histogram: Histogram) -> str:
+    """Return what one of the signs stands for, and how many events the highest one."""
+    most = max((bucket.count for bucket in histogram.buckets), default=0)
+    return f"each sign {histogram.interval}, the highest {most}" if most else ""
 
 
 def bars(histogram: Histogram) -> str:

@@ -12,12 +12,12 @@ from typing import Final
 import click
 import msgspec
 from opensearchpy import OpenSearch
-from rich.console import Console
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.event_table import event_table, summary
+from indelible.listing import open_console
 from indelible.question import asked_pairs, asking, question_options, read_question
 from indexer.client import connect, request_shape
 from indexer.names import read_indices
@@ -26,7 +26,6 @@ from webapi.query import Query
 from webapi.reading import Reading
 from webapi.storage import SEARCH_PARAMS, Found, Storage
 
-WIDTH_OF_A_PIPE: Final = 160
 MAX_ORGANIZATIONS: Final = 50
 
 
@@ -149,9 +148,7 @@ def write_lines(found: Found, limit: int) -> None:
 
 def show(query: Query, found: Found, around: str | None) -> None:
     """Print the table that people read."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_PIPE)
+    console = open_console()
     moment = None
     if around is not None and query.since is not None and query.until is not None:
         moment = query.since + (query.until - query.since) / 2

@@ -8,15 +8,15 @@ import sys
 import click
 import msgspec
 from msgspec import UNSET
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from audit_events.event import Actor
 from indelible.configuration import load
 from indelible.event_table import shown, who
+from indelible.listing import open_console
 from indelible.question import asking
-from indelible.search import WIDTH_OF_A_PIPE, only_organization
+from indelible.search import only_organization
 from indelible.terminal import plain
 from indexer.client import connect
 from webapi.reading import Reading
@@ -72,9 +72,7 @@ def command(
 
 def show(state: State) -> None:
     """Print the tables that people read."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_PIPE, highlight=False)
+    console = open_console()
     existence = state.existence
     told = existence.event or existence.until
     said = "" if told is UNSET else f", by {_event(told)}"

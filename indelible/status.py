@@ -13,7 +13,6 @@ import click
 import msgspec
 from msgspec import Struct
 from opensearchpy import OpenSearch
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +22,7 @@ from agent.health import Problem, find_notes, judge_cluster, judge_files
 from audit_events.instant import parse_instant
 from indelible.configuration import Configuration, load
 from indelible.lifecycle_status import look_at_lifecycle
+from indelible.listing import open_console
 from indelible.part import Part
 from indelible.probe import ask
 from indelible.run_record import read_record
@@ -32,7 +32,7 @@ from indexer.dead_letter import FILE_NAME
 from indexer.dead_marks import Tally
 from indexer.errors import IndexerError
 from indexer.names import read_indices
-from indexer.partitions import list_partitions
+from indexer.partitions import Partition, list_partitions
 from indexer.settings import IndexSettings
 
 PATHS_SHOWN: Final = 5
@@ -130,7 +130,7 @@ def look_at_indices(configuration: Configuration) -> Part:
     size_bytes = sum(one.size_bytes or 0 for one in partitions)
     oldest, newest = span
     ends = f", {oldest} to {newest}" if oldest else ""
-    held = f"{events:,} events in {len(partitions)} partitions ({decimal(size_bytes)}){ends}"
+    held = f"{events:,} events in {_count(partitions)} ({decimal(size_bytes)}){ends}"
     return Part(
         name="indices",
         ok=all(trouble.colour != "red" for trouble in troubles),
@@ -146,6 +146,11 @@ def look_at_indices(configuration: Configuration) -> Part:
             "newest": newest,
         },
     )
+
+
+def _count(found: list[Partition]) -> str:
+    """Say how many indices there are; those of late events and the journal are no partitions."""
+    return f"{len(found)} {'index' if len(found) == 1 else 'indices'}"
 
 
 def find_span(
@@ -344,13 +349,10 @@ def show(parts: list[Part]) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for part in parts:
         known = part.figures.get("state") != "unknown"
-        mark = (
-            "[green]ok[/]"
-            if part.ok and known
-            else "[bold red]down[/]"
-            if known
-            else "[yellow]?[/]"
-        )
+        if not known:
+            mark = Text("?", "yellow")
+        else:
+            mark = Text("ok", "green") if part.ok else Text("down", "bold red")
         # As it is: a setting is named `[agent] paths`, which is no mark-up.
         table.add_row(mark, part.name, Text(part.summary))
-    Console(highlight=False).print(table)
+    open_console().print(table)

@@ -275,7 +275,7 @@ def test_events_are_counted_with_their_span(
     write(opensearch, index, times)
     full = look_at_indices(configuration)
     assert full.ok
-    assert full.summary.startswith("2 events in 2 partitions (")
+    assert full.summary.startswith("2 events in 2 indices (")
     assert [full.figures["oldest"], full.figures["newest"]] == times
 
 
