@@ -48,10 +48,12 @@ def test_every_read_leaves_who_and_what_for(
     assert (listed.actor.id, listed.actor.email) == ("u_reader", "reader@company.com")
     assert (listed.ip_address, listed.user_agent) == ("127.0.0.1", "curl/8")
     assert listed.context == {
+        "route": PATH,
         "filters": {"action": ["app.*", "member.invited"], "limit": ["1"]},
         "events": 1,
     }
     assert single.resource is not None
+    assert (single.context or {})["route"] == f"{PATH}/<event_id>"
     assert (single.resource.id, single.actor.name) == (decode_event(lines[0]).id, "Ana")
 
 
@@ -143,7 +145,8 @@ def test_the_same_question_is_recorded_once_in_a_while_and_counted() -> None:
     record(replace(read, asked=[("q", "x"), ("limit", "5"), ("offset", "5")]))
     record(replace(read, reader=replace(READER, subject="u_2")))
     record(replace(read, event_id="01a209c8-3fec-704d-9ea0-6979ad24323e"))
-    assert len(told) == 4, "another page, reader or event is another read"
+    record(replace(read, route=f"{PATH}/history"))
+    assert len(told) == 5, "another page, reader, event or address is another read"
     now[0] = 60
     record(read)
     assert told[-1]["context"] == {

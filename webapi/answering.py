@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 
 import msgspec
-from flask import Response
+from flask import Response, request
 from msgspec import Raw, Struct
 
 from audit_events.binding import request_facts
@@ -54,6 +54,7 @@ def record_read(
             Read(
                 reader=reader(),
                 request=request_facts(),
+                route=None if request.url_rule is None else request.url_rule.rule,
                 asked=pairs,
                 events=events,
                 event_id=event_id,

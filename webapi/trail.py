@@ -33,6 +33,7 @@ class Read:
     Args:
         reader: who asked.
         request: from where and with what it came.
+        route: which address was asked, as the access log names it.
         asked: what was asked for, as pairs of the query string.
         events: how many events the answer holds.
         event_id: the one event that was asked for, if so.
@@ -42,6 +43,7 @@ class Read:
 
     reader: Reader
     request: RequestFacts | None
+    route: str | None = None
     asked: Sequence[tuple[str, str]] = ()
     events: int = 0
     event_id: str | None = None
@@ -87,9 +89,9 @@ def recorder(
 ) -> Record | None:
     """Return what records reads; None where nothing is recorded.
 
-    The first read of a question is recorded before it is answered. The same again (reader, address,
-    question and page) within `seconds` is counted, and told by the next event of it. An export is
-    told each time.
+    The first read of a question is recorded before it is answered. The same again (reader, IP
+    address, route, question and page) within `seconds` is counted, and told by the next event of
+    it. An export is told each time.
     """
     if tell is None:
         return None
@@ -119,16 +121,18 @@ def recorder(
 def question(read: Read) -> object:
     """Return what makes two reads the same one."""
     address = read.request and read.request.ip_address
-    return read.reader, address, tuple(sorted(read.asked)), read.event_id
+    return read.reader, address, read.route, tuple(sorted(read.asked)), read.event_id
 
 
 def fields(read: Read) -> dict[str, object]:
     """Return the fields of the event that tells of a read."""
     repeats = {"repeats": read.repeats} if read.repeats else {}
+    route = {} if read.route is None else {"route": read.route}
     return event_fields(
         read.reader,
         read.request,
         context={
+            **route,
             "filters": _filters(read.asked),
             "events": read.events,
             **repeats,
