@@ -177,6 +177,7 @@ def crash(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.secured
 def test_only_the_admin_certificate_restores_what_is_immutable(
     place: ArchiveNode, clients: Clients, index: IndexSettings, kept: Kept
 ) -> None:
