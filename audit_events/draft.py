@@ -239,13 +239,6 @@ def _prepare_context(context: object, rules: DraftRules) -> Raw:
         raise CanonicalError(path, "holds half of a surrogate pair") from None
 
 
-def _check_address(value: object) -> str:
-    try:
-        return _normalize_address(value if type(value) is str else str(value))
-    except ValueError:
-        raise EventError("ip_address", "is not an IPv4 or IPv6 address") from None
-
-
 @lru_cache(maxsize=4096)
 def _normalize_address(text: str) -> str:
     address = ip_address(text)

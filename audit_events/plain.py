@@ -38,10 +38,11 @@ class PlainContexts:
         if type(context) is not dict:  # a subclass may answer otherwise
             return False
         keys, shortest = self._keys, self._shortest_text
-        room = MAX_VALUES - len(context)
-        if room < 0 or not keys.issuperset(context):
+        outermost: dict[Any, Any] = context  # pyright: ignore[reportUnknownVariableType]  # as below
+        room = MAX_VALUES - len(outermost)
+        if room < 0 or not keys.issuperset(outermost):
             return False
-        mappings: list[dict[Any, Any]] = [context]
+        mappings = [outermost]
         for mapping in mappings:
             for value in mapping.values():
                 kind = type(value)  # pyright: ignore[reportUnknownVariableType]  # a cast is a call

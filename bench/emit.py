@@ -163,8 +163,8 @@ def _slower_disk() -> Generator[None]:
     """Let each sync of this process take so much longer."""
     fsync = os.fsync
 
-    def slower(descriptor: int) -> None:
-        fsync(descriptor)
+    def slower(fd: Any) -> None:  # noqa: ANN401  # as os.fsync takes it
+        fsync(fd)
         time.sleep(SLOWER_SECONDS)
 
     os.fsync = slower

@@ -46,7 +46,7 @@ AUDITED = WebSettings(auditor_roles=("auditor",))
         (["member", "admin", "owner"], "owner"),
         (["staff", "auditor"], "auditor"),
         (["staff", "member"], "staff"),
-        ([], []),
+        ([], None),
         (None, None),
         ({"owner": True}, {"owner": True}),
     ],

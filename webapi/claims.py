@@ -28,11 +28,9 @@ def choose_role(said: object, settings: WebSettings) -> object:
 
     The first that may read, in the order of the settings and not of the provider.
     """
-    if not isinstance(said, list) or not said:
-        return said
-    roles = cast("list[object]", said)
+    roles = cast("list[object]", said) if isinstance(said, list) else [said]
     allowed = (*settings.allowed_roles, *settings.auditor_roles)
-    return next((role for role in allowed if role in roles), roles[0])
+    return next((role for role in allowed if role in roles), roles[0] if roles else None)
 
 
 def find_claim(payload: Mapping[str, object], path: str) -> object:
