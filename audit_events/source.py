@@ -51,7 +51,7 @@ class Source:
             SinkError: it is not written, and nothing is kept of it.
         """
         draft.source, self._place.seq = self._place, self.seq
-        try:
+        try:  # as `Draft.encode`, a call less
             unhashed = encode_prepared(draft)
         except UnicodeEncodeError:
             raise draft.name_surrogate() from None
