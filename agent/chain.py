@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from agent.chunk import Stretch
 from agent.sources import SOURCES_LIMIT, Sources
-from audit_events.chain import decode_hash, genesis, verify_line, verify_run
+from audit_events.chain import carried_hash, genesis, verify_line, verify_run
 
 
 class Break(NamedTuple):
@@ -59,7 +59,7 @@ class Links:
     def _holds(self, line: bytes, source_id: str, seq: int, hash_text: str) -> bool:
         previous = self._previous(source_id, seq)
         digest = None if previous is None else verify_line(previous, line)
-        self._remember(source_id, seq, digest or _carried(hash_text))
+        self._remember(source_id, seq, digest or carried_hash(hash_text))
         return previous is None or digest is not None
 
     def _remember(self, source_id: str, seq: int, digest: bytes) -> None:
@@ -75,12 +75,5 @@ class Links:
             return read[1] or None
         settled = self._sources.last(source_id)
         if settled is not None and settled[0] == seq - 1:
-            return _carried(settled[1]) or None
+            return carried_hash(settled[1]) or None
         return None
-
-
-def _carried(text: str) -> bytes:
-    try:
-        return decode_hash(text)
-    except ValueError:
-        return b""

@@ -114,6 +114,14 @@ def verify_line(previous: bytes, line: bytes) -> bytes | None:
     return digest if encode_hash(digest) == text else None
 
 
+def follows(previous: bytes, line: bytes) -> bool:
+    """Tell whether a line follows the hash `previous`; one that is no event does not."""
+    try:
+        return verify_line(previous, line) is not None
+    except AuditEventError:
+        return False
+
+
 def verify_run(previous: bytes, lines: Sequence[bytes], hashes: Sequence[str]) -> bytes | None:
     """Return the hash of the last of these lines if each follows the one before it.
 
@@ -163,11 +171,12 @@ def verify_chain(lines: Iterable[bytes]) -> list[ChainBreak]:
             breaks.append(ChainBreak(source_id, seq, "gap", expected_seq))
         elif verify_line(previous, line) is None:
             breaks.append(ChainBreak(source_id, seq, "altered", expected_seq))
-        heads[source_id] = (seq + 1, _carried_hash(envelope.hash))
+        heads[source_id] = (seq + 1, carried_hash(envelope.hash))
     return breaks
 
 
-def _carried_hash(text: str) -> bytes:
+def carried_hash(text: str) -> bytes:
+    """Return the digest that an event carries, to go on from; empty where it is none."""
     try:
         return decode_hash(text)
     except ValueError:

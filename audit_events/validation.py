@@ -15,9 +15,9 @@ from typing import Final, Literal, NamedTuple, cast
 import msgspec
 
 from audit_events.canonical import canonical, read_back
-from audit_events.chain import decode_hash, genesis, verify_line
+from audit_events.chain import carried_hash, follows, genesis
 from audit_events.envelope import LARGEST_SEQ, UNREADABLE, Envelope, decode_envelope
-from audit_events.errors import AuditEventError, CanonicalError, LineError
+from audit_events.errors import CanonicalError, LineError
 from audit_events.event import MAX_USER_AGENT_CHARACTERS, SYSTEM_ORGANIZATION, Event
 from audit_events.instant import CANONICAL_INSTANT
 from audit_events.terms import MAX_LEAF_BYTES, MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
@@ -285,7 +285,7 @@ class Chains:
             hint = "a line was repeated, or two processes share one source.id"
             return envelope, [Flaw("order", "source.seq", problem, hint)]
         flaws = self._follow(line, envelope, known)
-        self._remember(source_id, seq + 1, _carried(envelope.hash))
+        self._remember(source_id, seq + 1, carried_hash(envelope.hash))
         return envelope, flaws
 
     def _follow(
@@ -294,7 +294,7 @@ class Chains:
         source_id, seq = envelope.source.id, envelope.source.seq
         expected, previous = known or (0, genesis(source_id))
         if seq == expected:
-            return [] if _follows(previous, line) else [_altered(seq)]
+            return [] if follows(previous, line) else [_altered(seq)]
         if known is None and not self._is_whole:
             problem = f"source {source_id} begins with `seq` {seq}"
             hint = "name the files before this one too, oldest first, to check that nothing is lost"
@@ -314,25 +314,11 @@ class Chains:
             self.forgotten += 1
 
 
-def _follows(previous: bytes, line: bytes) -> bool:
-    try:
-        return verify_line(previous, line) is not None
-    except AuditEventError:
-        return False
-
-
 def _altered(seq: int) -> Flaw:
     before = "SHA-256 of source.id" if seq == 0 else f"hash of `seq` {seq - 1}"
     problem = "does not follow: this event, or what stood before it, is not what was hashed"
     hint = f"hash = SHA-256({before}, then this line without `hash`); docs/event-format.md"
     return Flaw("altered", "hash", problem, hint)
-
-
-def _carried(text: str) -> bytes:
-    try:
-        return decode_hash(text)
-    except ValueError:
-        return b""
 
 
 def _lower(text: str) -> str:

@@ -105,8 +105,8 @@ def measure_served(
                 **_served(api, organization, limit, questions(number)),
                 "raw": _raw(straight, cluster, index, organization),
             }
-            for number, organization in (
-                (number, f"org_{number:04}") for number in range(shape.organizations)
+            for number, organization in enumerate(
+                f"org_{number:04}" for number in range(shape.organizations)
             )
         ]
         for turn in range(rounds + WARM):

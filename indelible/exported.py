@@ -12,9 +12,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from audit_events.chain import decode_hash, genesis, verify_line
+from audit_events.chain import carried_hash, follows, genesis
 from audit_events.envelope import Envelope, decode_envelope
-from audit_events.errors import AuditEventError, LineError
+from audit_events.errors import LineError
 from audit_events.validation import Flaw
 
 HELD_BYTES: Final = 32 << 20
@@ -101,15 +101,15 @@ class ExportedChains:
             flaws += self._follow(genesis(source.id), envelope, line)
         known = self._last.get(source.id)
         if known is not None and source.seq == known[0].source.seq + 1:
-            flaws += self._follow(_carried(known[0]), envelope, line)
+            flaws += self._follow(carried_hash(known[0].hash), envelope, line)
         elif known is not None and source.seq == known[0].source.seq - 1:
-            flaws += self._follow(_carried(envelope), *known)
+            flaws += self._follow(carried_hash(envelope.hash), *known)
         self._remember(envelope, line)
         return envelope, flaws
 
     def _follow(self, previous: bytes, envelope: Envelope, line: bytes) -> Iterator[Flaw]:
         self.links += 1
-        if not _follows(previous, line):
+        if not follows(previous, line):
             source = envelope.source
             before = f"`seq` {source.seq - 1}" if source.seq else "its source.id"
             problem = f"`seq` {source.seq} of source {source.id} does not follow {before}"
@@ -127,17 +127,3 @@ class ExportedChains:
         while self._size > self._held_bytes:
             _, (_, forgotten) = self._last.popitem(last=False)
             self._size -= len(forgotten)
-
-
-def _follows(previous: bytes, line: bytes) -> bool:
-    try:
-        return verify_line(previous, line) is not None
-    except AuditEventError:
-        return False
-
-
-def _carried(envelope: Envelope) -> bytes:
-    try:
-        return decode_hash(envelope.hash)
-    except ValueError:
-        return b""
