@@ -24,6 +24,10 @@ taken. The argument, for whoever changes this:
   whoever follows it reads it there, as the lines before.
 * **Truncated** (`copytruncate`): the next line stands at the new end.
 * **Another file system under the path** (the log's own went away): no file is made there.
+* **A file system that failed** (read-only after an error, EIO) is let go of with the first line
+  that it does not take: nobody can unmount, check and mount it while its file is open here.
+* **Lost in the cache**: what the kernel could not write, it drops after a while, and zeros stand
+  there. So after a second without a line the byte before the next one is looked at.
 
 "There" means in the kernel: it survives the process, not the machine. `append_looking` and
 `take_unsynced` are for those who want more.
@@ -57,7 +61,8 @@ _HINTS: Final = {
     errno.ENOSPC: "free space on that file system",
     errno.EDQUOT: "raise the quota of this user",
     errno.EACCES: "let this user write there",
-    errno.EROFS: "remount it writable, or configure another path",
+    errno.EROFS: "remount it writable (after an error, which the kernel's log has: unmount it,"
+    " check it, mount it), or configure another path",
     errno.EISDIR: "name a file in that directory",
     errno.ENOENT: "create the directory, or configure another path",
     errno.ENOTDIR: "create the directory, or configure another path",
@@ -66,7 +71,21 @@ _HINTS: Final = {
     errno.ENFILE: "raise the system's limit of open files",
     errno.EXDEV: "mount it again; restart the application if the log is to be there from now on",
     errno.EIO: "look at the disk, and at who else writes to the file",
+    errno.EUCLEAN: "unmount that file system, check it (fsck), mount it",
 }
+_FAILED: Final = frozenset(
+    {
+        errno.EROFS,
+        errno.EIO,
+        errno.EUCLEAN,
+        errno.ENXIO,
+        errno.ENODEV,
+        errno.ESTALE,
+        errno.EXDEV,
+    }
+)
+"""The file system, or the disk below, is not what it was. A full one is: a process that gave up the
+right to open the file keeps it open there."""
 
 
 class EventFile:
@@ -128,7 +147,7 @@ class EventFile:
             now, end = monotonic(), self._end
             if now >= self._next_look or end < 0:
                 if now > self._next_look + _KEPT_SECONDS:
-                    self._looked_at = end
+                    self._looked_at, end = end, -1
                 self._append_looking(line, end)
                 self._next_look = now + LOOK_INTERVAL_SECONDS
                 return
@@ -144,6 +163,8 @@ class EventFile:
             self._end = -1
             if error.errno is None:  # none of the system's: a TimeoutError of a signal handler
                 raise
+            if error.errno in _FAILED:
+                self._let_go()
             raise self._describe("append to", error) from error
 
     def append_looking(self, line: bytes) -> None:
@@ -218,6 +239,12 @@ class EventFile:
             else:
                 self._retired.append(descriptor)
 
+    def _let_go(self) -> None:
+        """Close the descriptor, and keep what is to be written again."""
+        deleted = self._deleted
+        self.close()
+        self._deleted = deleted
+
     def abandon(self) -> None:
         """Close what the parent of a forked child has open: the rest of its work is its own."""
         retired, self._retired = self._retired or [], None
@@ -250,10 +277,11 @@ class EventFile:
         except FileNotFoundError:
             flags |= os.O_CREAT
             self._refuse_other_device()
+        # Before the new one is opened: where that fails, they are not forgotten.
+        self._deleted += self._read_deleted()
+        self._looked_at = -1
         descriptor = os.open(self.path, flags, _MODE)
-        deleted = self._deleted + self._read_deleted()
-        self.close()
-        self._deleted = deleted
+        self._let_go()
         self._descriptor = descriptor
         opened = os.fstat(descriptor)
         self._identity = (opened.st_dev, opened.st_ino)
