@@ -119,6 +119,7 @@ class ChainedLogger:
     def _start_source(self) -> None:
         source_id = new_uuid7(time.time_ns())
         self._source = Source(source_id, service=self.service, host=self._host)
+        self._is_torn = False
 
     def record(self, action: object, fields: dict[str, object]) -> str:
         """Append the event of a log call, with what is bound, and return its id.
@@ -133,7 +134,7 @@ class ChainedLogger:
         fill_bound(fields)
         return self.msg(draft_event(action, fields, self._rules))
 
-    def msg(self, draft: Draft) -> str:  # noqa: PLR0915  # a call more is 0.15 µs an event
+    def msg(self, draft: Draft) -> str:  # noqa: C901, PLR0915  # a call more is 0.15 µs an event
         """Append the event and return its id.
 
         Raises:
@@ -150,14 +151,18 @@ class ChainedLogger:
                 return self._record_beside(draft)
             try:
                 self._is_writing = True
+                if self._is_torn:
+                    self._start_source()
                 draft.id, draft.timestamp = self._stamps.draw(self._clock_unix_ns())
                 source = self._source
                 failure = source.write(draft, self._file.append, keeps_failed=self._keeps_failed)
                 if source.seq == 1:
                     self.begin_heartbeat(is_opened_here=False)
-            except BaseException as thrown:
-                if not isinstance(thrown, AuditEventError):
-                    self._start_source()
+            except AuditEventError:
+                raise
+            except BaseException:
+                # Not begun anew here, where another signal would come between.
+                self._is_torn = True
                 raise
             finally:
                 self._is_writing = False
@@ -256,6 +261,8 @@ class ChainedLogger:
         with self._lock:
             try:
                 self._is_writing = True
+                if self._is_torn:
+                    self._start_source()
                 self._file.begin_unsynced()
                 for entry in entries:
                     entry.is_begun = True
@@ -269,7 +276,7 @@ class ChainedLogger:
                     except AuditEventError as error:
                         entry.error = error
             except BaseException:
-                self._start_source()
+                self._is_torn = True
                 raise
             finally:
                 self._is_writing = False

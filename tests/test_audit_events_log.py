@@ -15,6 +15,7 @@ import rfc8785
 import structlog
 
 import audit_events
+from audit_events import chained_logger
 from audit_events.chain import verify_chain
 from audit_events.errors import (
     CanonicalError,
@@ -138,6 +139,31 @@ def test_an_exception_thrown_in_by_a_signal_handler_breaks_no_chain(
     log.info("member.invited", organization_id="o", actor=ACTOR)
     assert verify_chain(path.read_bytes().splitlines()) == []
     assert [event.source.seq for event in _events(path)] == ([0, 1, 0] if is_written else [0, 0])
+
+
+def test_a_second_exception_while_the_first_is_on_its_way_out_breaks_no_chain_either(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(path, service="members")
+    append = EventFile.append
+
+    def interrupt(self: EventFile, line: bytes) -> None:
+        append(self, line)
+        raise KeyboardInterrupt
+
+    def interrupt_again(_unix_ns: int) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EventFile, "append", interrupt)
+        patched.setattr(chained_logger, "new_uuid7", interrupt_again)
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                log.info("member.invited", organization_id="o", actor=ACTOR)
+    log.info("member.invited", organization_id="o", actor=ACTOR)
+    log.info("member.invited", organization_id="o", actor=ACTOR)
+    assert [event.source.seq for event in _events(path)] == [0, 0, 1]
+    assert verify_chain(path.read_bytes().splitlines()) == []
 
 
 def test_the_action_may_be_named(path: Path) -> None:
