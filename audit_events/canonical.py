@@ -5,8 +5,8 @@ What msgspec does differently is settled by `walk`; property tests hold the resu
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias, cast
 
 from audit_events.errors import CanonicalError
 from audit_events.walk import MAX_SAFE_INTEGER, PLAIN_WALK, encode_prepared, join_path
@@ -45,24 +45,39 @@ def _read_integer(digits: str) -> float:
 
 
 def find_surrogate(value: object) -> str | None:
-    """Return the path of the first text that UTF-8 cannot carry."""
-    steps = _find_surrogate(value)
-    return None if steps is None else join_path(steps)
+    """Return the path of the first text that UTF-8 cannot carry.
 
-
-def _find_surrogate(value: object) -> list[str | int] | None:
-    """Return the steps, innermost first, to the first text that UTF-8 cannot carry."""
-    if isinstance(value, str):
-        return [] if any("\ud800" <= character <= "\udfff" for character in value) else None
-    members: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, Mapping):
-        members = cast("Mapping[str, object]", value).items()
-    elif isinstance(value, list | tuple):
-        members = enumerate(cast("Sequence[object]", value))
-    for step, item in members:
-        if _find_surrogate(step) is not None:
-            return ["(a key)"]
-        found = _find_surrogate(item)
-        if found is not None:
-            return [*found, step]
+    Each container is entered once: neither one that contains itself, nor a few that refer to each
+    other many times, nor a deep one keeps it.
+    """
+    entered: set[int] = set()
+    stack: list[tuple[object, _Steps]] = [(value, None)]
+    while stack:
+        item, steps = stack.pop()
+        if isinstance(item, str):
+            if any("\ud800" <= character <= "\udfff" for character in item):
+                return join_path(list(_unwind(steps)))
+        elif id(item) not in entered:
+            entered.add(id(item))
+            stack += reversed(list(_members(item, steps)))
     return None
+
+
+_Steps: TypeAlias = "tuple[str | int, _Steps] | None"
+"""Of a path, the innermost first; each shares those before it."""
+
+
+def _members(item: object, steps: _Steps) -> Iterator[tuple[object, _Steps]]:
+    if isinstance(item, Mapping):
+        for key, member in cast("Mapping[str, object]", item).items():
+            yield key, ("(a key)", steps)
+            yield member, (key, steps)
+    elif isinstance(item, list | tuple):
+        for place, member in enumerate(cast("Sequence[object]", item)):
+            yield member, (place, steps)
+
+
+def _unwind(steps: _Steps) -> Iterator[str | int]:
+    while steps is not None:
+        step, steps = steps
+        yield step

@@ -30,7 +30,7 @@ from audit_events.plain import PlainContexts
 from audit_events.recorded_action import recorded_action
 from audit_events.redaction import DEFAULT_REDACTION, NO_REDACTION, Redaction
 from audit_events.terms import SMALL_LINE_BYTES
-from audit_events.walk import Walk, encode_prepared
+from audit_events.walk import Walk, encode_prepared, spell_text
 
 _FRAME_BYTES: Final = 256
 """What a line has beside its draft, service and host; at most 242, with the longest `seq`."""
@@ -153,8 +153,9 @@ class Draft(Struct, gc=False, rename="camel", omit_defaults=True):
         """Return the error that names the text which holds half of a surrogate pair."""
         for name in FIELDS:
             value = getattr(self, name)
-            plain = msgspec.to_builtins(value) if isinstance(value, Struct) else value
-            path = find_surrogate({name: plain})
+            if isinstance(value, Struct):
+                value = msgspec.to_builtins(value, enc_hook=spell_text)
+            path = find_surrogate({name: value})
             if path is not None:
                 return CanonicalError(path, "holds half of a surrogate pair")
         return CanonicalError("event", "holds half of a surrogate pair")
@@ -230,9 +231,9 @@ def _prepare_context(context: object, rules: DraftRules) -> Raw:
     if not isinstance(context, Mapping):
         raise wrong_type("context", context, "a mapping")
     mapping = cast("Mapping[str, object]", context)
-    prepared = rules.walk.prepare(mapping, "context")
-    rules.plain.learn(mapping)
-    try:
+    try:  # what is cut or sorted is encoded while it is walked
+        prepared = rules.walk.prepare(mapping, "context")
+        rules.plain.learn(mapping)
         return Raw(encode_prepared(prepared))
     except UnicodeEncodeError:
         path = find_surrogate({"context": mapping}) or "context"

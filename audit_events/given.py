@@ -124,11 +124,12 @@ def _check_name(name: str, value: object) -> str:
     text = _spell_id(value)
     if not isinstance(text, str):
         raise wrong_type(name, value, "a string")
+    text = str.__str__(text)  # a class of its own may tell another length
     if not 0 < len(text) <= MAX_NAME_CHARACTERS:
         raise EventError(
             name, f"has {len(text)} characters", f"between 1 and {MAX_NAME_CHARACTERS}"
         )
-    return str.__str__(text)
+    return text
 
 
 def _check_optional_name(name: str, value: object) -> str | None:
@@ -166,9 +167,8 @@ def _check_part(name: str, public: type[Struct], shape: type[_Part], value: obje
 
 
 def _to_wire(value: Mapping[object, object] | Struct) -> dict[str, object]:
-    members: Mapping[object, object] = (
-        value if isinstance(value, Mapping) else msgspec.to_builtins(value)
-    )
+    given = value if isinstance(value, Mapping) else msgspec.structs.asdict(value)
+    members = cast("Mapping[object, object]", given)
     return {
         _WIRE_NAMES.get(str(key), str(key)): _spell_id(item)
         for key, item in members.items()

@@ -38,7 +38,20 @@ _COUNTED_FROM: Final = 4
 _LAST_BEFORE_SURROGATES: Final = "\ud7ff"
 _SCALARS: Final = frozenset({int, float})
 _SEQUENCES: Final = frozenset({list, tuple})
-_encoder: Final = msgspec.json.Encoder(order="deterministic")
+
+
+def spell_text(value: object) -> str:
+    """Return a text of a class of its own (Markup, `numpy.str_`) as msgspec takes it: a plain one.
+
+    Raises:
+        TypeError: it is no text.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"a value of type {type(value).__name__} can't be encoded")
+    return str.__str__(value)
+
+
+_encoder: Final = msgspec.json.Encoder(order="deterministic", enc_hook=spell_text)
 """Sorts the keys of dictionaries; the fields of structs stand sorted: 0.2 µs less an event."""
 
 encode_prepared: Final = _encoder.encode

@@ -6,15 +6,43 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from typing_extensions import override
 
 from audit_events.draft import FIELDS, DraftRules, draft_event
-from audit_events.errors import EventError
+from audit_events.errors import CanonicalError, EventError
 from audit_events.event import MAX_USER_AGENT_CHARACTERS, Actor, Resource
 
 COMPLETE: Mapping[str, Any] = {
     "organization_id": "org_acme",
     "actor": {"type": "user", "id": "u_1", "email": "admin@company.com"},
 }
+
+
+NO_TEXT: Any = object()
+
+
+class _Text(str):
+    """A text of a class of its own, as Markup and `numpy.str_` are; this one lies, too."""
+
+    __slots__ = ()
+
+    @override
+    def __len__(self) -> int:
+        return 3
+
+
+def _nested(levels: int, leaf: object) -> object:
+    for _ in range(levels):
+        leaf = {"a": leaf}
+    return leaf
+
+
+def _doubled(times: int) -> object:
+    """A few objects that come to 2^times values when they are written out."""
+    value: object = "x"
+    for _ in range(times):
+        value = {"a": value, "b": value}
+    return value
 
 
 def _members(action: str, **fields: Any) -> dict[str, Any]:
@@ -77,6 +105,28 @@ def test_an_address_is_written_in_one_form(given: str, written: str) -> None:
     assert _members("member.invited", ip_address=given)["ipAddress"] == written
 
 
+def test_a_text_may_be_of_a_class_of_its_own() -> None:
+    plain: dict[str, Any] = {
+        "organization_id": "org",
+        "actor": {"type": "user", "id": "u", "name": "Ana"},
+        "resource": {"type": "app", "id": "a"},
+        "target_user": {"email": "e"},
+        "user_agent": "agent",
+        "correlation_id": "c",
+        "context": {"previous": "p"},
+    }
+    given = {name: _in_own_class(value) for name, value in plain.items()}
+    assert _members(_Text("thing.done_well"), **given) == _members("thing.done_well", **plain)
+    with pytest.raises(CanonicalError, match=r"actor\.name"):
+        _members("thing.done_well", actor={"type": "user", "name": _Text("\ud800")})
+
+
+def _in_own_class(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_own_class(item) for key, item in value.items()}
+    return _Text(value)
+
+
 def test_a_user_agent_of_any_length_does_not_fail_the_action() -> None:
     written = _members("member.invited", user_agent="x" * 100_000)
     assert len(written["userAgent"]) == MAX_USER_AGENT_CHARACTERS
@@ -100,6 +150,13 @@ def test_a_user_agent_of_any_length_does_not_fail_the_action() -> None:
         pytest.param({"actor": {"id": "u"}}, "actor", "`type`", id="actor without type"),
         pytest.param({"actor": {"type": "root"}}, "actor.type", "api_key", id="unknown type"),
         pytest.param({"actor": {"type": "user", "id": 5}}, "actor.id", "`int`", id="id as number"),
+        pytest.param(
+            {"actor": Actor(type="user", id=NO_TEXT)}, "actor.id", "`object`", id="object"
+        ),
+        pytest.param({"organization_id": _Text("")}, "organization_id", "0 char", id="liar"),
+        pytest.param(
+            {"organization_id": _Text("x" * 1025)}, "organization_id", "1025", id="longer"
+        ),
         pytest.param({"actor": {"type": "user", "mail": "x"}}, "actor", "`mail`", id="unknown key"),
         pytest.param({"target_user": {"id": ""}}, "target_user.id", "length", id="empty target"),
         pytest.param({"resource": {"type": "app"}}, "resource", "`id`", id="resource without id"),
@@ -107,6 +164,25 @@ def test_a_user_agent_of_any_length_does_not_fail_the_action() -> None:
         pytest.param({"user_agent": 5}, "user_agent", "type int", id="agent of wrong type"),
         pytest.param({"context": [1]}, "context", "type list", id="context not a mapping"),
         pytest.param({"context": {"a": [{}, {"b": {1}}]}}, "context.a[1].b", "set", id="deep set"),
+        pytest.param({"context": {"\ud800": 1}}, "context.(a key)", "surrogate", id="half a key"),
+        pytest.param(
+            {"context": {"a": _nested(30, {"\ud800": 1}), "b": 1}},
+            f"context{'.a' * 31}.(a key)",
+            "surrogate",
+            id="half a key in what is cut",
+        ),
+        pytest.param(
+            {"context": {"a": _nested(5_000, 1), "b": "\ud800"}},
+            "context.b",
+            "surrogate",
+            id="half a pair behind what is deep",
+        ),
+        pytest.param(
+            {"context": {"a": _doubled(40), "b": "\ud800"}},
+            "context.b",
+            "surrogate",
+            id="half a pair behind 2^40 values",
+        ),
         pytest.param({"result": "ok"}, "result", "success, failure, denied", id="unknown result"),
         pytest.param({"correlation_id": ""}, "correlation_id", "characters", id="empty join"),
         pytest.param({"actr": {}}, "actr", "did you mean actor?", id="misspelled field"),
