@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 import msgspec
@@ -93,13 +93,25 @@ def longest_line(text: Text) -> int:
 def summary(query: Query, shown: int, total: Total) -> Text:
     """Return the line below the table."""
     if shown == 0:
-        return Text(f"No event of {plain(query.organization_id)} matches.")
+        return Text(f"No event of {plain(query.organization_id)} matches{_window(query)}.")
     least = "more than " if total.relation != "eq" else ""
     line = f"{shown} of {least}{total.value} events of {plain(query.organization_id)}"
     line += ", newest first" if query.newest_first else ""
     if shown < total.value:
         line += "; see more with --limit, or narrow with --since, --until or --action"
     return Text(line, style="dim")
+
+
+def _window(query: Query) -> str:
+    """Say from when to when was looked: what --around and --window came to."""
+    ends = (("from", query.since), ("until", query.until))
+    said = [f"{word} {second(instant)}" for word, instant in ends if instant is not None]
+    return " ".join(["", *said]).rstrip()
+
+
+def second(instant: datetime) -> str:
+    """Return an instant in UTC, to the second."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def when(instant: datetime) -> Text:

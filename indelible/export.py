@@ -35,8 +35,9 @@ from indelible.export_part import (
     read_asked,
     read_part,
 )
+from indelible.listing import open_console
+from indelible.organizations import only_organization, what_there_is
 from indelible.question import asked_pairs, asking, question_options, read_question
-from indelible.search import only_organization
 from indelible.terminal import plain
 from indexer.client import connect
 from webapi import csv_rows
@@ -137,6 +138,8 @@ def command(
             f"{summary.events:,} events of {plain(organization)} in {output} ({decimal(size)}),"
             f" as of {summary.as_of}\nsha256 {summary.sha256}"
         )
+        if not summary.events:
+            open_console().print(what_there_is(reading, client, configuration.index, organization))
 
 
 def export(

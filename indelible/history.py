@@ -14,8 +14,8 @@ from audit_events.catalogue import Catalogue
 from indelible.configuration import load
 from indelible.event_table import event_table
 from indelible.listing import open_console
+from indelible.organizations import only_organization, what_there_is
 from indelible.question import asking
-from indelible.search import only_organization
 from indelible.terminal import plain
 from indexer.client import connect
 from webapi.history import History, history_of, read_question
@@ -25,8 +25,8 @@ from webapi.storage import Storage
 
 
 @click.command("history")
-@click.argument("resource_type", metavar="TYPE", required=False)
-@click.argument("resource_id", metavar="ID", required=False)
+@click.argument("resource_type", metavar="[TYPE", required=False)
+@click.argument("resource_id", metavar="ID]", required=False)
 @click.option("--user", help="A user (UUID), instead of TYPE and ID.")
 @click.option("--since", help="First instant, included.")
 @click.option("--until", help="Last instant, not included.")
@@ -61,8 +61,10 @@ def command(
         history = told(reading, organization, pairs, configuration.catalogue)
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(history) + b"\n")
-    else:
-        show(history, organization, configuration.catalogue)
+        return
+    show(history, organization, configuration.catalogue)
+    if not history.entries:
+        open_console().print(what_there_is(reading, client, configuration.index, organization))
 
 
 def told(reading: Reading, organization: str, pairs: Pairs, catalogue: Catalogue) -> History:

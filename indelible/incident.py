@@ -16,8 +16,8 @@ from indelible.configuration import load
 from indelible.event_table import event_table
 from indelible.incident_tables import actor_table, head, other_table, unusual_table
 from indelible.listing import open_console
+from indelible.organizations import only_organization, what_there_is
 from indelible.question import asking
-from indelible.search import only_organization
 from indexer.client import connect
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import read_question
@@ -69,8 +69,10 @@ def command(
     incident = examine(reading, organization, pairs, configuration.catalogue)
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(incident) + b"\n")
-    else:
-        show(incident, organization, configuration.catalogue)
+        return
+    show(incident, organization, configuration.catalogue)
+    if not incident.total:
+        open_console().print(what_there_is(reading, client, configuration.index, organization))
 
 
 def examine(

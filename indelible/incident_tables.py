@@ -29,7 +29,10 @@ def head(incident: Incident, organization: str) -> Text:
     """Return how many events there are, from when to when, and how they lie in that time."""
     since, until = incident.since[:19].replace("T", " "), incident.until[:19].replace("T", " ")
     text = Text(f"{incident.total} events of {plain(organization)}", "bold")
-    text.append(f", {since}Z to {until}Z, distances from {incident.origin}\n", "not bold")
+    text.append(f", {since}Z to {until}Z", "not bold")
+    if not incident.total:
+        return text
+    text.append(f", distances from {incident.origin}\n", "not bold")
     text.append(bars(incident.histogram), "blue")
     return text.append(f"\n{scale(incident.histogram)}", "dim")
 

@@ -1,5 +1,6 @@
 """A question as options of the command line, read by the API's own parameters."""
 
+import re
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -14,6 +15,7 @@ from webapi.errors import InternalError, ParametersError, TooLongError, Unavaila
 from webapi.query import Query
 from webapi.reading import Reading
 from webapi.request import read_query
+from webapi.route import ACTIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
 Pairs = Sequence[tuple[str, str]]
@@ -34,6 +36,7 @@ OPTIONS: Final = {
     "at": "--at",
 }
 """How a parameter of the API is called here."""
+_names_parameter: Final = re.compile(r"`(\w+)`").sub
 _DECLARED: Final = (
     click.argument("text", required=False),
     click.option(
@@ -91,7 +94,9 @@ def asking() -> Generator[None]:
             raise error.__cause__ from None
         raise CommandError(error.detail, hint="try again, or look at `indelible status`") from error
     except TooLongError as error:
-        raise CommandError(error.detail, hint="leave out what is old with --since") from None
+        raise CommandError(
+            as_here(error.detail), hint="leave out what is old with --since"
+        ) from None
     except InternalError as error:
         raise CommandError(error.cause, hint="look at `indelible status`") from error
 
@@ -100,10 +105,16 @@ def usage(error: ParametersError) -> str:
     """Say what is wrong with each option, with the values that were perhaps meant."""
     lines: list[str] = []
     for problem in error.problems:
-        line = f"{OPTIONS.get(problem.parameter, problem.parameter)}: {problem.reason}"
+        line = f"{OPTIONS.get(problem.parameter, problem.parameter)}: {as_here(problem.reason)}"
         if problem.nearest:
             line += f" (nearest: {', '.join(problem.nearest)})"
         lines.append(line)
         if problem.hint:
             lines += [f"  {part}" for part in problem.hint.splitlines()]
     return "\n".join(lines)
+
+
+def as_here(reason: str) -> str:
+    """Say in words of the command line what the API says in its own."""
+    reason = _names_parameter(lambda named: OPTIONS.get(named[1], named[0]), reason)
+    return reason.replace(ACTIONS, "`indelible catalogue list`")

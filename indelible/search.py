@@ -7,48 +7,19 @@ here is what the API answers.
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 import click
-import msgspec
-from opensearchpy import OpenSearch
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.configuration import load
-from indelible.errors import CommandError
 from indelible.event_table import event_table, summary
 from indelible.listing import open_console
+from indelible.organizations import only_organization, what_there_is
 from indelible.question import asked_pairs, asking, question_options, read_question
-from indexer.client import connect, request_shape
-from indexer.names import read_indices
-from indexer.settings import IndexSettings
+from indexer.client import connect
 from webapi.query import Query
 from webapi.reading import Reading
-from webapi.storage import SEARCH_PARAMS, Found, Storage
-
-MAX_ORGANIZATIONS: Final = 50
-
-
-class Names(msgspec.Struct, frozen=True):
-    """The buckets of a terms aggregation."""
-
-    class Bucket(msgspec.Struct, frozen=True):
-        """One organisation."""
-
-        key: str
-
-    buckets: list[Bucket]
-
-
-class OrganizationsAnswer(msgspec.Struct, frozen=True):
-    """Which organisations have events."""
-
-    class Aggregations(msgspec.Struct, frozen=True):
-        """The one that was asked for."""
-
-        organizations: Names = Names([])
-
-    aggregations: Aggregations = Aggregations()
+from webapi.storage import Found, Storage
 
 
 @click.command("search")
@@ -84,11 +55,14 @@ def command(
     client = connect(configuration.connection, role="reader")
     organization = organization or only_organization(client, configuration.index)
     storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
-    query, found = find(Reading(storage, configuration.index), organization, pairs, catalogue)
+    reading = Reading(storage, configuration.index)
+    query, found = find(reading, organization, pairs, catalogue)
     if as_json:
         write_lines(found, query.limit)
-    else:
-        show(query, found, around)
+        return
+    show(query, found, around)
+    if not found.hits.hits:
+        open_console().print(what_there_is(reading, client, configuration.index, organization))
 
 
 def find(
@@ -105,39 +79,6 @@ def find(
     with asking():
         query = read_question(reading, organization, pairs, catalogue)
         return query, reading.page(query)
-
-
-def only_organization(client: OpenSearch, index: IndexSettings) -> str:
-    """Return the organisation, where there is but one; the log's own (`_…`) do not count.
-
-    Raises:
-        CommandError: there is none, or there are several.
-    """
-    names = organizations(client, index)
-    if len(names) == 1:
-        return names[0]
-    if not names:
-        raise CommandError(
-            "there are no events yet",
-            hint="start what emits them (`indelible up`), or name one with --organization",
-        )
-    raise CommandError(
-        f"there are events of several organisations: {', '.join(names)}",
-        hint=f"name one, such as --organization {names[0]}",
-    )
-
-
-def organizations(client: OpenSearch, index: IndexSettings) -> list[str]:
-    """Return the organisations with most events, without the log's own."""
-    terms = {"field": "organizationId", "size": MAX_ORGANIZATIONS, "exclude": "_.*"}
-    body = {"size": 0, "aggs": {"organizations": {"terms": terms}}}
-    path = f"/{read_indices(index)}/_search"
-    answer = request_shape(
-        client, "POST", path, OrganizationsAnswer, params=SEARCH_PARAMS, body=body, safe=True
-    )
-    if answer is None:
-        return []
-    return [bucket.key for bucket in answer.aggregations.organizations.buckets]
 
 
 def write_lines(found: Found, limit: int) -> None:

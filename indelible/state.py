@@ -15,8 +15,8 @@ from audit_events.event import Actor
 from indelible.configuration import load
 from indelible.event_table import shown, who
 from indelible.listing import open_console
+from indelible.organizations import only_organization, what_there_is
 from indelible.question import asking
-from indelible.search import only_organization
 from indelible.terminal import plain
 from indexer.client import connect
 from webapi.reading import Reading
@@ -34,8 +34,8 @@ _WORDS = {
 
 
 @click.command("state")
-@click.argument("resource_type", metavar="TYPE", required=False)
-@click.argument("resource_id", metavar="ID", required=False)
+@click.argument("resource_type", metavar="[TYPE", required=False)
+@click.argument("resource_id", metavar="ID]", required=False)
 @click.option("--user", help="A user (UUID), instead of TYPE and ID.")
 @click.option("--at", help="The moment (RFC 3339 or a date, UTC).  [default: now]")
 @click.option("--since", help="Leave out events before.")
@@ -66,8 +66,10 @@ def command(
         state = state_of(reading, read_question(organization, pairs, configuration.catalogue))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
-    else:
-        show(state)
+        return
+    show(state)
+    if not state.events + state.later_events:
+        open_console().print(what_there_is(reading, client, configuration.index, organization))
 
 
 def show(state: State) -> None:

@@ -102,8 +102,28 @@ def test_an_id_finds_its_event(search: Search) -> None:
 def test_what_is_wrong_is_told_by_the_names_used_here(search: Search) -> None:
     result = search("--limit", "500", "--since", "never", "--action", "member.rol", "*")
     assert result.exit_code == 2
-    for word in ("--limit", "--since", "--action", "member.role_changed", "TEXT"):
+    for word in (
+        "--limit", "--since", "--action", "member.role_changed", "TEXT",
+        "`indelible catalogue list`",
+    ):  # fmt: skip
         assert word in result.stderr, word
+    assert "/api/" not in result.stderr
+
+
+@pytest.mark.opensearch
+def test_where_nothing_matches_it_says_where_it_looked_and_what_there_is(search: Search) -> None:
+    looked = search("role", "--around", "2026-03-20T09:00:00Z", "--window", "10m")
+    assert looked.exit_code == 0, looked.output
+    assert looked.output.splitlines() == [
+        "No event of org_a matches from 2026-03-20 08:50:00Z until 2026-03-20 09:10:00Z.",
+        "org_a has 3 events, 2026-03-15 09:00:00Z to 2026-03-16 09:00:00Z.",
+    ]
+    mistyped = search("role", "--organization", "org_aa")
+    assert mistyped.output.splitlines() == [
+        "No event of org_aa matches.",
+        "org_aa has no event at all; there are some of org_a.",
+    ]
+    assert search("role", "--organization", "org_aa", "--json").output == ""
 
 
 @pytest.mark.opensearch

@@ -70,11 +70,16 @@ def test_a_life_is_a_table_of_events(run: Run) -> None:
     assert "4 of 4 events" in result.output
     nobody = run("history", "app", "[nonsense]", "--since", "2026-03-01")
     assert nobody.exit_code == 0
-    assert nobody.output == "No event of org_a about app [nonsense].\n"
+    said, has = nobody.output.splitlines()
+    assert said == "No event of org_a about app [nonsense]."
+    assert has.startswith("org_a has ")
     stranger = str(UUID(int=7))
-    assert (
-        run("history", "--user", stranger).output == f"No event of org_a about user {stranger}.\n"
-    )
+    output = run("history", "--user", stranger, "--organization", "org_b").output
+    assert output.splitlines() == [
+        f"No event of org_b about user {stranger}.",
+        "org_b has no event at all; there are some of org_a.",
+    ]
+    assert "org_b has no event at all" in run("state", "app", "x", "--organization", "org_b").output
 
 
 def test_json_is_what_the_api_answers(run: Run) -> None:
@@ -85,4 +90,6 @@ def test_json_is_what_the_api_answers(run: Run) -> None:
     for name in ("state", "history"):
         refused = run(name, "app")
         assert refused.exit_code == 2
-        assert "ID: goes together with" in refused.output
+        assert "ID: goes together with TYPE" in refused.output
+        assert "[OPTIONS] [TYPE ID]" in refused.output
+        assert "--user: say of what: --user, or TYPE and ID" in run(name).output
