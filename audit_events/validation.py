@@ -282,7 +282,9 @@ class Chains:
         known = self._heads.get(source_id)
         if known is not None and seq < known[0]:
             problem = f"`seq` {seq} comes again or late: {known[0]} was due"
-            hint = "a line was repeated, or two processes share one source.id"
+            hint = (
+                "a line was repeated, two processes share one source.id, or an export was cut off"
+            )
             return envelope, [Flaw("order", "source.seq", problem, hint)]
         flaws = self._follow(line, envelope, known)
         self._remember(source_id, seq + 1, carried_hash(envelope.hash))
@@ -322,4 +324,5 @@ def _altered(seq: int) -> Flaw:
 
 
 def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    # Not of "JSON is malformed".
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -10,7 +10,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.validation import Chains, Flaw, check_line
 from indelible.event_lines import DAMAGED, EventLines, Line
-from indelible.exported import ExportedChains, ExportTally, read_claim
+from indelible.exported import ExportedChains, ExportTally, other_form, read_claim
 from indelible.repeated_ids import RepeatedIds
 
 UNKNOWN_ACTIONS_LIMIT: Final = 1000
@@ -97,7 +97,11 @@ class Validation:
         try:
             for line in lines.read():
                 number = line.number
-                yield from self._note(line.number, self._check_line(line))
+                if number == 1 and (flaw := other_form(line.text)) is not None:
+                    # Each of its lines would be wrong in the same way.
+                    yield from self._note(number, [flaw])
+                    return
+                yield from self._note(number, self._check_line(line))
         except DAMAGED as error:
             reason = getattr(error, "strerror", None) or str(error)
             hint = "every line before was read; restore the file from where it was made"

@@ -17,6 +17,7 @@ from indelible.event_lines import EventLines
 from indelible.exported import ExportedChains
 from indelible.repeated_ids import RepeatedIds
 from indelible.validate import command
+from webapi import csv_rows
 
 
 @pytest.fixture
@@ -177,6 +178,37 @@ def test_an_export_through_a_pipe_is_told_to_be_named(lines: list[bytes]) -> Non
     assert done.returncode == 1
     assert b"-:6: error: ends an export" in done.stdout
     assert b"name the export as a file" in done.stdout
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(csv_rows.header() + b'"a","b"\r\n' * 3, "as a table (CSV)", id="csv"),
+        pytest.param(
+            csv_rows.BOM + csv_rows.header(), "as a table (CSV)", id="csv for a spreadsheet"
+        ),
+        pytest.param(b"PK\x03\x04\x14\x00\n\x00\n\x00", "is a zip archive", id="zip"),
+    ],
+)
+def test_an_export_that_is_no_lines_is_told_once(
+    tmp_path: Path, content: bytes, said: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "export"
+    path.write_bytes(pack(content))
+    result = run(str(path))
+    assert result.exit_code == 1
+    problem, next_step, _, verdict = result.stdout.splitlines()
+    assert problem.startswith(f"{path}:1: error: is ")
+    assert said in problem
+    assert "ndjson" in next_step
+    assert verdict == "invalid: 1 error, 0 warnings (1 json)"
+
+
+def test_a_file_of_something_else_is_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"hello\n")
+    assert f"{path}:1: error: JSON is malformed" in run(str(path)).stdout
 
 
 def test_what_is_kept_of_exported_sources_is_bounded(lines: list[bytes]) -> None:
