@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.cluster import Cluster
 from tests.page_browser import Size, Visit, run_browser, violations, visit
 from tests.page_site import Site, run_site
+from tests.webapi_api import OWNER
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 
@@ -116,6 +117,28 @@ def test_the_dark_is_dark(browser: Browser, site: Site, size: Size) -> None:
         found.shoot(f"dark-{size}")
         ground = found.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert ground == "rgb(14, 17, 20)"
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+@pytest.mark.parametrize("path", ["", "/incident?around=2026-03-15T09:00:00Z"])
+def test_the_bar_is_one_row_on_a_phone_and_the_account_opens_from_it(
+    browser: Browser, site: Site, *, path: str, javascript: bool
+) -> None:
+    with visit(browser, site, size="phone", javascript=javascript) as found:
+        page = found.open(path)
+        bar = page.locator("header.top").bounding_box()
+        assert bar is not None
+        assert bar["height"] < 60
+        sign_out = page.get_by_role("button", name="Sign out")
+        expect(sign_out).to_be_hidden()
+        page.get_by_role("button", name="Account").click()
+        expect(sign_out).to_be_in_viewport(ratio=1)
+        expect(page.locator("#account")).to_contain_text(OWNER.organization_id)
+        found.shoot("account")
+        page.keyboard.press("Escape")
+        expect(sign_out).to_be_hidden()
+        leads_back = page.get_by_role("navigation", name="Where you are").get_by_role("link")
+        expect(leads_back).to_have_text(["Audit Log"] if path else [])
 
 
 def event_id(page: Page, row: int) -> str:

@@ -143,6 +143,9 @@ def test_in_and_out_by_a_one_time_link_and_the_keyboard(
         press(page, "Continue")
         page.wait_for_url(site.address())
         expect(page.locator("h1")).to_have_text("Audit Log")
+        if size == "phone":
+            press(page, page.get_by_role("button", name="Account").inner_text())
+            is_clean(found, "account-phone")
         press(page, "Sign out")
         expect(page.locator("main")).to_contain_text("You are signed out")
         is_clean(found, f"signed-out-{size}")
