@@ -19,6 +19,7 @@ from indelible.status import asks_indices, serves_web
 from indexer.errors import SettingsError
 from indexer.settings import ConnectionSettings
 from indexer.settings_reading import SettingsReading
+from webapi.server import STOP_MARGIN_SECONDS
 
 DIRECTORY = Path(__file__).parent.parent / "packaging" / "systemd"
 UNIT = DIRECTORY / "indelible-agent.service"
@@ -162,7 +163,8 @@ def test_the_webs_settings_are_settings(tmp_path: Path) -> None:
     config = tmp_path / "web.toml"
     config.write_text(text)
     found = load({**variables, "INDELIBLE_CONFIG": str(config)})
-    assert found.web.shutdown_seconds < float(unit["TimeoutStopSec"][0])
+    killed_after = found.web.shutdown_seconds + STOP_MARGIN_SECONDS
+    assert killed_after < float(unit["TimeoutStopSec"][0])
     assert found.web.audit_path == f"/var/log/{unit['LogsDirectory'][0]}/audit.log"
     assert found.connection.reader_password is not None
     assert found.web.jwt_secret is not None

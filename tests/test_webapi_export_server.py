@@ -86,6 +86,11 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return False
 
 
+def read_slowly(answer: http.client.HTTPResponse) -> None:
+    while answer.read(4096):
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def server(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> Iterator[Server]:
     chance = random.Random(1)  # noqa: S311  # nothing that could be packed well
@@ -105,6 +110,7 @@ def server(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> Iterato
         tmp_path,
         INDELIBLE_WEB_PORT=str(port),
         INDELIBLE_WEB_WORKERS="1",
+        INDELIBLE_WEB_SHUTDOWN_SECONDS="1",
         INDELIBLE_WEB_AUDIT_PATH=str(trail),
     )
     with serving(["-m", "indelible", "web"], environ, port, tmp_path / "web.log") as process:
@@ -139,6 +145,15 @@ def test_a_worker_that_is_killed_leaves_no_whole_file(server: Server) -> None:
         with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
             answer.read()
     assert server.states() == ["started"], "which tells that it never ended"
+
+
+def test_a_stop_that_cuts_it_is_recorded(server: Server) -> None:
+    """The client goes on reading, slowly: a worker waits for one that rests, until killed."""
+    with server.begun() as (_, answer):
+        psutil.Process(server.pid).terminate()
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            read_slowly(answer)
+    assert eventually(lambda: server.states() == ["started", "aborted"])
 
 
 def test_one_that_is_read_slowly_is_whole(server: Server) -> None:

@@ -3,13 +3,13 @@
 import os
 
 from indexer import log
-from indexer.settings_reading import read_document, read_group
 from webapi.server import gunicorn_options
-from webapi.settings import WebSettings
+from webapi.wsgi import keep, keep_anew
 
 log.configure()
-globals().update(
-    gunicorn_options(
-        read_group("web", WebSettings, environ=os.environ, document=read_document(os.environ))
-    )
-)
+globals().update(gunicorn_options(keep(os.environ).web))
+
+
+def on_reload(_arbiter: object) -> None:
+    """Read the settings again on SIGHUP, for the workers that gunicorn forks next."""
+    keep_anew(os.environ)

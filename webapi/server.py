@@ -4,6 +4,7 @@ import importlib
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from flask import Flask
@@ -15,6 +16,9 @@ from webapi.shared import share
 KEEP_ALIVE_SECONDS: Final = 15
 WORKER_SILENCE_SECONDS: Final = 60
 """A worker whose loop does not answer for so long is replaced; a slow query does not count."""
+STOP_MARGIN_SECONDS: Final = 5
+"""A worker gives up what is under way so long before it is killed, and says so: a killed one leaves
+an export that was cut without its `aborted`."""
 CLIENT_SILENCE_SECONDS: Final = 10
 MAX_REQUEST_LINE_BYTES: Final = 8190
 MAX_HEADERS: Final = 64
@@ -34,7 +38,7 @@ def gunicorn_options(settings: WebSettings) -> dict[str, Any]:
         "threads": settings.threads,
         "worker_class": "gthread",
         "timeout": WORKER_SILENCE_SECONDS,
-        "graceful_timeout": settings.shutdown_seconds,
+        "graceful_timeout": settings.shutdown_seconds + STOP_MARGIN_SECONDS,
         "keepalive": KEEP_ALIVE_SECONDS,
         "preload_app": False,
         "limit_request_line": MAX_REQUEST_LINE_BYTES,
@@ -51,7 +55,7 @@ def gunicorn_options(settings: WebSettings) -> dict[str, Any]:
         "secure_scheme_headers": {},
         "on_starting": _share,
         "when_ready": _bound_silence,
-        "post_fork": _name_server,
+        "post_fork": partial(_begin_worker, settings.shutdown_seconds),
         "proc_name": "indelible-web",
     }
 
@@ -73,8 +77,9 @@ def _bound_silence(arbiter: Any) -> None:  # noqa: ANN401  # gunicorn has no typ
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
-def _name_server(_arbiter: object, _worker: object) -> None:
-    """Answer with our name: which server and library we run is nobody's business."""
+def _begin_worker(shutdown_seconds: int, _arbiter: object, worker: Any) -> None:  # noqa: ANN401  # as above
+    """Let a worker stop in time, and answer with our name: what we run is nobody's business."""
+    worker.cfg.set("graceful_timeout", shutdown_seconds)
     responses: Any = importlib.import_module("gunicorn.http.wsgi")
     responses.SERVER = "indelible"
 
