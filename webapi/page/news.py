@@ -1,10 +1,16 @@
-"""How many events came since the list was shown. Only a number, so nothing is recorded of it."""
+"""How many events came since the list was shown. Nothing is recorded of it.
 
+So it answers only for a list that was shown, which is recorded, from its newest event on: else
+whoever asks for numbers, one question after the other, would read unseen.
+"""
+
+import hmac
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from webapi.cursor import MAX_CURSOR_CHARACTERS, open_payload, seal_payload
 from webapi.page import address, listing
 from webapi.page.address import Pair, State, first
 from webapi.page.listing import Listing
@@ -14,6 +20,7 @@ from webapi.values import NEWEST_FIRST, read_instant
 
 VIEWED = "audit_log.viewed"
 AFTER = "after"
+_PURPOSE = b"indelible news 1"
 
 
 class News(Struct, frozen=True):
@@ -33,7 +40,8 @@ def news_address(state: State, query: Query, found: Listing, now: datetime) -> s
     if not (top and found.rows) or (query.until is not None and query.until < now):
         return ""
     rest = [pair for pair in state.fixed if pair[0] not in {"limit", "zone"}]
-    return address.link([*rest, (AFTER, found.rows[0].timestamp)])
+    shown = seal_payload(_key(), query, found.rows[0].timestamp.encode())
+    return address.link([*rest, (AFTER, shown)])
 
 
 def count_news(pairs: list[Pair]) -> News:
@@ -42,16 +50,22 @@ def count_news(pairs: list[Pair]) -> News:
     Views of the log are events themselves: those who look are not told that they looked.
 
     Raises:
-        ParametersError, ParameterError: the query or the moment cannot be read.
+        ParametersError, ParameterError: the query cannot be read, or was not shown.
         UnavailableError, InternalError: the store does not answer as it should.
     """
-    shown = read_instant(first(pairs, AFTER))
     asked = [pair for pair in pairs if pair[0] != AFTER]
-    if ("action", VIEWED) not in asked:
-        asked = address.with_words(asked, [f"-action:{VIEWED}"])
     query = listing.read([*asked, ("limit", "1")])
+    text = open_payload(_key(), query, first(pairs, AFTER), MAX_CURSOR_CHARACTERS)
+    shown = read_instant(text.decode())
     since = max(shown + timedelta(microseconds=1), query.since or shown)
     if query.until is not None and query.until <= since:
         return News(0, more=False)
+    if ("action", VIEWED) not in asked:
+        query = listing.read([*address.with_words(asked, [f"-action:{VIEWED}"]), ("limit", "1")])
     total = parts().reading.page(replace(query, since=since)).hits.total
     return News(total.value, more=total.relation != "eq")
+
+
+def _key() -> bytes:
+    """Return what signs the moment of a list that was shown, which is no cursor."""
+    return hmac.digest(parts().cursor_key, _PURPOSE, "sha256")
