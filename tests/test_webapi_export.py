@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from werkzeug.test import TestResponse
 
 from audit_events.event import Event, decode_event
 from indexer.settings import IndexSettings
@@ -237,9 +238,8 @@ def test_a_client_that_goes_away_ends_it(
 
 @pytest.mark.usefixtures("lines")
 def test_no_more_run_than_may(api: Api) -> None:
-    headers = {"Authorization": f"Bearer {token()}"}
-    running = [api.client.get(EXPORT, headers=headers, buffered=False) for _ in range(2)]
-    response = api.get(path=EXPORT)
+    running = [begun(api, organization) for organization in ("org_a", "org_b")]
+    response = api.get(path=EXPORT, bearer=token("org_c"))
     problem(response, 503, "export_busy")
     assert int(response.headers["Retry-After"]) > 0
     for one in running:
@@ -304,6 +304,22 @@ def test_a_point_in_time_that_is_gone_breaks_it(
     assert [(event.context or {})["state"] for event in recorded(trail)] == ["started", "aborted"]
 
 
+@pytest.mark.usefixtures("lines")
+def test_one_organisation_that_reads_slowly_leaves_places_to_others(api: Api) -> None:
+    running = begun(api, "org_a")
+    problem(api.get(path=EXPORT), 503, "export_busy")
+    assert exported(api, "", bearer=token("org_b"))
+    running.close()
+    assert exported(api, "")
+    assert_none_runs(api)
+
+
+def begun(api: Api, organization: str) -> TestResponse:
+    """Return an export of which nothing is taken."""
+    headers = {"Authorization": f"Bearer {token(organization)}"}
+    return api.client.get(EXPORT, headers=headers, buffered=False)
+
+
 def as_bytes(pieces: Any) -> Iterator[bytes]:
     return iter(pieces)
 
@@ -311,5 +327,6 @@ def as_bytes(pieces: Any) -> Iterator[bytes]:
 def assert_none_runs(api: Api) -> None:
     """All places are free again."""
     exports = api.app.extensions[EXTENSION].exports
-    assert [exports.acquire(blocking=False) for _ in range(3)] == [True, True, False]
-    exports.release(2)
+    assert [exports.begin(name) for name in "abc"] == [True, True, False]
+    exports.end("a")
+    exports.end("b")

@@ -32,6 +32,7 @@ from webapi.owners import views as owners
 from webapi.page import views
 from webapi.parts import EXTENSION, Parts
 from webapi.reading import Reading
+from webapi.running import Running
 from webapi.settings import WebSettings, conflicts
 from webapi.shared import shared
 from webapi.sign_in import views as sign_in
@@ -105,7 +106,7 @@ def create_app(
         limits=limits_of(settings),
         cursor_key=cursor_key(settings),
         catalogue=catalogue,
-        exports=BoundedSemaphore(max(1, settings.threads // SLOW_SHARE)),
+        exports=Running(max(1, settings.threads // SLOW_SHARE)),
         waiters=BoundedSemaphore(max(1, settings.threads // SLOW_SHARE)),
         arrivals=Arrivals(storage, index),
     )

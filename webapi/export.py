@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from typing import Final, cast
 
@@ -321,14 +322,14 @@ def _open(who: Reader, question: ExportQuestion, pairs: Pairs, as_of: str) -> Ex
             read = Read(reader=who, request=facts, asked=pairs, events=events, export=export)
             ours.record(read)
 
-    if not ours.exports.acquire(blocking=False):
+    if not ours.exports.begin(who.organization_id):
         raise UnavailableError(
             "export_busy", "ask again when one has ended", retry_after_seconds=BUSY_RETRY_SECONDS
         )
     try:
         sweep = ours.reading.sweep(question.query)
     except BaseException:
-        ours.exports.release()
+        ours.exports.end(who.organization_id)
         raise
     return Export(
         question,
@@ -336,7 +337,7 @@ def _open(who: Reader, question: ExportQuestion, pairs: Pairs, as_of: str) -> Ex
         sweep=sweep,
         as_of=as_of,
         record=record,
-        release=ours.exports.release,
+        release=partial(ours.exports.end, who.organization_id),
     )
 
 

@@ -15,6 +15,7 @@ from webapi.auth import Reader
 from webapi.kinds import Kind
 from webapi.limits import Counters
 from webapi.reading import Reading
+from webapi.running import Running
 from webapi.settings import WebSettings
 from webapi.storage import Storage
 from webapi.tallies import Tallies
@@ -41,7 +42,7 @@ class Parts:
         limits: how often it may, by kind of question.
         cursor_key: signs cursors.
         catalogue: the actions that are known.
-        exports: how many more exports may run in this process.
+        exports: which run in this process.
         waiters: how many more requests may wait for an event in it.
         arrivals: what reads by arrival.
     """
@@ -59,7 +60,7 @@ class Parts:
     limits: Mapping[Kind, tuple[str, int]]
     cursor_key: bytes
     catalogue: Catalogue
-    exports: BoundedSemaphore
+    exports: Running
     waiters: BoundedSemaphore
     arrivals: Arrivals
 
