@@ -18,6 +18,7 @@ from indelible.access import admin_connection
 from indelible.configuration import Configuration, load
 from indelible.errors import CommandError
 from indelible.listing import new_table, open_console
+from indelible.whole_help import WholeHelpGroup
 from indexer.archive import Archived, find_repository, list_archived
 from indexer.client import connect
 from indexer.digest import Report
@@ -45,7 +46,7 @@ class Row(Struct, frozen=True, rename="camel"):
     """Until when the partition stays, where it was brought back."""
 
 
-@click.group("archive")
+@click.group("archive", cls=WholeHelpGroup)
 def command() -> None:
     """List the snapshots of partitions, bring one back, and check that they are what they were."""
 

@@ -17,13 +17,14 @@ from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.listing import open_console
 from indelible.terminal import plain
+from indelible.whole_help import WholeHelpGroup
 
 EXIT_WRONG: Final = 1
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group("catalogue")
+@click.group("catalogue", cls=WholeHelpGroup)
 def command() -> None:
     """List, explain and check the actions that are known.
 

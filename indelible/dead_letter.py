@@ -29,6 +29,7 @@ from indelible.dead_letter_table import (
 from indelible.errors import CommandError
 from indelible.listing import open_console
 from indelible.terminal import plain_json
+from indelible.whole_help import WholeHelpGroup
 from indexer.bulk import BulkWriter
 from indexer.client import connect
 from indexer.dead_letter import FILE_NAME
@@ -64,7 +65,7 @@ class Letter(Struct, frozen=True):
         return self.marks.get(record.key)
 
 
-@click.group("dead-letter")
+@click.group("dead-letter", cls=WholeHelpGroup)
 def command() -> None:
     """List, show, replay and acknowledge lines that could not be stored."""
 

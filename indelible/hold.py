@@ -20,6 +20,7 @@ from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
 from indelible.listing import new_table, open_console
 from indelible.terminal import plain, plain_json
+from indelible.whole_help import WholeHelpGroup
 from indexer.deletion import await_decision
 from indexer.errors import HoldError, IndexerError
 from indexer.hold import OPEN_END, Hold, place, read_holds, touches
@@ -123,7 +124,7 @@ def open_desk() -> Generator[Desk]:
         yield Desk(configuration, entry, Journal(entry.access.lifecycle, configuration.index))
 
 
-@click.group("hold")
+@click.group("hold", cls=WholeHelpGroup)
 def command() -> None:
     """Keep what a court may ask for, whatever its age."""
 

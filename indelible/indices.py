@@ -5,12 +5,14 @@ from typing import Final
 
 import click
 import msgspec
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from indelible.configuration import load
 from indelible.indices_plan import plan_command
+from indelible.listing import new_table, open_console
+from indelible.whole_help import WholeHelpGroup
 from indexer.client import connect
 from indexer.copies import count_data_nodes, judge_copies
 from indexer.ism import compare_policies, install_policies, record_policies
@@ -30,7 +32,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
 NOUNS: Final = {"template": "index template", "policy": "lifecycle policy", "index": "index"}
 
 
-@click.group("indices")
+@click.group("indices", cls=WholeHelpGroup)
 def command() -> None:
     """Install template and policies, compare the cluster with them, show what comes next."""
 
@@ -100,13 +102,12 @@ def status(*, as_json: bool) -> None:
         report = {"partitions": partitions, "drift": drifts, "troubles": troubles}
         click.echo(msgspec.json.encode(report).decode())
         return
-    console = Console()
+    console = open_console()
     console.print(tabulate(partitions))
     for trouble in troubles:
-        console.print(trouble.describe(), markup=False, highlight=False)
+        console.print(trouble.describe())
     for drift in drifts:
-        # Printed as it is: a path such as [index] is no markup of rich.
-        console.print(explain(drift), markup=False, highlight=False)
+        console.print(explain(drift))
 
 
 def describe(change: Change, *, dry_run: bool) -> str:
@@ -126,19 +127,15 @@ def explain(drift: Drift) -> str:
 
 def tabulate(partitions: list[Partition]) -> Table:
     """The partitions as a table."""
-    table = Table("partition", title=None, caption=None if partitions else "no partition yet")
-    table.add_column("events", justify="right")
-    table.add_column("size", justify="right")
-    table.add_column("health")
-    table.add_column("drift", justify="right")
+    caption = None if partitions else "no partition yet"
+    table = new_table("partition", "events", "size", "health", "drift", caption=caption)
     for one in partitions:
         health = one.health if one.open else "closed"
-        colour = {"green": "green", "yellow": "yellow"}.get(health, "red")
         table.add_row(
             one.name,
             "?" if one.events is None else f"{one.events:,}",
             "?" if one.size_bytes is None else decimal(one.size_bytes),
-            f"[{colour}]{health}[/{colour}]",
+            Text(health, {"green": "green", "yellow": "yellow"}.get(health, "red")),
             str(one.drift) if one.drift else "none",
         )
     return table

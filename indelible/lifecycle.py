@@ -14,6 +14,7 @@ from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
 from indelible.listing import new_table, open_console
 from indelible.stopping import stop_on_signals
+from indelible.whole_help import WholeHelpGroup
 from indexer.clock import check_clock
 from indexer.deletion import find_block
 from indexer.errors import DeletionBlockedError, IndexerError, SettingsError
@@ -31,7 +32,7 @@ EXIT_PROBLEM = 1
 _log = structlog.get_logger("indelible")
 
 
-@click.group("lifecycle")
+@click.group("lifecycle", cls=WholeHelpGroup)
 def command() -> None:
     """Seal, copy and delete partitions when their time has come."""
 

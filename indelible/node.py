@@ -9,11 +9,12 @@ import node
 from indelible.configuration import load
 from indelible.display import Display
 from indelible.home import claim
+from indelible.whole_help import WholeHelpGroup
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 
 
-@click.group("node")
+@click.group("node", cls=WholeHelpGroup)
 def command() -> None:
     """Start, stop and look at the embedded OpenSearch node."""
 

@@ -9,7 +9,7 @@ import click
 
 from indelible.configuration import load
 from indelible.errors import CommandError
-from indelible.token import check_organization
+from indelible.token import check_organization, warn_of_refusal
 from webapi.settings import WebSettings, public_url
 from webapi.sign_in.ticket import TICKET_SECONDS, write_ticket
 
@@ -37,8 +37,10 @@ def command(
         **({} if email is None else {"email": email}),
         **({} if name is None else {"name": name}),
     }
-    click.echo(link(claims, load().web, now=time.time()))
+    settings = load().web
+    click.echo(link(claims, settings, now=time.time()))
     click.echo(f"It works once, and for {TICKET_SECONDS // 60} minutes.", err=True)
+    warn_of_refusal(claims, settings)
 
 
 def link(claims: Mapping[str, object], settings: WebSettings, *, now: float) -> str:

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from indelible.configuration import load
 from indelible.errors import CommandError
-from webapi.errors import ParameterError
+from webapi.auth import Reader, authorize
+from webapi.errors import ForbiddenError, ParameterError
 from webapi.settings import WebSettings, algorithms
 from webapi.values import read_duration
 
@@ -53,7 +54,9 @@ def command(
     }
     if email is not None:
         claims["email"] = email
-    click.echo(sign(claims, load().web, expires, now=time.time()))
+    settings = load().web
+    click.echo(sign(claims, settings, expires, now=time.time()))
+    warn_of_refusal(claims, settings)
 
 
 def sign(
@@ -85,6 +88,20 @@ def sign(
     return jwt.encode(
         {**claims, **registered}, settings.jwt_secret.reveal(), algorithm=algorithms(settings)[0]
     )
+
+
+def warn_of_refusal(claims: Mapping[str, object], settings: WebSettings) -> None:
+    """Say on stderr that the API will refuse these claims; somebody may want just that."""
+    reader = Reader(
+        organization_id=str(claims["organizationId"]),
+        role=str(claims["role"]),
+        plan=str(claims["plan"]),
+        subject=str(claims["sub"]),
+    )
+    try:
+        authorize(reader, settings)
+    except ForbiddenError as error:
+        click.echo(f"warning: it will be refused: {error.detail}", err=True)
 
 
 def check_organization(claims: Mapping[str, object]) -> None:

@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Run all of it here, in this terminal: node, agent, web and the example application.
 
-    Downloads OpenSearch at the first time (about 85 MB), and prints a token and a curl to begin
+    Downloads OpenSearch at the first time (about 110 MB), and prints a token and a curl to begin
     with. INDELIBLE_OPENSEARCH_URL takes another cluster instead of the embedded node.
     """
     if port is not None:

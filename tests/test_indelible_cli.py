@@ -9,6 +9,7 @@ import pytest
 
 from audit_events.errors import LineError
 from indelible import cli
+from indelible.whole_help import first_paragraph
 from indexer.errors import DeadLetterError, SettingsError
 from node.errors import NodeError
 
@@ -53,6 +54,15 @@ def test_every_command_is_there_under_its_name(name: str) -> None:
     assert found is not None
     assert found.name == name
     assert found.help
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_help_of_a_group_cuts_no_sentence_off(name: str) -> None:
+    group = cli.command.get_command(click.Context(cli.command), name)
+    assert group is not None
+    told = " ".join(group.get_help(click.Context(group)).split())
+    for one in group.commands.values() if isinstance(group, click.Group) else ():
+        assert first_paragraph(one) in told
 
 
 def test_version() -> None:

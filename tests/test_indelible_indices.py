@@ -87,6 +87,7 @@ def test_status_shows_partitions_and_drift(opensearch: Cluster, operator: IndexS
         ask(client, "POST", f"/{operator.prefix}-*/_refresh")
     output = run("status").output
     assert f"{operator.prefix}-events-20" in output
+    assert output.split("\n", 1)[0].split() == ["partition", "events", "size", "health", "drift"]
     assert "differs" not in output
     report = json.loads(run("status", "--json").output)
     assert [one["events"] for one in report["partitions"]] == [1]

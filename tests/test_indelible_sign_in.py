@@ -26,6 +26,12 @@ def test_it_prints_a_link_and_for_how_long(tmp_path: Path) -> None:
     assert result.stderr == "It works once, and for 10 minutes.\n"
 
 
+def test_a_person_who_will_be_refused_is_told_of(tmp_path: Path) -> None:
+    result = run(tmp_path, "--organization", "org_a", "--plan", "free")
+    assert result.stdout.count("\n") == 1
+    assert "warning: it will be refused: this needs the plan studio_pro" in result.stderr
+
+
 def test_the_address_is_the_one_that_browsers_know(tmp_path: Path) -> None:
     address = "https://audit.company.com"
     result = run(tmp_path, "--organization", "org_a", INDELIBLE_WEB_PUBLIC_URL=address)

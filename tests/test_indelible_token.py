@@ -23,6 +23,7 @@ def run(home: Path, *arguments: str, secret: str | None = SECRET) -> Result:
 def test_the_token_is_one_that_may_read(tmp_path: Path) -> None:
     result = run(tmp_path, "--organization", "org_a", "--email", "ana@company.com")
     assert result.exit_code == 0, result.output
+    assert result.stderr == ""
     reader = verifier(SETTINGS)(f"Bearer {result.stdout.strip()}")
     authorize(reader, SETTINGS)
     assert (reader.organization_id, reader.email) == ("org_a", "ana@company.com")
@@ -34,6 +35,7 @@ def test_it_says_what_it_is_told_and_expires(tmp_path: Path) -> None:
     )
     claims = jwt.decode(result.stdout.strip(), options={"verify_signature": False})
     assert (claims["role"], claims["plan"]) == ("member", "free")
+    assert result.stderr == "warning: it will be refused: this needs the role owner or admin\n"
     assert claims["exp"] - time.time() == pytest.approx(900, abs=30)
 
 

@@ -55,6 +55,13 @@ def api(nowhere: OpenSearch) -> Api:
     return Api(nowhere, INDEX)
 
 
+def test_where_nothing_is_the_answer_says_where_to_look(api: Api) -> None:
+    response = api.client.get("/audit-log")
+    assert response.json is not None
+    assert "/docs" in response.json["detail"]
+    assert api.client.get("/docs").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [

@@ -201,6 +201,10 @@ class ForbiddenError(ProblemError):
     """Known, but may not read."""
 
 
+LOOK_FOR_ROUTES: Final = "look into /docs for what there is"
+"""Of `route_not_found`; the same where something is merely off."""
+
+
 class MissingError(ProblemError):
     """Not there, or another organisation's: the caller cannot tell which."""
 

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from webapi.errors import MissingError, TokenError
+from webapi.errors import LOOK_FOR_ROUTES, MissingError, TokenError
 from webapi.parts import parts
 from webapi.tallies import Tallies
 
@@ -82,7 +82,7 @@ def metrics() -> Response:
     """Answer the metrics to whoever has the secret."""
     secret = parts().settings.metrics_secret
     if secret is None:
-        raise MissingError("route_not_found", "look into the documentation for what there is")
+        raise MissingError("route_not_found", LOOK_FOR_ROUTES)
     given = request.headers.get("Authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {secret.reveal()}".encode()):
         raise TokenError("token_invalid", "the metrics ask for web.metrics_secret")

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from audit_events.binding import request_facts
 from webapi.errors import (
     CODES,
+    LOOK_FOR_ROUTES,
     InternalError,
     ParameterProblem,
     ParametersError,
@@ -81,7 +82,7 @@ def _refused(error: ProblemError) -> Response:
 def _of_the_framework(error: HTTPException) -> Response:
     headers: dict[str, str] = {}
     if error.code == HTTPStatus.NOT_FOUND:
-        refusal = ProblemError("route_not_found", "look into the documentation for what there is")
+        refusal = ProblemError("route_not_found", LOOK_FOR_ROUTES)
     elif error.code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = sorted(getattr(error, "valid_methods", None) or ["GET", "HEAD"])
         headers["Allow"] = ", ".join(allowed)
