@@ -6,6 +6,7 @@ algorithms are pinned by the settings, so neither `none` nor an HMAC over a publ
 """
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from msgspec import Meta, Struct
 from webapi.claims import rename_claims
 from webapi.errors import ForbiddenError, TokenError
 from webapi.keys import KeySet, fetch_document
+from webapi.proofs import Proof, Proofs
 from webapi.settings import WebSettings, algorithms
 from webapi.token_text import BEGINNING
 
@@ -72,17 +74,23 @@ def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
     """
     key_of = _key_finder(settings)
     accepted = list(algorithms(settings))
+    proofs = Proofs()
 
     def verify(authorization: str | None) -> Reader:
         token = bearer_token(authorization)
+        return proofs.find(token, key_of) or prove(token)
+
+    def prove(token: str) -> Reader:
+        now = time.time()
         try:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in accepted:
                 # Refused before any key is looked for: a token must not make us fetch one.
                 raise TokenError("token_invalid", "its algorithm is not accepted here")
+            key = key_of(header)
             payload = jwt.decode(
                 token,
-                key_of(header),
+                key,
                 algorithms=accepted,
                 audience=settings.audience,
                 issuer=settings.issuer,
@@ -97,7 +105,11 @@ def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
             raise TokenError("token_expired", "it expired; sign in again") from None
         except PyJWTError as error:
             raise TokenError("token_invalid", _reason(error)) from None
-        return read_claims(rename_claims(payload, settings))
+        reader = read_claims(rename_claims(payload, settings))
+        # Whole seconds, as PyJWT takes them (RFC 7519, section 2, allows a fraction).
+        expires_at = int(payload["exp"]) + settings.leeway_seconds
+        proofs.keep(token, Proof(reader, header, key, now, expires_at))
+        return reader
 
     return verify
 

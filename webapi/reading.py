@@ -283,11 +283,13 @@ class Asking:
         return {True: question(free), False: question(query)}
 
     def _remembered(self) -> dict[str, int]:
+        steady = [one for one in self._indices if one.steady]
+        if not steady:
+            return {}
         kept = {whole: self._counts.of(key) for whole, key in self._questions().items()}
         found = {
             one.name: kept[holds_all_of(one, self._query.since, self._query.until)].get(one.steady)
-            for one in self._indices
-            if one.steady
+            for one in steady
         }
         return {name: count for name, count in found.items() if count is not None}
 
