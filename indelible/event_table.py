@@ -21,7 +21,9 @@ from webapi.storage import Total
 MAX_VALUE_CHARACTERS: Final = 40
 MAX_CHANGES: Final = 4
 WIDE: Final = 110
-"""Columns from which each detail has a column of its own."""
+"""Columns from which each detail has a column of its own, where none is folded then."""
+ROOMY: Final = 160
+"""Columns from which it has one in any case."""
 _STYLES: Final = {"green": "green", "blue": "blue", "red": "red"}
 _ABSENT: Final = object()
 MAX_PATH_CHARACTERS: Final = 200
@@ -53,32 +55,53 @@ def event_table(
         lines: the events as they are stored.
         now: what "ago" is counted from.
         around: the moment that distances are counted from, instead of now.
-        width: columns of the terminal; on a narrow one the details share a column.
+        width: columns of the terminal; on a narrow one all but time and action share a column.
         catalogue: the actions that are known.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, PADDING, 0, 0))
-    table.add_column("time", no_wrap=True)
-    table.add_column("from it" if around else "ago", justify="right", no_wrap=True)
     rows = [_row(line, now, around, catalogue) for line in lines]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, PADDING, 0, 0))
     times, ago, actors, actions, things, *_ = (_longest(rows, at) for at in range(6))
     actions = max(6, min(actions, width // 4))
     # What is left when the rest has a little: who and what are folded only where they do not fit.
-    is_wide = width >= WIDE
     left = width - times - max(ago, 7) - actions - REST - 7 * PADDING
-    whole = (actors, things) if is_wide and actors + things <= left else (None, None)
+    is_whole = actors + things <= left
+    if width >= (WIDE if is_whole else ROOMY):
+        whole = (actors, things) if is_whole else (None, None)
+        _fill_wide(table, rows, "from it" if around else "ago", actions, whole)
+    else:
+        _fill_narrow(table, rows, "" if around else " ago", actions)
+    return table
+
+
+def _fill_wide(
+    table: Table,
+    rows: list[list[Text]],
+    ago: str,
+    action_width: int,
+    whole: tuple[int | None, int | None],
+) -> None:
+    table.add_column("time", no_wrap=True)
+    table.add_column(ago, justify="right", no_wrap=True)
     table.add_column("actor", overflow="fold", min_width=whole[0])
     # Of a fixed width, so that what identifies an event is folded last.
-    table.add_column("action", overflow="fold", width=actions)
-    details = ("on", "address", "change") if is_wide else ("details",)
-    for name in details:
-        table.add_column(name, overflow="fold", min_width=whole[1] if name == "on" else None)
-    for *cells, on, address, changed in rows:
-        if len(details) == 1:
-            cells.append(Text("\n").join(cell for cell in (on, address, changed) if cell))
-        else:
-            cells += [on, address, changed]
+    table.add_column("action", overflow="fold", width=action_width)
+    table.add_column("on", overflow="fold", min_width=whole[1])
+    table.add_column("address", overflow="fold")
+    table.add_column("change", overflow="fold")
+    for cells in rows:
         table.add_row(*cells)
-    return table
+
+
+def _fill_narrow(table: Table, rows: list[list[Text]], ago_word: str, action_width: int) -> None:
+    """Who, on what, from where and what changed below each other, so that each is in one piece."""
+    table.add_column("time", no_wrap=True)
+    table.add_column("action", overflow="fold", width=action_width)
+    table.add_column("details", overflow="fold")
+    for time, ago, actor, action, on, address, changed in rows:
+        said = (("by ", actor), ("on ", on), ("from ", address), ("", changed))
+        details = [Text(word, "dim").append_text(text) for word, text in said if text]
+        time.append(f"\n{ago}{ago_word}", "dim")
+        table.add_row(time, action, Text("\n").join(details))
 
 
 def _longest(rows: Sequence[Sequence[Text]], column: int) -> int:

@@ -55,7 +55,8 @@ def bars(histogram: Histogram) -> str:
 def unusual_table(incident: Incident) -> Table | Text:
     """Return what the window has more of than the days before let expect, or why nobody can say."""
     if incident.unusual is None:
-        days = incident.before.covered_days
+        # Rounded down: 6.96 days are not yet the 7 that are needed.
+        days = int(incident.before.covered_days * 10) / 10
         return Text(
             "What is new or unusual cannot be said. Needs 7 days of history before the moment;"
             f" there {'is' if days == 1 else 'are'} {days:g}.",

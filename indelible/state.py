@@ -76,8 +76,9 @@ def show(state: State) -> None:
     """Print the tables that people read."""
     console = open_console()
     existence = state.existence
-    told = existence.event or existence.until
-    said = "" if told is UNSET else f", by {_event(told)}"
+    said = "" if existence.event is UNSET else f", by {_event(existence.event)}"
+    if existence.event is UNSET and existence.until is not UNSET:
+        said = f"; first named by {_event(existence.until)}"
     status = {"notYet": "did not exist yet", "unknown": "not known to exist"}
     console.print(Text(f"at {state.at}: {status.get(existence.status, existence.status)}{said}"))
     if state.fields:

@@ -219,7 +219,7 @@ def test_an_id_is_shown_in_short(given: str, told: str) -> None:
     assert table.brief(given) == told
 
 
-@pytest.mark.parametrize("width", [130, 160])
+@pytest.mark.parametrize("width", [80, 110, 130, 160])
 def test_emails_and_ids_stand_in_one_piece_where_there_is_room(width: int) -> None:
     line = LINE.replace(b"a@b.c", b"jonas.lindqvist@northwind.example")
     resource = b'"resource":{"id":"513644f7-6a3f-4c55-9d0c-2f6c4a3d9e10","type":"member"},"result"'
@@ -228,6 +228,7 @@ def test_emails_and_ids_stand_in_one_piece_where_there_is_room(width: int) -> No
     shown = printed([line], width=width)
     assert "jonas.lindqvist@northwind.example" in shown
     assert "member 513644f7…" in shown
+    assert ("by jonas.lindqvist" in shown) == ("actor" not in shown) == (width < 130)
     assert max(map(len, shown.splitlines())) <= width
 
 

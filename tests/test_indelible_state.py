@@ -52,7 +52,7 @@ def test_the_tables_say_what_was_and_who_set_it(run: Run) -> None:
     ):
         assert word in result.output, word
     early = run("state", "app", "app_1", "--at", "2026-03-14").output
-    assert "did not exist yet, by app.created" in early
+    assert "did not exist yet; first named by app.created" in early
     assert "/name" not in early
     result = run("state", "--user", TEA, "--at", "2026-03-15T09:00:06Z")
     for word in ("until member.profile_updated", "together with workspace w_1", "viewer"):
