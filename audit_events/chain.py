@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from audit_events.canonical import canonical, read_back
-from audit_events.envelope import decode_envelope
+from audit_events.envelope import UNREADABLE, decode_envelope
 from audit_events.errors import AuditEventError, LineError
 from audit_events.event import HASH_CHARACTERS
 
@@ -70,10 +70,12 @@ def decode_hash(text: str) -> bytes:
 def split_hash(line: bytes) -> tuple[bytes, str]:
     """Split a line into the bytes that its hash covers and the hash.
 
-    A line in canonical form, with `ingestedAt` appended or not, is cut without being parsed: after
-    the event's own `hash` no key of the format is called `hash` again, and an unescaped quote
-    cannot stand inside a string, so the last occurrence is the right one. Other spellings of the
-    same event are brought to canonical form first.
+    A line in canonical form, with `ingestedAt` appended or not, is cut where it stands: after the
+    event's own `hash` no key of the format is called `hash` again, and an unescaped quote cannot
+    stand inside a string, so the last occurrence is the right one. Whoever forges a line is not
+    bound to the format: it counts only if it is the `hash` that the event carries, else one inside
+    of `resource` would vouch for a line that carries another; and nothing stands behind
+    `ingestedAt`. Other spellings of the same event are brought to canonical form first.
 
     Raises:
         LineError: the line is not a JSON object with a `hash`.
@@ -81,10 +83,35 @@ def split_hash(line: bytes) -> tuple[bytes, str]:
     start = line.rfind(HASH_KEY)
     end = start + len(HASH_KEY) + HASH_CHARACTERS + 1
     cut = line.rfind(_INGESTED_KEY)
-    body = line[:cut] + b"}" if cut > end else line
+    body = line
+    if cut > end and _is_last_member(line[cut + len(_INGESTED_KEY) :]):
+        body = line[:cut] + b"}"
     if start > 0 and body[end - 1 : end + 6] == b'","id":':
-        return body[:start] + body[end:], body[start + len(HASH_KEY) : end - 1].decode("ascii")
+        text = body[start + len(HASH_KEY) : end - 1]
+        if text == _carried(line):
+            return body[:start] + body[end:], text.decode()
     return _split_parsed(line)
+
+
+def _is_last_member(rest: bytes) -> bool:
+    """Whether a text that has begun ends the object that it is in."""
+    return rest.endswith(b'"}') and b'"' not in rest[:-2]
+
+
+class _Hashed(msgspec.Struct, frozen=True, gc=False):
+    """What an event carries, wherever it stands and however its key is spelled."""
+
+    hash: str
+
+
+_decode_hashed: Final = msgspec.json.Decoder(_Hashed).decode
+
+
+def _carried(line: bytes) -> bytes | None:
+    try:
+        return _decode_hashed(line).hash.encode()
+    except UNREADABLE:
+        return None
 
 
 def _split_parsed(line: bytes) -> tuple[bytes, str]:

@@ -1,5 +1,6 @@
 """Whatever is altered, removed, repeated or slipped into a source's lines shows."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from audit_events.chain import (
     ChainBreak,
     decode_hash,
     encode_hash,
+    follows,
     genesis,
     link,
     split_hash,
@@ -100,6 +102,62 @@ def test_a_forged_hash_shows_at_the_next_event(lines: list[bytes]) -> None:
     event["hash"] = encode_hash(link(decode_hash(previous), rfc8785.dumps(event)))
     forged = [*lines[:2], rfc8785.dumps(event), *lines[3:]]
     assert [(found.kind, found.seq) for found in verify_chain(forged)] == [("altered", 3)]
+
+
+def _hash_in_resource(line: bytes, previous: bytes) -> bytes:
+    event = msgspec.json.decode(line, type=dict[str, Any])
+    event["actor"] = {"type": "service"}
+    event["resource"] = {"a": 1, "id": "r", "type": "app"}
+    return _vouched(canonical(event), previous, b'"resource":{"a":1')
+
+
+def _hash_in_a_context_that_stands_last(line: bytes, previous: bytes) -> bytes:
+    event = msgspec.json.decode(line, type=dict[str, Any])
+    event["actor"] = {"type": "service"}
+    del event["context"]
+    last = b',"context":{"number":7,"id":"r"}}'
+    return _vouched(canonical(event)[:-1] + last, previous, b'"context":{"number":7')
+
+
+def _hash_of_another_spelling(line: bytes, previous: bytes) -> bytes:
+    forged = _hash_in_resource(line, previous)
+    return forged.replace(b',"hash":"', b',"h\\u0061sh":"', 1)
+
+
+def _vouched(body: bytes, previous: bytes, place: bytes) -> bytes:
+    """Put a hash that follows from the rest of a line where the event does not carry it."""
+    start = body.index(place) + len(place)
+    spelled = encode_hash(link(previous, body)).encode()
+    return body[:start] + b',"hash":"' + spelled + b'"' + body[start:]
+
+
+def _behind_what_the_shipper_appends(line: bytes, _previous: bytes) -> bytes:
+    return line[:-1] + b',"ingestedAt":"2026-11-23T10:00:00Z","actor":{"type":"service"}}'
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        _hash_in_resource,
+        _hash_in_a_context_that_stands_last,
+        _hash_of_another_spelling,
+        _behind_what_the_shipper_appends,
+    ],
+)
+def test_nothing_but_what_an_event_carries_vouches_for_it(
+    lines: list[bytes], forge: Callable[[bytes, bytes], bytes]
+) -> None:
+    """The event is another one, and still carries the hash that the next one follows."""
+    carried = [decode_envelope(line).hash for line in lines]
+    previous = decode_hash(carried[1])
+    forged = forge(lines[2], previous)
+    event = msgspec.json.decode(forged, type=dict[str, Any])
+    assert (event["actor"], event["hash"]) == ({"type": "service"}, carried[2])
+    source_id = decode_envelope(lines[0]).source.id
+    told = verify_chain([*lines[:2], forged, *lines[3:]])
+    assert told == [ChainBreak(source_id, 2, "altered", 2)]
+    assert verify_run(previous, [forged], [carried[2]]) is None
+    assert not follows(previous, forged)
 
 
 def test_sources_may_be_mixed(tmp_path: Path) -> None:
