@@ -84,6 +84,8 @@ class DeadLetter:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE_NAME
+        self.problem = ""
+        """Why nothing could be written the last time."""
         self._lock = threading.Lock()
 
     def append(self, records: Sequence[Refusal]) -> None:
@@ -95,11 +97,8 @@ class DeadLetter:
         if not records:
             return
         text = b"".join(render(record) for record in records)
-        try:
-            with self._lock:
-                size = append_durably(self.path, text)
-        except OSError as error:
-            raise DeadLetterError(self.path, error) from error
+        with self._lock:
+            size = self._append(text)
         if size >= ALARM_BYTES and size.bit_length() > (size - len(text)).bit_length():
             _log.error(
                 "dead_letter_grows",
@@ -107,6 +106,18 @@ class DeadLetter:
                 bytes=size,
                 hint="`indelible dead-letter list` says what is in it and why",
             )
+
+    def _append(self, text: bytes) -> int:
+        try:
+            size = append_durably(self.path, text)
+        except OSError as cause:
+            error = DeadLetterError(self.path, cause)
+            self.problem = str(error)
+            raise error from cause
+        if self.problem:
+            _log.info("dead_letter_written_again", path=str(self.path), after=self.problem)
+            self.problem = ""
+        return size
 
 
 def render(refusal: Refusal) -> bytes:

@@ -2,6 +2,9 @@
 
 Threads and processes may append to one file: each append holds its `flock`. What a crash leaves is
 at most a torn last line that nobody was told of; the next append starts a new line behind it.
+
+What failed is cut off again, after a failed sync too: nothing is there as often as it was tried,
+and the next attempt writes anew the very pages that the kernel may have dropped.
 """
 
 import contextlib
@@ -28,12 +31,9 @@ def append_durably(path: Path, text: bytes) -> int:
             _give_to_owner(descriptor, path.parent)
         elif os.pread(descriptor, 1, size - 1) != b"\n":
             text = b"\n" + text
-        _write_whole(descriptor, text, size)
-        os.fsync(descriptor)
+        _append(descriptor, text, size, path.parent)
     finally:
         os.close(descriptor)
-    if size == 0:
-        sync_directory(path.parent)
     return size + len(text)
 
 
@@ -53,13 +53,15 @@ def _give_to_owner(descriptor: int, directory: Path) -> None:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
-def _write_whole(descriptor: int, text: bytes, size: int) -> None:
+def _append(descriptor: int, text: bytes, size: int, directory: Path) -> None:
     written = 0
     try:
         while written < len(text):
             written += os.write(descriptor, text[written:])
+        os.fsync(descriptor)
+        # Each time: whoever made the file may have been killed before it came to that.
+        sync_directory(directory)
     except OSError:
-        # A full disk takes a part; without it the next attempt does not repeat whole records.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, size)
         raise

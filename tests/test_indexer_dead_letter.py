@@ -1,6 +1,7 @@
 """The dead letter: every record durable, none torn, whatever the line holds."""
 
 import base64
+import errno
 import os
 import stat
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from indexer.dead_letter import DeadLetter, Refusal
 from indexer.errors import DeadLetterError
@@ -102,6 +104,54 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DeadLetterError, match="cannot write the dead letter"):
         DeadLetter(tmp_path / "file" / "below").append([refusal()])
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync"])
+def test_a_disk_that_fails_for_a_while_leaves_each_record_once_and_the_all_clear_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    dead_letter = DeadLetter(tmp_path)
+    dead_letter.append([refusal()])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, failing, _fail)
+        for _ in range(3):
+            with pytest.raises(DeadLetterError, match="Input/output error"):
+                dead_letter.append([refusal(offset=1), refusal(offset=2)])
+        assert dead_letter.problem.endswith("dead-letter.jsonl: Input/output error")
+    with capture_logs() as said:
+        dead_letter.append([refusal(offset=1), refusal(offset=2)])
+        dead_letter.append([refusal(offset=3)])
+    assert [one["event"] for one in said] == ["dead_letter_written_again"]
+    assert dead_letter.problem == ""
+    assert [record["offset"] for record in records(dead_letter)] == [0, 1, 2, 3]
+
+
+def _fail(*_arguments: object) -> int:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_name_that_could_not_be_made_durable_is_tried_again_with_the_next_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut may take the file, with what was told to be in it."""
+    synced: list[bool] = []
+    real = os.fsync
+
+    def sync(descriptor: int) -> None:
+        is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        if is_directory and not synced:
+            synced.append(False)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        synced.extend([True] * is_directory)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    dead_letter = DeadLetter(tmp_path)
+    with pytest.raises(DeadLetterError):
+        dead_letter.append([refusal()])
+    dead_letter.append([refusal()])
+    assert synced == [False, True]
+    assert len(records(dead_letter)) == 1
 
 
 def test_threads_do_not_mix_their_records(tmp_path: Path) -> None:
