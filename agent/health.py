@@ -82,6 +82,15 @@ def judge(status: Status | None, turned_seconds: float, now: datetime) -> list[P
                 hint="gaps are kept until they can be recorded; free space, or let it be written",
             )
         )
+    if status.dead_letter_problem:
+        problems.append(
+            Problem(
+                "dead_letter_not_written",
+                status.dead_letter_problem,
+                hint="what waits for it is neither lost nor settled; free space, or let it be"
+                " written",
+            )
+        )
     problems += judge_cluster(status, now)
     return problems + judge_files(status)[:PATHS_SHOWN]
 

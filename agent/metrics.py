@@ -291,6 +291,12 @@ METRICS: Final[tuple[Definition, ...]] = (
         _one(lambda view: bool(view.status.trail_problem)),
     ),
     Definition(
+        "dead_letter_failing",
+        "gauge",
+        "1 while the dead letter cannot be written; what waits for it is kept, and not settled",
+        _one(lambda view: bool(view.status.dead_letter_problem)),
+    ),
+    Definition(
         "configuration_refused",
         "gauge",
         "1 while the configuration that was read last is wrong and the one before goes on",

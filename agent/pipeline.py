@@ -339,6 +339,7 @@ class Pipeline:
 
     def _report(self, state: State) -> None:
         self._reporter.trail_problem = self.integrity.trail.problem
+        self._reporter.dead_letter_problem = self._dead_letter.problem
         self._reporter.sources = self.integrity.silences.summarise()
         report = self._reporter.report(
             state,
@@ -352,5 +353,7 @@ class Pipeline:
         try:
             status.write(self._directory, report)
         except OSError as error:
-            # Nobody loses anything by it, and the checkpoint tells of the same disk.
+            # Nobody loses anything by it. The checkpoint tells of the same disk, once it is tried:
+            # who waits for a line, or for the dead letter, has none to save otherwise.
+            self.keeper.unsaved = True
             _log.debug("status_not_written", reason=str(error))

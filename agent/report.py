@@ -34,6 +34,7 @@ class Reporter:
         self._started = format_instant(datetime.now(UTC))
         self.config_problems: tuple[str, ...] = ()
         self.trail_problem = ""
+        self.dead_letter_problem = ""
         self.sources = SourcesStatus()
 
     def report(
@@ -72,6 +73,7 @@ class Reporter:
             config_problems=self.config_problems,
             sources=self.sources,
             trail_problem=self.trail_problem,
+            dead_letter_problem=self.dead_letter_problem,
         )
 
     def _count(

@@ -117,6 +117,8 @@ class Status(Struct, frozen=True, rename="camel"):
     sources: SourcesStatus = SourcesStatus()
     trail_problem: str = ""
     """Why gaps and broken chains cannot be recorded as events at the moment; they are kept."""
+    dead_letter_problem: str = ""
+    """Why refused lines cannot be put into the dead letter; what waits for that is not settled."""
 
 
 def write(directory: Path, status: Status) -> None:
@@ -177,6 +179,8 @@ def describe(status: Status) -> str:
         parts.append(f"checkpoint: {status.checkpoint_problem}")
     if status.trail_problem:
         parts.append(f"findings not recorded: {status.trail_problem}")
+    if status.dead_letter_problem:
+        parts.append(status.dead_letter_problem)
     if status.unreadable:
         parts.append(f"{len(status.unreadable)} unreadable")
     if status.config_problems:

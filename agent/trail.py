@@ -5,8 +5,9 @@ its own below the state directory. The agent follows that file like any other, s
 chained, shipped once and stored like any other; no token of a tenant can see it.
 
 The order of writes that loses no finding: a checkpoint holds it (`agent.findings`), then the event
-is fsynced here, and only a checkpoint after that is without it. A crash in between tells it
-twice, as two events; a full disk leaves it waiting. The other way round a finding could be lost.
+is fsynced here, and only a checkpoint after that is without it. A crash in between, or a sync that
+fails, tells it twice, as two events; a full disk leaves it waiting. The other way round a finding
+could be lost.
 
 The file is bounded: at `FILE_BYTES` it is renamed to `agent.log.1` (over the one before, whose end
 must be settled by then), and what cannot be written waits, aggregated.
@@ -46,6 +47,9 @@ _HINTS: Final[dict[Kind, str]] = {
     "break": "the events are stored all the same; find out who changed the file",
     "silent": "its process was killed or hangs, or its host is gone: look there",
 }
+SYNC_RETRY_SECONDS: Final = 1.0
+"""After a sync that failed; then twice as long each time, as each attempt adds its events anew."""
+LONGEST_RETRY_SECONDS: Final = 600.0
 _LARGEST_EXACT: Final = 2**53 - 1
 
 _log = structlog.get_logger("agent")
@@ -81,6 +85,9 @@ class Trail:
         self._is_settled = is_settled
         self._host = host or socket.gethostname()
         self._events: FilteringBoundLogger | None = None
+        self._failures = 0
+        """Syncs in a row that failed."""
+        self._next_try = 0.0
 
     def record(self, findings: Findings) -> bool:
         """Make events of all that waits; True when there are new ones.
@@ -88,7 +95,7 @@ class Trail:
         What is durable waits no more. What could not be written waits for the next call, and
         `problem` says why.
         """
-        if not findings:
+        if not findings or time.monotonic() < self._next_try:
             return False
         written: list[Finding] = []
         try:
@@ -114,9 +121,19 @@ class Trail:
         finally:
             # What is only in the kernel's memory could be lost with the machine.
             if appended:
-                _sync(self.path)
-                _sync(self.path.parent)
+                self._sync()
                 written += appended
+
+    def _sync(self) -> None:
+        try:
+            _sync(self.path)
+            _sync(self.path.parent)
+        except OSError:
+            self._failures += 1
+            wait = SYNC_RETRY_SECONDS * 2.0 ** min(self._failures - 1, 32)
+            self._next_try = time.monotonic() + min(LONGEST_RETRY_SECONDS, wait)
+            raise
+        self._failures = 0
 
     def _make_room(self) -> bool:
         """Whether something may be appended; a file that is full is renamed first."""

@@ -220,6 +220,8 @@ def describe_progress(status: Status, rate: float, *, is_stopped: bool) -> str:
         parts.append(f"the checkpoint cannot be saved: {status.checkpoint_problem}")
     if status.trail_problem:
         parts.append(f"findings cannot be recorded: {status.trail_problem}")
+    if status.dead_letter_problem:
+        parts.append(status.dead_letter_problem)
     return ", ".join(parts)
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from agent import status as agent_status
 from agent.health import Problem, find_notes, judge_cluster, judge_files
+from agent.lock import holder
 from audit_events.instant import parse_instant
 from indelible.configuration import Configuration, load
 from indelible.lifecycle_status import look_at_lifecycle
@@ -37,7 +38,10 @@ from indexer.settings import IndexSettings
 
 PATHS_SHOWN: Final = 5
 STALE_SECONDS: Final = 30.0
-"""An agent that has written nothing for so long hangs, or was killed."""
+"""An agent that has written nothing for so long hangs, or was killed, or cannot write."""
+_ALIVE: Final = (
+    ", but its process {} lives: its state directory may be full or read-only, look at its log"
+)
 
 
 @click.command("status")
@@ -65,7 +69,7 @@ def look(configuration: Configuration, *, now: datetime) -> list[Part]:
     return [
         *([look_at_node(configuration)] if configuration.embedded else []),
         *(look_at_storage(configuration, now) if asks_indices(configuration) else []),
-        judge_agent(agent_status.read(directory), now),
+        judge_agent(agent_status.read(directory), now, holder(directory)),
         judge_dead_letters(directory),
         *([look_at_web(configuration)] if serves_web(configuration) else []),
     ]
@@ -192,8 +196,8 @@ def find_end(client: OpenSearch, index: IndexSettings, order: str) -> str | None
     return hits[0].source["timestamp"] if hits else None
 
 
-def judge_agent(found: agent_status.Status | None, now: datetime) -> Part:
-    """Judge what the agent wrote about itself last."""
+def judge_agent(found: agent_status.Status | None, now: datetime, pid: int | None = None) -> Part:
+    """Judge what the agent wrote about itself last; `pid` is the process that is there now."""
     if found is None:
         return Part(name="agent", ok=False, summary="has not run here yet")
     age_seconds = (now - parse_instant(found.updated_at)).total_seconds()
@@ -201,7 +205,7 @@ def judge_agent(found: agent_status.Status | None, now: datetime) -> Part:
     if found.oldest_unshipped:
         oldest = parse_instant(found.oldest_unshipped)
         behind_seconds = max(0.0, (now - oldest).total_seconds())
-    trouble = _agent_trouble(found, age_seconds, now)
+    trouble = _agent_trouble(found, age_seconds, now, pid)
     lag = (
         f"{decimal(found.lag_bytes)} and {behind_seconds:.0f} s behind"
         if found.lag_bytes
@@ -267,12 +271,14 @@ def _agent_figures(
     }
 
 
-def _agent_trouble(found: agent_status.Status, age_seconds: float, now: datetime) -> list[str]:
+def _agent_trouble(
+    found: agent_status.Status, age_seconds: float, now: datetime, pid: int | None
+) -> list[str]:
     trouble: list[str] = []
     if found.state != "running":
         trouble.append(f"{found.state} since {found.updated_at}")
     elif age_seconds > STALE_SECONDS:
-        trouble.append(f"silent for {age_seconds:.0f} s")
+        trouble.append(f"silent for {age_seconds:.0f} s" + (_ALIVE.format(pid) if pid else ""))
     else:
         trouble += [f"{one.reason} ({one.hint})" for one in judge_cluster(found, now)]
     trouble += _list_paths("cannot read", judge_files(found))
@@ -280,6 +286,8 @@ def _agent_trouble(found: agent_status.Status, age_seconds: float, now: datetime
         trouble.append(f"checkpoint: {found.checkpoint_problem}")
     if found.trail_problem:
         trouble.append(f"trail: {found.trail_problem}")
+    if found.dead_letter_problem:
+        trouble.append(found.dead_letter_problem)
     return trouble
 
 

@@ -40,6 +40,12 @@ def waits(outcome: str, seconds: float) -> Status:
             ["findings_not_recorded"],
             id="a full disk, for the trail",
         ),
+        pytest.param(
+            msgspec.structs.replace(QUIET, dead_letter_problem="cannot write the dead letter"),
+            0,
+            ["dead_letter_not_written"],
+            id="a dead letter that cannot be written",
+        ),
         pytest.param(waits("halted", 0), 0, ["cluster_halted"], id="expired credentials"),
         pytest.param(waits("blocked", 0), 0, ["cluster_blocked"], id="a full cluster"),
         pytest.param(waits("retry", RETRY_SECONDS - 1), 0, [], id="a cluster that restarts"),

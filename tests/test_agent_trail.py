@@ -135,6 +135,7 @@ def test_what_is_not_synced_is_not_recorded_yet(
     one: Trail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Told twice at worst, and never lost with the machine."""
+    monkeypatch.setattr(trail, "SYNC_RETRY_SECONDS", 0.0)
     findings = Findings([find("gap", A, (1, 2), "/a", 0)])
     mend = fail_at("fsync", 0, monkeypatch, errno.EIO)
     assert not one.record(findings)
@@ -142,6 +143,25 @@ def test_what_is_not_synced_is_not_recorded_yet(
     mend()
     assert one.record(findings)
     assert len(events(tmp_path)) == 2
+
+
+def test_a_disk_that_fails_at_each_sync_does_not_fill_the_trail(
+    one: Trail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt leaves its events behind, and they are shipped: an hour of them is 12."""
+    now = [1000.0]
+    monkeypatch.setattr("agent.trail.time.monotonic", lambda: now[0])
+    findings = Findings([find("gap", A, (1, 2), "/a", 0)])
+    mend = fail_at("fsync", 0, monkeypatch, errno.EIO)
+    for _ in range(3600):
+        assert not one.record(findings)
+        now[0] += 1
+    assert "Input/output error" in one.problem
+    assert len(events(tmp_path)) <= 16
+    mend()
+    now[0] += trail.LONGEST_RETRY_SECONDS
+    assert one.record(findings)
+    assert (len(findings), one.problem) == (0, "")
 
 
 def test_a_directory_that_cannot_be_made_keeps_it_waiting(tmp_path: Path) -> None:

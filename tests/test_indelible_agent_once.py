@@ -69,6 +69,8 @@ def status(**changes: Any) -> Status:
                      ["checkpoint cannot be saved: No space left"], id="full disk"),
         pytest.param({"trail_problem": "No space left"}, 0,
                      ["findings cannot be recorded: No space left"], id="trail"),
+        pytest.param({"dead_letter_problem": "cannot write the dead letter"}, 0,
+                     ["events/s, cannot write the dead letter"], id="dead letter"),
         pytest.param({}, 1, ["stopping, 1.0 MB of 4.0 MB"], id="stopping"),
     ],
 )  # fmt: skip

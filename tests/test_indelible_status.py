@@ -84,6 +84,12 @@ RUNNING = Status(
             id="killed, or hanging",
         ),
         pytest.param(
+            msgspec.structs.replace(RUNNING, dead_letter_problem="cannot write the dead letter"),
+            False,
+            "cannot write the dead letter; 3 files, nothing waits",
+            id="a dead letter that cannot be written",
+        ),
+        pytest.param(
             msgspec.structs.replace(RUNNING, state="stopped", updated_at=ago(3600)),
             False,
             f"stopped since {ago(3600)}; 3 files, nothing waits",
@@ -168,6 +174,13 @@ def test_the_agent_is_judged_by_what_it_wrote_last(
 ) -> None:
     part = judge_agent(found, NOW)
     assert (part.ok, part.summary) == (ok, summary)
+
+
+def test_an_agent_that_lives_and_cannot_write_its_status_is_not_told_as_killed() -> None:
+    found = msgspec.structs.replace(RUNNING, updated_at=ago(STALE_SECONDS + 5))
+    part = judge_agent(found, NOW, 4711)
+    assert not part.ok
+    assert "silent for 35 s, but its process 4711 lives: its state directory may be" in part.summary
 
 
 def test_open_dead_letters_are_counted(tmp_path: Path) -> None:
@@ -326,6 +339,7 @@ def configuration_of(opensearch: Cluster, index: IndexSettings, home: Path) -> C
         ({"waiting": Waiting("blocked", "cluster_block_exception", ago(1))}, False),
         ({"checkpoint_problem": "full"}, False),
         ({"trail_problem": "full"}, False),
+        ({"dead_letter_problem": "full"}, False),
         ({"config_problems": ("bad",)}, True),
     ],
 )
