@@ -73,7 +73,8 @@ class NoAnswerError(IndexerError):
 _NO_ANSWER = "check that OpenSearch runs there and that INDELIBLE_OPENSEARCH_URL is right"
 _NOT_BELIEVED = (
     "set INDELIBLE_OPENSEARCH_CA_FILE to the certificate of the authority that signed the"
-    " cluster's, and INDELIBLE_OPENSEARCH_URL to a name that stands in it"
+    " cluster's, and INDELIBLE_OPENSEARCH_URL to a name that stands in it; a node of `indelible up`"
+    " is found by INDELIBLE_HOME alone, set as it was there"
 )
 
 

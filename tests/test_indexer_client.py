@@ -197,6 +197,7 @@ def test_a_certificate_that_is_not_believed_names_the_setting(tmp_path: Path) ->
         thread.join()
     assert ": its certificate is not believed: " in str(raised.value)
     assert "INDELIBLE_OPENSEARCH_CA_FILE" in raised.value.hint
+    assert "INDELIBLE_HOME" in raised.value.hint
     assert not raised.value.sent
 
 
