@@ -38,6 +38,9 @@ MUST_BE_UNSET: Final = (
     "index.search.default_pipeline",
 )
 """What no template of ours sets and whoever sets it hides, withholds or changes events with."""
+KEPT_FROM_THE_BEGINNING: Final = frozenset({"settings.index.codec"})
+"""What a partition has by the setting of the day on which it was made, for good, and what says
+nothing of its events: told for every one of them, it would hide the differences that do."""
 _UNSET: Final = frozenset({None, "", "false", "_none"})
 
 Body = dict[str, object]
@@ -155,7 +158,7 @@ def differ_live(wanted: Body, found: Body) -> tuple[Difference, ...]:
     """Compare a partition with the `template` part of a template.
 
     All of the mapping counts; of the settings those that the template has, as the cluster adds
-    many of its own, and those of `MUST_BE_UNSET`.
+    many of its own, and those of `MUST_BE_UNSET`, but for `KEPT_FROM_THE_BEGINNING`.
     """
     ours = flatten(wanted)
     theirs = flatten({"mappings": found.get("mappings"), "settings": found.get("settings")})
@@ -163,7 +166,7 @@ def differ_live(wanted: Body, found: Body) -> tuple[Difference, ...]:
     paths |= {
         path for name in MUST_BE_UNSET if theirs.get(path := f"settings.{name}") not in _UNSET
     }
-    return _differences(ours, theirs, sorted(paths))
+    return _differences(ours, theirs, sorted(paths - KEPT_FROM_THE_BEGINNING))
 
 
 def flatten(value: object, path: str = "") -> dict[str, str]:

@@ -65,15 +65,16 @@ def test_a_difference_is_shown_from_both_sides() -> None:
 def test_a_live_partition_differs_by_its_mapping_and_by_the_settings_that_we_set() -> None:
     wanted: dict[str, object] = {
         "mappings": {"dynamic": False},
-        "settings": {"index": {"codec": "best_compression"}},
+        "settings": {"index": {"codec": "best_compression", "append_only.enabled": True}},
     }
     found: dict[str, object] = {
         "mappings": {"dynamic": "false", "properties": {"x": {"type": "text"}}},
-        "settings": {"index.codec": "default", "index.uuid": "u"},
+        # The codec is that of new partitions alone.
+        "settings": {"index.codec": "default", "index.uuid": "u", "index.hidden": "false"},
     }
     assert differ_live(wanted, found) == (
         Difference("mappings.properties.x.type", None, "text"),
-        Difference("settings.index.codec", "best_compression", "default"),
+        Difference("settings.index.append_only.enabled", "true", None),
     )
 
 
