@@ -5,6 +5,8 @@ the exit code 1.
 """
 
 import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,6 +15,7 @@ import click
 import msgspec
 from msgspec import Struct
 from opensearchpy import OpenSearch
+from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
@@ -50,7 +53,8 @@ _ALIVE: Final = (
 def command(ctx: click.Context, *, as_json: bool) -> None:
     """Say how node, indices, lifecycle, agent and web are; exit code 1 if one is down."""
     configuration = load()
-    parts = look(configuration, now=datetime.now(UTC))
+    with _telling() as say:
+        parts = look(configuration, now=datetime.now(UTC), say=say)
     if as_json:
         click.echo(msgspec.json.encode({"ok": all_ok(parts), "parts": parts}).decode())
     else:
@@ -63,21 +67,45 @@ def all_ok(parts: list[Part]) -> bool:
     return all(part.ok for part in parts)
 
 
-def look(configuration: Configuration, *, now: datetime) -> list[Part]:
-    """Look at every part that this host has settings for."""
+def look(
+    configuration: Configuration, *, now: datetime, say: Callable[[str], object]
+) -> list[Part]:
+    """Look at every part that this host has settings for.
+
+    Args:
+        configuration: the settings.
+        now: aware.
+        say: is told the name of each part before it is looked at: what is down takes its time.
+    """
     directory = Path(configuration.agent.state_directory)
-    return [
-        *([look_at_node(configuration)] if configuration.embedded else []),
-        *(look_at_storage(configuration, now) if asks_indices(configuration) else []),
-        judge_agent(agent_status.read(directory), now, holder(directory)),
-        judge_dead_letters(directory),
-        *([look_at_web(configuration)] if serves_web(configuration) else []),
-    ]
+    looks: list[tuple[str, Callable[[], Part]]] = []
+    if configuration.embedded:
+        looks.append(("node", lambda: look_at_node(configuration)))
+    if asks_indices(configuration):
+        looks.append(("indices", lambda: look_at_indices(configuration)))
+        looks.append(("lifecycle", lambda: look_at_lifecycle(configuration, now)))
+    looks.append(
+        ("agent", lambda: judge_agent(agent_status.read(directory), now, holder(directory)))
+    )
+    looks.append(("dead letters", lambda: judge_dead_letters(directory)))
+    if serves_web(configuration):
+        looks.append(("web", lambda: look_at_web(configuration)))
+    parts: list[Part] = []
+    for name, look_at in looks:
+        say(name)
+        parts.append(look_at())
+    return parts
 
 
-def look_at_storage(configuration: Configuration, now: datetime) -> list[Part]:
-    """Look at the indices, and at who looks after them."""
-    return [look_at_indices(configuration), look_at_lifecycle(configuration, now)]
+@contextmanager
+def _telling() -> Generator[Callable[[str], object]]:
+    """Show on a terminal what is being looked at, and nothing of it afterwards."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _name: None
+        return
+    with console.status("") as line:
+        yield lambda name: line.update(f"looking at: {name}")
 
 
 def asks_indices(configuration: Configuration) -> bool:

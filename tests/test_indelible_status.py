@@ -273,7 +273,9 @@ def test_what_this_host_has_no_settings_for_is_left_out(
 ) -> None:
     ports = {"INDELIBLE_NODE_HTTP_PORT": "1", "INDELIBLE_WEB_PORT": "2"}
     configuration = load({"INDELIBLE_HOME": str(tmp_path), **ports, **environ})
-    assert [part.name for part in look(configuration, now=NOW)] == expected
+    said: list[str] = []
+    assert [part.name for part in look(configuration, now=NOW, say=said.append)] == expected
+    assert said == expected, "what is waited for is named meanwhile"
 
 
 @pytest.mark.opensearch
