@@ -203,7 +203,22 @@ def test_claims_stand_where_the_settings_say() -> None:
     assert (found.organization_id, found.role, found.plan, found.subject) == (
         "org_7", "admin", "enterprise", "u_7",
     )  # fmt: skip
-    assert refused(f"Bearer {token()}", settings).code == "token_invalid"
+    assert refused(f"Bearer {token()}", settings).detail == (
+        "its claim https://id.example/org is missing"
+    ), "as whoever makes the tokens calls it"
+    wrong = token(claims={**claims, "app_metadata": {"role": {"owner": True}}})
+    assert (
+        refused(f"Bearer {wrong}", settings).detail == "its claim app_metadata.role is not usable"
+    )
+
+
+def test_a_claim_of_any_name_is_told_in_a_header_that_can_be_sent() -> None:
+    settings = msgspec.structs.replace(SETTINGS, role_claim='"rôle"\r\n役割')
+    error = refused(f"Bearer {token()}", settings)
+    assert error.detail == 'its claim "rôle"\r\n役割 is missing'
+    assert (
+        'error_description="its claim ?r?le????? is missing"' in error.headers["WWW-Authenticate"]
+    )
 
 
 def test_keys_of_a_provider_are_fetched_once_and_verify() -> None:

@@ -17,7 +17,7 @@ import msgspec
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 from msgspec import Meta, Struct
 
-from webapi.claims import rename_claims
+from webapi.claims import claim_paths, rename_claims
 from webapi.errors import ForbiddenError, TokenError
 from webapi.keys import KeySet, fetch_document
 from webapi.proofs import Proof, Proofs
@@ -31,6 +31,8 @@ _API_TOKEN: Final = re.compile(rf"^bearer +({BEGINNING}[0-9A-Za-z]*)$", re.IGNOR
 _CLAIM_PATTERN: Final = r"\A[^\x00-\x1f\x7f\ud800-\udfff]+\Z"
 """No control characters, and no half of a surrogate pair, which no event could hold. (`$` would let
 a newline at the end pass.)"""
+_names_missing: Final = re.compile("missing required field `(.*?)`").search
+_OUR_NAMES: Final[Mapping[str, str]] = {}
 _Claim = Annotated[str, Meta(min_length=1, max_length=1024, pattern=_CLAIM_PATTERN)]
 
 
@@ -75,6 +77,7 @@ def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
     key_of = _key_finder(settings)
     accepted = list(algorithms(settings))
     proofs = Proofs()
+    called = claim_paths(settings)
 
     def verify(authorization: str | None) -> Reader:
         token = bearer_token(authorization)
@@ -105,7 +108,7 @@ def verifier(settings: WebSettings) -> Callable[[str | None], Reader]:
             raise TokenError("token_expired", "it expired; sign in again") from None
         except PyJWTError as error:
             raise TokenError("token_invalid", _reason(error)) from None
-        reader = read_claims(rename_claims(payload, settings))
+        reader = read_claims(rename_claims(payload, settings), called)
         # Whole seconds, as PyJWT takes them (RFC 7519, section 2, allows a fraction).
         expires_at = int(payload["exp"]) + settings.leeway_seconds
         proofs.keep(token, Proof(reader, header, key, now, expires_at))
@@ -130,13 +133,21 @@ def bearer_token(header: str | None) -> str:
     return match[1]
 
 
-def read_claims(payload: object) -> Reader:
-    """Read the claims of a verified token; an organisation of our own (`_…`) is no one's."""
+def read_claims(payload: object, called: Mapping[str, str] = _OUR_NAMES) -> Reader:
+    """Read the claims of a verified token; an organisation of our own (`_…`) is no one's.
+
+    Args:
+        payload: claims under the names that we use.
+        called: how whoever made the token calls them.
+    """
     try:
         claims = msgspec.convert(payload, Claims)
     except msgspec.ValidationError as error:
-        claim = str(error).rpartition("$.")[2].rstrip("`")
-        raise TokenError("token_invalid", f"its claim {claim} is not usable") from None
+        missing = _names_missing(str(error))
+        claim = missing[1] if missing else str(error).rpartition("$.")[2].rstrip("`")
+        problem = "missing" if missing else "not usable"
+        reason = f"its claim {called.get(claim, claim)} is {problem}"
+        raise TokenError("token_invalid", reason) from None
     if claims.organizationId.startswith("_"):
         raise TokenError("token_invalid", "its organisation is reserved")
     return Reader(

@@ -1,16 +1,14 @@
 """Where in a token its organisation, role and plan stand, by the settings. Pure."""
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import cast
 
 from webapi.settings import WebSettings
 
-OPTIONAL: Final = ("email", "name")
 
-
-def rename_claims(payload: Mapping[str, object], settings: WebSettings) -> dict[str, object]:
-    """Return the claims of a token under the names that we use; what is not there stays away."""
-    paths = {
+def claim_paths(settings: WebSettings) -> dict[str, str]:
+    """Return for each name that we use how the settings call that claim of a token."""
+    return {
         "organizationId": settings.organization_claim,
         "role": settings.role_claim,
         "plan": settings.plan_claim,
@@ -18,7 +16,11 @@ def rename_claims(payload: Mapping[str, object], settings: WebSettings) -> dict[
         "email": settings.email_claim,
         "name": settings.name_claim,
     }
-    found = {name: find_claim(payload, path) for name, path in paths.items()}
+
+
+def rename_claims(payload: Mapping[str, object], settings: WebSettings) -> dict[str, object]:
+    """Return the claims of a token under the names that we use; what is not there stays away."""
+    found = {name: find_claim(payload, path) for name, path in claim_paths(settings).items()}
     found["role"] = choose_role(found["role"], settings)
     return {name: value for name, value in found.items() if value is not None}
 

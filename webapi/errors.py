@@ -15,6 +15,7 @@
         * InternalError         500: an answer of the storage that must not be passed on
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -77,6 +78,8 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
 )
 """The codes a client may rely on; a code never changes its meaning."""
 
+_not_in_challenge: Final = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+"""What a description in a challenge may not have (RFC 6750, section 3)."""
 PARAMETER_CODES: Final = (
     "unknown_parameter",
     "unknown_field",
@@ -193,7 +196,9 @@ class TokenError(ProblemError):
     def __init__(self, code: str, detail: str) -> None:
         challenge = 'Bearer realm="audit-log"'
         if code != "token_missing":
-            challenge += f', error="invalid_token", error_description="{detail}"'
+            # The name of a claim is the operator's to choose.
+            description = _not_in_challenge.sub("?", detail)
+            challenge += f', error="invalid_token", error_description="{description}"'
         super().__init__(code, detail, headers={"WWW-Authenticate": challenge})
 
 
