@@ -242,6 +242,10 @@ class ChainedLogger:
                 raise
             cause = thrown
         finally:
+            if cause is not None:
+                # Also where no line was written that somebody would have to be told of.
+                with self._lock:
+                    self._file.distrust(cause)
             for entry in entries:
                 if entry.is_begun:
                     if entry.error is None and cause is not None:

@@ -235,6 +235,26 @@ def test_a_directory_that_could_not_be_synced_is_synced_with_the_next_event(
     assert any(is_directory for is_directory, _ in syncs.synced)
 
 
+def test_a_sync_that_failed_where_no_line_was_written_is_not_forgotten(
+    path: Path, syncs: Syncs
+) -> None:
+    """Nobody is told of it, and the next event is on the disk only with the name of its file."""
+    log = open_log(path, service="s")
+    syncs.errors = [_eio()]
+
+    def refuse(_descriptor: int, _line: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "write", refuse)
+        with pytest.raises(SinkError, match="free space"):
+            log.info(CRITICAL, **EVENT)
+    assert syncs.errors == [], "it was tried"
+    syncs.synced.clear()
+    log.info(CRITICAL, **EVENT)
+    assert any(is_directory for is_directory, _ in syncs.synced)
+
+
 def test_a_handler_gets_the_line_that_may_not_be_on_the_disk(path: Path, syncs: Syncs) -> None:
     got: list[tuple[SinkError, bytes]] = []
     log = open_log(path, service="s", durability="disk", on_error=lambda *pair: got.append(pair))
