@@ -16,7 +16,7 @@ from audit_events.chain import verify_chain
 from audit_events.errors import LineError, SinkError
 from audit_events.event import decode_event
 from audit_events.event_file import LOOK_INTERVAL_SECONDS, EventFile
-from tests.mounted_disk import ErringDisk, ThinDisk, erring_disk, thin_disk
+from tests.mounted_disk import ErringDisk, ThinDisk, erring_disk, sync, thin_disk
 
 EVENT: dict[str, Any] = {"organization_id": "o", "actor": {"type": "system"}}
 
@@ -144,7 +144,7 @@ def test_an_ext4_that_turned_read_only_can_be_mended_below_a_log_that_goes_on(
     path = erring.path / "audit.jsonl"
     log = open_log(path, service="s", durability=durability)
     ids = [log.info("app.created", **EVENT) for _ in range(3)]
-    os.sync()
+    sync(erring.path)
     erring.fail()
     for _ in range(3):
         with pytest.raises(SinkError, match="unmount it, check it, mount it"):
