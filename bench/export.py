@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,19 +31,19 @@ import jwt
 import psutil
 from opensearchpy import OpenSearch
 
-import node
 from audit_events.chained_logger import ChainedLogger
 from audit_events.draft import draft_event
 from audit_events.envelope import decode_envelope
 from bench.corpus import choose_event
 from bench.kept_file import KeptFile
+from bench.measured_node import start_node
 from bench.processes import Command, Measured, ProcessError
 from indexer.client import ask, connect, request
 from indexer.names import events_pattern, partition_name
 from indexer.settings import ConnectionSettings, IndexSettings
 from indexer.templates import install
 from tests.cluster import Cluster
-from tests.node_home import free_ports, node_config, own_home
+from tests.node_home import free_ports, own_home
 from webapi.audit_log import PATH
 
 ORGANIZATION: Final = "org_bench"
@@ -237,8 +236,7 @@ def main() -> None:
     events = arguments.events or (20_000 if arguments.quick else 300_000)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
     with suppress(KeyboardInterrupt), own_home() as home:
-        # As a node is run, with its second compiler: it does most of the work here.
-        running = node.start(replace(node_config(home), java_options=()))
+        running = start_node(home)
         connection = Cluster("own", running.url, running.credentials).connection()
         index = IndexSettings(prefix="audit-bench", replicas=0)
         with connect(connection, role="lifecycle") as lifecycle:

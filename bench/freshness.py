@@ -48,13 +48,14 @@ from opensearchpy import OpenSearch
 
 import node
 from bench.distribution import Distribution, distribute
+from bench.measured_node import start_node
 from bench.processes import Command, Measured, ProcessError
 from bench.writer import SteadyWriter
 from indexer.client import request_shape
 from indexer.errors import RefusedError
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
-from tests.node_home import node_config, own_home
+from tests.node_home import own_home
 
 RATE: Final = 500.0
 ASK_SECONDS: Final = 0.02
@@ -246,7 +247,7 @@ def _cluster(environ: Mapping[str, str]) -> Generator[Cluster]:
         yield Cluster(url, url, node.read_credentials(credentials))
         return
     with own_home() as home:
-        running = node.start(dataclasses.replace(node_config(home), java_options=()))
+        running = start_node(home)
         yield Cluster("the embedded node", running.url, running.credentials)
 
 

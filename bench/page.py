@@ -28,11 +28,11 @@ if not __package__:
 
 from playwright.sync_api import Browser
 
-import node
 from bench.distribution import distribute
+from bench.measured_node import start_node
 from bench.query_stores import Shape, build
 from tests.cluster import Cluster
-from tests.node_home import free_ports, node_config, own_home
+from tests.node_home import free_ports, own_home
 from tests.page_browser import run_browser
 from tests.page_site import GUNICORN, PLAIN_HTTP
 from tests.webapi_api import OWNER, session_cookie, token
@@ -108,8 +108,7 @@ def main() -> None:
     months = 6 if quick else 13
     shape = Shape("page", "month", months, events // months)
     with suppress(KeyboardInterrupt), own_home() as home, tempfile.TemporaryDirectory() as scratch:
-        config = node_config(home)
-        running = node.start(config if quick else replace(config, java_options=()))
+        running = start_node(home, quick=quick)
         cluster = Cluster("own", running.url, running.credentials)
         build(cluster.connection(), [shape], PREFIX)
         (port,) = free_ports(1)

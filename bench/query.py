@@ -1,6 +1,7 @@
 """How long the API takes to answer, over many partitions and many events.
 
-Usage: python bench/query.py [--quick] [--days N] [--events N] [--rounds N]
+Usage: python bench/query.py [--quick] [--days N] [--events N] [--rounds N] [--served]
+           [--codec NAME] [--plugin FILE]
 
 Three stores on one node, an embedded one of its own that is started for this: one partition with
 100,000 events (the baseline); 400 daily partitions with 2,500 each; 13 monthly ones that share
@@ -17,6 +18,7 @@ ratios are those of what was asked before, as a page is by whoever pages, filter
 
 A fourth store is one partition with 1,000,000 events (`--quick`: 2,500 of one organisation), which
 a gunicorn with one worker serves: `list_vs_raw` and `page_1000_vs_1` (`bench/query_served.py`).
+`--served` builds and asks this one alone, in some minutes.
 """
 
 import argparse
@@ -41,15 +43,15 @@ if not __package__:
 
 import jwt
 
-import node
 from bench.distribution import Distribution, distribute
+from bench.measured_node import add_options, codec_of, start_node
 from bench.processes import ProcessError
 from bench.query_served import measure_served
 from bench.query_stores import ORGANIZATIONS, Shape, build
 from indexer.client import connect
 from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from tests.cluster import Cluster
-from tests.node_home import node_config, own_home
+from tests.node_home import own_home
 from webapi import create_app
 from webapi.audit_log import PATH
 from webapi.limits import without_limits
@@ -183,7 +185,7 @@ def report(shapes: Sequence[Shape], times: Times, served: Mapping[str, Sequence[
     ratios: dict[str, float] = {}
     head = ("p50", "p99", "vs one", "first p50", "first p99")
     print(f"{'milliseconds':48}" + "".join(f"{name:>11}" for name in head))
-    for kind in questions(datetime.now(UTC), 0):
+    for kind in questions(datetime.now(UTC), 0) if shapes else ():
         base = distribute(times[kind, BASELINE, "again"])
         for shape in shapes:
             again = distribute(times[kind, shape.name, "again"])
@@ -225,15 +227,17 @@ def _named(name: str, again: Distribution, first: Distribution) -> dict[str, flo
 
 
 def shapes_of(arguments: argparse.Namespace) -> list[Shape]:
-    """The stores that are asked for."""
-    quick = arguments.quick
+    """The stores that are asked for, besides the one that is served."""
+    if arguments.served:
+        return []
+    quick, codec = arguments.quick, codec_of(arguments)
     months = 6 if quick else 13
     events = arguments.events or (6000 if quick else 2_000_000)
     days = arguments.days or (20 if quick else 400)
     return [
-        Shape(BASELINE, "month", 1, 5000 if quick else 100_000),
-        Shape("days", "day", days, 100 if quick else 2500),
-        Shape("months", "month", months, events // months),
+        Shape(BASELINE, "month", 1, 5000 if quick else 100_000, codec=codec),
+        Shape("days", "day", days, 100 if quick else 2500, codec=codec),
+        Shape("months", "month", months, events // months, codec=codec),
     ]
 
 
@@ -246,19 +250,21 @@ def main() -> None:
     parser.add_argument("--days", type=int, help="daily partitions; default 400")
     parser.add_argument("--events", type=int, help="events of all months; default 2,000,000")
     parser.add_argument("--rounds", type=int, help="default 5, with --quick 1")
+    parser.add_argument("--served", action="store_true", help="only the store that is served")
+    add_options(parser)
     arguments = parser.parse_args()
+    shapes, quick = shapes_of(arguments), arguments.quick
+    size = (2500, 1) if quick else (1_000_000, ORGANIZATIONS)
+    deep = Shape("deep", "month", 1, *size, codec=codec_of(arguments))
     with suppress(KeyboardInterrupt), own_home() as home:
-        config = node_config(home)
-        if not arguments.quick:
-            config = replace(config, java_options=())
-        running = node.start(config)
+        running = start_node(home, arguments.plugin, quick=quick)
         cluster = Cluster("own", running.url, running.credentials)
         connection = cluster.connection()
-        shapes, quick = shapes_of(arguments), arguments.quick
-        deep = Shape("deep", "month", 1, *((2500, 1) if quick else (1_000_000, ORGANIZATIONS)))
         build(connection, [*shapes, deep], PREFIX)
         rounds = arguments.rounds or (1 if quick else 5)
-        times = measure(connection, shapes, rounds, quick=quick)
+        times: Times = {}
+        if shapes:
+            times = measure(connection, shapes, rounds, quick=quick)
         served = measure_served(
             cluster,
             deep,

@@ -27,7 +27,7 @@ from bench.kept_file import KeptFile
 from bench.processes import ProcessError
 from indexer.client import ask, connect, request
 from indexer.names import partition_name
-from indexer.settings import ConnectionSettings, IndexSettings
+from indexer.settings import Codec, ConnectionSettings, IndexSettings
 from indexer.templates import install
 from webapi.query import unix_ns
 
@@ -49,10 +49,16 @@ class Shape:
     events: int
     """Of one partition."""
     organizations: int = ORGANIZATIONS
+    codec: Codec = "best_compression"
 
     def settings(self, prefix: str) -> IndexSettings:
         """How this store is laid into indices."""
-        return IndexSettings(prefix=f"{prefix}-{self.name}", partition=self.partition, replicas=0)
+        return IndexSettings(
+            prefix=f"{prefix}-{self.name}",
+            partition=self.partition,
+            replicas=0,
+            codec=self.codec,
+        )
 
 
 @dataclass(frozen=True, slots=True)

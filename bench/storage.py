@@ -1,6 +1,6 @@
 """What an event costs to keep: bytes on disk after sealing, and CPU and time to index it.
 
-Usage: python bench/storage.py [--quick] [--events N] [--rounds N]
+Usage: python bench/storage.py [--quick] [--events N] [--rounds N] [--codec NAME] [--plugin FILE]
 
 A month of realistic events of 50 organisations (`bench/tenants.py`) goes into three indices of one
 embedded node, started for this: with our template; with OpenSearch's default dynamic mapping, as
@@ -19,7 +19,6 @@ first that counts warms the node up.
 """
 
 import argparse
-import dataclasses
 import json
 import statistics
 import sys
@@ -40,13 +39,13 @@ import psutil
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
-import node
 from audit_events.envelope import decode_envelope
+from bench.measured_node import add_options, codec_of, start_node
 from bench.tenants import ORGANISATIONS, month_of_events
 from indexer.client import ask, connect, request, request_shape
-from indexer.settings import ConnectionSettings, IndexSettings
+from indexer.settings import Codec, ConnectionSettings, IndexSettings
 from indexer.templates import render
-from tests.node_home import node_config, own_home
+from tests.node_home import own_home
 
 EVENTS: Final = 600_000
 QUICK_EVENTS: Final = 45_000
@@ -114,9 +113,9 @@ class Variant:
     files: dict[str, int] = field(default_factory=dict[str, int])
 
 
-def variants() -> tuple[Variant, ...]:
-    """Ours, and what it is compared with."""
-    (template,) = render(IndexSettings(replicas=0)).values()
+def variants(codec: Codec) -> tuple[Variant, ...]:
+    """Ours with a codec, and what it is compared with."""
+    (template,) = render(IndexSettings(replicas=0, codec=codec)).values()
     ours = cast("dict[str, object]", template["template"])
     return (
         Variant(OURS, "bench-ours", ours, own_ids=True),
@@ -198,12 +197,10 @@ def _bodies(lines: Sequence[bytes], *, own_ids: bool) -> Iterable[bytes]:
 
 
 @contextmanager
-def warm_bench() -> Generator[Bench]:
+def warm_bench(plugin: Path | None) -> Generator[Bench]:
     """Start a node as it is installed, and stop it in the end."""
     with own_home() as home:
-        # Not the tests' quick start, which costs a third of the throughput.
-        config = dataclasses.replace(node_config(home), java_options=())
-        running = node.start(config, report=lambda _: None)
+        running = start_node(home, plugin)
         users = running.credentials
         settings = ConnectionSettings(
             url=running.url,
@@ -216,14 +213,16 @@ def warm_bench() -> Generator[Bench]:
             yield Bench(admin, running.pid)
 
 
-def measure(events: int, rounds: int) -> tuple[tuple[Variant, ...], float]:
+def measure(
+    events: int, rounds: int, codec: Codec, plugin: Path | None
+) -> tuple[tuple[Variant, ...], float]:
     """Fill and seal all variants; return them with the mean bytes of a document."""
     lines = month_of_events(events)
     share = -(-events // rounds)
     turns = [lines[at : at + share] for at in range(0, events, share)]
-    with warm_bench() as bench:
-        found = variants()
-        for variant in variants():
+    with warm_bench(plugin) as bench:
+        found = variants(codec)
+        for variant in variants(codec):
             bench.create(variant)
             bench.fill(variant, turns[0])
         for variant in found:
@@ -246,10 +245,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few events, within 50 s")
     parser.add_argument("--events", type=int)
     parser.add_argument("--rounds", type=int)
+    add_options(parser)
     args = parser.parse_args()
     events = args.events or (QUICK_EVENTS if args.quick else EVENTS)
     rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
-    found, document = measure(events, rounds)
+    found, document = measure(events, rounds, codec_of(args), args.plugin)
     print(f"{events:,} events of {ORGANISATIONS} organisations, {document:.0f} bytes each")
     print(f"{'':16} {'bytes/byte':>10} {'bytes/event':>11} {'CPU ms/1000':>11} {'events/s':>9}")
     rows: dict[str, dict[str, float]] = {}

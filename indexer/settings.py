@@ -96,6 +96,9 @@ class ConnectionSettings(Struct, frozen=True, kw_only=True):
             raise ValueError("client_key_file needs client_cert_file")
 
 
+Codec = Literal["best_compression", "default", "zstd", "zstd_no_dict"]
+
+
 class IndexSettings(Struct, frozen=True, kw_only=True):
     """Group `index`: how events are laid into indices."""
 
@@ -136,7 +139,7 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=3600, description="After how long a stored event can be found")
     ] = 1
     codec: Annotated[
-        Literal["best_compression", "default", "zstd", "zstd_no_dict"],
+        Codec,
         Meta(
             description="How new partitions keep their events: `best_compression` is smallest;"
             " `default` takes twice the disk and is read three times as quickly; `zstd` and"
