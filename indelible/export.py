@@ -23,7 +23,6 @@ from rich.filesize import decimal
 from rich.progress import Progress
 
 from audit_events.instant import format_instant
-from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.export_part import (
     Asked,
@@ -35,11 +34,9 @@ from indelible.export_part import (
     read_asked,
     read_part,
 )
-from indelible.listing import open_console
-from indelible.organizations import only_organization, what_there_is
+from indelible.organization_events import open_events
 from indelible.question import asked_pairs, asking, question_options, read_question
 from indelible.terminal import plain
-from indexer.client import connect
 from webapi import csv_rows
 from webapi.export_file import (
     ExportSummary,
@@ -112,17 +109,13 @@ def command(
     )
     if resume and kind == "zip":
         raise click.UsageError("--resume: a zip cannot be gone on with; export ndjson")
-    configuration = load()
-    client = connect(configuration.connection, role="reader")
-    organization = organization or only_organization(client, configuration.index)
-    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
-    reading = Reading(storage, configuration.index)
+    events = open_events(organization)
     as_of = format_instant(datetime.now(UTC))
-    asked = Asked(organization, tuple(pairs), kind, as_of)
+    asked = Asked(events.organization, tuple(pairs), kind, as_of)
     with asking():
-        query = read_question(reading, organization, pairs, configuration.catalogue)
-        with _progress(storage, query) as report:
-            summary = export(reading, query, asked, output, resume=resume, report=report)
+        query = read_question(events.reading, events.organization, pairs, events.catalogue)
+        with _progress(events.storage, query) as report:
+            summary = export(events.reading, query, asked, output, resume=resume, report=report)
     size = output.stat().st_size
     done = Done(
         path=str(output),
@@ -135,11 +128,11 @@ def command(
         click.echo(msgspec.json.encode(done))
     else:
         click.echo(
-            f"{summary.events:,} events of {plain(organization)} in {output} ({decimal(size)}),"
-            f" as of {summary.as_of}\nsha256 {summary.sha256}"
+            f"{summary.events:,} events of {plain(events.organization)} in {output}"
+            f" ({decimal(size)}), as of {summary.as_of}\nsha256 {summary.sha256}"
         )
         if not summary.events:
-            open_console().print(what_there_is(reading, client, configuration.index, organization))
+            events.tell_what_there_is()
 
 
 def export(

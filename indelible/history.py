@@ -11,17 +11,14 @@ import msgspec
 from rich.text import Text
 
 from audit_events.catalogue import Catalogue
-from indelible.configuration import load
 from indelible.event_table import event_table
 from indelible.listing import open_console
-from indelible.organizations import only_organization, what_there_is
+from indelible.organization_events import open_events
 from indelible.question import asking
 from indelible.terminal import plain
-from indexer.client import connect
 from webapi.history import History, history_of, read_question
 from webapi.reading import Reading
 from webapi.request_reading import Pairs
-from webapi.storage import Storage
 
 
 @click.command("history")
@@ -52,19 +49,15 @@ def command(
         "since": since, "until": until, "order": "desc" if newest_first else None, "limit": limit,
     }  # fmt: skip
     pairs = [(name, value) for name, value in asked.items() if value is not None]
-    configuration = load()
-    client = connect(configuration.connection, role="reader")
-    organization = organization or only_organization(client, configuration.index)
-    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
-    reading = Reading(storage, configuration.index)
+    events = open_events(organization)
     with asking():
-        history = told(reading, organization, pairs, configuration.catalogue)
+        history = told(events.reading, events.organization, pairs, events.catalogue)
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(history) + b"\n")
         return
-    show(history, organization, configuration.catalogue)
+    show(history, events.organization, events.catalogue)
     if not history.entries:
-        open_console().print(what_there_is(reading, client, configuration.index, organization))
+        events.tell_what_there_is()
 
 
 def told(reading: Reading, organization: str, pairs: Pairs, catalogue: Catalogue) -> History:

@@ -12,18 +12,15 @@ import msgspec
 
 from audit_events.catalogue import Catalogue
 from audit_events.instant import parse_instant
-from indelible.configuration import load
 from indelible.event_table import event_table
 from indelible.incident_tables import actor_table, head, other_table, unusual_table
 from indelible.listing import open_console
-from indelible.organizations import only_organization, what_there_is
-from indelible.question import asking
-from indexer.client import connect
+from indelible.organization_events import open_events
+from indelible.question import asked_pairs, asking
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import read_question
 from webapi.incident_shapes import Incident
 from webapi.reading import Reading
-from webapi.storage import Storage
 
 
 @click.command("incident")
@@ -54,25 +51,17 @@ def command(
 
     TEXT narrows it, as of `indelible search`.
     """
-    single = {
-        "q": text, "around": around, "window": window, "since": since, "until": until,
-        "limit": limit,
-    }  # fmt: skip
-    pairs = [(name, value) for name, value in single.items() if value is not None]
-    pairs += [("action", one) for one in action]
-    pairs += [("actorEmail" if "@" in one else "actorId", one) for one in actor]
-    configuration = load()
-    client = connect(configuration.connection, role="reader")
-    organization = organization or only_organization(client, configuration.index)
-    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
-    reading = Reading(storage, configuration.index)
-    incident = examine(reading, organization, pairs, configuration.catalogue)
+    pairs = asked_pairs(
+        action, actor, q=text, around=around, window=window, since=since, until=until, limit=limit
+    )
+    events = open_events(organization)
+    incident = examine(events.reading, events.organization, pairs, events.catalogue)
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(incident) + b"\n")
         return
-    show(incident, organization, configuration.catalogue)
+    show(incident, events.organization, events.catalogue)
     if not incident.total:
-        open_console().print(what_there_is(reading, client, configuration.index, organization))
+        events.tell_what_there_is()
 
 
 def examine(

@@ -11,15 +11,13 @@ from datetime import UTC, datetime
 import click
 
 from audit_events.catalogue import CATALOGUE, Catalogue
-from indelible.configuration import load
 from indelible.event_table import event_table, summary
 from indelible.listing import open_console
-from indelible.organizations import only_organization, what_there_is
+from indelible.organization_events import open_events
 from indelible.question import asked_pairs, asking, question_options, read_question
-from indexer.client import connect
 from webapi.query import Query
 from webapi.reading import Reading
-from webapi.storage import Found, Storage
+from webapi.storage import Found
 
 
 @click.command("search")
@@ -50,19 +48,14 @@ def command(
     pairs = asked_pairs(
         action, actor, q=text, since=since, until=until, around=around, window=window, limit=limit
     )
-    configuration = load()
-    catalogue = configuration.catalogue
-    client = connect(configuration.connection, role="reader")
-    organization = organization or only_organization(client, configuration.index)
-    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
-    reading = Reading(storage, configuration.index)
-    query, found = find(reading, organization, pairs, catalogue)
+    events = open_events(organization)
+    query, found = find(events.reading, events.organization, pairs, events.catalogue)
     if as_json:
         write_lines(found, query.limit)
         return
     show(query, found, around)
     if not found.hits.hits:
-        open_console().print(what_there_is(reading, client, configuration.index, organization))
+        events.tell_what_there_is()
 
 
 def find(

@@ -12,18 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from audit_events.event import Actor
-from indelible.configuration import load
 from indelible.event_table import shown, who
 from indelible.listing import open_console
-from indelible.organizations import only_organization, what_there_is
+from indelible.organization_events import open_events
 from indelible.question import asking
 from indelible.terminal import plain
-from indexer.client import connect
-from webapi.reading import Reading
 from webapi.state import State, read_question, state_of
 from webapi.state_fields import EventReference, FieldState
 from webapi.state_fold import TogetherState
-from webapi.storage import Storage
 
 _WORDS = {
     "known": "set by",
@@ -57,19 +53,16 @@ def command(
         "at": at, "since": since,
     }  # fmt: skip
     pairs = [(name, value) for name, value in asked.items() if value is not None]
-    configuration = load()
-    client = connect(configuration.connection, role="reader")
-    organization = organization or only_organization(client, configuration.index)
-    storage = Storage(client, configuration.index, configuration.web.query_timeout_seconds)
-    reading = Reading(storage, configuration.index)
+    events = open_events(organization)
     with asking():
-        state = state_of(reading, read_question(organization, pairs, configuration.catalogue))
+        question = read_question(events.organization, pairs, events.catalogue)
+        state = state_of(events.reading, question)
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
         return
     show(state)
     if not state.events + state.later_events:
-        open_console().print(what_there_is(reading, client, configuration.index, organization))
+        events.tell_what_there_is()
 
 
 def show(state: State) -> None:
