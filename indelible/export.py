@@ -51,6 +51,11 @@ from webapi.reading import Reading
 from webapi.storage import Hit, Storage
 
 FORMATS: Final = ("ndjson", "csv", "zip")
+_MEND: Final = {
+    errno.ENOSPC: "make room",
+    errno.ENOENT: "make that directory, or name another",
+}
+"""What to do where the file cannot be written."""
 
 
 class Done(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -252,10 +257,10 @@ def _writing(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        hint = "make room, and" if error.errno == errno.ENOSPC else "mend that, and"
+        mend = _MEND.get(error.errno or 0, "mend that")
+        again = "go on with --resume" if part_of(path).exists() else "export again"
         raise CommandError(
-            f"{part_of(path)} cannot be written: {error.strerror}",
-            hint=f"{hint} go on with --resume",
+            f"{part_of(path)} cannot be written: {error.strerror}", hint=f"{mend}, and {again}"
         ) from error
 
 

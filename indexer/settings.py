@@ -142,8 +142,9 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
         Codec,
         Meta(
             description="How new partitions keep their events: `best_compression` is smallest;"
-            " `default` takes twice the disk and is read three times as quickly; `zstd` and"
-            " `zstd_no_dict` need the plugin opensearch-custom-codecs"
+            " `zstd` is as small and read more quickly, but needs the plugin"
+            " opensearch-custom-codecs on every node that ever opens them, as does `zstd_no_dict`;"
+            " `default` takes twice the disk and is read three times as quickly"
         ),
     ] = "best_compression"
     future_hours: Annotated[

@@ -204,3 +204,11 @@ def test_a_disk_that_is_full_is_told_and_gone_on_with(exporting: Exporting) -> N
     *lines, _ = exporting.path.read_bytes().splitlines()
     assert lines == exporting.lines[::-1]
     assert again["export"]["events"] == 20
+
+
+def test_a_directory_that_is_not_there_is_nothing_to_go_on_with(exporting: Exporting) -> None:
+    exporting.path.parent.rmdir()
+    result = exporting()
+    assert isinstance(result.exception, CommandError)
+    assert "events.part cannot be written: No such file" in str(result.exception)
+    assert result.exception.hint == "make that directory, or name another, and export again"

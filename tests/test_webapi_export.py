@@ -16,6 +16,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from audit_events.event import Event, decode_event
+from indexer.client import request
+from indexer.names import partition_name
+from indexer.sealing import block
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import SETTINGS, Api, problem, store, token, write_events
@@ -302,6 +305,27 @@ def test_a_point_in_time_that_is_gone_breaks_it(
     assert sent
     assert b'"export"' not in b"".join(sent)
     assert [(event.context or {})["state"] for event in recorded(trail)] == ["started", "aborted"]
+
+
+def test_a_sealed_partition_that_is_replaced_meanwhile_breaks_it(
+    api: Api, opensearch: Cluster, index: IndexSettings, lines: list[bytes]
+) -> None:
+    """Under the same name, so that no search fails; only who holds the certificate can do so."""
+    sealed = partition_name("2026-01-15T09:00:00.000000Z", index)
+    with opensearch.client("lifecycle") as lifecycle:
+        block(lifecycle, sealed)
+    storage = api.app.extensions[EXTENSION].storage
+    search = storage.search
+
+    def replaced(one: Any, indices: list[str]) -> Any:
+        with opensearch.admin() as admin, opensearch.client("writer") as writer:
+            request(admin, "DELETE", f"/{sealed}")
+            store(writer, index, lines[:1])
+        return search(one, indices)
+
+    storage.search = replaced
+    with pytest.raises(UnavailableError, match="deleted meanwhile"):
+        exported(api, "")
 
 
 @pytest.mark.usefixtures("lines")

@@ -3,7 +3,8 @@
 Whatever takes writes is read in one point in time, so an event that arrives meanwhile is neither
 missed at one place nor shown at another. An index with a write block needs none: it does not
 change. So a cluster holds one point in time for each sweep, over the few partitions that are
-written, however many there are; and what is read of the others can be read again.
+written, however many there are; and what is read of the others can be read again. That it was of
+the same indices to the end, and not of ones that somebody made in place of them, is looked up last.
 
     lanes:  [ what is written, in one point in time ]
             [ sealed partition ][ sealed partition ][ … ]        one behind the other
@@ -48,7 +49,7 @@ class Sweep:
         query: whose events; `limit` and `offset` mean nothing here.
         pinned: the point in time of the first lane, None where nothing is written.
         windows: the question, cut where the partitions of that lane begin.
-        lanes: names of indices that take no writes, in the order of reading.
+        lanes: indices that take no writes, in the order of reading.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Sweep:
         query: Query,
         pinned: str | None,
         windows: Sequence[Query],
-        lanes: Sequence[Sequence[str]],
+        lanes: Sequence[Sequence[Index]],
     ) -> None:
         self._storage = storage
         self._query = query
@@ -71,13 +72,15 @@ class Sweep:
         """Yield the events one by one.
 
         Raises:
-            UnavailableError: as `Storage.search`; also when a partition was deleted meanwhile.
+            UnavailableError: as `Storage.search`; also when a partition was deleted meanwhile,
+                which may not be told before all events were yielded.
             InternalError: as `Storage.search`.
         """
-        lanes = [self._lane(names) for names in self._lanes]
+        lanes = [self._lane(indices) for indices in self._lanes]
         if self._pinned is not None:
             lanes.insert(0, self._pinned_lane(self._pinned))
-        return heapq.merge(*lanes, key=_place, reverse=self._query.newest_first)
+        yield from heapq.merge(*lanes, key=_place, reverse=self._query.newest_first)
+        self._check_indices()
 
     def close(self) -> None:
         """Give up what the cluster holds for it, whatever is under way; again does nothing."""
@@ -96,15 +99,24 @@ class Sweep:
         for window in self._windows:
             yield from self._pages(search, window)
 
-    def _lane(self, names: Sequence[str]) -> Iterator[Hit]:
-        for name in names:
+    def _lane(self, indices: Sequence[Index]) -> Iterator[Hit]:
+        for index in indices:
             try:
-                search = partial(self._storage.search, indices=[name])
+                search = partial(self._storage.search, indices=[index.name])
                 yield from self._pages(search, self._query)
             except IndexGoneError:
-                raise UnavailableError(
-                    "storage_incomplete", "a partition was deleted meanwhile; begin anew"
-                ) from None
+                raise _deleted() from None
+
+    def _check_indices(self) -> None:
+        """Refuse what was read by name where that has been another index meanwhile."""
+        read = [index for lane in self._lanes for index in lane if index.uuid]
+        if not read:
+            return
+        listed = self._storage.list_indices()
+        for index in read:
+            found = listed.get(index.name)
+            if found is None or found.uuid != index.uuid:
+                raise _deleted()
 
     def _pages(self, search: Search, query: Query) -> Iterator[Hit]:
         size = FIRST_PAGE_EVENTS
@@ -132,8 +144,7 @@ def open_sweep(storage: Storage, query: Query, indices: Sequence[Index]) -> Swee
     # Beyond that, what arrives meanwhile is in it or not, as it happens.
     others = [one for one in order if one.blocked] + written[PINNED_AT_MOST:]
     lanes = lanes_of(others, newest_first=query.newest_first)
-    names = [[one.name for one in lane] for lane in lanes]
-    return Sweep(storage, query, pinned, windows_of(query, pinned_indices), names)
+    return Sweep(storage, query, pinned, windows_of(query, pinned_indices), lanes)
 
 
 def windows_of(query: Query, indices: Sequence[Index]) -> list[Query]:
@@ -185,6 +196,10 @@ def _not_before(place: Position, *, newest_first: bool) -> Clause:
         # Formatting drops what is below a microsecond.
         return {"range": {"timestamp": {"lte": format_unix_ns(place.timestamp_ns + 1000)}}}
     return {"range": {"timestamp": {"gte": format_unix_ns(place.timestamp_ns)}}}
+
+
+def _deleted() -> UnavailableError:
+    return UnavailableError("storage_incomplete", "a partition was deleted meanwhile; begin anew")
 
 
 def _place(hit: Hit) -> tuple[int, str]:
