@@ -17,6 +17,8 @@ from indexer.dead_letter import RecordLine
 from tests.agent_loop import Agent, ids, wait_until, write
 from tests.mounted_disk import erring_disk, fill, small_disk, thin_disk
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def failing(directory: Path, error: int, *, name: str = "") -> Generator[None]:

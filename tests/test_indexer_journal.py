@@ -210,6 +210,7 @@ def test_an_alias_is_no_journal(
         journal.prepare()
 
 
+@pytest.mark.opensearch
 def test_what_would_have_to_be_cut_is_refused_before_it_is_sent(journal: Journal) -> None:
     with pytest.raises(EventError, match="context: would have to be cut"):
         record(journal, "a", context={"long": "x" * 40_000})
@@ -217,6 +218,7 @@ def test_what_would_have_to_be_cut_is_refused_before_it_is_sent(journal: Journal
     assert len(journal.read([SEALED])) == 1
 
 
+@pytest.mark.opensearch
 def test_an_organisation_may_be_called_like_a_secret(journal: Journal) -> None:
     counts = {"token": 3, "password": 4}
     assert record(journal, "a", context={"held": counts})
