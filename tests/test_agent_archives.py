@@ -411,6 +411,7 @@ def read_and_look(agent: Bench) -> list[str]:
     return order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True])
 def test_an_archive_of_empty_members_holds_nobody_up(tmp_path: Path, *, known: bool) -> None:
     """It is work without a line: others are read between two pieces of it, and its line is too."""

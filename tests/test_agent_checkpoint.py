@@ -143,6 +143,7 @@ def draw_fault(data: st.DataObject, name: str) -> int | None:
     return data.draw(st.integers(1, 200)) if kind == "short" and name == "write" else None
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_full_disks_failing_disks_short_writes_and_power_cuts_in_any_order(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -216,6 +216,7 @@ def wrong_checksum(packed: bytes) -> bytes:
                      id="empty members and a wrong checksum"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_no_call_works_on_more_than_a_bounded_amount(
     tmp_path: Path, packed: bytes, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

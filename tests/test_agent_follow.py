@@ -175,6 +175,7 @@ def test_what_is_no_event_is_refused_with_its_place_and_the_rest_goes_on(
     assert [place.offset for place in agent.follower.places()] == [path.stat().st_size]
 
 
+@pytest.mark.slow
 def test_state_is_bounded_over_thousands_of_generations(tmp_path: Path) -> None:
     """Scenario 24: what is gone, settled and past its grace is forgotten; what is unsettled not."""
     agent = bench(tmp_path, "*.log*", rotated_grace_seconds=5)

@@ -93,6 +93,7 @@ def test_once_tells_what_is_missing_before_it_ends(tmp_path: Path) -> None:
     assert agent.pipeline.totals.missing_events == 4
 
 
+@pytest.mark.slow
 def test_where_a_gap_was_noticed_is_in_the_event(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     agent = Agent(tmp_path)
@@ -124,6 +125,7 @@ def test_a_full_disk_keeps_the_gap_in_the_checkpoint_until_it_can_be_recorded(
     assert checkpoint.load(agent.state).findings == ()
 
 
+@pytest.mark.slow
 def test_nothing_is_recorded_that_no_checkpoint_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +182,7 @@ def test_a_range_that_arrives_after_all_closes_the_gap(tmp_path: Path) -> None:
     assert agent.pipeline.totals.gaps == 0
 
 
+@pytest.mark.slow
 def test_a_flood_of_gaps_is_a_few_events_that_count_them_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +249,7 @@ def test_a_break_that_a_checkpoint_is_past_survives_a_crash(tmp_path: Path) -> N
     assert len(told(again, BROKEN)) == 1
 
 
+@pytest.mark.slow
 def test_a_gap_in_the_trail_itself_is_told_once_and_it_is_quiet_then(tmp_path: Path) -> None:
     """Who removes the record of a gap leaves a gap; and telling of that one makes no other."""
     agent = Agent(tmp_path)

@@ -36,6 +36,7 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_second_agent_is_refused_and_told_who_holds_it(
     tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_directory_that_may_not_be_written_is_refused_loudly() -> None:
         directory.rmdir()
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_nobody_from_holding_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

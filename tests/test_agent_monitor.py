@@ -43,6 +43,7 @@ def ask(monitor: Monitor, path: str, method: str = "GET", **headers: str) -> tup
     return found
 
 
+@pytest.mark.slow
 def test_metrics_are_text_for_prometheus(monitor: Monitor) -> None:
     status, headers, body = ask(monitor, "/metrics")
     assert status == 200
@@ -50,6 +51,7 @@ def test_metrics_are_text_for_prometheus(monitor: Monitor) -> None:
     assert b'indelible_agent_events_total{result="created"} 0.0\n' in body
 
 
+@pytest.mark.slow
 def test_health_is_a_loop_that_turns(monitor: Monitor, board: Board) -> None:
     status, headers, body = ask(monitor, "/healthz")
     assert (status, headers["content-type"]) == (200, "application/json")
@@ -74,6 +76,7 @@ def test_readiness_says_what_is_wrong(monitor: Monitor, board: Board) -> None:
     assert found["problems"][0]["hint"]
 
 
+@pytest.mark.slow
 def test_what_is_worth_knowing_leaves_it_ready(monitor: Monitor, board: Board) -> None:
     board.status = msgspec.structs.replace(QUIET, config_problems=("[agent] paths: bad",))
     status, _, body = ask(monitor, "/readyz")
@@ -83,29 +86,34 @@ def test_what_is_worth_knowing_leaves_it_ready(monitor: Monitor, board: Board) -
     assert found["notes"][0]["reason"] == "[agent] paths: bad"
 
 
+@pytest.mark.slow
 def test_whatever_is_answered_ends_its_line(monitor: Monitor) -> None:
     for path in ("/", "/metrics", "/healthz", "/readyz"):
         assert ask(monitor, path)[2].endswith(b"\n"), path
 
 
+@pytest.mark.slow
 def test_another_path_is_a_404_that_names_those_that_are(monitor: Monitor) -> None:
     status, headers, body = ask(monitor, "/metrics/")
     assert (status, headers["content-type"]) == (404, "application/problem+json")
     assert "/metrics, /healthz, /readyz" in msgspec.json.decode(body)["detail"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
 def test_another_method_is_a_405(monitor: Monitor, method: str) -> None:
     status, headers, _ = ask(monitor, "/metrics", method)
     assert (status, headers["allow"]) == (405, "GET, HEAD")
 
 
+@pytest.mark.slow
 def test_head_has_no_body(monitor: Monitor) -> None:
     status, headers, body = ask(monitor, "/healthz", "HEAD")
     assert (status, body) == (200, b"")
     assert int(headers["content-length"]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent",
     [
@@ -124,6 +132,7 @@ def test_garbage_is_refused_without_an_echo(monitor: Monitor, sent: bytes) -> No
     assert ask(monitor, "/healthz")[0] == 200
 
 
+@pytest.mark.slow
 def test_a_client_that_sends_a_byte_now_and_then_is_cut(
     monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +147,7 @@ def test_a_client_that_sends_a_byte_now_and_then_is_cut(
         assert time.monotonic() - start < 5
 
 
+@pytest.mark.slow
 def test_silent_clients_hold_nobody_up_and_are_bounded(
     monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +169,7 @@ def test_silent_clients_hold_nobody_up_and_are_bounded(
         one.close()
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_told(monitor: Monitor, board: Board) -> None:
     with pytest.raises(MonitorError) as caught:
         Monitor("127.0.0.1", monitor.port, board, Path("/nowhere"))
@@ -174,6 +185,7 @@ def test_an_address_that_is_not_ours_is_told(board: Board, host: str) -> None:
         Monitor(host, 0, board, Path("/nowhere"))
 
 
+@pytest.mark.slow
 def test_it_listens_on_ipv6_too(board: Board) -> None:
     try:
         one = Monitor("::1", 0, board, Path("/nowhere"))

@@ -15,6 +15,7 @@ from agent.errors import SenderError
 from tests.agent_loop import LINE_BYTES, Agent, ids, wait_for, wait_until, write
 
 
+@pytest.mark.slow
 def test_what_is_written_arrives_and_the_checkpoint_follows(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     agent = Agent(tmp_path)
@@ -38,6 +39,7 @@ def test_changes_are_found_by_the_poll_alone(
             wait_for(agent, number)
 
 
+@pytest.mark.slow
 def test_backpressure_bounds_what_is_held_in_memory(tmp_path: Path) -> None:
     agent = Agent(tmp_path, batch_events=100, requests_in_flight=3)
     agent.sink.gate.clear()
@@ -57,6 +59,7 @@ def test_backpressure_bounds_what_is_held_in_memory(tmp_path: Path) -> None:
     assert sorted(agent.sink.ids) == ids(*range(10_000))
 
 
+@pytest.mark.slow
 def test_it_ends_in_time_when_nothing_comes_back_and_the_rest_stays(tmp_path: Path) -> None:
     """Scenario 25: a slow server; SIGTERM sets `stop`."""
     agent = Agent(tmp_path, shutdown_seconds=0.3)
@@ -136,6 +139,7 @@ def test_a_sender_that_fails_ends_the_agent_and_nothing_of_it_counts(tmp_path: P
     assert agent.offset() == 0
 
 
+@pytest.mark.slow
 def test_malformed_lines_are_in_the_dead_letter_before_the_checkpoint_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from agent.renewal import Renewal
 from indexer.settings import IndexSettings
@@ -84,6 +85,7 @@ def test_a_request_under_way_ends_under_the_old_settings(tmp_path: Path) -> None
     assert agent.sink.ids == ids(0)
 
 
+@pytest.mark.slow
 def test_other_globs_take_effect_and_old_ones_let_go(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
@@ -142,6 +144,7 @@ def test_settings_that_are_wrong_leave_the_old_ones_at_work(tmp_path: Path) -> N
     assert agent.pipeline.totals.reloads == 0
 
 
+@pytest.mark.slow
 def test_it_ends_in_the_middle_of_a_hand_over(tmp_path: Path) -> None:
     agent, operator = start(tmp_path, shutdown_seconds=0.3)
     agent.sink.abandon = threading.Event()

@@ -196,6 +196,7 @@ def test_a_full_file_makes_room_once_the_one_before_is_settled(
     assert FILE_BYTES == 4 << 20
 
 
+@pytest.mark.slow
 @given(
     path=st.binary(max_size=4096).map(lambda name: os.fsdecode(b"/" + name.replace(b"\0", b""))),
     offset=st.integers(0, 2**60),

@@ -143,6 +143,7 @@ def test_a_line_that_is_to_be_on_the_disk_is_never_left_in_a_deleted_file(path: 
         assert [event.id for event in _events(path)] == [event_id]
 
 
+@pytest.mark.slow
 def test_sixteen_threads_share_syncs(path: Path, syncs: Syncs) -> None:
     log = open_log(path, service="s", durability="disk")
     syncs.seconds = 0.01
@@ -162,6 +163,7 @@ def test_sixteen_threads_share_syncs(path: Path, syncs: Syncs) -> None:
     assert stamps == sorted(stamps), "when it was called, in the order of the chain"
 
 
+@pytest.mark.slow
 def test_events_that_need_no_sync_do_not_wait_for_one(path: Path, syncs: Syncs) -> None:
     log = open_log(path, service="s")
     syncs.seconds = 0.5
@@ -179,6 +181,7 @@ def _eio() -> OSError:
     return OSError(errno.EIO, os.strerror(errno.EIO))
 
 
+@pytest.mark.slow
 def test_a_failed_sync_is_told_to_all_who_waited_for_it_and_to_no_other(
     path: Path, syncs: Syncs
 ) -> None:
@@ -379,6 +382,7 @@ log.info("app.created", organization_id="o", actor={"type": "system", "name": "Z
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["process", "disk"])
 def test_what_is_appended_from_stderr_closes_the_gap(path: Path, durability: str) -> None:
     command = [sys.executable, "-c", _TO_STDERR, str(path), durability]
@@ -461,6 +465,7 @@ emit()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 @pytest.mark.parametrize("durability", ["process", "disk"])
 def test_a_permission_that_was_taken_away_fails_the_action_until_it_is_back(
@@ -563,6 +568,7 @@ emit()
 """
 
 
+@pytest.mark.slow
 def test_a_child_that_is_forked_while_a_sync_runs_is_a_source_of_its_own(path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", _FORKING, str(path)]
     done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
@@ -622,6 +628,7 @@ def test_a_signal_handler_may_record_in_the_middle_of_an_event(
     assert len(closed) == 2, "both sources end"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["process", "disk"])
 def test_a_signal_handler_may_record_at_any_moment(path: Path, durability: Any) -> None:
     log = open_log(path, service="s", durability=durability)
@@ -692,6 +699,7 @@ def _record_under_signals(attempts: _Attempts, thrown: type[BaseException]) -> i
     return thrown_out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["process", "disk"])
 @pytest.mark.parametrize("thrown", [_ThrownError, _TimeoutError])
 def test_a_signal_handler_may_throw_at_any_moment(
@@ -715,6 +723,7 @@ def test_a_signal_handler_may_throw_at_any_moment(
     assert verify_chain(_lines(path)) == []
 
 
+@pytest.mark.slow
 def test_a_log_that_is_configured_otherwise_meanwhile_loses_nothing(tmp_path: Path) -> None:
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
     configure(first, service="s", durability="disk", heartbeat_seconds=None)

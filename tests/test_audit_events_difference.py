@@ -207,6 +207,7 @@ def _apply(before: Any, previous: Any, new: Any) -> Any:
     return after
 
 
+@pytest.mark.slow
 @given(_objects, _objects)
 def test_the_difference_leads_from_one_to_the_other(before: Any, after: Any) -> None:
     found = changes(before, after)

@@ -53,6 +53,7 @@ _calls = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(_calls, min_size=1, max_size=3), st.sampled_from(["a.b", "member.invited"]))
 def test_every_emitted_line_fits_the_schema_and_reads_back(

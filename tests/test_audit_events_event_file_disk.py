@@ -47,6 +47,7 @@ TORN = b'{"action":"app.cr' + b"\0" * 20
 FAILED = [errno.EROFS, errno.EIO, errno.EUCLEAN, errno.ENXIO, errno.ENODEV, errno.ESTALE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", FAILED)
 @pytest.mark.parametrize("durability", ["process", "disk"])
 def test_a_file_system_that_failed_is_let_go_of_and_taken_up_again(
@@ -190,6 +191,7 @@ def test_a_disk_that_fails_at_each_sync_is_told_and_serves_again_when_it_is_good
     assert {one.kind for one in verify_chain(lines)} == {"gap"}
 
 
+@pytest.mark.slow
 def test_a_line_after_a_silence_stands_alone_though_the_disk_lost_those_before(
     thin: ThinDisk,
 ) -> None:

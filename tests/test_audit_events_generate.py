@@ -72,6 +72,7 @@ def test_each_line_of_the_page_has_what_its_action_needs() -> None:
         draft_event(event["action"], fields, DraftRules(system=True, strict=True))
 
 
+@pytest.mark.slow
 def test_an_application_gets_our_constants_and_its_own(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     environment = {"PYTHONPATH": str(ROOT)}

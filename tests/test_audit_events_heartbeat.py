@@ -196,6 +196,7 @@ def test_a_clean_end_writes_the_last_line(tmp_path: Path) -> None:
     assert last["context"]["unknownActions"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "expected"),
     [

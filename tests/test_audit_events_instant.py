@@ -16,6 +16,7 @@ _instants = st.datetimes(
 )
 
 
+@pytest.mark.slow
 @given(_instants)
 def test_the_canonical_form_has_27_characters_and_reads_back(instant: datetime) -> None:
     text = format_instant(instant)
@@ -24,6 +25,7 @@ def test_the_canonical_form_has_27_characters_and_reads_back(instant: datetime) 
     assert parse_instant(text) == instant.astimezone(UTC)
 
 
+@pytest.mark.slow
 @given(_instants, _instants)
 def test_text_order_is_time_order(one: datetime, two: datetime) -> None:
     assert (format_instant(one) < format_instant(two)) == (

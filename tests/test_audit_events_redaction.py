@@ -310,6 +310,7 @@ def _headers(key: str, secret: object) -> object:
     st.sampled_from([Redaction(), Redaction(hash_keys=DEFAULT_KEYS, hash_key=HASH_KEY)]),
     st.sampled_from([None, object(), float("nan"), "x" * 70_000]),
 )  # fmt: skip
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 def test_no_listed_value_gets_through(  # noqa: PLR0917  # each is drawn on its own
     key: str, secret: object, form: Callable[[str, object], object] | None,

@@ -63,6 +63,7 @@ def test_what_only_looks_so_stays(text: str) -> None:
         "cookie", "a-.", "a=", "\npin: ", '"password":"', "password=", "Cookie: ", "://a:",
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_no_text_takes_time_that_grows_with_its_square(piece: str) -> None:
     def measure(size: int) -> float:
         text = piece * (size // len(piece)) + " : =@"

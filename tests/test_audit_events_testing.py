@@ -60,6 +60,7 @@ class Run:
         return [*loaded, "-p", "no:cacheprovider"]
 
 
+@pytest.mark.slow
 def test_the_fixture_records_what_the_application_does(run: Run) -> None:
     """Before and after `configure()`, by a logger that was taken at import."""
     result = run("""

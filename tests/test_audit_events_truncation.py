@@ -135,6 +135,7 @@ _contexts = st.dictionaries(_keys, _trees, max_size=4).filter(
 )
 
 
+@pytest.mark.slow
 @given(_contexts, st.sampled_from([200, 2_000, 20_000, 60_000]), st.sampled_from([256, 16_384]))
 @settings(max_examples=25, deadline=None)
 def test_any_context_fits_whatever_the_room(
@@ -153,6 +154,7 @@ def test_no_double_is_longer_as_a_term_than_a_bound_from_lengths_has_room_for(
     assert most_term_bytes(encoded) >= count_term_bytes(read_back(encoded))
 
 
+@pytest.mark.slow
 @given(_contexts)
 @example({"a": 9007199254740994.0})
 @example({"a": 1.0000000000000002e16})
@@ -180,6 +182,7 @@ def test_a_short_context_is_looked_at_where_lengths_do_not_settle_it(
     )
 
 
+@pytest.mark.slow
 @given(_contexts)
 @settings(max_examples=15, deadline=None)
 def test_an_event_of_any_context_is_written_and_valid(
@@ -229,6 +232,7 @@ def test_no_depth_makes_an_event_fail(tmp_path: Path, depth: int) -> None:
     assert (b'"sha256"' in line) == (depth < 100)
 
 
+@pytest.mark.slow
 def test_few_objects_that_come_to_billions_of_values_are_cut() -> None:
     """YAML's anchors make such of 200 bytes."""
     laughs: object = ["lol"]

@@ -258,6 +258,7 @@ def url(app: Flask) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_traffic_is_plausible_and_stays_within_bounds(url: str, log_path: Path) -> None:
     client, dice = traffic.Client(url), random.Random(7)  # noqa: S311  # people, not keys
     for _ in range(200):

@@ -196,6 +196,7 @@ def run(*arguments: str, **environ: str) -> tuple[int, str]:
     return result.returncode, result.stderr
 
 
+@pytest.mark.slow
 def test_a_state_directory_that_cannot_be_ends_it_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     code, text = run(

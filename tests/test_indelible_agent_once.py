@@ -169,6 +169,7 @@ def test_on_a_terminal_the_bar_shows_and_is_gone_at_the_end() -> None:
     assert structlog.get_config()["wrapper_class"] is usual
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_glob_that_matches_nothing_is_said_and_is_no_failure(
     tmp_path: Path,

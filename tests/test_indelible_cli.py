@@ -76,6 +76,7 @@ def test_a_misspelled_command_is_answered_with_the_nearest() -> None:
     assert "Did you mean 'search'?" in done.stderr
 
 
+@pytest.mark.slow
 def test_bad_settings_are_listed_all_at_once_and_exit_2(tmp_path: Path) -> None:
     done = run(
         "status", INDELIBLE_HOME=str(tmp_path), INDELIBLE_WEB_PORT="x", INDELIBLE_AGENT_FOO="1"

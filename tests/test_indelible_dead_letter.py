@@ -242,6 +242,7 @@ def test_two_replays_at_once_are_refused(run: Run, letter: DeadLetter) -> None:
         run("replay", "--all")
 
 
+@pytest.mark.slow
 def test_ten_megabytes_are_listed_fast(run: Run, tmp_path: Path) -> None:
     DeadLetter(tmp_path / "agent").append(
         [refusal(event_line(), offset=offset) for offset in range(12_000)]

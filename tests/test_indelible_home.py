@@ -52,6 +52,7 @@ def up(*options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "indelible", "up", *ports, *options]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--fresh"], ["--fresh", "--yes"]])
 def test_up_leaves_a_source_checkout_as_it_is(options: list[str], tmp_path: Path) -> None:
     write_files(tmp_path, CHECKOUT)
@@ -185,12 +186,14 @@ def test_fresh_refuses_and_deletes_nothing(
     assert kept(home)
 
 
+@pytest.mark.slow
 def test_fresh_leaves_a_home_alone_in_which_an_agent_runs(home: Path) -> None:
     with hold(home / "agent"), pytest.raises(LockedError, match=str(os.getpid())):
         erase(home)
     assert kept(home)
 
 
+@pytest.mark.slow
 def test_fresh_without_a_terminal_wants_yes(home: Path) -> None:
     done = subprocess.run(
         up("--fresh"),
@@ -216,6 +219,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "code"),
     [

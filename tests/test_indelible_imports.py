@@ -48,6 +48,7 @@ def test_what_is_there_already_stays() -> None:
     assert found == "True True"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["delattr(module, 'auth')", "module.auth.AuthBase = 1"])
 def test_a_library_that_needs_more_of_requests_gets_all_of_it(missing: str) -> None:
     found = run(

@@ -43,6 +43,7 @@ class Operator:
         return done.stdout if code == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_before_the_first_start_status_says_so(tmp_path: Path) -> None:
     operator = Operator(tmp_path)
     assert "absent" in operator.run("status", code=1)
@@ -51,6 +52,7 @@ def test_before_the_first_start_status_says_so(tmp_path: Path) -> None:
     assert operator.run("stop") == "node-1 was not running\n"
 
 
+@pytest.mark.slow
 def test_without_network_and_cache_it_says_what_to_do(tmp_path: Path) -> None:
     # Not tmp_path as the home: root's node would leave its place behind.
     with own_home() as home:

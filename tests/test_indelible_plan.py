@@ -208,6 +208,7 @@ except of.StopAtOnce:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_first_signal_asks_and_a_second_insists(first: str) -> None:
     done = subprocess.run(
@@ -239,6 +240,7 @@ except StopAsked:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "code"),
     [

@@ -129,6 +129,7 @@ def test_what_a_killed_child_started_ends_with_it(tmp_path: Path) -> None:
     wait_for(lambda: not inner.lives())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "stop_seconds"),
     [pytest.param(OBEDIENT, 5.0, id="in time"), pytest.param(STUBBORN, 0.2, id="by force")],
@@ -145,6 +146,7 @@ def test_a_process_of_somebody_else_is_ended(
     child.kill()
 
 
+@pytest.mark.slow
 def test_a_child_that_ends_is_started_again_and_told_of(
     children: Children, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -223,6 +225,7 @@ def test_only_one_up_holds_a_home(tmp_path: Path) -> None:
         assert list((tmp_path / "run").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_up_waits_for_the_guard_that_cleans_up_before_it(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     guard = os.open(tmp_path / "run", os.O_RDONLY)

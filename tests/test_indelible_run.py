@@ -63,6 +63,7 @@ def count(found: int) -> tuple[int, bytes]:
     return 200, f'{{"count":{found}}}'.encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
@@ -82,6 +83,7 @@ def test_up_is_ready_when_what_it_prints_has_answers(
     assert Answers.laid_out == []
 
 
+@pytest.mark.slow
 def test_a_refusal_that_waiting_does_not_mend_is_an_error(run: Run) -> None:
     Answers.laid_out[:] = [(403, DENIED)]
     with (

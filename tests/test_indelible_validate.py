@@ -294,6 +294,7 @@ def test_repeated_ids_are_found_beyond_what_memory_holds() -> None:
     ids.close()
 
 
+@pytest.mark.slow
 def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     with path.open("wb") as file:

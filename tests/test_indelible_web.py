@@ -49,6 +49,7 @@ def run(environ: dict[str, str], tmp_path: Path) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 def test_without_a_key_it_says_what_to_set(tmp_path: Path) -> None:
     done = run({}, tmp_path)
     assert done.returncode == 2
@@ -56,6 +57,7 @@ def test_without_a_key_it_says_what_to_set(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -66,6 +68,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert "INDELIBLE_WEB_PORT" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_audit_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     environ = {

@@ -24,6 +24,7 @@ def cell(call: Call, identity: str) -> str:
     return call.cells[COLUMNS.index(identity)]
 
 
+@pytest.mark.slow
 def test_every_method_of_the_client_library_has_its_place() -> None:
     routes = read_client_routes()
     assert len(routes) > 250, "the library was not read"

@@ -224,6 +224,7 @@ def test_a_request_under_way_ends_before_the_agent_has_to() -> None:
     assert ConnectionSettings().timeout_seconds < AgentSettings().shutdown_seconds
 
 
+@pytest.mark.slow
 def test_retry_after_is_waited_for(tmp_path: Path) -> None:
     store = Store([], [], [])
     asked: list[float] = []

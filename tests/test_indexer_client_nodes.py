@@ -135,6 +135,7 @@ def test_each_node_is_asked_once_at_most() -> None:
     assert not found.sent
 
 
+@pytest.mark.slow
 def test_who_waited_for_one_node_does_not_wait_for_another() -> None:
     with nodes(SILENT, SILENT) as made:
         (found,) = ask_all(made, safe=True)

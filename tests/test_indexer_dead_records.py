@@ -138,6 +138,7 @@ def test_records_are_chosen(wanted: Filter, taken: bool) -> None:  # noqa: FBT00
     assert wanted.takes(only(EVENT)) is taken
 
 
+@pytest.mark.slow
 def test_ten_megabytes_are_read_fast(tmp_path: Path) -> None:
     letter = DeadLetter(tmp_path)
     letter.append([refusal(event_line(), offset=offset) for offset in range(12_000)])

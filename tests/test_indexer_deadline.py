@@ -77,6 +77,7 @@ def time_of(settings: ConnectionSettings, body: bytes) -> float:
         return time.monotonic() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("serve", "body"),
     [
@@ -97,6 +98,7 @@ def test_slowness_ends_in_time(serve: Serve, body: bytes) -> None:
     assert SECONDS * 0.9 < took < SECONDS * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("serve", "body"),
     [

@@ -77,6 +77,7 @@ def test_an_embedding_process_keeps_its_own_way() -> None:
     assert structlog.get_config()["processors"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

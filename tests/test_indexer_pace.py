@@ -91,6 +91,7 @@ def test_the_number_at_a_time_is_halved_and_grows_by_one() -> None:
         assert pace.window == pytest.approx(expected, abs=0.2)
 
 
+@pytest.mark.slow
 def test_after_a_failure_one_asks_first() -> None:
     """However many wait; the others follow when it was answered."""
     pace = Pace(NO_WAIT, 8, threading.Event())

@@ -263,6 +263,7 @@ FORGED = {
 }
 
 
+@pytest.mark.slow
 @has_nginx
 def test_nobody_gets_past_it(proxy: Proxy) -> None:
     asked = f"{PAGE}?action=a&since=2026-01-01"
@@ -278,6 +279,7 @@ def test_nobody_gets_past_it(proxy: Proxy) -> None:
     assert not (proxy.directory / "trail.log").read_bytes()
 
 
+@pytest.mark.slow
 @has_nginx
 def test_who_is_let_in_is_who_was_asked(proxy: Proxy) -> None:
     assert proxy.ask(PAGE, "cy", **FORGED).status == 403
@@ -292,6 +294,7 @@ def test_who_is_let_in_is_who_was_asked(proxy: Proxy) -> None:
     assert "company.com" not in written, "what was searched for"
 
 
+@pytest.mark.slow
 @has_nginx
 def test_the_pages_own_cookie_reaches_it_among_others(proxy: Proxy) -> None:
     name = cookie_name(WebSettings())
@@ -303,6 +306,7 @@ def test_the_pages_own_cookie_reaches_it_among_others(proxy: Proxy) -> None:
     assert "set-cookie" not in again.headers, "the session that there is"
 
 
+@pytest.mark.slow
 @has_nginx
 def test_half_an_answer_does_not_look_whole(proxy: Proxy) -> None:
     connection = proxy.open()

@@ -52,6 +52,7 @@ def test_an_application_adopts_it_in_five_lines(framework: str) -> None:
     assert not any("audit" in line for line in before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "app"),
     [

@@ -112,6 +112,7 @@ numbers = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(numbers, st.integers(1, 5), st.integers(0, 12))
 def test_pages_hold_each_event_once_whatever_their_size(
     written: dict[str, set[int]], size: int, bound: int

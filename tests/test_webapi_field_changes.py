@@ -130,6 +130,7 @@ def filled(value: Any) -> Any:
     return {key: one for key, one in inner.items() if one != {}}
 
 
+@pytest.mark.slow
 @given(OBJECTS, OBJECTS)
 def test_changes_applied_to_previous_are_new(previous: dict[str, Any], new: dict[str, Any]) -> None:
     changes = field_changes({"previous": previous, "new": new}).changes
@@ -140,12 +141,14 @@ def test_changes_applied_to_previous_are_new(previous: dict[str, Any], new: dict
         assert not any(other.startswith(path + "/") for other in paths)
 
 
+@pytest.mark.slow
 @given(OBJECTS)
 def test_what_is_the_same_has_not_changed(document: dict[str, Any]) -> None:
     context = {"previous": document, "new": document}
     assert field_changes(context).changes == ()
 
 
+@pytest.mark.slow
 @given(OBJECTS, OBJECTS)
 def test_the_way_back_is_the_same_way(previous: dict[str, Any], new: dict[str, Any]) -> None:
     there = field_changes({"previous": previous, "new": new}).changes

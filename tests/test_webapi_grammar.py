@@ -188,6 +188,7 @@ def wider(nodes: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     return st.builds(Every, parts) | st.builds(Either, parts) | without
 
 
+@pytest.mark.slow
 @given(st.recursive(MATCHES, wider, max_leaves=8))
 def test_what_is_written_is_read_as_the_same(node: Node) -> None:
     assert parse(write(node)) == node

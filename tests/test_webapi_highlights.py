@@ -78,6 +78,7 @@ def at(event: object, pointer: str) -> str:
     return event if isinstance(event, str) else msgspec.json.encode(event).decode()
 
 
+@pytest.mark.slow
 @given(TEXTS, EVENTS)
 def test_places_are_within_the_texts_they_name_whatever_the_event(
     text: str, event: dict[str, Any]

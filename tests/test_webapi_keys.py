@@ -142,6 +142,7 @@ def test_a_provider_that_never_answered_is_not_asked_at_each_request() -> None:
     assert source.asked == 1
 
 
+@pytest.mark.slow
 def test_keys_rotate_under_load_without_a_refusal() -> None:
     """Against a real server: tokens of the old and of the new key come at once from 8 threads."""
     new_key = ec.generate_private_key(ec.SECP256R1())

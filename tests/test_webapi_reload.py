@@ -90,6 +90,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "named"), WRONG)
 def test_settings_that_are_wrong_are_told_and_the_others_go_on(
     server: Server, text: str, named: str
@@ -103,6 +104,7 @@ def test_settings_that_are_wrong_are_told_and_the_others_go_on(
     eventually(lambda: worker not in server.workers() and server.header("server") is not None)
 
 
+@pytest.mark.slow
 def test_settings_that_are_right_are_taken(server: Server) -> None:
     name = "strict-transport-security"
     assert server.header(name) is None

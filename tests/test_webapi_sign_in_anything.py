@@ -94,6 +94,7 @@ SENT = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(SENT)
 def test_nothing_breaks_nobody_comes_in_and_nobody_is_led_away(api: Api, sent: Sent) -> None:

@@ -175,6 +175,7 @@ CLAIMS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bend", "words"), [pytest.param(b, w, id=n) for n, b, w in CLAIMS])
 def test_an_id_token_that_proves_nothing_signs_nobody_in(
     provider: IdentityProvider, bend: Callable[[dict[str, Any]], object], words: str
@@ -198,6 +199,7 @@ SIGNATURES: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [pytest.param(sign, id=name) for name, sign in SIGNATURES])
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 def test_a_signature_that_does_not_hold_signs_nobody_in(
@@ -276,6 +278,7 @@ def test_an_attempt_that_took_too_long_begins_again(provider: IdentityProvider) 
     assert is_refused(api, visit(api.client, callback), "took too long")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -316,6 +319,7 @@ METADATA: list[tuple[str, dict[str, object], int, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "status", "words"), [pytest.param(c, s, w, id=n) for n, c, s, w in METADATA]
 )

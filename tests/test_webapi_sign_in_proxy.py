@@ -168,6 +168,7 @@ def ask(port: int, headers: list[tuple[str, str]]) -> int:
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_real_server_lets_no_spelling_through(tmp_path: Path) -> None:
     """gunicorn: a header twice, with underscores, in another case, and folded."""
     (port,) = free_ports(1)

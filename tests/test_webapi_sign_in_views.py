@@ -87,6 +87,7 @@ def test_a_link_works_once(settings: WebSettings) -> None:
     assert is_refused_link(visit(second.client, path), "it was used")
 
 
+@pytest.mark.slow
 def test_of_many_at_once_one_is_signed_in(settings: WebSettings) -> None:
     path = path_of(settings)
     browsers = [storeless(settings) for _ in range(12)]
@@ -258,6 +259,7 @@ def test_pages_of_signing_in_are_kept_by_nobody_and_framed_nowhere(settings: Web
     assert "unsafe" not in policy
 
 
+@pytest.mark.slow
 def test_of_all_that_reach_two_real_workers_at_once_one_is_signed_in(tmp_path: Path) -> None:
     """gunicorn, two processes, sixteen browsers that press the same button."""
     (port,) = free_ports(1)

@@ -217,6 +217,7 @@ def test_too_many_fields_are_refused() -> None:
         folded([event(1, new=long)])
 
 
+@pytest.mark.slow
 def test_a_field_that_comes_and_goes_takes_no_more_room() -> None:
     events = [event(1, new=({"a": 1}, {"a": {"b": 1}})[n % 2]) for n in range(3 * MAX_FIELDS)]
     assert rows(folded(events).fields) == [("/a/b", "known", 1, "e1")]

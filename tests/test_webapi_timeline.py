@@ -102,6 +102,7 @@ moments = st.datetimes(datetime(2026, 2, 1), datetime(2026, 4, 1, 23)).map(  # n
 )
 
 
+@pytest.mark.slow
 @given(st.data(), st.booleans(), st.integers(1, 20))
 def test_nothing_before_the_limit_is_in_what_is_not_asked(
     data: st.DataObject,
