@@ -11,6 +11,7 @@ import collections
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -82,11 +83,17 @@ class Emitters:
     def noted(self) -> int:
         return sum(one.stat().st_size // _NOTE_BYTES for one in self.directory.glob("notes-*"))
 
-    def kill_one(self) -> None:
-        victim = self.running.pop(self.random.randrange(len(self.running)))
-        assert victim.poll() is None, "it was to be killed at work"
+    def kill_one(self) -> bool:
+        """Whether one was killed at its work: all may have ended it, or the one just did."""
+        at_work = [one for one in self.running if one.poll() is None]
+        if not at_work:
+            return False
+        victim = self.random.choice(at_work)
         victim.kill()
-        victim.wait()
+        killed = victim.wait() == -signal.SIGKILL
+        if killed:
+            self.running.remove(victim)
+        return killed
 
     def rotate_by_rename(self) -> None:
         if self.path.exists():
@@ -157,13 +164,12 @@ def _emit_under_fire(emitters: Emitters, events: int) -> None:
     while True:
         time.sleep(0.02)
         noted = emitters.noted()
-        if kills and noted >= kills[0]:
+        if kills and noted >= kills[0] and emitters.kill_one():
             kills.pop(0)
-            emitters.kill_one()
-        elif not kills and all(one.poll() == 0 for one in emitters.running):
-            if noted >= events:
+        elif all(one.poll() == 0 for one in emitters.running):
+            if noted >= events and not kills:
                 return
-            emitters.start(events - noted + THREADS)
+            emitters.start(max(events - noted, 0) + events // PROCESSES)
         if time.monotonic() - rotated >= ROTATION_SECONDS:
             rotated = time.monotonic()
             emitters.rotate_by_rename()
