@@ -39,6 +39,7 @@ from bench.kept_file import KeptFile
 from bench.measured_node import start_node
 from bench.processes import Command, Measured, ProcessError
 from indexer.client import ask, connect, request
+from indexer.document_id import document_id
 from indexer.names import events_pattern, partition_name
 from indexer.settings import ConnectionSettings, IndexSettings
 from indexer.templates import install
@@ -90,9 +91,8 @@ def _create(writer: OpenSearch, index: IndexSettings, lines: list[bytes]) -> Non
     for line in lines:
         envelope = decode_envelope(line.rstrip())
         name = partition_name(envelope.timestamp, index)
-        body.append(
-            b'{"create":{"_index":"%b","_id":"%b"}}\n' % (name.encode(), envelope.id.encode())
-        )
+        stored_id = document_id(envelope.id)
+        body.append(f'{{"create":{{"_index":"{name}","_id":"{stored_id}"}}}}\n'.encode())
         body.append(line.rstrip() + b"\n")
     reply = ask(writer, "POST", "/_bulk", params={"filter_path": "errors"}, body=b"".join(body))
     if '"errors":false' not in reply.text:

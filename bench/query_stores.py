@@ -26,6 +26,7 @@ from bench.corpus import choose_event
 from bench.kept_file import KeptFile
 from bench.processes import ProcessError
 from indexer.client import ask, connect, request
+from indexer.document_id import document_id
 from indexer.names import partition_name
 from indexer.settings import Codec, ConnectionSettings, IndexSettings
 from indexer.templates import install
@@ -143,7 +144,7 @@ def fill(connection: ConnectionSettings, seed: int, wanted: Sequence[Load]) -> N
                     number = chance.randrange(load.organizations)
                     fields["organization_id"] = f"org_{number:04}"
                 event_id = log.msg(draft_event(action, fields))
-                names = load.name.encode(), event_id.encode()
+                names = load.name.encode(), document_id(event_id).encode()
                 actions.append(b'{"create":{"_index":"%b","_id":"%b"}}' % names)
                 if len(actions) == BULK_EVENTS:
                     _create(writer, actions, output.lines)

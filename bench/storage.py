@@ -43,6 +43,7 @@ from audit_events.envelope import decode_envelope
 from bench.measured_node import add_options, codec_of, start_node
 from bench.tenants import ORGANISATIONS, month_of_events
 from indexer.client import ask, connect, request, request_shape
+from indexer.document_id import document_id
 from indexer.settings import Codec, ConnectionSettings, IndexSettings
 from indexer.templates import render
 from tests.node_home import own_home
@@ -188,7 +189,7 @@ def _bodies(lines: Sequence[bytes], *, own_ids: bool) -> Iterable[bytes]:
         # Shipped when its newest event happened.
         tail = b',"ingestedAt":"%b"}\n' % decode_envelope(batch[-1][:-1]).timestamp.encode()
         heads = (
-            b'{"create":{"_id":"%b"}}\n' % decode_envelope(line[:-1]).id.encode()
+            b'{"create":{"_id":"%b"}}\n' % document_id(decode_envelope(line[:-1]).id).encode()
             if own_ids
             else b'{"create":{}}\n'
             for line in batch

@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from audit_events.terms import MAX_TERM_BYTES
+from indexer.document_id import document_id, join_document_ids
 from indexer.names import admitted_window, late_name, partition_characters, partition_name
 from indexer.nesting import MAX_LEVELS, SHALLOW_LINE_BYTES, is_too_deep
 from indexer.settings import IndexSettings
@@ -25,7 +26,7 @@ Piece = bytes
 Body = Sequence[Piece]
 """Pieces that are sent one behind the other; together they are megabytes, so nobody joins them."""
 
-_MARK: Final = "\0"
+_MARK: Final = b"\xff"
 """Stands between two texts for a moment; neither ids nor names of indices can hold it."""
 _but_last_byte: Final = itemgetter(slice(None, -1))
 
@@ -68,7 +69,7 @@ class Batch:
         self._floor, self._ceiling = admitted_window(ingested_at, settings)
         self.stamp(ingested_at)
         self._partition_characters = partition_characters(settings)
-        self._heads: dict[str, str] = {}
+        self._heads: dict[str, Piece] = {}
         self._runs: list[_Run] = []
         self.bytes = 0
         """Bytes of the lines as read, without newlines."""
@@ -163,30 +164,31 @@ class Batch:
         self, ids: Sequence[str], timestamps: Sequence[str], earliest: str, latest: str
     ) -> list[Piece]:
         """For each line, what stands before it: the end of the line before, and its action."""
-        characters = self._partition_characters
+        characters, tail = self._partition_characters, self._tail.encode()
         if earliest[:characters] == latest[:characters]:
             # Canonical instants sort as text: all are of one partition.
             head = self._head(earliest)
-            text = f'"}}}}\n{_MARK}{self._tail}{head}'.join(ids)
-            return f'{head}{text}"}}}}\n'.encode().split(_MARK.encode())
+            between = b'"}}\n%b%b%b' % (_MARK, tail, head)
+            text = b'%b%b"}}\n' % (head, join_document_ids(between, ids))
+            return text.split(_MARK)
+        stored_ids = join_document_ids(_MARK, ids).split(_MARK)
         actions = [
-            f'{self._head(timestamp)}{event_id}"}}}}\n'.encode()
-            for event_id, timestamp in zip(ids, timestamps, strict=True)
+            b'%b%b"}}\n' % (self._head(timestamp), stored_id)
+            for stored_id, timestamp in zip(stored_ids, timestamps, strict=True)
         ]
-        tail = self._tail.encode()
         return [actions[0], *(tail + action for action in actions[1:])]
 
-    def _head(self, timestamp: str) -> str:
+    def _head(self, timestamp: str) -> Piece:
         key = timestamp[: self._partition_characters]
         head = self._heads.get(key)
         if head is None:
             name = partition_name(timestamp, self._settings)
-            head = self._heads[key] = f'{{"create":{{"_index":"{name}","_id":"'
+            head = self._heads[key] = f'{{"create":{{"_index":"{name}","_id":"'.encode()
         return head
 
     def _late_action(self, row: int) -> Piece:
         name = late_name(self.timestamps[row], self._settings)
-        return f'{{"create":{{"_index":"{name}","_id":"{self.ids[row]}"}}}}'.encode()
+        return f'{{"create":{{"_index":"{name}","_id":"{document_id(self.ids[row])}"}}}}'.encode()
 
     def _refuse_outside(self, timestamps: Sequence[str], first_row: int) -> None:
         for row, timestamp in enumerate(timestamps, first_row):

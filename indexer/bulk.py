@@ -25,6 +25,7 @@ from indexer.answer import Outcome, read_items, read_stored
 from indexer.backoff import Backoff, delay_seconds, halted_delay_seconds
 from indexer.batch import Batch
 from indexer.dead_letter import Grave, Refusal
+from indexer.document_id import document_id
 from indexer.errors import DeadLetterError, Interrupted
 from indexer.exchange import BULK, MGET, Exchange, Failure
 from indexer.figures import Figures, dead_reason
@@ -178,14 +179,14 @@ class BulkWriter:
         """Sort rows by what is stored under their ids; False when nothing was said of them."""
         batch = this_round.progress.batch
         name = late_name if late else partition_name
-        ids = [batch.ids[row] for row in rows]
+        ids = [document_id(batch.ids[row]) for row in rows]
         docs = [
             {
                 "_index": name(batch.timestamps[row], self._settings),
-                "_id": batch.ids[row],
+                "_id": stored_id,
                 "_source": ["hash"],
             }
-            for row in rows
+            for row, stored_id in zip(rows, ids, strict=True)
         ]
         stored = self._exchange.ask(
             MGET, [msgspec.json.encode({"docs": docs})], lambda text: read_stored(text, ids)

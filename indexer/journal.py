@@ -33,6 +33,7 @@ from audit_events.identifier import format_uuid7, new_uuid7
 from audit_events.instant import format_instant
 from indexer.answer import UNREADABLE, read_error
 from indexer.client import Reply, ask, request_shape
+from indexer.document_id import document_id
 from indexer.errors import JournalError, NoAnswerError, RefusedError
 from indexer.names import events_template, journal_name
 from indexer.settings import IndexSettings
@@ -209,7 +210,7 @@ class Journal:
         return is_new
 
     def _write(self, event_id: str, line: bytes) -> bool:
-        path = f"/{self._name}/_create/{event_id}"
+        path = f"/{self._name}/_create/{document_id(event_id)}"
         ingested_at = format_instant(datetime.now(UTC)).encode()
         body = b'%b,"ingestedAt":"%b"}' % (line[:-1], ingested_at)
         try:
@@ -230,7 +231,7 @@ class Journal:
     def _read_back(self, event_id: str) -> bool:
         """Tell whether the event that got no answer is there, and ours."""
         params = {"preference": "_primary", "_source_includes": "source.id"}
-        path = f"/{self._name}/_doc/{event_id}"
+        path = f"/{self._name}/_doc/{document_id(event_id)}"
         try:
             found = request_shape(self._client, "GET", path, _Document, params=params)
         except (NoAnswerError, RefusedError):

@@ -21,6 +21,7 @@ from indexer.client import ask
 from indexer.names import journal_name, late_name, partition_name
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.event_ids import create_action
 from tests.webapi_api import write_events
 from webapi.query import Query
 from webapi.reading import Reading
@@ -74,11 +75,7 @@ class World:
     def store(self, placed: Sequence[tuple[str, bytes]]) -> None:
         """Create events in indices, searchable at once."""
         body = b"".join(
-            b"%b\n%b\n"
-            % (
-                msgspec.json.encode({"create": {"_index": name, "_id": decode_envelope(line).id}}),
-                line,
-            )
+            b"%b\n%b\n" % (create_action(name, decode_envelope(line).id), line)
             for name, line in placed
         )
         reply = ask(self.admin, "POST", "/_bulk", params={"refresh": "true"}, body=body)

@@ -29,6 +29,7 @@ from opensearchpy.exceptions import ConnectionError as NoConnection
 from typing_extensions import override
 
 from indexer.answer import UNREADABLE
+from tests.event_ids import event_id_of
 from tests.faults import Answer, Fault, Faults, Script, Send
 
 _HOP_BY_HOP: Final = {"connection", "content-length", "transfer-encoding", "accept-encoding"}
@@ -350,7 +351,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _ids(body: bytes) -> list[str]:
     return [
-        msgspec.json.decode(action)["create"]["_id"] for action in body.split(b"\n")[::2] if action
+        event_id_of(msgspec.json.decode(action)["create"]["_id"])
+        for action in body.split(b"\n")[::2]
+        if action
     ]
 
 

@@ -10,6 +10,8 @@ from typing import Any, Final, cast
 import msgspec
 from typing_extensions import override
 
+from tests.event_ids import event_id_of
+
 USER: Final = "audit_writer"
 RIGHT: Final = "right"
 
@@ -49,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(401, {"error": {"type": "security_exception", "reason": "no"}})
         actions = [msgspec.json.decode(line) for line in body.splitlines()[::2]]
         with sink.lock:
-            sink.ids += [action["create"]["_id"] for action in actions]
+            sink.ids += [event_id_of(action["create"]["_id"]) for action in actions]
         return self._answer(
             200, {"errors": False, "items": [{"create": {"status": 201}}] * len(actions)}
         )

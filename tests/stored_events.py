@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 from opensearchpy import OpenSearch
 
 from indexer.client import ask
+from tests.event_ids import event_id_of
 
 PAGE = 5000
 
@@ -15,10 +16,15 @@ PAGE = 5000
 class Hit(Struct):
     """One document."""
 
-    id: str = msgspec.field(name="_id")
+    stored_id: str = msgspec.field(name="_id")
     index: str = msgspec.field(name="_index")
     source: Raw = msgspec.field(name="_source")
     sort: list[object]
+
+    @property
+    def id(self) -> str:
+        """That of the event."""
+        return event_id_of(self.stored_id)
 
     @property
     def line(self) -> bytes:
@@ -37,7 +43,7 @@ class _Page(Struct):
 
 
 class _Id(Struct):
-    id: str = msgspec.field(name="_id")
+    stored_id: str = msgspec.field(name="_id")
     sort: list[object]
 
 
@@ -62,7 +68,7 @@ def read_ids(client: OpenSearch, prefix: str) -> Iterator[str]:
     """The ids of the same, at a fraction of the cost."""
     for page in _pages(client, prefix, _IdPage, lines=False):
         for hit in page.hits.hits:
-            yield hit.id
+            yield event_id_of(hit.stored_id)
 
 
 def _pages(client: OpenSearch, prefix: str, shape: type[P], *, lines: bool) -> Iterator[P]:

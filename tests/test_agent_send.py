@@ -16,6 +16,7 @@ from indexer.backoff import Backoff
 from indexer.batch import Batch
 from indexer.bulk import BulkWriter, Settlement
 from indexer.dead_letter import DeadLetter
+from indexer.document_id import document_id
 from indexer.errors import Interrupted
 from indexer.settings import IndexSettings
 from tests import faults
@@ -116,7 +117,7 @@ def test_items_that_are_refused_for_now_do_not_hold_up_the_others(
 ) -> None:
     """With one sender: the first batch has an item that is refused until three others are in."""
     slow = shipment(index, lines=50)
-    slow_id = slow.batch.ids[0].encode()
+    slow_id = document_id(slow.batch.ids[0]).encode()
     others = threading.Event()
 
     def refuse_slow(send: Send, body: bytes) -> Answer:

@@ -1,5 +1,6 @@
 """What a context comes to in the index, and that no event gets through that would end a node."""
 
+import uuid
 from pathlib import Path
 
 import msgspec
@@ -58,7 +59,7 @@ def test_a_large_event_of_the_usual_kind_passes(tmp_path: Path) -> None:
     (line,) = (tmp_path / "a.log").read_bytes().splitlines()
     assert len(line) > 40_000
     batch = Batch(IndexSettings(), NOW)
-    batch.extend([line], ["id"], [NOW], "/a", 0)
+    batch.extend([line], [str(uuid.uuid4())], [NOW], "/a", 0)
     assert not batch.refused
 
 

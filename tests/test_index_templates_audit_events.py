@@ -11,10 +11,12 @@ from msgspec import Struct, field
 
 from indexer.batch import Batch
 from indexer.client import ask, connect, request
+from indexer.document_id import document_id
 from indexer.names import partition_name, read_indices
 from indexer.settings import IndexSettings
 from indexer.templates import install, render
 from tests.cluster import Cluster
+from tests.event_ids import event_id_of
 from tests.lines import EVENT, NOW, event_line
 from webapi.search_text import read_text
 
@@ -102,7 +104,7 @@ def search(opensearch: Cluster, events: IndexSettings) -> Generator[Search]:
 
 
 def found(search: Search, query: object) -> list[str]:
-    return [hit.id for hit in search({"query": query}).hits.hits]
+    return [event_id_of(hit.id) for hit in search({"query": query}).hits.hits]
 
 
 def term(name: str, value: object) -> object:
@@ -135,7 +137,7 @@ def text(words: str) -> object:
         pytest.param(term("correlationId", "req-77aa"), id="correlation"),
         pytest.param(term("source.service", "s"), id="service"),
         pytest.param(term("source.seq", 0), id="sequence"),
-        pytest.param({"ids": {"values": [ANA]}}, id="id"),
+        pytest.param({"ids": {"values": [document_id(ANA)]}}, id="id"),
         pytest.param(term("context.new.role", "Admin"), id="path in context"),
         pytest.param(term("context", "left the company"), id="value in context"),
         pytest.param(term("context", "2.5"), id="number in context"),
@@ -194,7 +196,10 @@ def test_the_stored_event_is_the_line_with_its_hash_and_host(
     with connect(opensearch.connection(), role="reader") as client:
         path = f"/{read_indices(events)}/_search"
         reply = ask(
-            client, "POST", path, body=b'{"query":{"ids":{"values":["%s"]}}}' % OTHER.encode()
+            client,
+            "POST",
+            path,
+            body=msgspec.json.encode({"query": {"ids": {"values": [document_id(OTHER)]}}}),
         )
     line = event_line(OTHER_FIELDS, event_id=OTHER)
     assert line[:-1].decode() + f',"ingestedAt":"{NOW}"}}' in reply.text
@@ -208,7 +213,7 @@ def test_the_list_sorts_and_facets_count(search: Search) -> None:
         "aggs": {name: {"terms": {"field": name}} for name in fields},
     }
     answer = search(body)
-    assert [hit.id for hit in answer.hits.hits] == [ANA, OTHER]
+    assert [event_id_of(hit.id) for hit in answer.hits.hits] == [ANA, OTHER]
     empty = [name for name, it in answer.aggregations.items() if not it["buckets"]]
     assert (len(answer.aggregations), empty) == (len(fields), [])
 
@@ -233,7 +238,7 @@ def test_the_engine_itself_refuses_changes(
     """With the admin certificate, which no role and no immutable index holds back."""
     method, path, body = change
     with opensearch.admin() as admin:
-        filled = path.format(index=partition_name(NOW, events), id=ANA)
+        filled = path.format(index=partition_name(NOW, events), id=document_id(ANA))
         reply = ask(admin, method, filled, body=body)
     assert reply.status == 400, reply.text
     assert sorted(found(search, {"match_all": {}})) == sorted([ANA, OTHER])

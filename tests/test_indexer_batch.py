@@ -1,5 +1,6 @@
 """The batch: the bytes of the emitter, in the frame that a bulk request needs."""
 
+import uuid
 from collections.abc import Sequence
 
 import msgspec
@@ -9,8 +10,11 @@ from hypothesis import strategies as st
 
 from indexer.batch import Batch
 from indexer.settings import IndexSettings
+from tests.event_ids import event_id_of
 from tests.lines import NOW, batch_of, event_line, instant
 
+FIRST_ID = "019cf0d7-3a38-7000-8000-0000000000a1"
+SECOND_ID = "019cf0d7-3a38-7000-8000-0000000000a2"
 SETTINGS = IndexSettings(retention_days=30, future_hours=1)
 
 
@@ -21,11 +25,12 @@ def whole(batch: Batch, rows: Sequence[int]) -> bytes:
 def test_the_body_creates_each_line_under_its_id_in_its_partition() -> None:
     batch = Batch(SETTINGS, "2026-11-23T18:00:00.000000Z")
     first, second = "2026-11-23T17:00:00.000000Z", "2026-10-31T17:00:00.000000Z"
-    batch.extend([b'{"a":1}', b'{"b":"\xc3\xa9"}'], ["id-1", "id-2"], [first, second], "/a.log", 0)
+    lines, ids = [b'{"a":1}', b'{"b":"\xc3\xa9"}'], [FIRST_ID, SECOND_ID]
+    batch.extend(lines, ids, [first, second], "/a.log", 0)
     assert whole(batch, [0, 1]) == (
-        b'{"create":{"_index":"audit-events-2026.11","_id":"id-1"}}\n'
+        b'{"create":{"_index":"audit-events-2026.11","_id":"AZzw1zo4cACAAAAAAAAAoQ"}}\n'
         b'{"a":1,"ingestedAt":"2026-11-23T18:00:00.000000Z"}\n'
-        b'{"create":{"_index":"audit-events-2026.10","_id":"id-2"}}\n'
+        b'{"create":{"_index":"audit-events-2026.10","_id":"AZzw1zo4cACAAAAAAAAAog"}}\n'
         b'{"b":"\xc3\xa9","ingestedAt":"2026-11-23T18:00:00.000000Z"}\n'
     )
     assert whole(batch, [1]).splitlines() == whole(batch, [0, 1]).splitlines()[2:]
@@ -70,7 +75,7 @@ def test_an_event_that_no_partition_takes_is_refused(timestamp: str, reason: str
 )
 def test_a_line_that_would_end_the_cluster_is_refused(context: bytes, refused: bool) -> None:  # noqa: FBT001  # a table
     batch = Batch(SETTINGS, NOW)
-    batch.extend([b'{"context":' + context + b"}"], ["id"], [NOW], "/a.log", 0)
+    batch.extend([b'{"context":' + context + b"}"], [FIRST_ID], [NOW], "/a.log", 0)
     assert bool(batch.refused) is refused
 
 
@@ -87,7 +92,7 @@ def test_each_line_is_found_again_with_its_place(
     for number, (is_mixed, start, count) in enumerate(runs):
         lines = [b'{"n":"%s"}' % (b"x" * (row % 7)) for row in range(count)]
         times = [instant(days=28) if is_mixed and row % 3 else NOW for row in range(count)]
-        ids = [f"{number}-{row}" for row in range(count)]
+        ids = [str(uuid.UUID(int=number << 64 | row)) for row in range(count)]
         batch.extend(lines, ids, times, f"/{number}.log", start)
         starts = [start + sum(map(len, lines[:row])) + row for row in range(count)]
         expected += [(line, f"/{number}.log", at) for line, at in zip(lines, starts, strict=True)]
@@ -99,5 +104,6 @@ def test_each_line_is_found_again_with_its_place(
     ]
     pieces = whole(batch, rows).splitlines(keepends=True)
     pairs = [b"".join(pieces[2 * row : 2 * row + 2]) for row in rows]
-    assert [json["create"]["_id"] for json in map(msgspec.json.decode, pieces[::2])] == batch.ids
+    actions = map(msgspec.json.decode, pieces[::2])
+    assert [event_id_of(action["create"]["_id"]) for action in actions] == batch.ids
     assert whole(batch, some) == b"".join(pairs[row] for row in some)

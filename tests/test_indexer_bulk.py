@@ -22,6 +22,7 @@ from indexer.names import partition_name, read_indices
 from indexer.settings import IndexSettings
 from tests import faults
 from tests.cluster import Cluster
+from tests.event_ids import event_id_of
 from tests.faults import Answer, Fault, Faults, Send, connect_through, in_turn
 from tests.lines import NOW, batch_of, event_line, instant
 
@@ -38,7 +39,7 @@ def stored(cluster: Cluster, index: IndexSettings) -> dict[str, object]:
         reply = ask(client, "POST", f"/{read_indices(index)}/_search", params={"size": "10000"})
     hits = msgspec.json.decode(reply.text)["hits"]["hits"]
     assert len(hits) == len({hit["_id"] for hit in hits}), "stored twice"
-    return {hit["_id"]: hit["_source"] for hit in hits}
+    return {event_id_of(hit["_id"]): hit["_source"] for hit in hits}
 
 
 def dead(directory: Path) -> list[dict[str, object]]:

@@ -15,11 +15,13 @@ from indexer.backoff import Backoff
 from indexer.bulk import BulkWriter, Settlement
 from indexer.client import ask
 from indexer.dead_letter import DeadLetter
+from indexer.document_id import document_id
 from indexer.errors import Interrupted
 from indexer.names import late_name, partition_name
 from indexer.settings import IndexSettings
 from tests import faults
 from tests.cluster import Cluster
+from tests.event_ids import event_id_of
 from tests.faults import Fault, Faults, connect_through, in_turn
 from tests.lines import batch_of, event_line
 from tests.webapi_api import Api, token
@@ -71,7 +73,7 @@ class World:
         with self.cluster.client("reader") as client:
             params = {"size": "10000", "_source": "false", "ignore_unavailable": "true"}
             reply = ask(client, "POST", f"/{name}/_search", params=params)
-        return {hit["_id"] for hit in msgspec.json.decode(reply.text)["hits"]["hits"]}
+        return {event_id_of(hit["_id"]) for hit in msgspec.json.decode(reply.text)["hits"]["hits"]}
 
     def places(self) -> tuple[set[str], set[str]]:
         """What is stored in the partition, and in the index of late events."""
@@ -256,16 +258,16 @@ def test_the_index_of_late_events_is_write_once(world: World) -> None:
     world.write(old_lines(1))
     world.seal()
     world.write([line])
-    name, event_id = late_name(OLD, world.index), ids_of([line]).pop()
+    name, stored_id = late_name(OLD, world.index), document_id(ids_of([line]).pop())
     with world.cluster.client("lifecycle") as client:
         params = {"flat_settings": "true"}
         settings = msgspec.json.decode(ask(client, "GET", f"/{name}", params=params).text)
     assert settings[name]["settings"]["index.append_only.enabled"] == "true"
     with world.cluster.client("writer") as client:
-        reply = ask(client, "PUT", f"/{name}/_doc/{event_id}", body=b'{"action":"forged.event"}')
+        reply = ask(client, "PUT", f"/{name}/_doc/{stored_id}", body=b'{"action":"forged.event"}')
         # Without the security plugin it is the engine alone that refuses.
         assert reply.status in ({403, 409} if world.cluster.secured else {400})
-        refused = ask(client, "DELETE", f"/{name}/_doc/{event_id}").status
+        refused = ask(client, "DELETE", f"/{name}/_doc/{stored_id}").status
         assert refused == (403 if world.cluster.secured else 400)
 
 

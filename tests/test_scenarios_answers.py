@@ -19,6 +19,7 @@ from tests import faults
 from tests.agent_process import MEGABYTE, memory_of, wait_until
 from tests.agent_rig import Rig, agent_rig
 from tests.cluster import Cluster
+from tests.event_ids import event_id_of
 from tests.fault_proxy import (
     Attempt,
     cut_on_the_wire,
@@ -75,13 +76,17 @@ def _pauses(attempts: list[Attempt]) -> Iterator[float]:
             yield next(later).began - attempt.began
 
 
+def _event_id(action: bytes) -> str:
+    return event_id_of(msgspec.json.decode(action)["create"]["_id"])
+
+
 def _refuse_items(picked: Counter[str]) -> faults.Script:
     """429 for each of these ids, as often as it is counted."""
 
     def script(_method: str, path: str, body: bytes) -> Fault | None:
         if path != "/_bulk":
             return None
-        ids = [msgspec.json.decode(one)["create"]["_id"] for one in body.splitlines()[::2]]
+        ids = [*map(_event_id, body.splitlines()[::2])]
         refused = {number for number, one in enumerate(ids) if picked[one] > 0}
         if not refused:
             return None
@@ -239,7 +244,7 @@ def test_what_was_buried_is_put_back_once_also_by_a_replay_that_was_killed(rig: 
     def poison(_method: str, path: str, body: bytes) -> Fault | None:
         if path != "/_bulk":
             return None
-        found = [msgspec.json.decode(one)["create"]["_id"] for one in body.splitlines()[::2]]
+        found = [*map(_event_id, body.splitlines()[::2])]
         return faults.items(lambda row: found[row] in picked, 400, "mapper_parsing_exception")
 
     rig.proxy.script(poison)

@@ -1,5 +1,6 @@
 """What a question becomes, and that it never leaves its organisation."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ def filter_of(search: ScopedSearch) -> list[Mapping[str, object]]:
     "search",
     [
         query.list_search(ORG),
-        query.event_search("org_a", "x"),
+        query.event_search("org_a", str(uuid.uuid4())),
         query.present_search("org_a", ["a.b"]),
         query.count_search(ORG, 3),
         query.total_search(ORG),

@@ -3,6 +3,7 @@
 import json
 import random
 import secrets
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -14,9 +15,11 @@ import pytest
 from audit_events.envelope import decode_envelope
 from audit_events.instant import format_instant, parse_instant
 from indexer.client import ask
+from indexer.document_id import document_id
 from indexer.names import journal_name, late_name, partition_name
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.event_ids import create_action
 from tests.webapi_api import write_events
 from webapi.errors import UnavailableError
 from webapi.query import Position, Query, list_search
@@ -52,7 +55,7 @@ class Scene:
         lines = write_events(path, events, "2026-02-26T00:00:00Z")
         ids = [decode_envelope(line).id for line in lines]
         body = b"".join(
-            b"%b\n%b\n" % (msgspec.json.encode({"create": {"_index": name, "_id": event_id}}), line)
+            b"%b\n%b\n" % (create_action(name, event_id), line)
             for event_id, line in zip(ids, lines, strict=True)
         )
         reply = ask(self.admin, "POST", "/_bulk", params={"refresh": "true"}, body=body)
@@ -209,7 +212,7 @@ def test_a_partition_that_is_just_being_sealed_is_not_remembered(scene: Scene) -
     scene.store(newer, ["2026-02-27T00:00:00Z"] * 3)
     (first,) = scene.store(old, ["2026-01-27T00:00:00Z"])
     assert ask(scene.admin, "PUT", f"/{old}/_settings", body=slow).status == 200
-    line = ask(scene.admin, "GET", f"/{old}/_doc/{first}").text
+    line = ask(scene.admin, "GET", f"/{old}/_doc/{document_id(first)}").text
     again = json.dumps(json.loads(line)["_source"]).encode()
     made = ask(scene.admin, "PUT", f"/{old}/_create/{secrets.token_hex(8)}", body=again)
     assert made.status == 201
@@ -338,6 +341,24 @@ def test_one_event_is_found_wherever_it_is(scene: Scene) -> None:
     assert ids(scene.reading.event("org_a", old)) == [old]
     assert ids(scene.reading.event("org_a", foreign)) == []
     assert ids(scene.reading.event("b", foreign)) == [foreign]
+
+
+def test_an_event_that_is_stored_under_its_id_itself_is_found_by_it(scene: Scene) -> None:
+    """So it is in the first partitions; the others have it in base64url."""
+    (now,) = scene.store(f"{scene.index.prefix}-events-2026.02", ["2026-02-27T00:00:00Z"])
+    source = json.loads(ask(scene.admin, "GET", _place(scene, now)).text)["_source"]
+    then = str(uuid.uuid4())
+    path = f"/{scene.index.prefix}-events-2026.01/_create/{then}"
+    line = json.dumps({**source, "id": then}).encode()
+    assert ask(scene.admin, "PUT", path, params={"refresh": "true"}, body=line).status == 201
+    assert ids(scene.reading.event("org_a", then)) == [then]
+    for text in (then, f"id:{then}"):
+        found = scene.reading.page(Query(organization_id="org_a", text=read_text(text)))
+        assert ids(found) == [then]
+
+
+def _place(scene: Scene, event_id: str) -> str:
+    return f"/{scene.index.prefix}-events-2026.02/_doc/{document_id(event_id)}"
 
 
 @pytest.mark.parametrize(

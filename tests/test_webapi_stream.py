@@ -1,6 +1,5 @@
 """Reading on by arrival, on the real node: nothing is missed, whatever clocks and refreshes do."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from indexer.names import partition_name
 from indexer.settings import IndexSettings
 from indexer.templates import install
 from tests.cluster import Cluster
+from tests.event_ids import create_action
 from tests.webapi_api import SETTINGS, Api, problem, token, write_events
 from webapi.arrivals import Arrivals
 from webapi.audit_log import PATH
@@ -62,7 +62,7 @@ def ship(
     for line in lines:
         envelope = decode_envelope(line)
         name = partition_name(envelope.timestamp, index)
-        body += json.dumps({"create": {"_index": name, "_id": envelope.id}}).encode()
+        body += create_action(name, envelope.id)
         body += b'\n%b,"ingestedAt":"%b"}\n' % (line[:-1], ingested_at.encode())
         ids.append(envelope.id)
     reply = ask(writer, "POST", "/_bulk", body=bytes(body))

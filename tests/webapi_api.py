@@ -1,6 +1,5 @@
 """What the API's tests share: tokens, stored events, and an application on the real node."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from audit_events.instant import parse_instant
 from indexer.client import ask, connect
 from indexer.names import partition_name
 from indexer.settings import ConnectionSettings, IndexSettings, Secret
+from tests.event_ids import create_action
 from webapi import create_app
 from webapi.audit_log import PATH
 from webapi.auth import Reader
@@ -101,7 +101,7 @@ def store(writer: OpenSearch, index: IndexSettings, lines: Sequence[bytes]) -> N
     for line in lines:
         envelope = decode_envelope(line)
         name = partition_name(envelope.timestamp, index)
-        body += json.dumps({"create": {"_index": name, "_id": envelope.id}}).encode()
+        body += create_action(name, envelope.id)
         body += b"\n" + line + b"\n"
     reply = ask(writer, "POST", "/_bulk", params={"refresh": "true"}, body=bytes(body))
     assert reply.status == 200, reply.text

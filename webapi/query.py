@@ -13,6 +13,7 @@ from typing import Final
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.instant import format_instant
+from indexer.document_id import possible_document_ids
 from webapi.field_selection import Selection
 from webapi.question import Node
 
@@ -185,7 +186,7 @@ def event_search(organization_id: str, event_id: str) -> ScopedSearch:
     """Return the search of one event; another organisation's is not found."""
     return ScopedSearch(
         organization_id=organization_id,
-        filters=[{"ids": {"values": [event_id]}}],
+        filters=[{"ids": {"values": possible_document_ids(event_id)}}],
         rest={
             "size": 1,
             "sort": [{"organizationId": "asc"}, {"timestamp": "desc"}, {"id": "desc"}],

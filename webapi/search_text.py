@@ -17,6 +17,7 @@ from typing import Final
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import COLOURS
 from audit_events.event import UUID_PATTERN, is_action
+from indexer.document_id import possible_document_ids
 from webapi.accents import patterns
 from webapi.addresses import Span, network_span, prefix_spans
 from webapi.caret import caret
@@ -160,7 +161,7 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
         span = network_span(text)
         clauses += [] if span is None else [_between(span)]
     if scope.event_id and _UUID.fullmatch(text.lower()) is not None:
-        clauses.append({"ids": {"values": [text.lower()]}})
+        clauses.append({"ids": {"values": possible_document_ids(text.lower())}})
     return clauses
 
 
@@ -347,7 +348,7 @@ def _ip(value: Value, _: Catalogue) -> Clause:
 def _id(value: Value, _: Catalogue) -> Clause:
     if value.kind is Kind.PREFIX or _UUID.fullmatch(value.text.lower()) is None:
         raise ParameterError("invalid", "expected the whole id, a UUID", position=value.position)
-    return {"ids": {"values": [value.text.lower()]}}
+    return {"ids": {"values": possible_document_ids(value.text.lower())}}
 
 
 _SPECIAL: Final[Mapping[str, Callable[[Value, Catalogue], Clause | None]]] = MappingProxyType(
