@@ -200,4 +200,6 @@ def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:
     assert body["type"].endswith(code)
     assert body["title"]
     assert body["detail"]
+    if "Retry-After" in response.headers:
+        assert f"again in {response.headers['Retry-After']} second" in body["detail"]
     return body

@@ -220,7 +220,7 @@ class Arrivals:
             except IndexGoneError:
                 continue
             return Arrived(arrived.hits, arrived.place, more=arrived.more or held_back)
-        raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
+        raise UnavailableError("storage_incomplete", "partitions came and went meanwhile")
 
     def _look(self) -> tuple[Sequence[Index], Mapping[str, Checkpoint]]:
         for _ in range(ATTEMPTS):
@@ -233,7 +233,7 @@ class Arrivals:
             self._missed.judge(set(written) - found.keys())
             self._samples.keep(found)
             return listed, found
-        raise UnavailableError("storage_incomplete", "partitions came and went; ask again")
+        raise UnavailableError("storage_incomplete", "partitions came and went meanwhile")
 
     def _read(
         self, query: Query, place: Place, stretches: Sequence[Stretch], there: frozenset[str]

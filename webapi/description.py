@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Final, cast
 
 from audit_events.event import UUID_PATTERN
-from webapi.errors import CODES
+from webapi.errors import CODES, RETRY_AFTER
 from webapi.parameters import MAX_VALUES, Parameter
 from webapi.problems import PROBLEM_TYPE, URN
 from webapi.schema_examples import example_of
@@ -52,9 +52,9 @@ TOO_LONG: Final = HTTPStatus.REQUEST_URI_TOO_LONG
 """The server's own refusal: no application was asked."""
 _HEADERS: Final = {
     HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
-    HTTPStatus.TOO_MANY_REQUESTS: "Retry-After",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After",
-    HTTPStatus.GATEWAY_TIMEOUT: "Retry-After",
+    HTTPStatus.TOO_MANY_REQUESTS: RETRY_AFTER,
+    HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER,
+    HTTPStatus.GATEWAY_TIMEOUT: RETRY_AFTER,
 }
 """What a refusal of a status always has."""
 

@@ -95,6 +95,10 @@ PARAMETER_CODES: Final = (
 """The codes of single parameters, in `errors[].code` of a `parameters_invalid` answer."""
 
 
+RETRY_AFTER: Final = "Retry-After"
+"""The header with the seconds until a request may be made again; a body tells them too."""
+
+
 class WebError(Exception):
     """Base of all errors of this package."""
 
@@ -233,14 +237,14 @@ class LimitError(ProblemError):
 
     def __init__(self, name: str, limit: int, retry_after_seconds: int) -> None:
         detail = f"your organisation may ask {limit} times a minute here ({name})"
-        super().__init__("rate_limited", detail, headers={"Retry-After": str(retry_after_seconds)})
+        super().__init__("rate_limited", detail, headers={RETRY_AFTER: str(retry_after_seconds)})
 
 
 class UnavailableError(ProblemError):
     """Something that is needed does not answer; asking again later may help."""
 
     def __init__(self, code: str, detail: str, *, retry_after_seconds: int = 5) -> None:
-        super().__init__(code, detail, headers={"Retry-After": str(retry_after_seconds)})
+        super().__init__(code, detail, headers={RETRY_AFTER: str(retry_after_seconds)})
 
 
 class InternalError(ProblemError):

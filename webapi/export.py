@@ -324,7 +324,7 @@ def _open(who: Reader, question: ExportQuestion, pairs: Pairs, as_of: str) -> Ex
 
     if not ours.exports.begin(who.organization_id):
         raise UnavailableError(
-            "export_busy", "ask again when one has ended", retry_after_seconds=BUSY_RETRY_SECONDS
+            "export_busy", "one of them has to end first", retry_after_seconds=BUSY_RETRY_SECONDS
         )
     try:
         sweep = ours.reading.sweep(question.query)

@@ -182,7 +182,7 @@ def read_histogram(
         return Histogram(interval.name, [])
     if not fits(interval, since, until, 2 * MAX_BUCKETS):
         # An open window is as wide as its events, of which some may have come just now.
-        raise UnavailableError("storage_incomplete", "events of another time came; ask again")
+        raise UnavailableError("storage_incomplete", "events of another time came meanwhile")
     return Histogram(
         interval.name,
         [

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from webapi.errors import RETRY_AFTER
 from webapi.kinds import Kind
 from webapi.settings import WebSettings
 from webapi.shared_memory import SharedMemory
@@ -129,5 +130,5 @@ def describe(name: str, allowance: Allowance) -> dict[str, str]:
         "RateLimit": f'"{name}";r={allowance.remaining};t={allowance.reset_seconds}',
     }
     if not allowance.is_admitted:
-        headers["Retry-After"] = str(allowance.retry_seconds)
+        headers[RETRY_AFTER] = str(allowance.retry_seconds)
     return headers

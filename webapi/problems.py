@@ -13,6 +13,7 @@ from audit_events.binding import request_facts
 from webapi.errors import (
     CODES,
     LOOK_FOR_ROUTES,
+    RETRY_AFTER,
     InternalError,
     ParameterProblem,
     ParametersError,
@@ -44,7 +45,7 @@ def problem_of(error: ProblemError) -> Problem:
         type=URN + error.code,
         title=title,
         status=status,
-        detail=error.detail,
+        detail=_detail(error),
         code=error.code,
         request_id=_request_id(),
         errors=error.problems if isinstance(error, ParametersError) else None,
@@ -99,6 +100,14 @@ def _of_the_framework(error: HTTPException) -> Response:
 def _unforeseen(error: Exception) -> Response:
     _log.error("unforeseen", exc_info=error, request_id=_request_id())
     return respond(InternalError(type(error).__name__))
+
+
+def _detail(error: ProblemError) -> str:
+    """Say when to come again too: who reads a body, as of curl, sees none of its headers."""
+    seconds = error.headers.get(RETRY_AFTER)
+    if seconds is None:
+        return error.detail
+    return f"{error.detail}; try again in {seconds} second{'' if seconds == '1' else 's'}"
 
 
 def _request_id() -> str | None:

@@ -392,7 +392,7 @@ class Storage:
         if reply.status == NOT_FOUND:
             return "missing"
         # A proxy's page, a redirect: whatever answers there, it is not the store.
-        raise UnavailableError("storage_unavailable", "ask again in a moment")
+        raise _silent()
 
     def _ask(
         self,
@@ -408,10 +408,8 @@ class Storage:
         except NoAnswerError as error:
             self._told(time.perf_counter() - begin, False)  # noqa: FBT003  # as it is named
             if isinstance(error.__cause__, ConnectionTimeout):
-                raise UnavailableError(
-                    "storage_timeout", "ask again later, or for a shorter time"
-                ) from error
-            raise UnavailableError("storage_unavailable", "ask again in a moment") from error
+                raise _too_slow() from error
+            raise _silent() from error
         self._told(time.perf_counter() - begin, True)  # noqa: FBT003  # as it is named
         return reply
 
@@ -436,7 +434,7 @@ def whole(reply: Reply, organization_id: str) -> Found:
     except UNREADABLE as error:
         raise InternalError(f"search answered with something else: {error}") from None
     if found.timed_out:
-        raise UnavailableError("storage_timeout", "ask again later, or for a shorter time")
+        raise _too_slow()
     if found.shards.failed:
         raise UnavailableError(
             "storage_incomplete",
@@ -470,6 +468,14 @@ def refuse_unavailable(reply: Reply) -> None:
     if reply.status == TOO_MANY_REQUESTS or reply.status >= SERVER_ERROR:
         partial = "search_phase_execution" in error
         code = "storage_incomplete" if partial else "storage_unavailable"
-        raise UnavailableError(code, "ask again in a moment")
+        raise _silent(code)
     if reply.status in {401, 403}:
         raise InternalError(f"OpenSearch refuses the reader with {reply.status}: {error[:300]}")
+
+
+def _silent(code: str = "storage_unavailable") -> UnavailableError:
+    return UnavailableError(code, "the event store cannot be reached, or is overloaded")
+
+
+def _too_slow() -> UnavailableError:
+    return UnavailableError("storage_timeout", "the question took too long; ask for a shorter time")

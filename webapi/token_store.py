@@ -138,7 +138,9 @@ class TokenStore:
         try:
             return ask(self._client, method, path, params=params, body=body)
         except NoAnswerError as error:
-            raise UnavailableError("tokens_unavailable", "ask again in a moment") from error
+            raise UnavailableError(
+                "tokens_unavailable", "their store does not answer as it should"
+            ) from error
 
 
 def _decode(reply: Reply, shape: type[T]) -> T:
@@ -147,10 +149,12 @@ def _decode(reply: Reply, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(reply.text, type=shape)
     except UNREADABLE as error:
-        raise UnavailableError("tokens_unavailable", "ask again in a moment") from error
+        raise UnavailableError(
+            "tokens_unavailable", "their store does not answer as it should"
+        ) from error
 
 
 def _refused(reply: Reply) -> UnavailableError:
-    error = UnavailableError("tokens_unavailable", "ask again in a moment")
+    error = UnavailableError("tokens_unavailable", "their store does not answer as it should")
     error.__cause__ = RuntimeError(f"{reply.status}: {reply.text[:300]}")
     return error

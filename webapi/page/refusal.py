@@ -5,7 +5,7 @@ from typing import cast
 from flask import Response, g, request
 
 from webapi.auth import Reader
-from webapi.errors import CODES, LimitError, ProblemError
+from webapi.errors import CODES, RETRY_AFTER, LimitError, ProblemError
 from webapi.page import document
 from webapi.problems import note
 
@@ -17,7 +17,7 @@ def respond(error: ProblemError) -> Response:
         "title": CODES[error.code].title,
         "detail": error.detail,
         "code": error.code,
-        "again_seconds": error.headers.get("Retry-After"),
+        "again_seconds": error.headers.get(RETRY_AFTER),
         "again": request.full_path.removesuffix("?") if request.method == "GET" else None,
     }
     response = document.render("refusal.html", _reader(error), view, error.status)
