@@ -29,7 +29,7 @@ from webapi.cursor import cursor_key
 from webapi.limits import limits_of
 from webapi.metrics import storage_told
 from webapi.owners import views as owners
-from webapi.page import views
+from webapi.page import refusal, views
 from webapi.parts import EXTENSION, Parts
 from webapi.reading import Reading
 from webapi.running import Running
@@ -122,7 +122,7 @@ def create_app(
     access.install(app)
     app.after_request(partial(_secure, settings.hsts_seconds))
     observation.install(app)
-    problems.install(app)
+    problems.install(app, refusal.respond)
     init_app(app, trusted_proxies=settings.trusted_proxies)
     return app
 

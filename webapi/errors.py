@@ -210,6 +210,8 @@ class ForbiddenError(ProblemError):
     """Known, but may not read."""
 
 
+ROUTING_CODES: Final = ("route_not_found", "method_not_allowed")
+"""Answered where there is no operation, so no operation lists them."""
 LOOK_FOR_ROUTES: Final = "look into /docs for what there is"
 """Of `route_not_found`; the same where something is merely off."""
 

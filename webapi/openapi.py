@@ -32,7 +32,7 @@ from webapi.description import (
     with_links,
     without_token,
 )
-from webapi.errors import PARAMETER_CODES
+from webapi.errors import PARAMETER_CODES, ROUTING_CODES
 from webapi.facet_counts import Facets
 from webapi.health import Alive, Ready
 from webapi.highlights import Highlighted
@@ -43,9 +43,6 @@ from webapi.problems import Problem
 from webapi.query import TOTAL_CAP
 
 blueprint: Final = Blueprint("openapi", __name__)
-
-ROUTING_CODES: Final = ("route_not_found", "method_not_allowed")
-"""Answered where there is no operation, so no operation lists them."""
 
 TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
     facets.describe,
@@ -93,7 +90,8 @@ def document(catalogue: Catalogue) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Who did what, when, on what. The organisation, the role and the plan"
             " come from the bearer token alone. Errors are RFC 9457 with a stable `code`."
-            f" Beside those of each operation there are {' and '.join(ROUTING_CODES)}.",
+            f" Beside those of each operation there are {' and '.join(ROUTING_CODES)}, which a"
+            " request that prefers `text/html` gets as a page.",
         },
         "security": [{"bearer": []}],
         "paths": add_examples(_paths(catalogue), schemas),

@@ -1,11 +1,16 @@
-"""Errors as RFC 9457 answers: every refusal of this service has one shape."""
+"""Errors as RFC 9457 answers: every refusal of this service has one shape.
 
+Only whoever opens an address that is none in a browser gets a page, as nobody reads JSON there.
+"""
+
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, request
 from msgspec import Struct, field
 from werkzeug.exceptions import HTTPException
 
@@ -14,6 +19,7 @@ from webapi.errors import (
     CODES,
     LOOK_FOR_ROUTES,
     RETRY_AFTER,
+    ROUTING_CODES,
     InternalError,
     ParameterProblem,
     ParametersError,
@@ -22,6 +28,10 @@ from webapi.errors import (
 
 PROBLEM_TYPE: Final = "application/problem+json"
 URN: Final = "urn:indelible:problem:"
+HTML: Final = "text/html"
+
+Show = Callable[[ProblemError], Response]
+"""Tells about an error by a page."""
 
 _log = structlog.get_logger("webapi")
 
@@ -59,10 +69,15 @@ def respond(error: ProblemError) -> Response:
     return response
 
 
-def install(app: Flask) -> None:
-    """Make `app` answer every error so; what nobody foresaw is logged, and told as a 500."""
-    app.register_error_handler(ProblemError, _refused)
-    app.register_error_handler(HTTPException, _of_the_framework)
+def install(app: Flask, show: Show) -> None:
+    """Make `app` answer every error so; what nobody foresaw is logged, and told as a 500.
+
+    Args:
+        app: to answer.
+        show: makes the page of whoever opens in a browser what is no address.
+    """
+    app.register_error_handler(ProblemError, partial(_refused, show))
+    app.register_error_handler(HTTPException, partial(_of_the_framework, show))
     app.register_error_handler(Exception, _unforeseen)
 
 
@@ -75,12 +90,21 @@ def note(error: ProblemError) -> None:
         _log.warning("not answered", code=error.code, cause=cause, request_id=_request_id())
 
 
-def _refused(error: ProblemError) -> Response:
+def _prefers_page() -> bool:
+    """Whether the request is a browser's; a client that takes anything gets a problem."""
+    return request.accept_mimetypes.best_match([PROBLEM_TYPE, HTML]) == HTML
+
+
+def _refused(show: Show, error: ProblemError) -> Response:
     note(error)
-    return respond(error)
+    if error.code not in ROUTING_CODES:
+        return respond(error)
+    response = show(error) if _prefers_page() else respond(error)
+    response.vary.add("Accept")
+    return response
 
 
-def _of_the_framework(error: HTTPException) -> Response:
+def _of_the_framework(show: Show, error: HTTPException) -> Response:
     headers: dict[str, str] = {}
     if error.code == HTTPStatus.NOT_FOUND:
         refusal = ProblemError("route_not_found", LOOK_FOR_ROUTES)
@@ -92,7 +116,7 @@ def _of_the_framework(error: HTTPException) -> Response:
         refusal = ProblemError("request_malformed", "the request cannot be read")
     else:
         return _unforeseen(error)
-    response = respond(refusal)
+    response = _refused(show, refusal)
     response.headers.update(headers)
     return response
 
