@@ -21,7 +21,7 @@ from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.node_home import free_ports
 from tests.webapi_api import store, token, write_events
-from tests.webapi_process import environment, serving
+from tests.webapi_process import environment, log_lines, serving
 from webapi.audit_log import PATH
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
@@ -41,6 +41,7 @@ class Server:
     port: int
     trail: Path
     pid: int
+    log: Path
 
     @contextmanager
     def begun(self, query: str = "") -> Generator[tuple[socket.socket, http.client.HTTPResponse]]:
@@ -114,7 +115,7 @@ def server(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> Iterato
         INDELIBLE_WEB_AUDIT_PATH=str(trail),
     )
     with serving(["-m", "indelible", "web"], environ, port, tmp_path / "web.log") as process:
-        yield Server(opensearch, index, port, trail, process.pid)
+        yield Server(opensearch, index, port, trail, process.pid, tmp_path / "web.log")
 
 
 def test_a_client_that_goes_away_ends_the_search(server: Server) -> None:
@@ -154,6 +155,9 @@ def test_a_stop_that_cuts_it_is_recorded(server: Server) -> None:
         with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
             read_slowly(answer)
     assert eventually(lambda: server.states() == ["started", "aborted"])
+    told = [line for line in log_lines(server.log) if line["level"] not in ("info", "debug")]
+    assert [line["event"] for line in told] == ["export cut by a stop"]
+    assert 0 < int(str(told[0]["events"])) < EVENTS
 
 
 def test_one_that_is_read_slowly_is_whole(server: Server) -> None:

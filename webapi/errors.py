@@ -2,6 +2,7 @@
 
 * WebError
     * IndexGoneError        an index that was listed is there no more; asked anew, never answered
+    * StoppingError         this process ends, and reads nothing more; never answered
     * ParameterError        one value is wrong; collected, never answered alone
     * ProblemError          an answer with a stable `code`
         * ParametersError       400: every bad parameter of the request at once
@@ -105,6 +106,10 @@ class WebError(Exception):
 
 class IndexGoneError(WebError):
     """An index that was listed is not there any more."""
+
+
+class StoppingError(WebError):
+    """This process ends, so nothing more is read in it."""
 
 
 class ParameterProblem(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,7 @@ Each export is recorded twice where reads are recorded: `started` before its fir
 none is unseen, and `complete` before its last one, or else `aborted`.
 """
 
+import errno
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from webapi.access import asks
 from webapi.audit_log import PATH, blueprint
 from webapi.auth import Reader
 from webapi.description import QUESTION_CODES, REFERENCE, Json, describe_parameter, operation
-from webapi.errors import ParameterError, ParametersError, UnavailableError
+from webapi.errors import ParameterError, ParametersError, StoppingError, UnavailableError
 from webapi.export_file import (
     FORMATS,
     MEDIA_TYPES,
@@ -146,6 +147,7 @@ class Export:
 
         Raises:
             UnavailableError, InternalError: it cannot be whole; nothing more must be sent.
+            ConnectionResetError: likewise, as this process stops.
         """
         question, hits, tally = self._question, self._hits, self._tally
         if question.format == "csv":
@@ -156,7 +158,7 @@ class Export:
             pieces = write_ndjson(hits, tally, self.summary)
         if question.gzip:
             pieces = compress(pieces)
-        return hold_last(pieces, self._complete)
+        return self._until_stop(hold_last(pieces, self._complete))
 
     def summary(self) -> ExportSummary:
         """Return what was written so far."""
@@ -183,6 +185,15 @@ class Export:
             self._tell("aborted")
         except UnavailableError as error:
             _log.error("an aborted export is not recorded", cause=str(error.__cause__ or error))
+
+    def _until_stop(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from pieces
+        except StoppingError:
+            _log.warning("export cut by a stop", export=self._id, events=self._tally.events)
+            # As if the client had gone: a server ends the connection without the end of its chunks,
+            # and calls it no fault of ours.
+            raise ConnectionResetError(errno.ECONNRESET, "this process stops") from None
 
     def _complete(self) -> None:
         summary = self.summary()

@@ -16,7 +16,7 @@ before is used. The lanes are merged by (timestamp, id).
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from itertools import pairwise
 from typing import Final
 
 from audit_events.instant import format_unix_ns
-from webapi.errors import IndexGoneError, UnavailableError
+from webapi.errors import IndexGoneError, StoppingError, UnavailableError
 from webapi.query import Clause, Position, Query, ScopedSearch, filters, order_of
 from webapi.storage import Found, Hit, Storage
 from webapi.timeline import Index, in_order, reach
@@ -75,6 +75,7 @@ class Sweep:
             UnavailableError: as `Storage.search`; also when a partition was deleted meanwhile,
                 which may not be told before all events were yielded.
             InternalError: as `Storage.search`.
+            StoppingError: the process ends before they all were read.
         """
         lanes = [self._lane(indices) for indices in self._lanes]
         if self._pinned is not None:
@@ -125,10 +126,17 @@ class Sweep:
             _, timestamp_ns, event_id = hits[-1].sort
             behind = replace(query, after=Position(timestamp_ns, event_id))
             size = page_events(hits)
-            coming = self._pool.submit(search, sweep_search(behind, size))
+            coming = self._submit(search, sweep_search(behind, size))
             yield from hits
             hits = coming.result().hits.hits
         yield from hits
+
+    def _submit(self, search: Search, asked: ScopedSearch) -> Future[Found]:
+        try:
+            return self._pool.submit(search, asked)
+        except RuntimeError as error:
+            # The interpreter ends all pools before it waits for the threads that use them.
+            raise StoppingError from error
 
 
 def open_sweep(storage: Storage, query: Query, indices: Sequence[Index]) -> Sweep:
