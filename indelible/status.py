@@ -1,12 +1,15 @@
 """`indelible status`: how the node, the indices, the lifecycle, the agent and the web are.
 
-Everything that this host has settings for is looked at, whatever else is down; what is down makes
-the exit code 1.
+Everything that this host has settings for is looked at at once, whatever else is down; what is down
+makes the exit code 1. A cluster that takes questions and answers none is given up after
+`LOOK_SECONDS`, however long the settings would wait for it: whoever asks wants to know now.
 """
 
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,15 +18,15 @@ import click
 import msgspec
 from msgspec import Struct
 from opensearchpy import OpenSearch
+from opensearchpy.exceptions import ConnectionTimeout
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from agent import status as agent_status
-from agent.health import Problem, find_notes, judge_cluster, judge_files
 from agent.lock import holder
-from audit_events.instant import parse_instant
+from indelible.agent_status import judge_agent
 from indelible.configuration import Configuration, load
 from indelible.lifecycle_status import look_at_lifecycle
 from indelible.listing import open_console
@@ -39,12 +42,8 @@ from indexer.names import read_indices
 from indexer.partitions import Partition, list_partitions
 from indexer.settings import IndexSettings
 
-PATHS_SHOWN: Final = 5
-STALE_SECONDS: Final = 30.0
-"""An agent that has written nothing for so long hangs, or was killed, or cannot write."""
-_ALIVE: Final = (
-    ", but its process {} lives: its state directory may be full or read-only, look at its log"
-)
+LOOK_SECONDS: Final = 5.0
+"""For each question to the cluster; one that works answers in less than a second."""
 
 
 @click.command("status")
@@ -75,8 +74,9 @@ def look(
     Args:
         configuration: the settings.
         now: aware.
-        say: is told the name of each part before it is looked at: what is down takes its time.
+        say: is told the name of each part before it is waited for: what is down takes its time.
     """
+    configuration = _impatient(configuration)
     directory = Path(configuration.agent.state_directory)
     looks: list[tuple[str, Callable[[], Part]]] = []
     if configuration.embedded:
@@ -91,10 +91,19 @@ def look(
     if serves_web(configuration):
         looks.append(("web", lambda: look_at_web(configuration)))
     parts: list[Part] = []
-    for name, look_at in looks:
-        say(name)
-        parts.append(look_at())
+    with ThreadPoolExecutor(len(looks)) as pool:
+        for name, found in [(name, pool.submit(look_at)) for name, look_at in looks]:
+            say(name)
+            parts.append(found.result())
     return parts
+
+
+def _impatient(configuration: Configuration) -> Configuration:
+    connection = configuration.connection
+    seconds = min(connection.timeout_seconds, LOOK_SECONDS)
+    return replace(
+        configuration, connection=msgspec.structs.replace(connection, timeout_seconds=seconds)
+    )
 
 
 @contextmanager
@@ -127,9 +136,12 @@ def look_at_node(configuration: Configuration) -> Part:
     """Look at the embedded node's process and health."""
     import node  # noqa: PLC0415  # an extra: a cluster of the operator's own needs none
 
-    found = node.status(configuration.node)
+    found = node.status(configuration.node, patience_seconds=LOOK_SECONDS)
     where = f"{found.url} (process {found.pid})" if found.pid else f"{found.home}"
     health = f", {found.health}" if found.health else ""
+    if found.state == "starting":
+        # Whether it will answer soon, or hangs, cannot be told from here.
+        health = ", does not answer"
     # Below a megabyte nothing can be said of it.
     size_bytes = found.data_megabytes << 20
     data = f", {decimal(size_bytes)} of data on disk" if size_bytes else ""
@@ -157,7 +169,9 @@ def look_at_indices(configuration: Configuration) -> Part:
             troubles = judge_copies(partitions, count_data_nodes(client))
         span = find_span(configuration, troubles)
     except IndexerError as error:
-        return Part(name="indices", ok=False, summary=f"{error}; {error.hint}")
+        hangs = isinstance(error.__cause__, ConnectionTimeout)
+        after = f" after {configuration.connection.timeout_seconds:g} s" if hangs else ""
+        return Part(name="indices", ok=False, summary=f"{error}{after}; {error.hint}")
     events = sum(one.events or 0 for one in partitions)
     size_bytes = sum(one.size_bytes or 0 for one in partitions)
     oldest, newest = span
@@ -222,122 +236,6 @@ def find_end(client: OpenSearch, index: IndexSettings, order: str) -> str | None
     answer = request_shape(client, "POST", path, _Found, params=params, body=body, safe=True)
     hits = answer.hits.hits if answer is not None else []
     return hits[0].source["timestamp"] if hits else None
-
-
-def judge_agent(found: agent_status.Status | None, now: datetime, pid: int | None = None) -> Part:
-    """Judge what the agent wrote about itself last; `pid` is the process that is there now."""
-    if found is None:
-        return Part(name="agent", ok=False, summary="has not run here yet")
-    age_seconds = (now - parse_instant(found.updated_at)).total_seconds()
-    behind_seconds = 0.0
-    if found.oldest_unshipped:
-        oldest = parse_instant(found.oldest_unshipped)
-        behind_seconds = max(0.0, (now - oldest).total_seconds())
-    trouble = _agent_trouble(found, age_seconds, now, pid)
-    lag = (
-        f"{decimal(found.lag_bytes)} and {behind_seconds:.0f} s behind"
-        if found.lag_bytes
-        else "nothing waits"
-    )
-    return Part(
-        name="agent",
-        ok=not trouble,
-        summary="; ".join(
-            [
-                *trouble,
-                *_agent_notes(found, age_seconds, now),
-                f"{found.file_count} files, {lag}",
-                *describe_sources(found.sources),
-            ]
-        ),
-        figures=_agent_figures(found, behind_seconds),
-    )
-
-
-def describe_sources(sources: agent_status.SourcesStatus) -> list[str]:
-    """Say how the processes that write events are; nothing where none has a heartbeat."""
-    counts = {"alive": sources.alive, "closed": sources.closed, "silent": sources.silent_count}
-    if not any(counts.values()):
-        return []
-    parts = [f"{count} {state}" for state, count in counts.items() if count or state == "alive"]
-    shown = [
-        f"silent since {one.since[:19]}Z: {one.service} on {one.host}, {one.path}"
-        for one in sources.silent[:PATHS_SHOWN]
-    ]
-    rest = sources.silent_count - len(shown)
-    more = [f"and {rest} silent more"] if rest and shown else []
-    return ["; ".join([f"sources: {', '.join(parts)}", *shown, *more])]
-
-
-def _agent_figures(
-    found: agent_status.Status, behind_seconds: float
-) -> dict[str, int | float | str | None]:
-    totals = found.totals
-    return {
-        "state": found.state,
-        "pid": found.pid,
-        "updatedAt": found.updated_at,
-        "files": found.file_count,
-        "lagBytes": found.lag_bytes,
-        "lagSeconds": round(behind_seconds, 1),
-        "inFlight": found.in_flight,
-        "waiting": found.waiting.outcome if found.waiting else None,
-        "lastSuccessAt": found.last_success_at or None,
-        "checkpointSavedAt": found.checkpoint_saved_at or None,
-        "created": totals.created,
-        "duplicates": totals.duplicates,
-        "deadLetters": totals.dead_letters,
-        "requests": sum(totals.requests.values()),
-        "retries": totals.retries,
-        "gaps": totals.gaps,
-        "missingEvents": totals.missing_events,
-        "chainBreaks": totals.chain_breaks,
-        "reloads": totals.reloads,
-        "sourcesAlive": found.sources.alive,
-        "sourcesClosed": found.sources.closed,
-        "sourcesSilent": found.sources.silent_count,
-    }
-
-
-def _agent_trouble(
-    found: agent_status.Status, age_seconds: float, now: datetime, pid: int | None
-) -> list[str]:
-    trouble: list[str] = []
-    if found.state != "running":
-        trouble.append(f"{found.state} since {found.updated_at}")
-    elif age_seconds > STALE_SECONDS:
-        trouble.append(f"silent for {age_seconds:.0f} s" + (_ALIVE.format(pid) if pid else ""))
-    else:
-        trouble += [f"{one.reason} ({one.hint})" for one in judge_cluster(found, now)]
-    trouble += _list_paths("cannot read", judge_files(found))
-    if found.checkpoint_problem:
-        trouble.append(f"checkpoint: {found.checkpoint_problem}")
-    if found.trail_problem:
-        trouble.append(f"trail: {found.trail_problem}")
-    if found.dead_letter_problem:
-        trouble.append(found.dead_letter_problem)
-    return trouble
-
-
-def _agent_notes(found: agent_status.Status, age_seconds: float, now: datetime) -> list[str]:
-    """What leaves it up; of one that is not there, not what it waits for."""
-    is_there = found.state == "running" and age_seconds <= STALE_SECONDS
-    notes = find_notes(found, now)
-    named = {"configuration_refused": "configuration refused: "}
-    return [
-        *(
-            f"{named.get(note.what, '')}{note.reason}"
-            for note in notes
-            if not note.path and (is_there or note.what in named)
-        ),
-        *_list_paths("not unpacked:", [note for note in notes if note.path]),
-    ]
-
-
-def _list_paths(title: str, problems: list[Problem]) -> list[str]:
-    lines = [f"{title} {one.path}: {one.reason}" for one in problems[:PATHS_SHOWN]]
-    rest = len(problems) - PATHS_SHOWN
-    return [*lines, f"and {rest} files more"] if rest > 0 else lines
 
 
 def judge_dead_letters(directory: Path) -> Part:

@@ -1,6 +1,7 @@
 """How a node is, as far as it can be told without starting anything."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from node.credentials import read_credentials
 from node.errors import CredentialsError, NodeMissingError
 from node.layout import Layout, find_layout
 from node.preparation import read_record
-from node.probe import Health, choose_probe, decode_health
+from node.probe import TIMEOUT_SECONDS, Health, choose_probe, decode_health
 from node.render import locate
 
 _MEGABYTE = 1 << 20
@@ -44,12 +45,17 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     disk_free_megabytes: int | None
 
 
-def status(config: NodeConfig) -> Status:
-    """Return how the node is; changes nothing, and needs no network."""
+def status(config: NodeConfig, *, patience_seconds: float = TIMEOUT_SECONDS) -> Status:
+    """Return how the node is; changes nothing, and needs no network.
+
+    Args:
+        config: names the home.
+        patience_seconds: how long a process that is there may take to answer.
+    """
     layout = find_layout(config)
     pid = process.find(layout.argument)
     running = read_record(layout) or config
-    health = _health(layout, running) if pid is not None else None
+    health = _health(layout, running, patience_seconds) if pid is not None else None
     return Status(
         state=_state(layout, pid, answers=health is not None),
         version=running.version,
@@ -73,10 +79,10 @@ def _state(layout: Layout, pid: int | None, *, answers: bool) -> State:
     return "running" if answers else "starting"
 
 
-def _health(layout: Layout, config: NodeConfig) -> Health | None:
+def _health(layout: Layout, config: NodeConfig, patience_seconds: float) -> Health | None:
     try:
         known = read_credentials(layout.credentials)
-        probe = choose_probe(config, known)
+        probe = replace(choose_probe(config, known), timeout_seconds=patience_seconds)
     except (NodeMissingError, CredentialsError):
         return None
     return decode_health(probe.ask("GET", "/_cluster/health"))

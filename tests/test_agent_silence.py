@@ -30,8 +30,8 @@ from agent.trail import describe
 from agent.unreadable import Unreadable
 from audit_events import open_log
 from audit_events.draft import DraftRules, draft_event
+from indelible.agent_status import describe_sources
 from indelible.event_table import finding
-from indelible.status import describe_sources
 from tests.agent_loop import Agent, wait_until
 from tests.agent_world import SOURCE
 

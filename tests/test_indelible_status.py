@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +17,12 @@ import node
 from agent.health import RETRY_SECONDS, judge
 from agent.status import FileStatus, Status, Totals, Waiting
 from audit_events.instant import format_instant
+from indelible.agent_status import STALE_SECONDS, judge_agent
 from indelible.configuration import Configuration, load
 from indelible.part import Part
 from indelible.status import (
-    STALE_SECONDS,
+    LOOK_SECONDS,
     command,
-    judge_agent,
     judge_dead_letters,
     look,
     look_at_indices,
@@ -241,6 +243,31 @@ def test_nothing_running_is_said_part_by_part(
     assert text.output.count("down") == 4
 
 
+@pytest.mark.slow
+def test_a_cluster_that_takes_questions_and_never_answers_is_given_up_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known here is told all the same, and no question waits for another."""
+    for name in [name for name in os.environ if name.startswith("INDELIBLE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("indelible.status.LOOK_SECONDS", 2.0)
+    monkeypatch.setenv("INDELIBLE_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("INDELIBLE_OPENSEARCH_URL", url)
+        begun = time.monotonic()
+        result = CliRunner().invoke(command, ["--json"])
+        seconds = time.monotonic() - begun
+    assert seconds < 4, "indices and lifecycle, one behind the other"
+    assert result.exit_code == 1
+    parts = {part["name"]: part for part in json.loads(result.output)["parts"]}
+    summary = parts["indices"]["summary"]
+    assert summary.startswith(f"no answer from {url}: timed out after 2 s; ")
+    assert f"no answer from {url}" in parts["lifecycle"]["summary"]
+    assert parts["agent"]["summary"] == "has not run here yet"
+    assert parts["dead letters"]["summary"] == "0 open"
+
+
 URL = {"INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:1"}
 KEY = {"INDELIBLE_WEB_JWT_SECRET": "s" * 43}
 ALWAYS = ["agent", "dead letters"]
@@ -370,7 +397,7 @@ def test_the_bytes_of_a_node_are_its_data(
         pid=7,
         data_megabytes=megabytes,
     )
-    monkeypatch.setattr(node, "status", lambda _config: found)
+    monkeypatch.setattr(node, "status", lambda _config, **_more: found)
     part = look_at_node(configuration)
     assert part.ok
     assert part.summary.endswith(says)
@@ -379,3 +406,21 @@ def test_the_bytes_of_a_node_are_its_data(
 def test_what_looks_like_mark_up_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     show([Part(name="agent", ok=False, summary="refused: [agent] paths: [/x] bad")])
     assert "refused: [agent] paths: [/x] bad" in capsys.readouterr().out
+
+
+def test_a_node_whose_process_is_there_and_does_not_answer_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = load({"INDELIBLE_HOME": str(tmp_path)})
+    found = msgspec.structs.replace(node.status(configuration.node), state="starting", pid=7)
+    waited: list[float] = []
+
+    def hanging(_config: object, *, patience_seconds: float) -> node.Status:
+        waited.append(patience_seconds)
+        return found
+
+    monkeypatch.setattr(node, "status", hanging)
+    part = look_at_node(configuration)
+    assert not part.ok
+    assert part.summary.startswith("starting, does not answer: https://")
+    assert waited == [LOOK_SECONDS]
