@@ -35,7 +35,7 @@ from indelible.export_part import (
     read_part,
 )
 from indelible.organization_events import open_events
-from indelible.question import asked_pairs, asking, question_options, read_question
+from indelible.question import QuestionCommand, asked_pairs, asking, question_options, read_question
 from indelible.terminal import plain
 from webapi import csv_rows
 from webapi.export_file import (
@@ -71,7 +71,7 @@ class Done(Struct, frozen=True, kw_only=True, rename="camel"):
 Report = Callable[[int], None]
 
 
-@click.command("export")
+@click.command("export", cls=QuestionCommand)
 @question_options
 @click.option(
     "--format",

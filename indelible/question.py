@@ -1,12 +1,14 @@
 """A question as options of the command line, read by the API's own parameters."""
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from typing import Any, Final, TypeVar
 
 import click
+from typing_extensions import override
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.errors import CommandError
@@ -49,6 +51,27 @@ _DECLARED: Final = (
     click.option("--window", help="How far --around reaches to each side: 90s, 15m, 2h, 1d."),
     click.option("--organization", help="Whose events; needed where there are several."),
 )
+
+
+class QuestionCommand(click.Command):
+    """A command with TEXT, which says what to do where that was taken for options.
+
+    It is not taken as TEXT there and then: a misspelt option would be a question nobody asked.
+    """
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            text = next((one for one in given if one.startswith(name)), name)
+            if text.startswith("--"):
+                raise
+            hint = f"{ctx.command_path} [OPTIONS] -- {shlex.quote(text)}"
+            reason = f"{error.format_message()} A TEXT that begins with a minus goes behind --"
+            raise click.UsageError(f"{reason}: {hint}", ctx) from None
 
 
 def question_options(command: F) -> F:

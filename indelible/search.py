@@ -14,13 +14,13 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.event_table import event_table, summary
 from indelible.listing import open_console
 from indelible.organization_events import open_events
-from indelible.question import asked_pairs, asking, question_options, read_question
+from indelible.question import QuestionCommand, asked_pairs, asking, question_options, read_question
 from webapi.query import Query
 from webapi.reading import Reading
 from webapi.storage import Found
 
 
-@click.command("search")
+@click.command("search", cls=QuestionCommand)
 @question_options
 @click.option("--limit", help="Most events to show, 1 to 200.  [default: 50]")
 @click.option(

@@ -1,0 +1,33 @@
+"""A question in the terminal that begins with a minus, which looks like options."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from indelible import export, search
+
+COMMANDS = {"search": search.command, "export": export.command}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["-result:success"], "[OPTIONS] -- -result:success"),
+        (["--since", "2026-03-15", "-result:success role"], "-- '-result:success role'"),
+    ],
+    ids=["a field", "words behind an option"],
+)
+def test_where_a_text_was_taken_for_options_the_way_out_is_shown(
+    command: click.Command, arguments: list[str], shown: str
+) -> None:
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.rstrip().endswith(shown)
+
+
+def test_a_long_option_that_is_misspelt_is_named_as_click_does() -> None:
+    result = CliRunner().invoke(search.command, ["--limt", "3"])
+    assert result.exit_code == 2
+    assert "Did you mean '--limit'?" in result.stderr
+    assert "TEXT" not in result.stderr.splitlines()[-1]
