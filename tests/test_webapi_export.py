@@ -24,7 +24,7 @@ from tests.cluster import Cluster
 from tests.webapi_api import SETTINGS, Api, problem, store, token, write_events
 from webapi.audit_log import PATH
 from webapi.errors import UnavailableError
-from webapi.export_file import PIECE_EVENTS
+from webapi.export_file import PIECE_EVENTS, file_name
 from webapi.parts import EXTENSION
 from webapi.sweep import FIRST_PAGE_EVENTS, Sweep
 
@@ -171,6 +171,13 @@ def test_names_of_files_hold_nothing_of_a_header(api: Api) -> None:
     assert name.startswith('attachment; filename="audit-log-org-x-')
     assert name.endswith('Z.csv"')
     assert '"; x=' not in name
+
+
+def test_files_of_one_second_have_names_of_their_own() -> None:
+    """`curl -OJ` refuses a name that is there."""
+    first = file_name("org_a", "2026-03-15T09:00:00.000001Z", "ndjson", gzip=True)
+    assert first == "audit-log-org_a-20260315T090000.000001Z.ndjson.gz"
+    assert file_name("org_a", "2026-03-15T09:00:00.000002Z", "ndjson", gzip=True) != first
 
 
 @pytest.mark.usefixtures("lines")
