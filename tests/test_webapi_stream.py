@@ -20,6 +20,7 @@ from indexer.templates import install
 from tests.cluster import Cluster
 from tests.event_ids import create_action
 from tests.webapi_api import SETTINGS, Api, problem, token, write_events
+from webapi.app import SLOW_SHARE
 from webapi.arrivals import Arrivals
 from webapi.audit_log import PATH
 from webapi.parts import EXTENSION
@@ -179,16 +180,35 @@ def test_it_waits_for_an_event_and_no_longer(
 def test_only_some_may_wait(api: Api) -> None:
     waiters = api.app.extensions[EXTENSION].waiters
     cursor = page(api, "start=now")["cursor"]
+    others = [f"org_{number}" for number in range(SETTINGS.threads)]
+    taken = [organization for organization in others if waiters.begin(organization)]
+    assert 0 < len(taken) < len(others)
+    assert is_answered_at_once(api, cursor)
+    for organization in taken:
+        waiters.end(organization)
+    assert not is_answered_at_once(api, cursor, "1s")
+    assert [one for one in others if waiters.begin(one)] == taken, "a place is given back"
+
+
+def test_one_organisation_that_waits_all_the_time_leaves_places_to_others(api: Api) -> None:
+    waiters = api.app.extensions[EXTENSION].waiters
+    cursor = page(api, "start=now")["cursor"]
+    others = token("org_b")
+    cursor_of_others = api.get("start=now", path=STREAM, bearer=others).get_json()["cursor"]
     taken = 0
-    while waiters.acquire(blocking=False):
+    while waiters.begin("org_a"):
         taken += 1
+    assert taken == SETTINGS.threads // SLOW_SHARE // 2
+    assert is_answered_at_once(api, cursor)
+    assert not is_answered_at_once(api, cursor_of_others, "1s", bearer=others)
+
+
+def is_answered_at_once(api: Api, cursor: str, wait: str = "30s", *, bearer: str = "") -> bool:
+    """Whether an answer without events comes before the wait is over."""
     begun = time.monotonic()
-    assert page(api, f"after={cursor}&wait=30s")["events"] == []
-    assert time.monotonic() - begun < 5
-    waiters.release(taken)
-    page(api, f"after={cursor}&wait=1s")
-    assert [waiters.acquire(blocking=False) for _ in range(taken + 1)] == [True] * taken + [False]
-    waiters.release(taken)
+    answer = api.get(f"after={cursor}&wait={wait}", path=STREAM, bearer=bearer).get_json()
+    assert answer["events"] == []
+    return time.monotonic() - begun < float(wait.rstrip("s"))
 
 
 def test_filters_hold_and_are_bound_to_the_cursor(

@@ -1,7 +1,6 @@
 """The application factory."""
 
 from functools import partial
-from threading import BoundedSemaphore
 from typing import Final
 
 from flask import Flask, Response
@@ -107,7 +106,7 @@ def create_app(
         cursor_key=cursor_key(settings),
         catalogue=catalogue,
         exports=Running(max(1, settings.threads // SLOW_SHARE)),
-        waiters=BoundedSemaphore(max(1, settings.threads // SLOW_SHARE)),
+        waiters=Running(max(1, settings.threads // SLOW_SHARE)),
         arrivals=Arrivals(storage, index),
     )
     app.register_blueprint(audit_log.blueprint)

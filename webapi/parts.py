@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import BoundedSemaphore
 from typing import Final, cast
 
 from flask import current_app, g
@@ -43,7 +42,7 @@ class Parts:
         cursor_key: signs cursors.
         catalogue: the actions that are known.
         exports: which run in this process.
-        waiters: how many more requests may wait for an event in it.
+        waiters: which requests wait for an event in it.
         arrivals: what reads by arrival.
     """
 
@@ -61,7 +60,7 @@ class Parts:
     cursor_key: bytes
     catalogue: Catalogue
     exports: Running
-    waiters: BoundedSemaphore
+    waiters: Running
     arrivals: Arrivals
 
 

@@ -1,7 +1,8 @@
-"""How many exports run in this process, and of whom.
+"""How many slow requests of a kind run in this process, and of whom.
 
-Each keeps a thread for as long as its client takes. One organisation has at most half of the
-places, so that clients of one which read slowly, or not at all, leave some to the others.
+An export keeps a thread for as long as its client takes, and whoever waits for an event keeps one
+until it comes. One organisation has at most half of the places, so that clients of one which read
+slowly, or wait all the time, leave some to the others.
 """
 
 import threading

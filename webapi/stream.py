@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from threading import BoundedSemaphore
 from typing import Final
 
 import msgspec
@@ -34,6 +33,7 @@ from webapi.parts import parts, reader
 from webapi.query import Query
 from webapi.request import read_filters, read_pairs
 from webapi.request_reading import Pairs, RequestReading
+from webapi.running import Running
 from webapi.storage import Hit
 
 DEFAULT_LIMIT: Final = 200
@@ -159,7 +159,7 @@ def stream_events() -> Response:
         key=key,
         catalogue=ours.catalogue,
     )
-    arrived = await_arrival(ours.arrivals, question, may_wait=ours.waiters)
+    arrived = await_arrival(ours.arrivals, question, waiters=ours.waiters)
     if not all(_is_own_reading(hit, who.subject) for hit in arrived.hits):
         # Else the record of each page would be the next page.
         record_read([one for one in pairs if one[0] != AFTER.name], events=len(arrived.hits))
@@ -202,27 +202,29 @@ def await_arrival(
     arrivals: Arrivals,
     question: StreamQuestion,
     *,
-    may_wait: BoundedSemaphore,
+    waiters: Running,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Arrived:
     """Return the first page that has an event, or after the wait one that has none.
 
-    Waiting costs a thread, so only some may; others are answered at once.
+    Waiting costs a thread, so only some may, and of one organisation half of these; others are
+    answered at once.
     """
     if question.place is None and question.start == NOW:
         return Arrived([], arrivals.now(), more=False)
     place = question.place or begin(question.start)
     until = clock() + question.wait_seconds
     arrived = arrivals.page(question.query, place)
-    if arrived.hits or clock() >= until or not may_wait.acquire(blocking=False):
+    whose = question.query.organization_id
+    if arrived.hits or clock() >= until or not waiters.begin(whose):
         return arrived
     try:
         while not arrived.hits and (left := until - clock()) > 0:
             sleep(min(LOOK_SECONDS, left))
             arrived = arrivals.page(question.query, arrived.place)
     finally:
-        may_wait.release()
+        waiters.end(whose)
     return arrived
 
 
