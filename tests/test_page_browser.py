@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,6 +140,26 @@ def test_the_bar_is_one_row_on_a_phone_and_the_account_opens_from_it(
         expect(sign_out).to_be_hidden()
         leads_back = page.get_by_role("navigation", name="Where you are").get_by_role("link")
         expect(leads_back).to_have_text(["Audit Log"] if path else [])
+
+
+@pytest.mark.parametrize("path", ["?", "/incident?around=2026-03-15T09:00:00Z&"])
+def test_the_bar_is_one_row_at_every_width_from_a_tablets_on(
+    browser: Browser, site: Site, path: str
+) -> None:
+    """With names as long as they come: the crumbs and the reader's give way."""
+    reader = replace(OWNER, email=f"{'long.' * 12}name@company.example")
+    with visit(browser, site, reader=reader) as found:
+        page = found.open(f"{path}zone=America/Argentina/Buenos_Aires")
+        for width in (768, 900, 1023, 1024, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            bar = page.locator("header.top").bounding_box()
+            assert bar is not None
+            found.shoot(f"bar-{'list' if path == '?' else 'around'}-{width}")
+            assert bar["height"] < 60, width
+            expect(page.get_by_text("UTC", exact=True).first).to_be_in_viewport(ratio=1)
+            who = "Account" if width < 1024 else "Sign out"
+            expect(page.get_by_role("button", name=who)).to_be_in_viewport(ratio=1)
+            found.check()
 
 
 def event_id(page: Page, row: int) -> str:
