@@ -2,9 +2,8 @@
 
 OpenSearch keeps an `_id` that can be read as base64url as the bytes that it stands for (`Uid` in
 its source): 16 so. The UUID's own text, whose dashes are letters of base64url, it would keep as 27
-bytes that hardly compress, in the stored fields and once more in the terms. Measured
-(`docs/decisions.md`, "Storage"): 20 bytes an event, and a tenth of the CPU at indexing, where each
-event's `_id` is looked for among those that are there.
+bytes that hardly compress, in the stored fields and once more in the terms: 19 bytes an event more
+(measured; `docs/decisions.md`, "Storage").
 """
 
 from binascii import a2b_hex, b2a_base64
