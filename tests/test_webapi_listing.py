@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -77,6 +78,24 @@ def test_a_short_list_is_believed_for_a_moment() -> None:
     assert again == first
     assert renewal is not None
     assert renewal.result() == ()
+
+
+def test_a_question_at_a_stop_is_answered_by_a_list_of_its_own(
+    days: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interpreter ends all pools while threads still answer: no fault, and no number then."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    days.listing.current()
+    days.rows = {NAME: Listed("new")} | days.rows
+    days.now += 10
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    found, renewal = days.listing.current()
+    assert renewal is None
+    assert "new" in {one.uuid for one in found}
+    assert not any(one.steady for one in found)
 
 
 def test_a_long_list_is_looked_at_after_the_refresh_interval() -> None:

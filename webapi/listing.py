@@ -103,7 +103,11 @@ class Listing:
             return self.renew(), None
         if age < self._believed_seconds(found):
             return found, None
-        return found, self._pool.submit(self.renew)
+        try:
+            return found, self._pool.submit(self.renew)
+        except RuntimeError:
+            # At a stop the interpreter ends all pools before the threads that still answer.
+            return self.renew(), None
 
     def renew(self) -> tuple[Index, ...]:
         """List anew.
@@ -147,7 +151,11 @@ class Listing:
         if len(names) <= FEW_GROWING or now < self._uncounted_until:
             return {}
         try:
-            return self._counting.submit(self._count, names).result(PATIENCE_SECONDS)
+            counting = self._counting.submit(self._count, names)
+        except RuntimeError:
+            return {}
+        try:
+            return counting.result(PATIENCE_SECONDS)
         except (TimeoutError, UnavailableError, InternalError):
             self._uncounted_until = now + self._settled_seconds
             return {}
