@@ -39,11 +39,11 @@ from bench.kept_file import KeptFile
 from bench.measured_node import start_node
 from bench.processes import Command, Measured, ProcessError
 from indexer.client import ask, connect, request
-from indexer.document_id import document_id
 from indexer.names import events_pattern, partition_name
 from indexer.settings import ConnectionSettings, IndexSettings
 from indexer.templates import install
 from tests.cluster import Cluster
+from tests.event_ids import create_action
 from tests.node_home import free_ports, own_home
 from webapi.audit_log import PATH
 
@@ -91,9 +91,7 @@ def _create(writer: OpenSearch, index: IndexSettings, lines: list[bytes]) -> Non
     for line in lines:
         envelope = decode_envelope(line.rstrip())
         name = partition_name(envelope.timestamp, index)
-        stored_id = document_id(envelope.id)
-        body.append(f'{{"create":{{"_index":"{name}","_id":"{stored_id}"}}}}\n'.encode())
-        body.append(line.rstrip() + b"\n")
+        body.append(b"%b\n%b\n" % (create_action(name, envelope.id), line.rstrip()))
     reply = ask(writer, "POST", "/_bulk", params={"filter_path": "errors"}, body=b"".join(body))
     if '"errors":false' not in reply.text:
         raise ProcessError(f"events were not stored: {reply.status} {reply.text[:500]}")

@@ -26,10 +26,10 @@ from bench.corpus import choose_event
 from bench.kept_file import KeptFile
 from bench.processes import ProcessError
 from indexer.client import ask, connect, request
-from indexer.document_id import document_id
 from indexer.names import partition_name
 from indexer.settings import Codec, ConnectionSettings, IndexSettings
 from indexer.templates import install
+from tests.event_ids import create_action
 from webapi.query import unix_ns
 
 BULK_EVENTS: Final = 5000
@@ -144,8 +144,7 @@ def fill(connection: ConnectionSettings, seed: int, wanted: Sequence[Load]) -> N
                     number = chance.randrange(load.organizations)
                     fields["organization_id"] = f"org_{number:04}"
                 event_id = log.msg(draft_event(action, fields))
-                names = load.name.encode(), document_id(event_id).encode()
-                actions.append(b'{"create":{"_index":"%b","_id":"%b"}}' % names)
+                actions.append(create_action(load.name, event_id))
                 if len(actions) == BULK_EVENTS:
                     _create(writer, actions, output.lines)
         _create(writer, actions, output.lines)

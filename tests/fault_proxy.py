@@ -29,7 +29,7 @@ from opensearchpy.exceptions import ConnectionError as NoConnection
 from typing_extensions import override
 
 from indexer.answer import UNREADABLE
-from tests.event_ids import event_id_of
+from tests.event_ids import created_ids
 from tests.faults import Answer, Fault, Faults, Script, Send
 
 _HOP_BY_HOP: Final = {"connection", "content-length", "transfer-encoding", "accept-encoding"}
@@ -206,7 +206,7 @@ class FaultProxy:
 
     def note(self, path: str, body: bytes, began: float, answer: Answer | None) -> None:
         if path == "/_bulk":
-            ids = tuple(_ids(body))
+            ids = tuple(created_ids(body))
             status = answer[0] if answer else 0
             unsettled = frozenset(_unsettled(ids, answer))
             self.attempts.append(Attempt(began, ids, len(body), status, unsettled))
@@ -347,14 +347,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-
-
-def _ids(body: bytes) -> list[str]:
-    return [
-        event_id_of(msgspec.json.decode(action)["create"]["_id"])
-        for action in body.split(b"\n")[::2]
-        if action
-    ]
 
 
 def _unsettled(ids: tuple[str, ...], answer: Answer | None) -> list[str]:

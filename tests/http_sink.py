@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import msgspec
 from typing_extensions import override
 
-from tests.event_ids import event_id_of
+from tests.event_ids import created_ids
 
 USER: Final = "audit_writer"
 RIGHT: Final = "right"
@@ -49,11 +49,11 @@ class _Handler(BaseHTTPRequestHandler):
         pair = base64.b64encode(f"{USER}:{sink.password}".encode()).decode()
         if self.headers["authorization"] != f"Basic {pair}":
             return self._answer(401, {"error": {"type": "security_exception", "reason": "no"}})
-        actions = [msgspec.json.decode(line) for line in body.splitlines()[::2]]
+        ids = created_ids(body)
         with sink.lock:
-            sink.ids += [event_id_of(action["create"]["_id"]) for action in actions]
+            sink.ids += ids
         return self._answer(
-            200, {"errors": False, "items": [{"create": {"status": 201}}] * len(actions)}
+            200, {"errors": False, "items": [{"create": {"status": 201}}] * len(ids)}
         )
 
     def _answer(self, status: int, content: object) -> None:

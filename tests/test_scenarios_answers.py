@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import pytest
 
 from agent.settings import AgentSettings
@@ -19,7 +18,7 @@ from tests import faults
 from tests.agent_process import MEGABYTE, memory_of, wait_until
 from tests.agent_rig import Rig, agent_rig
 from tests.cluster import Cluster
-from tests.event_ids import event_id_of
+from tests.event_ids import created_ids
 from tests.fault_proxy import (
     Attempt,
     cut_on_the_wire,
@@ -76,17 +75,13 @@ def _pauses(attempts: list[Attempt]) -> Iterator[float]:
             yield next(later).began - attempt.began
 
 
-def _event_id(action: bytes) -> str:
-    return event_id_of(msgspec.json.decode(action)["create"]["_id"])
-
-
 def _refuse_items(picked: Counter[str]) -> faults.Script:
     """429 for each of these ids, as often as it is counted."""
 
     def script(_method: str, path: str, body: bytes) -> Fault | None:
         if path != "/_bulk":
             return None
-        ids = [*map(_event_id, body.splitlines()[::2])]
+        ids = created_ids(body)
         refused = {number for number, one in enumerate(ids) if picked[one] > 0}
         if not refused:
             return None
@@ -244,7 +239,7 @@ def test_what_was_buried_is_put_back_once_also_by_a_replay_that_was_killed(rig: 
     def poison(_method: str, path: str, body: bytes) -> Fault | None:
         if path != "/_bulk":
             return None
-        found = [*map(_event_id, body.splitlines()[::2])]
+        found = created_ids(body)
         return faults.items(lambda row: found[row] in picked, 400, "mapper_parsing_exception")
 
     rig.proxy.script(poison)
@@ -272,7 +267,7 @@ def test_slow_answers_hold_memory_and_nothing_else(rig: Rig) -> None:
     rig.proxy.script(lambda _m, path, _b: slow(0.3) if path == "/_bulk" else None)
     rig.home.once()
     assert set(rig.proxy.sent().values()) == {1}
-    begun = [attempt.began for attempt in rig.proxy.attempts]
+    begun = sorted(attempt.began for attempt in rig.proxy.attempts)
     assert len(begun) >= 10
     # One more can only begin when the first of them was answered.
     assert all(b - a >= 0.3 for a, b in zip(begun, begun[IN_FLIGHT:], strict=False))
