@@ -194,11 +194,14 @@ def verify_chain(lines: Iterable[bytes]) -> list[ChainBreak]:
         if seq < expected_seq:
             breaks.append(ChainBreak(source_id, seq, "order", expected_seq))
             continue
+        digest = None
         if seq > expected_seq:
             breaks.append(ChainBreak(source_id, seq, "gap", expected_seq))
-        elif verify_line(previous, line) is None:
-            breaks.append(ChainBreak(source_id, seq, "altered", expected_seq))
-        heads[source_id] = (seq + 1, carried_hash(envelope.hash))
+        else:
+            digest = verify_line(previous, line)
+            if digest is None:
+                breaks.append(ChainBreak(source_id, seq, "altered", expected_seq))
+        heads[source_id] = (seq + 1, digest or carried_hash(envelope.hash))
     return breaks
 
 

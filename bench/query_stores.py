@@ -2,7 +2,8 @@
 
 The events are those of `bench/corpus.py`: 50 organisations, ids and chains as applications write
 them, evenly over the span of each partition. A partition that would be sealed by now is: write
-block, and merged into one segment.
+block, and merged into one segment. None is refreshed before it is full: where a refresh cuts what
+comes within a second is chance, and a list that reads across such a cut takes twice as long.
 """
 
 import os
@@ -37,6 +38,7 @@ PARTITIONS_AT_ONCE: Final = 20
 ORGANIZATIONS: Final = 50
 """As many as `choose_event` draws of."""
 PATIENT_SECONDS: Final = 600.0
+UNREFRESHED_SECONDS: Final = 3600
 ONE_SEGMENT: Final = {"max_num_segments": "1"}
 
 
@@ -114,7 +116,8 @@ def build(connection: ConnectionSettings, shapes: Sequence[Shape], prefix: str) 
     with connect(patient, role="lifecycle") as lifecycle:
         for shape in shapes:
             index = shape.settings(prefix)
-            install(lifecycle, index)
+            loading = msgspec.structs.replace(index, refresh_interval_seconds=UNREFRESHED_SECONDS)
+            install(lifecycle, loading)
             # Small partitions go several at a time: each request has its price.
             wanted += batched(loads(shape, index, now), max(1, BULK_EVENTS // shape.events))
     with ProcessPoolExecutor(os.cpu_count()) as pool:

@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from indexer.names import journal_name
 from indexer.settings import IndexSettings
-from webapi.errors import IndexGoneError, UnavailableError
+from webapi.errors import IndexGoneError, PartitionsChangedError, UnavailableError
 from webapi.listing import SETTLED_REFRESHES, Listing
 from webapi.query import Clause, Query, ScopedSearch, any_of, filters
 from webapi.storage import Checkpoint, Hit, Storage
@@ -220,7 +220,7 @@ class Arrivals:
             except IndexGoneError:
                 continue
             return Arrived(arrived.hits, arrived.place, more=arrived.more or held_back)
-        raise UnavailableError("storage_incomplete", "partitions came and went meanwhile")
+        raise PartitionsChangedError
 
     def _look(self) -> tuple[Sequence[Index], Mapping[str, Checkpoint]]:
         for _ in range(ATTEMPTS):
@@ -233,7 +233,7 @@ class Arrivals:
             self._missed.judge(set(written) - found.keys())
             self._samples.keep(found)
             return listed, found
-        raise UnavailableError("storage_incomplete", "partitions came and went meanwhile")
+        raise PartitionsChangedError
 
     def _read(
         self, query: Query, place: Place, stretches: Sequence[Stretch], there: frozenset[str]

@@ -12,6 +12,7 @@
         * ConflictError         409: it cannot be done as things are
         * LimitError            429: the organisation asks too often
         * UnavailableError      503, 504: storage, keys or the trail of reads do not answer
+            * PartitionsChangedError    503: partitions came and went at each attempt
         * TooLongError          422: more events than one answer can be made of
         * InternalError         500: an answer of the storage that must not be passed on
 """
@@ -252,6 +253,13 @@ class UnavailableError(ProblemError):
 
     def __init__(self, code: str, detail: str, *, retry_after_seconds: int = 5) -> None:
         super().__init__(code, detail, headers={RETRY_AFTER: str(retry_after_seconds)})
+
+
+class PartitionsChangedError(UnavailableError):
+    """The indices were others at each attempt, so no answer is known to be whole."""
+
+    def __init__(self) -> None:
+        super().__init__("storage_incomplete", "partitions came and went meanwhile")
 
 
 class InternalError(ProblemError):

@@ -20,7 +20,7 @@ import msgspec
 
 from indexer.settings import IndexSettings
 from webapi.counts import Counts
-from webapi.errors import IndexGoneError, UnavailableError
+from webapi.errors import IndexGoneError, PartitionsChangedError
 from webapi.listing import SETTLED_REFRESHES, TRUSTED_SECONDS, Listing, still_holds
 from webapi.query import (
     MAX_PAGE_DEPTH,
@@ -166,7 +166,7 @@ class Reading:
                 return open_sweep(self._storage, query, indices)
             except IndexGoneError:
                 continue
-        raise UnavailableError("storage_incomplete", "partitions came and went meanwhile")
+        raise PartitionsChangedError
 
     def present(self, organization_id: str, actions: Sequence[str]) -> set[str]:
         """Return those of some actions (or `noun.*`) that the organisation has events of.
@@ -193,7 +193,7 @@ class Reading:
                 continue
             if renewal is None or still_holds(listed, renewal.result()):
                 return found
-        raise UnavailableError("storage_incomplete", "partitions came and went meanwhile")
+        raise PartitionsChangedError
 
     def _with_expected(self, listed: Sequence[Index]) -> list[Index]:
         names = {one.name for one in listed}
