@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from tests.test_webapi_search_text import TEXTS
-from webapi.accents import fold, patterns
 from webapi.errors import ParameterError
 from webapi.highlights import MAX_PLACES, Highlighter, add_highlights
 from webapi.search_text import read_text
@@ -94,18 +93,3 @@ def test_places_are_within_the_texts_they_name_whatever_the_event(
     answered = msgspec.json.decode(add_highlights(Raw(stored), highlighter))
     assert answered.pop("highlights") == msgspec.to_builtins(found)
     assert answered == msgspec.json.decode(stored)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("José", "jose"), ("JOSE\u0301", "josé"), ("Łukasz", "lukasz"), ("Ørsted", "orsted"),
-     ("Άλφα", "αλφα"), ("Ёлка", "елка"), ("Nguyễn", "nguyen")],
-)  # fmt: skip
-def test_spellings_that_are_one(one: str, other: str) -> None:
-    assert fold(one) == fold(other)
-    assert patterns(one) == patterns(other) != ()
-
-
-@pytest.mark.parametrize("text", ["a.b", "日本", "a*", "[a]", "x" * 300, "हिन्दी", "42"])
-def test_what_is_not_folded(text: str) -> None:
-    assert patterns(text) == ()

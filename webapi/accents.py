@@ -1,19 +1,20 @@
 """Names with accents: `Jose` finds `José`, and the other way round.
 
-The index keeps words as they are written: folding them there needs `analysis-common`, which the
+The index keeps words with their accents: folding them there needs `analysis-common`, which the
 embedded node has not. So the question folds: each letter becomes the class of its spellings. Two
 patterns are made here, of letters alone: one of letters that carry their accents, and one of
 letters with marks behind them, as macOS spells the names of files. They have no repetition, no
 alternative and nothing of what a person wrote but letters, and their automata have about as many
 states as the word has letters. As one pattern they would cost OpenSearch, which makes the automaton
-anew for each field of each partition, two thirds more.
+anew for each field of each partition, two thirds more. What it costs grows with the ranges in the
+classes; where all words are in lower case there are fewer.
 """
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_PATTERN_CHARACTERS: Final = 998
 """`index.max_regex_length` of OpenSearch, less what makes it a beginning: some 25 letters."""
@@ -46,25 +47,45 @@ def fold_character(character: str) -> str:
     return "".join(_STROKES.get(part, part) for part in parts if part not in _ACCENTS)
 
 
-def patterns(word: str) -> tuple[str, ...]:
+def patterns(word: str, *, lowered: bool = False) -> tuple[str, ...]:
     """Return Lucene's patterns of all spellings of a word, in any case: composed, then decomposed.
 
     A word that is spelled in part like this and in part like that is found by neither. Empty where
     there is nothing to fold: not only letters and digits, too long, or none that has accents.
+
+    Args:
+        word: as it was asked for.
+        lowered: they are for words that the index keeps in lower case.
     """
     folded = fold(word)
-    if not folded.isalnum() or not any(letter in _COMPOSED for letter in folded):
+    if not folded.isalnum() or not any(letter in _LETTERS for letter in folded):
         return ()
-    found = tuple(
-        "".join(spellings.get(letter) or _cases(letter) for letter in folded)
-        for spellings in (_COMPOSED, _DECOMPOSED)
+    found = _spell(folded, _IN_ANY_CASE)
+    if max(map(len, found)) > MAX_PATTERN_CHARACTERS:
+        return ()
+    return _spell(folded, _LOWERED) if lowered else found
+
+
+class _Alphabet(NamedTuple):
+    """The class of each letter that has accents, composed and decomposed."""
+
+    composed: Mapping[str, str]
+    decomposed: Mapping[str, str]
+    lowered: bool
+
+    def other(self, letter: str) -> str:
+        """Return how a letter without accents is spelled."""
+        upper = letter.upper()
+        one_case = self.lowered or upper == letter or len(upper) > 1
+        return letter if one_case else f"[{upper}{letter}]"
+
+
+def _spell(folded: str, alphabet: _Alphabet) -> tuple[str, str]:
+    composed, decomposed = (
+        "".join(classes.get(letter) or alphabet.other(letter) for letter in folded)
+        for classes in (alphabet.composed, alphabet.decomposed)
     )
-    return () if max(map(len, found)) > MAX_PATTERN_CHARACTERS else found
-
-
-def _cases(letter: str) -> str:
-    upper = letter.upper()
-    return letter if upper == letter or len(upper) > 1 else f"[{upper}{letter}]"
+    return composed, decomposed
 
 
 def _letters() -> Mapping[str, set[int]]:
@@ -82,19 +103,34 @@ def _carries_marks(code: int) -> bool:
     return not unicodedata.decomposition(character) or character.lower() in _HALF_COMPOSED
 
 
-def _ranges(codes: set[int]) -> str:
+def _is_lowered(code: int) -> bool:
+    return chr(code).lower() == chr(code)
+
+
+def _class(codes: Iterable[int], *, lowered: bool) -> str:
+    """Write a class in few ranges: where all is lowered one may reach over capitals."""
     found: list[list[int]] = []
-    for code in sorted(codes):
-        if found and found[-1][1] == code - 1:
+    for code in sorted(filter(_is_lowered, codes) if lowered else codes):
+        between = range(found[-1][1] + 1, code) if found else ()
+        if found and not any(_is_lowered(one) or not lowered for one in between):
             found[-1][1] = code
         else:
             found.append([code, code])
-    return "".join(chr(a) if a == b else f"{chr(a)}-{chr(b)}" for a, b in found)
+    ranges = (chr(a) if a == b else f"{chr(a)}-{chr(b)}" for a, b in found)
+    return f"[{''.join(ranges)}]"
+
+
+def _alphabet(*, lowered: bool) -> _Alphabet:
+    return _Alphabet(
+        {letter: _class(codes, lowered=lowered) for letter, codes in _LETTERS.items()},
+        {
+            letter: _class(filter(_carries_marks, codes), lowered=lowered) + _MARK
+            for letter, codes in _LETTERS.items()
+        },
+        lowered,
+    )
 
 
 _LETTERS: Final = _letters()
-_COMPOSED: Final = {letter: f"[{_ranges(codes)}]" for letter, codes in _LETTERS.items()}
-_DECOMPOSED: Final = {
-    letter: f"[{_ranges(set(filter(_carries_marks, codes)))}]{_MARK}"
-    for letter, codes in _LETTERS.items()
-}
+_IN_ANY_CASE: Final = _alphabet(lowered=False)
+_LOWERED: Final = _alphabet(lowered=True)

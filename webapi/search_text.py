@@ -25,7 +25,7 @@ from webapi.errors import ParameterError
 from webapi.grammar import parse
 from webapi.query import Clause, TextFilter, any_action, any_of, any_result, catalogued, stored_as
 from webapi.question import Every, Kind, Match, Node, Not, Value, matches_of
-from webapi.search_fields import ACTION_WORDS, ANY_ORDER, ANYWHERE, Scope, field_named
+from webapi.search_fields import ACTION_WORDS, ANY_ORDER, ANYWHERE, CONTEXT, Scope, field_named
 from webapi.values import RESULTS, action_of, is_catalogued
 
 MAX_CLAUSES: Final = 880
@@ -156,7 +156,7 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
         for path in scope.whole + scope.only_whole
         if f"{path}.text" not in tokens and not (spellings and path in scope.folded)
     ]
-    clauses += _folded(scope, text, spellings)
+    clauses += _folded(scope, text)
     if scope.address:
         span = network_span(text)
         clauses += [] if span is None else [_between(span)]
@@ -212,7 +212,7 @@ def _beginnings(scope: Scope, text: str) -> list[Clause]:
         for path in scope.whole
         if not (spellings and path in scope.folded)
     ]
-    clauses += _folded(scope, text, [one + ".*" for one in spellings])
+    clauses += _folded(scope, text, ".*")
     if scope.address:
         clauses += [_between(span) for span in prefix_spans(text)]
     return clauses
@@ -230,18 +230,17 @@ def _whole(kind: str, path: str, text: str) -> Clause:
     return {kind: {path: {"value": text, "case_insensitive": True}}}
 
 
-def _folded(scope: Scope, text: str, spellings: Sequence[str]) -> list[Clause]:
-    if not spellings:
-        return []
-    composed, decomposed = spellings
+def _folded(scope: Scope, text: str, ending: str = "") -> list[Clause]:
     found: list[Clause] = []
     for path in scope.folded:
         is_letters = path in scope.letters
         if is_letters and _numbered(text):
             continue
+        # Names are indexed in lower case, values of `context` as they were written.
+        spellings = patterns(text, lowered=path != CONTEXT)
         # A mark is no letter: a run of letters ends there.
-        wanted = (composed,) if is_letters else (composed, decomposed)
-        found += [{"regexp": {path: {"value": one, "flags": "NONE"}}} for one in wanted]
+        wanted = spellings[:1] if is_letters else spellings
+        found += [{"regexp": {path: {"value": one + ending, "flags": "NONE"}}} for one in wanted]
     return found
 
 
