@@ -3,7 +3,7 @@
 Measured on OpenSearch 3.4.0 with the stack that Java gives a thread by default (1 MiB): a `context`
 of 400 levels is stored, one of 600 overflows the stack in the parser of `flat_object`, which is
 fatal to the whole JVM; sent again, the line would end the next node as well. `audit_events` refuses
-an event beyond 64 levels at the call; this is for lines that others wrote.
+a context beyond 20 levels at the call; this is for lines that others wrote.
 """
 
 import re
