@@ -50,11 +50,6 @@ class Holds(Struct, frozen=True):
     released: tuple[Hold, ...]
 
 
-def active_holds(events: Iterable[Event]) -> list[Hold]:
-    """The holds that were placed and not released: see `sort_holds`."""
-    return list(sort_holds(events).active)
-
-
 def sort_holds(events: Iterable[Event], organization_id: str = SYSTEM_ORGANIZATION) -> Holds:
     """The holds that these events speak of, in whatever order they come. Pure.
 

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from audit_events.instant import format_instant
 from indexer.batch import Batch
-from indexer.bulk import BulkWriter, Settlement
+from indexer.bulk import BulkWriter
 from indexer.dead_letter import DeadLetter, Grave, Refusal
 from indexer.dead_marks import Mark, Outcome, append_marks
 from indexer.dead_records import Record
@@ -34,7 +34,6 @@ BATCH_RECORDS: Final = 500
 BATCH_BYTES: Final = 4 << 20
 WAIT_SECONDS: Final = 60.0
 
-Write = Callable[[Batch], Settlement]
 Place = tuple[str, int, bytes]
 
 

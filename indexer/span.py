@@ -26,10 +26,6 @@ class Span(Struct, frozen=True, order=True):
     start: datetime
     end: datetime
 
-    def contains(self, instant: datetime) -> bool:
-        """Whether an instant lies in it."""
-        return self.start <= instant < self.end
-
     def meets(self, since: datetime, until: datetime) -> bool:
         """Whether it has an instant in common with `[since, until)`."""
         return max(self.start, since) < min(self.end, until)

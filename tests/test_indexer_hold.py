@@ -14,11 +14,11 @@ from indexer.hold import (
     PLACED,
     RELEASED,
     Hold,
-    active_holds,
     copy_to_organizations,
     place,
     read_holds,
     release,
+    sort_holds,
     touches,
 )
 from indexer.journal import Journal
@@ -101,7 +101,7 @@ FIRST, SECOND = make_hold(1), make_hold(2, OPEN_END)
     ],
 )
 def test_active_holds_follow_from_the_events(events: list[Event], active: list[Hold]) -> None:
-    assert active_holds(events) == active
+    assert list(sort_holds(events).active) == active
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_active_holds_follow_from_the_events(events: list[Event], active: list[H
 def test_a_hold_that_cannot_be_read_stops_everything(context: dict[str, object]) -> None:
     unreadable = replace(event(PLACED, FIRST), context=context)
     with pytest.raises(JournalError, match="cannot be read"):
-        active_holds([event(PLACED, SECOND), unreadable])
+        sort_holds([event(PLACED, SECOND), unreadable])
 
 
 @pytest.mark.parametrize(
