@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent import trail
+from indexer.path_text import path_text
 
 GZIP: Final = "gzip"
 _MAGIC: Final = {
@@ -69,7 +70,7 @@ def drop_unspeakable(found: Found) -> list[str]:
     unspeakable = [path for path in found if not path.isascii() and _is_not_utf8(path)]
     for path in unspeakable:
         del found[path]
-    return [os.fsencode(path).decode("utf-8", "backslashreplace") for path in unspeakable]
+    return [path_text(path) for path in unspeakable]
 
 
 def _is_not_utf8(path: str) -> bool:

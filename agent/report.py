@@ -11,10 +11,11 @@ from agent.follow import Follower
 from agent.keeper import Keeper
 from agent.lag import Lags
 from agent.shipment import Counters
-from agent.status import SourcesStatus, Status, Totals, Waiting, list_files, printable
+from agent.status import SourcesStatus, Status, Totals, Waiting, list_files
 from agent.watch import Watch
 from audit_events.instant import format_instant
 from indexer.figures import Figures, Snapshot
+from indexer.path_text import path_text
 
 State = Literal["running", "stopping", "stopped"]
 
@@ -63,8 +64,8 @@ class Reporter:
             in_flight=in_flight,
             totals=msgspec.structs.replace(self._totals),
             files=list_files(tails, since),
-            unreadable={printable(path): why for path, why in follower.unreadable.items()},
-            unwatched={printable(path): why for path, why in watch.failures.items()},
+            unreadable={path_text(path): why for path, why in follower.unreadable.items()},
+            unwatched={path_text(path): why for path, why in watch.failures.items()},
             checkpoint_problem=keeper.problem,
             checkpoint_saved_at=_instant(keeper.saved_at),
             waiting=_waiting(figures),

@@ -26,11 +26,12 @@ from agent.chunk import Sign, Span
 from agent.discover import may_match
 from agent.findings import Finding
 from agent.sources import SOURCES_LIMIT, Horizon
-from agent.status import SilentSource, SourcesStatus, printable
+from agent.status import SilentSource, SourcesStatus
 from agent.tail import Tail
 from agent.unreadable import Unreadable
 from audit_events.event import SOURCE_HEARTBEAT, SYSTEM_ORGANIZATION
 from audit_events.instant import format_instant
+from indexer.path_text import path_text
 
 INTERVALS: Final = 3
 KEPT_SECONDS: Final = 86_400
@@ -232,7 +233,7 @@ def tell_silence(source_id: str, state: PulseState) -> Finding:
 
 
 def _describe(source_id: str, state: PulseState) -> SilentSource:
-    path = printable(state.path)
+    path = path_text(state.path)
     return SilentSource(source_id, state.service, state.host, path, _instant(state.heard))
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from agent.tail import Tail
+from indexer.path_text import path_text
 
 STATUS_NAME: Final = "status.json"
 FILES_LIMIT: Final = 200
@@ -151,7 +152,7 @@ def list_files(tails: Collection[Tail], since: Mapping[Tail, str]) -> tuple[File
     order = sorted(tails, key=lambda tail: (since.get(tail) or "~", tail.settled - tail.size))
     return tuple(
         FileStatus(
-            path=printable(tail.path),
+            path=path_text(tail.path),
             size=tail.size,
             settled=tail.settled,
             lag_bytes=max(0, tail.size - tail.settled),
@@ -161,11 +162,6 @@ def list_files(tails: Collection[Tail], since: Mapping[Tail, str]) -> tuple[File
         )
         for tail in order[:FILES_LIMIT]
     )
-
-
-def printable(path: str) -> str:
-    """The path as text: the name of a file need not be UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def describe(status: Status) -> str:

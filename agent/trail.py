@@ -28,6 +28,7 @@ from audit_events.errors import SinkError
 from audit_events.event import MAX_NAME_CHARACTERS, SYSTEM_ORGANIZATION
 from audit_events.event_file import LOOK_INTERVAL_SECONDS
 from audit_events.log import open_log
+from indexer.path_text import path_text
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -163,7 +164,7 @@ class Trail:
 
 def describe(finding: Finding, host: str) -> dict[str, object]:
     """The fields of the event that tells of a finding."""
-    path = _spell_path(finding.path)
+    path = path_text(finding.path)
     context: dict[str, object] = {"host": host}
     if path:
         context["file"] = path
@@ -232,11 +233,6 @@ def _spell_range(ends: Range) -> str:
 def _exact(number: int) -> int | str:
     """A foreign line may carry any `seq`, of thousands of digits; RFC 8785 has no such numbers."""
     return number if number <= _LARGEST_EXACT else f"more than {_LARGEST_EXACT}"
-
-
-def _spell_path(path: str) -> str:
-    """As text that every reader can take: a file's name need not be UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _sync(path: Path) -> None:

@@ -13,7 +13,6 @@ later stands beside it (`indexer.dead_marks`).
 """
 
 import base64
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from msgspec import Struct
 
 from indexer.durable import append_durably
 from indexer.errors import DeadLetterError
+from indexer.path_text import path_text
 
 FILE_NAME: Final = "dead-letter.jsonl"
 ALARM_BYTES: Final = 1 << 20
@@ -129,8 +129,7 @@ def render(refusal: Refusal) -> bytes:
         except UnicodeDecodeError:
             encoded = base64.b64encode(refusal.line).decode("ascii")
     record = RecordLine(
-        # A file's name need not be UTF-8 either.
-        path=os.fsencode(refusal.path).decode("utf-8", "backslashreplace"),
+        path=path_text(refusal.path),
         offset=refusal.offset,
         reason=refusal.reason,
         time=refusal.time,
