@@ -28,6 +28,7 @@ from audit_events.errors import SinkError
 from audit_events.event import MAX_NAME_CHARACTERS, SYSTEM_ORGANIZATION
 from audit_events.event_file import LOOK_INTERVAL_SECONDS
 from audit_events.log import open_log
+from indexer.durable import sync
 from indexer.path_text import path_text
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ class Trail:
 
     def _sync(self) -> None:
         try:
-            _sync(self.path)
-            _sync(self.path.parent)
+            sync(self.path)
+            sync(self.path.parent)
         except OSError:
             self._failures += 1
             wait = SYNC_RETRY_SECONDS * 2.0 ** min(self._failures - 1, 32)
@@ -233,11 +234,3 @@ def _spell_range(ends: Range) -> str:
 def _exact(number: int) -> int | str:
     """A foreign line may carry any `seq`, of thousands of digits; RFC 8785 has no such numbers."""
     return number if number <= _LARGEST_EXACT else f"more than {_LARGEST_EXACT}"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

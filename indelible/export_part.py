@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from indelible.errors import CommandError
+from indexer.durable import sync
 
 CSV_END: Final = b'"\r\n'
 _QUOTE: Final = b'"'
@@ -92,11 +93,7 @@ def finish(path: Path, file: FileIO) -> None:
     """Give the part its own name, once it is on disk."""
     os.fsync(file.fileno())
     part_of(path).rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
     with suppress(FileNotFoundError):
         asked_of(path).unlink()
 

@@ -37,9 +37,9 @@ def append_durably(path: Path, text: bytes) -> int:
     return size + len(text)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make names in the directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Make durable what a file holds, or which names a directory has."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
@@ -60,7 +60,7 @@ def _append(descriptor: int, text: bytes, size: int, directory: Path) -> None:
             written += os.write(descriptor, text[written:])
         os.fsync(descriptor)
         # Each time: whoever made the file may have been killed before it came to that.
-        sync_directory(directory)
+        sync(directory)
     except OSError:
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, size)

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from indexer.durable import sync
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -50,7 +52,7 @@ class Marks:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        _sync_directory(self._directory)
+        sync(self._directory)
         return True
 
     def has(self, name: str) -> bool:
@@ -79,11 +81,3 @@ class Marks:
                         Path(entry.path).unlink()
                 except FileNotFoundError:
                     continue  # another worker sweeps, too
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
