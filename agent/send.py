@@ -11,21 +11,19 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import structlog
 from msgspec import Struct
 
 from agent.shipment import Shipment
-from indexer.backoff import Backoff, delay_seconds
+from indexer.backoff import Backoff
 from indexer.batch import Batch
 from indexer.bulk import Settlement
+from indexer.burial import bury
 from indexer.dead_letter import DeadLetter
-from indexer.errors import DeadLetterError, Interrupted
+from indexer.errors import Interrupted
 
 CARRIED_A_SENDER: Final = 3
 """Shipments that may be carried for each that is under way: they bound the memory."""
 NOTHING_SENT: Final = Settlement(created=0, duplicates=0, dead=0, retries=0)
-
-_log = structlog.get_logger("agent")
 
 
 class Writer(Protocol):
@@ -134,7 +132,8 @@ class Senders:
         try:
             batch = shipment.batch
             settlement = self._writer.write(batch, self._carry) if len(batch) else NOTHING_SENT
-            self._bury(shipment)
+            refusals = shipment.refusals
+            bury(self._dead_letter, refusals, stop=self._abandon, backoff=Backoff())
         except Interrupted:
             return Settled(shipment)
         except BaseException as error:  # noqa: BLE001  # a thread that dies silently stops the agent
@@ -148,18 +147,3 @@ class Senders:
                 self._start()
         if change > 0:
             self._wake()
-
-    def _bury(self, shipment: Shipment) -> None:
-        """Write its refusals to the dead letter, however long the disk stays full."""
-        failures = 0
-        while shipment.refusals:
-            try:
-                self._dead_letter.append(shipment.refusals)
-            except DeadLetterError as error:
-                failures += 1
-                if failures == 1:
-                    _log.error("dead_letter_not_written", reason=str(error), hint=error.hint)
-                if self._abandon.wait(delay_seconds(failures, Backoff())):
-                    raise Interrupted from error
-            else:
-                return

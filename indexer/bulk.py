@@ -24,9 +24,10 @@ from audit_events.instant import format_instant
 from indexer.answer import Outcome, read_items, read_stored
 from indexer.backoff import Backoff, delay_seconds, halted_delay_seconds
 from indexer.batch import Batch
+from indexer.burial import bury
 from indexer.dead_letter import Grave, Refusal
 from indexer.document_id import document_id
-from indexer.errors import DeadLetterError, Interrupted
+from indexer.errors import Interrupted
 from indexer.exchange import BULK, MGET, Exchange, Failure
 from indexer.figures import Figures, dead_reason
 from indexer.late import LOOKS, Seals, Step, due_before
@@ -248,21 +249,10 @@ class BulkWriter:
             carry(-1)
 
     def _bury(self, progress: Progress) -> None:
-        """Write what was refused to the dead letter, however long its disk stays full."""
         if not progress.refused:
             return
         refusals = _refusals(progress)
-        failures = 0
-        while True:
-            try:
-                self._dead_letter.append(refusals)
-            except DeadLetterError as error:
-                failures += 1
-                if failures == 1:
-                    _log.error("dead_letter_not_written", reason=str(error), hint=error.hint)
-                self._wait(delay_seconds(failures, self._backoff))
-            else:
-                break
+        bury(self._dead_letter, refusals, stop=self._stop, backoff=self._backoff)
         self._figures.note_dead(dead_reason(refusal.status) for refusal in refusals)
         if not self._tells_refusals:
             return
