@@ -86,7 +86,7 @@ COMPAT_TESTS := $(wildcard tests/test_index_templates_*.py tests/test_indexer_*.
 	tests/test_indelible_archive.py tests/test_indelible_hold.py tests/test_indelible_indices.py \
 	tests/test_indelible_lifecycle.py)
 
-test-nodes: $(VENV)/.dev ## Three nodes that are killed and restarted under load; some 15 minutes, alone
+test-nodes: $(VENV)/.dev ## Three nodes that are killed and restarted under load; some 8 minutes, alone
 	@$(call timed,nodes,INDELIBLE_TEST_NODES_EVENTS_PER_SECOND=$${INDELIBLE_TEST_NODES_EVENTS_PER_SECOND:-1500} \
 		$(BIN)/pytest -q -s tests/test_scenarios_nodes.py)
 
