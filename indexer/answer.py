@@ -67,8 +67,8 @@ NO_INDEX: Final = "index_not_found_exception"
 OPERATOR_CLASSES: Final = (3, CLIENT_ERROR)
 TRANSIENT_STATUS: Final = frozenset({408, 425, 429})
 BLOCK_TYPES: Final = frozenset({"cluster_block_exception", "index_create_block_exception"})
-RACE_TYPES: Final = frozenset({"resource_already_exists_exception"})
-"""400 when two requests create the same partition at once."""
+EXISTS: Final = "resource_already_exists_exception"
+"""400 when two requests create the same index at once."""
 INDEX_TYPES: Final = frozenset(
     {
         "index_closed_exception",
@@ -149,7 +149,7 @@ def judge(status: int, error_type: str = "", reason: str = "") -> Outcome:
         return Outcome.BLOCKED
     if error_type == BAD_ARGUMENT and _names_no_pipeline(reason):
         return Outcome.BLOCKED
-    if error_type in RACE_TYPES:
+    if error_type == EXISTS:
         return Outcome.RETRY
     # Only 4xx is OpenSearch's word on the document; the rest is trouble on the way to it.
     otherwise = Outcome.REFUSED if status // 100 == CLIENT_ERROR else Outcome.RETRY

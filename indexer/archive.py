@@ -19,7 +19,7 @@ from opensearchpy import OpenSearch
 
 from audit_events.instant import format_unix_ns
 from indexer.answer import read_error
-from indexer.client import RoleClient, ask, request, request_shape
+from indexer.client import ask, refusal, request, request_shape
 from indexer.digest import Digest
 from indexer.errors import ArchiveError, RefusedError
 from indexer.settings import LifecycleSettings
@@ -253,9 +253,7 @@ def list_archived(client: OpenSearch, repository: str, name: str = "*") -> list[
             " INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY",
         )
     if reply.status != HTTPStatus.OK:
-        error = read_error(reply.text)
-        asker = client.asker if isinstance(client, RoleClient) else ""
-        raise RefusedError(f"GET {path}", reply.status, error.type, error.reason, asker=asker)
+        raise refusal(client, "GET", path, reply)
     found = msgspec.json.decode(reply.text, type=_Snapshots).snapshots
     ours = [
         _archived(repository, one, content)

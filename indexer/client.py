@@ -49,6 +49,7 @@ NOT_READY: Final = frozenset(
 )
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 ANY_STATUS: Final = range(300, 600)
+_WRONG_SHAPE: Final = ItemError("not_an_answer", "the answer is no JSON, or not what was asked for")
 NOTHING_SENT: Final = (ConnectTimeoutError, SSLError)
 """Refused or unreachable, unknown name, a certificate that is not believed."""
 
@@ -258,11 +259,25 @@ def request_shape(
         try:
             return msgspec.json.decode(reply.text, type=shape)
         except UNREADABLE:
-            error = ItemError("not_an_answer", "the answer is no JSON, or not what was asked for")
-    else:
-        error = read_error(reply.text)
+            raise refusal(client, method, path, reply, _WRONG_SHAPE) from None
+    raise refusal(client, method, path, reply)
+
+
+def refusal(
+    client: OpenSearch, method: str, path: str, reply: Reply, error: ItemError | None = None
+) -> RefusedError:
+    """The error to raise for an answer to `ask` that is none of those expected: it says who asked.
+
+    Args:
+        client: that was given to `ask`, as `method` and `path` were.
+        method: of HTTP.
+        path: without the query.
+        reply: what came.
+        error: why it is refused, where the cluster's own words do not say.
+    """
+    error = error or read_error(reply.text)
     asker = client.asker if isinstance(client, RoleClient) else ""
-    raise RefusedError(f"{method} {path}", reply.status, error.type, error.reason, asker=asker)
+    return RefusedError(f"{method} {path}", reply.status, error.type, error.reason, asker=asker)
 
 
 def _tls(settings: ConnectionSettings) -> ssl.SSLContext:

@@ -13,9 +13,8 @@ import msgspec
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
-from indexer.answer import read_error
-from indexer.client import ask, request_shape
-from indexer.errors import RefusedError
+from indexer.answer import EXISTS, read_error
+from indexer.client import ask, refusal, request_shape
 from indexer.names import control_name
 from indexer.settings import IndexSettings
 
@@ -107,17 +106,16 @@ class ControlDocument:
             return Version(written.seq_no, written.primary_term)
         if reply.status == HTTPStatus.CONFLICT:
             return None
-        error = read_error(reply.text)
-        raise RefusedError(f"PUT {path}", reply.status, error.type, error.reason)
+        raise refusal(self._client, "PUT", path, reply)
 
     def _create_index(self) -> None:
         settings = {"number_of_shards": 1, "number_of_replicas": self._replicas, "hidden": True}
         body = {"settings": {"index": settings}, "mappings": {"dynamic": False}}
         path = f"/{self._index}"
         reply = ask(self._client, "PUT", path, body=msgspec.json.encode(body))
-        error = read_error(reply.text)
-        if reply.status != HTTPStatus.OK and error.type != "resource_already_exists_exception":
-            raise RefusedError(f"PUT {path}", reply.status, error.type, error.reason)
+        exists = read_error(reply.text).type == EXISTS
+        if reply.status != HTTPStatus.OK and not exists:
+            raise refusal(self._client, "PUT", path, reply)
 
 
 class _Found(Struct, frozen=True, rename={"seq_no": "_seq_no", "source": "_source"}):

@@ -21,7 +21,7 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from indexer.answer import read_error
-from indexer.client import ask
+from indexer.client import ask, refusal
 from indexer.control import ControlDocument, Version
 from indexer.errors import DeletionBlockedError, NoAnswerError, RefusedError, StepError
 from indexer.hold import Hold, touches
@@ -163,7 +163,7 @@ def remove(client: OpenSearch, name: str) -> None:
             f"the cluster does not let this process delete {name}: {error.reason or error.type}",
             hint=NEEDS_CERTIFICATE,
         )
-    raise RefusedError(f"DELETE {path}", reply.status, error.type, error.reason)
+    raise refusal(client, "DELETE", path, reply)
 
 
 NEEDS_CERTIFICATE: Final = (

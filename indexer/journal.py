@@ -31,8 +31,8 @@ from audit_events.errors import EventTooLargeError
 from audit_events.event import MAX_LINE_BYTES, SYSTEM_ORGANIZATION, Actor, Event, Resource
 from audit_events.identifier import format_uuid7, new_uuid7
 from audit_events.instant import format_instant
-from indexer.answer import UNREADABLE, read_error
-from indexer.client import Reply, ask, request_shape
+from indexer.answer import EXISTS, UNREADABLE, read_error
+from indexer.client import Reply, ask, refusal, request_shape
 from indexer.document_id import document_id
 from indexer.errors import JournalError, NoAnswerError, RefusedError
 from indexer.names import events_template, journal_name
@@ -158,9 +158,9 @@ class Journal:
                 hint="indelible indices apply",
             )
         reply = ask(self._client, "PUT", f"/{self._name}")
-        error = read_error(reply.text)
-        if reply.status != HTTPStatus.OK and error.type != "resource_already_exists_exception":
-            raise RefusedError(f"PUT /{self._name}", reply.status, error.type, error.reason)
+        exists = read_error(reply.text).type == EXISTS
+        if reply.status != HTTPStatus.OK and not exists:
+            raise refusal(self._client, "PUT", f"/{self._name}", reply)
 
     def record(
         self,
@@ -222,11 +222,10 @@ class Journal:
         return reply.status == HTTPStatus.CREATED
 
     def _refuse(self, path: str, reply: Reply) -> None:
-        error = read_error(reply.text)
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             # A gateway says so too, and what is behind it may have written.
             self._start_source()
-        raise RefusedError(f"PUT {path}", reply.status, error.type, error.reason)
+        raise refusal(self._client, "PUT", path, reply)
 
     def _read_back(self, event_id: str) -> bool:
         """Tell whether the event that got no answer is there, and ours."""

@@ -12,9 +12,7 @@ import msgspec
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
-from indexer.answer import read_error
-from indexer.client import Reply, ask
-from indexer.errors import RefusedError
+from indexer.client import Reply, ask, refusal
 from indexer.names import events_pattern
 from indexer.policy import events_policy
 from indexer.settings import IndexSettings, LifecycleSettings
@@ -88,8 +86,7 @@ def has_plugin(client: OpenSearch, settings: IndexSettings) -> bool:
     if reply.status == HTTPStatus.BAD_REQUEST and _NO_HANDLER in reply.text:
         return False
     if reply.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
-        error = read_error(reply.text)
-        raise RefusedError(f"GET {path}", reply.status, error.type, error.reason)
+        raise refusal(client, "GET", path, reply)
     return True
 
 

@@ -6,6 +6,7 @@ timestamps are two searches of one hit for each open index, `SEARCHES` of them i
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from itertools import islice
 from typing import Final
 
@@ -14,9 +15,8 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from audit_events.instant import parse_instant
-from indexer.answer import UNREADABLE
-from indexer.client import ask, request_shape
-from indexer.errors import RefusedError
+from indexer.answer import UNREADABLE, ItemError
+from indexer.client import ask, refusal, request_shape
 from indexer.names import EXPAND_ALL, events_pattern, index_kind, late_pattern
 from indexer.plan import Observed
 from indexer.settings import IndexSettings
@@ -26,7 +26,6 @@ SEARCHES: Final = 200
 """How many searches go in one request."""
 COLUMNS: Final = "index,status,docs.count,pri.store.size,pri.segments.count"
 SETTINGS: Final = "index.uuid,index.blocks.write,index.blocks.read_only"
-_OK: Final = 200
 
 
 class Sealed(Struct, frozen=True):
@@ -237,13 +236,14 @@ def _search(client: OpenSearch, searches: list[tuple[str, str]]) -> Iterator[dat
     body = msgspec.json.Encoder().encode_lines(lines)
     reply = ask(client, "POST", "/_msearch", body=body, safe=True)
     answers: _Answers | None = None
-    if reply.status == _OK:
+    if reply.status == HTTPStatus.OK:
         try:
             answers = msgspec.json.decode(reply.text, type=_Answers)
         except UNREADABLE:
             answers = None
     if answers is None or len(answers.responses) != len(searches):
-        raise RefusedError("POST /_msearch", reply.status, "not_an_answer", reply.text[:200])
+        error = ItemError("not_an_answer", reply.text[:200])
+        raise refusal(client, "POST", "/_msearch", reply, error)
     for answer in answers.responses:
         hits = answer.hits.hits if answer.hits is not None else []
         yield parse_instant(hits[0].source.timestamp) if hits else None

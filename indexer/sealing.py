@@ -6,6 +6,7 @@ is to end.
 """
 
 import time
+from http import HTTPStatus
 from typing import Final
 
 from msgspec import Struct
@@ -18,7 +19,6 @@ from indexer.records import Beat
 
 FIRST_POLL_SECONDS: Final = 0.05
 LONGEST_POLL_SECONDS: Final = 5.0
-_OK: Final = 200
 
 
 class _Blocked(Struct, frozen=True):
@@ -52,7 +52,9 @@ def block(client: OpenSearch, name: str) -> None:
     path = f"/{name}/_block/write"
     answer = request_shape(client, "PUT", path, _Blocked)
     if answer is None or not (answer.acknowledged and answer.shards_acknowledged):
-        raise RefusedError(f"PUT {path}", _OK, "not_acknowledged", "not by every copy of it yet")
+        raise RefusedError(
+            f"PUT {path}", HTTPStatus.OK, "not_acknowledged", "not by every copy of it yet"
+        )
 
 
 def merge(client: OpenSearch, name: str, segments: int, beat: Beat) -> None:
@@ -84,7 +86,9 @@ def refresh(client: OpenSearch, name: str) -> None:
     path = f"/{name}/_refresh"
     answer = request_shape(client, "POST", path, _Refreshed, safe=True)
     if answer is None or answer.shards.failed:
-        raise RefusedError(f"POST {path}", _OK, "not_refreshed", "not every copy of it did")
+        raise RefusedError(
+            f"POST {path}", HTTPStatus.OK, "not_refreshed", "not every copy of it did"
+        )
 
 
 def digest(client: OpenSearch, reader: OpenSearch, name: str, beat: Beat) -> Digest:

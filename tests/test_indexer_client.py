@@ -4,18 +4,25 @@ import base64
 import gzip
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from opensearchpy import OpenSearch
 from typing_extensions import override
 
-from indexer.client import ask, connect, request
+from indexer.archive import list_archived
+from indexer.client import Reply, ask, connect, request
+from indexer.control import Control, ControlDocument
+from indexer.deletion import remove
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
-from indexer.settings import ConnectionSettings, Secret
+from indexer.mode import has_plugin
+from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from tests.throw_away_tls import make_authority
+
+INDEX = IndexSettings()
 
 
 class Recorder(BaseHTTPRequestHandler):
@@ -239,3 +246,26 @@ def test_a_refusal_says_what_is_known_of_it(
     error_type: str, reason: str, asker: str, expected: str
 ) -> None:
     assert str(RefusedError("GET /", 401, error_type, reason, asker=asker)) == expected
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(
+            lambda client: ControlDocument(client, INDEX).write(Control(), None), id="lease"
+        ),
+        pytest.param(lambda client: has_plugin(client, INDEX), id="plugin"),
+        pytest.param(lambda client: list_archived(client, "archive"), id="snapshots"),
+        pytest.param(lambda client: remove(client, "audit-events-2026.11"), id="deletion"),
+    ],
+)
+def test_whoever_is_refused_is_named_whatever_they_asked(
+    act: Callable[[OpenSearch], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = Reply(500, '{"error":{"type":"x_exception","reason":"why"}}', {})
+    for module in ("control", "mode", "archive", "deletion"):
+        monkeypatch.setattr(f"indexer.{module}.ask", lambda *_, **__: reply)
+    settings = ConnectionSettings(lifecycle_username="eve", lifecycle_password=Secret("x"))
+    with connect(settings, role="lifecycle") as client, pytest.raises(RefusedError) as raised:
+        act(client)
+    assert "refused with 500 for the lifecycle 'eve': x_exception: why" in str(raised.value)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
-from indexer.answer import UNREADABLE, read_error
+from indexer.answer import EXISTS, UNREADABLE, read_error
 from indexer.client import Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import tokens_name
@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 LISTED: Final = 200
 _MISSING: Final = "index_not_found_exception"
-_EXISTS: Final = "resource_already_exists_exception"
 _MAPPING: Final = {
     "dynamic": False,
     "properties": {"organizationId": {"type": "keyword"}, "endsAt": {"type": "date"}},
@@ -124,7 +123,7 @@ class TokenStore:
         settings = {"number_of_shards": 1, "number_of_replicas": self._replicas, "hidden": True}
         body = msgspec.json.encode({"settings": {"index": settings}, "mappings": _MAPPING})
         reply = self._ask("PUT", f"/{self._index}", body=body)
-        if reply.status != HTTPStatus.OK and read_error(reply.text).type != _EXISTS:
+        if reply.status != HTTPStatus.OK and read_error(reply.text).type != EXISTS:
             raise _refused(reply)
 
     def _ask(
