@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from webapi.errors import ParameterError, ParametersError
 from webapi.names import NamedResource
 from webapi.people import ACTOR, TARGET, Part, Person
-from webapi.query import Clause, Position, Query, ScopedSearch
+from webapi.query import Clause, Position, Query, ScopedSearch, event_order
 from webapi.reading import Reading
 from webapi.storage import Hit
 
@@ -166,7 +166,7 @@ def neighbours_of(reading: Reading, organization_id: str, center: Hit) -> Neighb
         ],
         rest={
             "size": NEIGHBOURS,
-            "sort": [{"organizationId": "asc"}, {"timestamp": "desc"}, {"id": "desc"}],
+            "sort": event_order(),
             "track_total_hits": False,
             "_source": ["source"],
         },

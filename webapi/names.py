@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from webapi.people import Key, Part, Person
-from webapi.query import Clause, Query, ScopedSearch, filters
+from webapi.query import Clause, Query, ScopedSearch, event_order, filters
 from webapi.reading import Reading
 from webapi.storage import Hit
 
@@ -74,7 +74,7 @@ def newest_search(query: Query, field: str, values: list[str], alone: Clause) ->
         filters=[*filters(query), {"terms": {field: values}}, alone],
         rest={
             "size": len(values),
-            "sort": [{"organizationId": "asc"}, {"timestamp": "desc"}, {"id": "desc"}],
+            "sort": event_order(),
             "track_total_hits": False,
             "collapse": {"field": field},
             "_source": NAMED,

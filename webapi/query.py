@@ -139,7 +139,7 @@ def list_search(query: Query) -> ScopedSearch:
     rest: dict[str, object] = {
         # One more than the page tells whether there is another, where the window has room for it.
         "size": min(query.limit + 1, MAX_PAGE_DEPTH - query.offset),
-        "sort": order_of(query),
+        "sort": event_order(newest_first=query.newest_first),
         "track_total_hits": TOTAL_CAP,
     }
     if query.after is not None:
@@ -149,9 +149,9 @@ def list_search(query: Query) -> ScopedSearch:
     return ScopedSearch(organization_id=query.organization_id, filters=filters(query), rest=rest)
 
 
-def order_of(query: Query) -> list[Clause]:
-    """Return the order of a query's events, which is that of the index or its reverse."""
-    order = "desc" if query.newest_first else "asc"
+def event_order(*, newest_first: bool = True) -> list[Clause]:
+    """Return the total order of an organisation's events, that of the index, or its reverse."""
+    order = "desc" if newest_first else "asc"
     return [{"organizationId": "asc"}, {"timestamp": order}, {"id": order}]
 
 
@@ -189,7 +189,7 @@ def event_search(organization_id: str, event_id: str) -> ScopedSearch:
         filters=[{"ids": {"values": possible_document_ids(event_id)}}],
         rest={
             "size": 1,
-            "sort": [{"organizationId": "asc"}, {"timestamp": "desc"}, {"id": "desc"}],
+            "sort": event_order(),
             "track_total_hits": False,
         },
     )
@@ -202,7 +202,7 @@ def earlier_search(organization_id: str, instant: datetime) -> ScopedSearch:
         filters=[between(None, instant)],
         rest={
             "size": 1,
-            "sort": [{"organizationId": "asc"}, {"timestamp": "desc"}, {"id": "desc"}],
+            "sort": event_order(),
             "track_total_hits": False,
         },
     )

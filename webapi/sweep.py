@@ -26,7 +26,7 @@ from typing import Final
 
 from audit_events.instant import format_unix_ns
 from webapi.errors import IndexGoneError, StoppingError, UnavailableError
-from webapi.query import Clause, Position, Query, ScopedSearch, filters, order_of
+from webapi.query import Clause, Position, Query, ScopedSearch, event_order, filters
 from webapi.storage import Found, Hit, Storage
 from webapi.timeline import Index, in_order, reach
 
@@ -185,7 +185,11 @@ def lanes_of(indices: Sequence[Index], *, newest_first: bool) -> list[list[Index
 def sweep_search(query: Query, size: int) -> ScopedSearch:
     """Return the search of the next `size` events behind `query.after`."""
     clauses = filters(query)
-    rest: dict[str, object] = {"size": size, "sort": order_of(query), "track_total_hits": False}
+    rest: dict[str, object] = {
+        "size": size,
+        "sort": event_order(newest_first=query.newest_first),
+        "track_total_hits": False,
+    }
     if query.after is not None:
         clauses.append(_not_before(query.after, newest_first=query.newest_first))
         rest["search_after"] = [query.organization_id, query.after.timestamp_ns, query.after.id]

@@ -20,7 +20,7 @@ from indexer.names import journal_name
 from indexer.settings import IndexSettings
 from indexer.span import span_of
 from webapi.errors import IndexGoneError, InternalError, UnavailableError
-from webapi.query import ScopedSearch, any_action
+from webapi.query import ScopedSearch, any_action, event_order
 from webapi.storage import Storage
 
 MOST: Final = 2000
@@ -56,7 +56,7 @@ def read_holds(storage: Storage, index: IndexSettings, organization_id: str) -> 
         filters=[any_action((PLACED, RELEASED))],
         rest={
             "size": MOST,
-            "sort": [{"organizationId": "asc"}, {"timestamp": "asc"}, {"id": "asc"}],
+            "sort": event_order(newest_first=False),
             "track_total_hits": MOST + 1,
         },
     )
