@@ -161,7 +161,7 @@ def read_claims(payload: object, called: Mapping[str, str] = _OUR_NAMES) -> Read
 
 
 def authorize(reader: Reader, settings: WebSettings) -> None:
-    """Let owners and admins on an allowed plan pass; refuse all others with `ForbiddenError`.
+    """Let pass who has a role that reads, on an allowed plan; refuse others with `ForbiddenError`.
 
     A machine has no role: its API token was made by somebody who had one.
     """

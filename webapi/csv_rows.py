@@ -27,7 +27,6 @@ COLUMNS: Final = (
     "hash", "schemaVersion", "ingestedAt",
 )  # fmt: skip
 """Never in another order; new ones go to the end."""
-JSON_COLUMNS: Final = ("context.previous", "context.new", "context")
 
 _DANGEROUS: Final = "[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
 _BEHIND: Final = '[",;|\t\r\n]'

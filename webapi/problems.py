@@ -14,7 +14,6 @@ from flask import Flask, Response, request
 from msgspec import Struct, field
 from werkzeug.exceptions import HTTPException
 
-from audit_events.binding import request_facts
 from webapi.errors import (
     CODES,
     LOOK_FOR_ROUTES,
@@ -25,6 +24,7 @@ from webapi.errors import (
     ParametersError,
     ProblemError,
 )
+from webapi.observation import request_id
 
 PROBLEM_TYPE: Final = "application/problem+json"
 URN: Final = "urn:indelible:problem:"
@@ -57,7 +57,7 @@ def problem_of(error: ProblemError) -> Problem:
         status=status,
         detail=_detail(error),
         code=error.code,
-        request_id=_request_id(),
+        request_id=request_id(),
         errors=error.problems if isinstance(error, ParametersError) else None,
     )
 
@@ -84,10 +84,10 @@ def install(app: Flask, show: Show) -> None:
 def note(error: ProblemError) -> None:
     """Tell the log what is ours to mend; what a caller did wrong is told to the caller alone."""
     if isinstance(error, InternalError):
-        _log.error("answer refused", cause=error.cause, request_id=_request_id())
+        _log.error("answer refused", cause=error.cause, request_id=request_id())
     elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         cause = str(error.__cause__ or error.detail)
-        _log.warning("not answered", code=error.code, cause=cause, request_id=_request_id())
+        _log.warning("not answered", code=error.code, cause=cause, request_id=request_id())
 
 
 def _prefers_page() -> bool:
@@ -122,7 +122,7 @@ def _of_the_framework(show: Show, error: HTTPException) -> Response:
 
 
 def _unforeseen(error: Exception) -> Response:
-    _log.error("unforeseen", exc_info=error, request_id=_request_id())
+    _log.error("unforeseen", exc_info=error, request_id=request_id())
     return respond(InternalError(type(error).__name__))
 
 
@@ -132,8 +132,3 @@ def _detail(error: ProblemError) -> str:
     if seconds is None:
         return error.detail
     return f"{error.detail}; try again in {seconds} second{'' if seconds == '1' else 's'}"
-
-
-def _request_id() -> str | None:
-    facts = request_facts()
-    return None if facts is None else facts.correlation_id

@@ -135,7 +135,7 @@ def end_session() -> None:
         try:
             marks.put(ended)
         except (OSError, ValueError) as error:
-            raise _no_state() from error
+            raise no_state() from error
 
 
 def session_data(reader: Reader, method: Method, *, now: int) -> dict[str, object]:
@@ -176,7 +176,7 @@ def _look_at_cookie() -> SignedIn | None:
         if marks is not None and marks.has(session_id()):
             return None
     except (OSError, ValueError) as error:
-        raise _no_state() from error
+        raise no_state() from error
     if now - found.seen >= SEEN_SECONDS:
         session["seen"] = now
     return found
@@ -220,5 +220,6 @@ def _refuse(error: ForbiddenError, reader: Reader) -> NoReturn:
     abort(document.render("sign_in/refused.html", None, view, HTTPStatus.FORBIDDEN))
 
 
-def _no_state() -> UnavailableError:
+def no_state() -> UnavailableError:
+    """Return the refusal where nobody can tell what was used up or ended, or remember it."""
     return UnavailableError("session_unavailable", "the state of sessions cannot be read or kept")

@@ -6,7 +6,7 @@ from typing import Final
 from flask import Blueprint, Flask, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapi.errors import ProblemError, TokenError, UnavailableError
+from webapi.errors import ProblemError, TokenError
 from webapi.page import document, refusal
 from webapi.parts import parts
 from webapi.settings import WebSettings
@@ -15,7 +15,7 @@ from webapi.sign_in.destination import HOME, safe_destination
 from webapi.sign_in.key import derive_key
 from webapi.sign_in.marks import Marks
 from webapi.sign_in.record import note_failure, record_sign_out
-from webapi.sign_in.session import SIGN_IN, end_session, sign_in, signed_in
+from webapi.sign_in.session import SIGN_IN, end_session, no_state, sign_in, signed_in
 from webapi.sign_in.ticket import TICKET_SECONDS, Ticket, read_ticket
 
 ONCE: Final = f"{SIGN_IN}/once"
@@ -71,7 +71,7 @@ def show_ticket() -> AnyResponse:
     except TokenError as error:
         return _link_refused(error.detail)
     except OSError as error:
-        raise _no_state() from error
+        raise no_state() from error
     if used:
         return _link_refused("it was used")
     destination = safe_destination(request.args.get("next"))
@@ -120,11 +120,7 @@ def _use_up(ticket: Ticket) -> bool:
     try:
         return used_tickets().put(ticket.id)
     except (OSError, ValueError) as error:
-        raise _no_state() from error
-
-
-def _no_state() -> UnavailableError:
-    return UnavailableError("session_unavailable", "the state of sessions cannot be read or kept")
+        raise no_state() from error
 
 
 def _link_refused(why: str) -> AnyResponse:
