@@ -66,33 +66,31 @@ def judge(status: Status | None, turned_seconds: float, now: datetime) -> list[P
                 hint="look at the disks that its files and its state are on",
             )
         )
-    if status.checkpoint_problem:
-        problems.append(
-            Problem(
-                "checkpoint_not_saved",
-                status.checkpoint_problem,
-                hint="nothing more is read until it can be; free space, or let it be written",
-            )
-        )
-    if status.trail_problem:
-        problems.append(
-            Problem(
-                "findings_not_recorded",
-                status.trail_problem,
-                hint="gaps are kept until they can be recorded; free space, or let it be written",
-            )
-        )
-    if status.dead_letter_problem:
-        problems.append(
-            Problem(
-                "dead_letter_not_written",
-                status.dead_letter_problem,
-                hint="what waits for it is neither lost nor settled; free space, or let it be"
-                " written",
-            )
-        )
+    problems += _judge_disk(status)
     problems += judge_cluster(status, now)
     return problems + judge_files(status)[:PATHS_SHOWN]
+
+
+def _judge_disk(status: Status) -> list[Problem]:
+    """What it has to keep and cannot write."""
+    found = (
+        Problem(
+            "checkpoint_not_saved",
+            status.checkpoint_problem,
+            hint="nothing more is read until it can be; free space, or let it be written",
+        ),
+        Problem(
+            "findings_not_recorded",
+            status.trail_problem,
+            hint="gaps are kept until they can be recorded; free space, or let it be written",
+        ),
+        Problem(
+            "dead_letter_not_written",
+            status.dead_letter_problem,
+            hint="what waits for it is neither lost nor settled; free space, or let it be written",
+        ),
+    )
+    return [one for one in found if one.reason]
 
 
 def judge_files(status: Status) -> list[Problem]:
