@@ -4,8 +4,9 @@ The question is read and answered by the API's own code (`/incident`).
 """
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 import msgspec
@@ -72,10 +73,7 @@ def examine(
     Raises:
         click.UsageError, CommandError: as `indelible.question.asking`.
     """
-
-    def present(actions: Collection[str]) -> Collection[str]:
-        return reading.present(organization, list(actions))
-
+    present = partial(reading.present, organization)
     with asking():
         question = read_question(
             organization, pairs, present=present, cursor_key=b"", catalogue=catalogue

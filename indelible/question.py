@@ -2,9 +2,9 @@
 
 import re
 import shlex
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Final, TypeVar
 
 import click
@@ -93,10 +93,7 @@ def read_question(
     reading: Reading, organization: str, pairs: Pairs, catalogue: Catalogue = CATALOGUE
 ) -> Query:
     """Read a question as the API does; for within `asking`."""
-
-    def present(actions: Collection[str]) -> Collection[str]:
-        return reading.present(organization, list(actions))
-
+    present = partial(reading.present, organization)
     return read_query(organization, pairs, present=present, cursor_key=b"", catalogue=catalogue)
 
 

@@ -17,7 +17,7 @@ from webapi.trail import Read
 
 def present_actions(actions: Collection[str]) -> Collection[str]:
     """Return those of some uncatalogued actions that the reader's organisation has events of."""
-    return parts().reading.present(reader().organization_id, list(actions))
+    return parts().reading.present(reader().organization_id, actions)
 
 
 def find_event(event_id: str) -> Hit:

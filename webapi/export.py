@@ -12,7 +12,7 @@ none is unseen, and `complete` before its last one, or else `aborted`.
 
 import errno
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -261,11 +261,8 @@ def read_export(
         ParametersError: everything that is wrong.
         UnavailableError, InternalError: as `Storage.search`.
     """
-
-    def present(actions: Collection[str]) -> Collection[str]:
-        return reading.present(organization_id, list(actions))
-
     request_reading = RequestReading(pairs, parameters_of(catalogue))
+    present = partial(reading.present, organization_id)
     query = read_filters(request_reading, organization_id, present=present, catalogue=catalogue)
     order = request_reading.single(parameters.ORDER)
     question = ExportQuestion(

@@ -5,7 +5,7 @@ and it cannot be made without an organisation: the filter is joined in `ScopedSe
 filter context, around whatever else is asked (DESIGN.md sections 4 and 6).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -208,7 +208,7 @@ def earlier_search(organization_id: str, instant: datetime) -> ScopedSearch:
     )
 
 
-def present_search(organization_id: str, actions: Sequence[str]) -> ScopedSearch:
+def present_search(organization_id: str, actions: Collection[str]) -> ScopedSearch:
     """Return the search that counts, for each action or `noun.*`, the organisation's events."""
     return ScopedSearch(
         organization_id=organization_id,

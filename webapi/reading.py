@@ -9,7 +9,7 @@ A question is answered of the indices that a list names; where that list is not 
 it is asked for anew meanwhile, and the answer counts only if it has not changed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -168,7 +168,7 @@ class Reading:
                 continue
         raise PartitionsChangedError
 
-    def present(self, organization_id: str, actions: Sequence[str]) -> set[str]:
+    def present(self, organization_id: str, actions: Collection[str]) -> set[str]:
         """Return those of some actions (or `noun.*`) that the organisation has events of.
 
         Raises:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -155,7 +156,7 @@ def stream_events() -> Response:
     question = read_stream(
         who.organization_id,
         pairs,
-        present=lambda names: ours.reading.present(who.organization_id, list(names)),
+        present=partial(ours.reading.present, who.organization_id),
         key=key,
         catalogue=ours.catalogue,
     )
