@@ -17,6 +17,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.errors import CanonicalError, EventError, ParameterError
 from audit_events.event import (
     MAX_LINE_BYTES,
+    RESERVED_PREFIX,
     SCHEMA_VERSION,
     SYSTEM_ORGANIZATION,
     Actor,
@@ -179,7 +180,7 @@ def draft_event(
     except msgspec.ValidationError:
         given = check_each(fields)
     organization, address, context = given.organization_id, given.ip_address, given.context
-    if organization[0] == "_":
+    if organization[0] == RESERVED_PREFIX:
         _check_reserved(organization, rules)
     if context is not None and not rules.plain.knows(context):
         context = _prepare_context(context, rules)

@@ -16,6 +16,8 @@ from audit_events.instant import CANONICAL_INSTANT
 SCHEMA_VERSION: Final = 1
 MAX_LINE_BYTES: Final = 65_536
 SYSTEM_ORGANIZATION: Final = "_system"
+RESERVED_PREFIX: Final = "_"
+"""What no organisation's id begins with but those of the log itself."""
 SOURCE_HEARTBEAT: Final = "audit_log.source_heartbeat"
 SOURCE_CLOSED: Final = "audit_log.source_closed"
 HEARTBEAT_INTERVAL_KEY: Final = "intervalSeconds"

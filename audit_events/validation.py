@@ -18,7 +18,12 @@ from audit_events.canonical import canonical, read_back
 from audit_events.chain import carried_hash, follows, genesis
 from audit_events.envelope import LARGEST_SEQ, UNREADABLE, Envelope, decode_envelope
 from audit_events.errors import CanonicalError, LineError
-from audit_events.event import MAX_USER_AGENT_CHARACTERS, SYSTEM_ORGANIZATION, Event
+from audit_events.event import (
+    MAX_USER_AGENT_CHARACTERS,
+    RESERVED_PREFIX,
+    SYSTEM_ORGANIZATION,
+    Event,
+)
 from audit_events.instant import CANONICAL_INSTANT
 from audit_events.terms import MAX_LEAF_BYTES, MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
 from audit_events.walk import MAX_DEPTH
@@ -150,7 +155,7 @@ def _check_texts(event: Event) -> list[Flaw]:
     """What the structs leave to the emitter, as they also read what an index answers."""
     flaws: list[Flaw] = []
     organization = event.organization_id
-    if organization.startswith("_") and organization != SYSTEM_ORGANIZATION:
+    if organization.startswith(RESERVED_PREFIX) and organization != SYSTEM_ORGANIZATION:
         problem = "begins with `_`, which is reserved for the log itself"
         flaws.append(Flaw("shape", "organizationId", problem, _HINTS["organizationId"]))
     if event.ip_address is not None and not _is_address(event.ip_address):

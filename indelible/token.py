@@ -8,6 +8,7 @@ import click
 import jwt
 from typing_extensions import override
 
+from audit_events.event import RESERVED_PREFIX
 from indelible.configuration import load
 from indelible.errors import CommandError
 from webapi.auth import Reader, authorize
@@ -110,7 +111,7 @@ def check_organization(claims: Mapping[str, object]) -> None:
     Raises:
         CommandError: it is reserved.
     """
-    if str(claims["organizationId"]).startswith("_"):
+    if str(claims["organizationId"]).startswith(RESERVED_PREFIX):
         raise CommandError(
             f"organisation {claims['organizationId']!r} is reserved; no token can carry it",
             hint="name an organisation that does not begin with _",

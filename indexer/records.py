@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from audit_events.event import MAX_NAME_CHARACTERS, Event, Resource
+from audit_events.event import MAX_NAME_CHARACTERS, RESERVED_PREFIX, Event, Resource
 from audit_events.instant import parse_instant
 from indexer.digest import Digest
 from indexer.errors import JournalError
@@ -37,9 +37,6 @@ PART_ORGANIZATIONS: Final = 500
 PART_BYTES: Final = 24_000
 """Of ids in one event: with the rest of each entry it stays far below the 64 KiB of a line."""
 
-RESERVED: Final = "_"
-"""What no organisation's id begins with."""
-
 
 def is_told(organization_id: str) -> bool:
     """Whether an organisation can have records of its own.
@@ -47,9 +44,8 @@ def is_told(organization_id: str) -> bool:
     What a foreign writer stored may name one that cannot: its events are counted, and nobody could
     ask for them. It must not keep the lifecycle from recording what it did.
     """
-    return 0 < len(organization_id) <= MAX_NAME_CHARACTERS and not organization_id.startswith(
-        RESERVED
-    )
+    is_id = 0 < len(organization_id) <= MAX_NAME_CHARACTERS
+    return is_id and not organization_id.startswith(RESERVED_PREFIX)
 
 
 Beat = Callable[[], None]

@@ -17,6 +17,7 @@ import msgspec
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 from msgspec import Meta, Struct
 
+from audit_events.event import RESERVED_PREFIX
 from webapi.claims import claim_paths, rename_claims
 from webapi.errors import ForbiddenError, TokenError
 from webapi.keys import KeySet, fetch_document
@@ -148,7 +149,7 @@ def read_claims(payload: object, called: Mapping[str, str] = _OUR_NAMES) -> Read
         problem = "missing" if missing else "not usable"
         reason = f"its claim {called.get(claim, claim)} is {problem}"
         raise TokenError("token_invalid", reason) from None
-    if claims.organizationId.startswith("_"):
+    if claims.organizationId.startswith(RESERVED_PREFIX):
         raise TokenError("token_invalid", "its organisation is reserved")
     return Reader(
         organization_id=claims.organizationId,
