@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from webapi.field_changes import MAX_CHANGES, MAX_DEPTH, FieldChange, field_changes, same
+from audit_events.walk import MAX_DEPTH
+from webapi.field_changes import MAX_CHANGES, FieldChange, field_changes, same
 from webapi.pointer import keys_of, step
 
 ROLE = {"previous": {"role": "member"}, "new": {"role": "admin"}}

@@ -3,7 +3,8 @@
 A field is a JSON Pointer (RFC 6901) below `previous` and `new`: `/role`, `/settings/theme`; the
 empty pointer is all of it, where they are no objects. Objects are compared member by member. All
 else is one value, a list too, as in a JSON Merge Patch (RFC 7396): by number, one item that is put
-in front would change all behind it. What two lists have apart is told beside.
+in front would change all behind it. What two lists have apart is told beside. So is one value what
+lies deeper than `MAX_DEPTH`, which only an emitter of another language can write.
 
 An object that gains its first member, or loses its last, is told by these members alone.
 """
@@ -16,14 +17,13 @@ from typing import Any, Final, Literal, cast
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from audit_events.walk import MAX_DEPTH
 from webapi.pointer import step
 
 Kind = Literal["added", "removed", "changed"]
 
 MAX_CHANGES: Final = 1000
 """Changes of one event that are told; an event of 64 KiB has room for ten thousand."""
-MAX_DEPTH: Final = 20
-"""Levels that are told apart, as many as an event may have; what lies deeper is one value."""
 
 
 class FieldChange(Struct, frozen=True, kw_only=True, rename="camel"):
