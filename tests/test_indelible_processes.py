@@ -230,9 +230,15 @@ def test_an_up_waits_for_the_guard_that_cleans_up_before_it(tmp_path: Path) -> N
     (tmp_path / "run").mkdir()
     guard = os.open(tmp_path / "run", os.O_RDONLY)
     fcntl.flock(guard, fcntl.LOCK_EX)
-    threading.Timer(0.3, os.close, (guard,)).start()
+    is_done = threading.Event()
+
+    def end() -> None:
+        is_done.set()
+        os.close(guard)
+
+    threading.Timer(0.3, end).start()
     with lock(tmp_path):
-        pass
+        assert is_done.is_set()
 
 
 def test_what_a_killed_up_left_is_ended_but_nobody_else(tmp_path: Path) -> None:

@@ -33,8 +33,9 @@ def test_a_connection_that_cannot_work_is_refused(environ: dict[str, str], expec
 
 
 def test_several_urls_are_taken() -> None:
-    environ = {"INDELIBLE_OPENSEARCH_URL": "https://a:9200,https://b:9200/path"}
-    read_group("opensearch", ConnectionSettings, environ=environ, document={})
+    url = "https://a:9200,https://b:9200/path"
+    environ = {"INDELIBLE_OPENSEARCH_URL": url}
+    assert read_group("opensearch", ConnectionSettings, environ=environ, document={}).url == url
 
 
 @pytest.mark.parametrize("shape", [ConnectionSettings, IndexSettings, LifecycleSettings])
