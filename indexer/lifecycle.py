@@ -27,23 +27,19 @@ from indexer.errors import (
     LeaseLostError,
     StepError,
 )
-from indexer.hold import Holds, copy_to_organizations, read_all_holds, touches
+from indexer.hold import copy_to_organizations, touches
 from indexer.ism import give_back, take_out
 from indexer.journal import Journal
 from indexer.lease import Lease
 from indexer.names import journal_name
-from indexer.observe import observe
-from indexer.plan import NAMED_HOLDS, Observed, Plan, Step, is_promised, plan
-from indexer.policy import Policy, read_all
+from indexer.plan import NAMED_HOLDS, Observed, Plan, Step, is_promised
+from indexer.policy import read_all
 from indexer.records import (
     DELETED,
     MISSING,
     Beat,
-    Chronicle,
     Context,
     Seal,
-    Subject,
-    read_chronicle,
     read_seal,
     record_archived,
     record_end,
@@ -52,6 +48,7 @@ from indexer.records import (
 from indexer.round import Notes, Round
 from indexer.sealing import block, digest, merge, refresh
 from indexer.settings import IndexSettings, LifecycleSettings
+from indexer.view import View, look
 
 GUARD: Final = "take out of ISM"
 """What the step is called that no plan has."""
@@ -86,16 +83,6 @@ class Access:
     lifecycle: OpenSearch
     reader: OpenSearch
     deleter: Deleter
-
-
-@dataclass(slots=True)
-class _View:
-    """What was seen at one look."""
-
-    observed: dict[str, Observed]
-    plans: dict[str, Plan]
-    chronicle: Chronicle
-    holds: Holds
 
 
 class Executor:
@@ -201,30 +188,19 @@ class Executor:
         if uuid != known:
             self.lease.note_journal(uuid)
 
-    def _look(self, *, with_times: bool = False) -> _View:
-        chronicle, holds = read_chronicle(self._journal), read_all_holds(self._journal)
-        reader = self._access.reader if with_times else None
-        seen = observe(self._access.lifecycle, reader, self._settings, chronicle.records)
-        now = self._clock()
-        plans = {
-            one.name: plan(
-                one,
-                self._policy(one),
-                settings=self._settings,
-                lifecycle=self._lifecycle,
-                holds=holds.active,
-                now=now,
-                accept_shorter_retention=self._accept_shorter_retention,
-            )
-            for one in seen
-        }
-        return _View({one.name: one for one in seen}, plans, chronicle, holds)
+    def _look(self, *, with_times: bool = False) -> View:
+        return look(
+            self._access.lifecycle,
+            self._access.reader if with_times else None,
+            self._settings,
+            self._lifecycle,
+            policies=self._policies,
+            journal=self._journal,
+            now=self._clock(),
+            accept_shorter_retention=self._accept_shorter_retention,
+        )
 
-    def _policy(self, observed: Observed) -> Policy:
-        events, late = self._policies
-        return late if observed.kind == "late" else events
-
-    def _try(self, one: Plan, view: _View, notes: Notes) -> None:
+    def _try(self, one: Plan, view: View, notes: Notes) -> None:
         step = one.next_step
         if step is None:
             return
@@ -240,7 +216,7 @@ class Executor:
         else:
             notes.unanswered = 0
 
-    def _take(self, step: Step, name: str, view: _View, notes: Notes) -> bool:
+    def _take(self, step: Step, name: str, view: View, notes: Notes) -> bool:
         """Take one step; False when it turned out that there is nothing to do."""
         match step:
             case Step.BLOCK:
@@ -261,12 +237,12 @@ class Executor:
                 self._record_end(MISSING, name, view)
         return True
 
-    def _record_seal(self, name: str, view: _View) -> None:
+    def _record_seal(self, name: str, view: View) -> None:
         found = digest(self._access.lifecycle, self._access.reader, name, self._beat)
-        subject, more = self._subject(name, view), self._policy_context()
+        subject, more = view.subject(name), self._policy_context()
         record_seal(self._journal, subject, found, more=more, beat=self._beat)
 
-    def _snapshot(self, name: str, view: _View) -> None:
+    def _snapshot(self, name: str, view: View) -> None:
         if self._archive is None:
             raise StepError(
                 f"there is no repository to copy {name} to",
@@ -274,12 +250,12 @@ class Executor:
             )
         more = self._archive.take(name, self._seal(name, view), self._beat)
         self._beat()
-        record_archived(self._journal, self._subject(name, view), more=more)
+        record_archived(self._journal, view.subject(name), more=more)
 
-    def _delete(self, name: str, view: _View, notes: Notes) -> bool:
+    def _delete(self, name: str, view: View, notes: Notes) -> bool:
         if notes.blocked is not None:
             raise DeletionBlockedError(str(notes.blocked), hint=notes.blocked.hint)
-        subject, seal = self._subject(name, view), self._seal(name, view)
+        subject, seal = view.subject(name), self._seal(name, view)
         self._check_copy(name)
 
         def decide() -> Decision:
@@ -315,18 +291,14 @@ class Executor:
                 hint="bring the repository back; indelible archive list shows what it has",
             )
 
-    def _record_end(self, action: str, name: str, view: _View) -> None:
+    def _record_end(self, action: str, name: str, view: View) -> None:
         held_by = view.plans[name].held_by
         inside = {
             "heldBy": list(held_by[:NAMED_HOLDS]),
             "holds": len(held_by),
             "why": view.plans[name].why,
         }
-        subject, seal, more = (
-            self._subject(name, view),
-            self._seal(name, view),
-            self._policy_context(),
-        )
+        subject, seal, more = view.subject(name), self._seal(name, view), self._policy_context()
         record_end(self._journal, action, subject, seal, more=more, inside=inside, beat=self._beat)
         if action == MISSING:
             _log.error("partition_missing", partition=name, held_by=held_by)
@@ -340,7 +312,7 @@ class Executor:
         seen = view.observed.get(name)
         if seen is not None and (seen.replaced or not seen.exists):
             # Ours, whatever happened to it since: a hold that came later did not see it there.
-            subject, seal = self._subject(name, view), self._seal(name, view)
+            subject, seal = view.subject(name), self._seal(name, view)
             deletion = Deletion(self._access.deleter, self.lease, self._journal)
             deletion.conclude(subject, seal, more=self._deletion_context(seen), beat=self._beat)
             notes.take(name, Step.RECORD_DELETION)
@@ -363,16 +335,7 @@ class Executor:
             except IndexerError as error:
                 notes.fail(error, name, GUARD)
 
-    def _subject(self, name: str, view: _View) -> Subject:
-        seen = view.observed[name]
-        uuid = seen.uuid or view.chronicle.uuids.get(name)
-        if seen.replaced:
-            uuid = view.chronicle.uuids.get(name)
-        if uuid is None or seen.span is None:
-            raise StepError(f"nobody can tell which index {name} is", hint="try again")
-        return Subject(name, uuid, seen.span)
-
-    def _seal(self, name: str, view: _View) -> Seal:
+    def _seal(self, name: str, view: View) -> Seal:
         return read_seal(self._journal, name, view.chronicle.records.sealed[name].uuid)
 
     def _deletion_context(self, seen: Observed) -> Context:

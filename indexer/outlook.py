@@ -5,14 +5,13 @@ from datetime import datetime
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
-from indexer.hold import Hold, read_holds
+from indexer.hold import Hold
 from indexer.journal import Journal
 from indexer.mode import Mode, find_mode, resolve
-from indexer.observe import observe
-from indexer.plan import Observed, Plan, plan
+from indexer.plan import Observed, Plan
 from indexer.policy import read_all
-from indexer.records import read_records
 from indexer.settings import IndexSettings, LifecycleSettings
+from indexer.view import look
 
 
 class Outlook(Struct, frozen=True):
@@ -44,27 +43,16 @@ def look_ahead(
         JournalError: not all holds and records could be read.
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
-    of_events, of_late = read_all(settings, lifecycle)
+    policies = read_all(settings, lifecycle)
     mode = find_mode(lifecycle_client, settings, lifecycle)
-    resolved = resolve(lifecycle, mode)
-    journal = Journal(lifecycle_client, settings)
-    holds = read_holds(journal)
-    observed = observe(lifecycle_client, reader_client, settings, read_records(journal))
-    return Outlook(
-        mode,
-        tuple(holds),
-        tuple(
-            (
-                one,
-                plan(
-                    one,
-                    of_late if one.kind == "late" else of_events,
-                    settings,
-                    resolved,
-                    holds=holds,
-                    now=now,
-                ),
-            )
-            for one in observed
-        ),
+    view = look(
+        lifecycle_client,
+        reader_client,
+        settings,
+        resolve(lifecycle, mode),
+        policies=policies,
+        journal=Journal(lifecycle_client, settings),
+        now=now,
     )
+    pairs = zip(view.observed.values(), view.plans.values(), strict=True)
+    return Outlook(mode, view.holds.active, tuple(pairs))
