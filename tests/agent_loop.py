@@ -1,7 +1,6 @@
 """The agent's loop in a thread, on real files, with a sink of the test's own for a cluster."""
 
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from indexer.dead_letter import DeadLetter
 from indexer.errors import Interrupted
 from indexer.settings import IndexSettings
 from tests.agent_world import event_id, event_line
+from tests.waiting import wait_until
 
 LINE_BYTES = len(event_line(0)) + 1
 
@@ -108,13 +108,6 @@ class Agent:
 
     def offset(self) -> int:
         return sum(place.offset for place in checkpoint.load(self.state).files)
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
 
 
 def wait_for(agent: Agent, number: int) -> None:

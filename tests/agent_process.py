@@ -8,9 +8,8 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +25,7 @@ from indexer.dead_letter import FILE_NAME
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.stored_events import read_stored
+from tests.waiting import wait_until
 
 AGENT: Final = (sys.executable, "-m", "indelible", "agent")
 MEGABYTE: Final = 1 << 20
@@ -217,12 +217,3 @@ def memory_of(process: subprocess.Popen[str]) -> Generator[list[int]]:
     finally:
         done.set()
         thread.join()
-
-
-def wait_until(
-    condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 60
-) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
-        time.sleep(0.02)

@@ -17,8 +17,9 @@ import pytest
 from agent import checkpoint
 from audit_events import open_log
 from audit_events.chain import verify_chain
-from tests.agent_loop import Agent, ids, wait_until, write
+from tests.agent_loop import Agent, ids, write
 from tests.agent_world import SOURCE, event_line
+from tests.waiting import wait_until
 
 GAP, CLOSED, BROKEN = (
     f"audit_log.{name}" for name in ("gap_detected", "gap_closed", "chain_broken")

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from agent import checkpoint, status
 from agent.errors import SenderError
-from tests.agent_loop import LINE_BYTES, Agent, ids, wait_for, wait_until, write
+from tests.agent_loop import LINE_BYTES, Agent, ids, wait_for, write
+from tests.waiting import wait_until
 
 
 @pytest.mark.slow

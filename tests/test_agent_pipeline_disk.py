@@ -14,8 +14,9 @@ from structlog.testing import capture_logs
 
 from agent.health import judge
 from indexer.dead_letter import RecordLine
-from tests.agent_loop import Agent, ids, wait_until, write
+from tests.agent_loop import Agent, ids, write
 from tests.mounted_disk import erring_disk, fill, small_disk, thin_disk
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

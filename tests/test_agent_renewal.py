@@ -9,7 +9,8 @@ import pytest
 
 from agent.renewal import Renewal
 from indexer.settings import IndexSettings
-from tests.agent_loop import Agent, Sink, ids, wait_for, wait_until, write
+from tests.agent_loop import Agent, Sink, ids, wait_for, write
+from tests.waiting import wait_until
 
 
 class Operator:

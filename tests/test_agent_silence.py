@@ -32,8 +32,9 @@ from audit_events import open_log
 from audit_events.draft import DraftRules, draft_event
 from indelible.agent_status import describe_sources
 from indelible.event_table import finding
-from tests.agent_loop import Agent, wait_until
+from tests.agent_loop import Agent
 from tests.agent_world import SOURCE
+from tests.waiting import wait_until
 
 SILENT = "audit_log.source_silent"
 PATHS = ("/var/log/app/*.jsonl",)

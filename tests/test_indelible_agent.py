@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ from audit_events import open_log
 from indelible.agent import command, give
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.waiting import wait_until
 
 
 class Rig:
@@ -112,13 +112,6 @@ def rig(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[R
     one = Rig(tmp_path, opensearch, index)
     yield one
     one.close()
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def told(path: Path, event: str) -> bool:

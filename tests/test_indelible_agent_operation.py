@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from agent import status
 from tests.agent_loop import ids, write
 from tests.http_sink import RIGHT, USER, HttpSink, http_sink
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -89,13 +90,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         one = Rig(tmp_path, sink)
         yield one
         one.close()
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ import pytest
 from agent.settings import AgentSettings
 from indexer.settings import IndexSettings
 from tests import faults
-from tests.agent_process import MEGABYTE, memory_of, wait_until
+from tests.agent_process import MEGABYTE, memory_of
 from tests.agent_rig import Rig, agent_rig
 from tests.cluster import Cluster
 from tests.event_ids import created_ids
@@ -26,6 +26,7 @@ from tests.fault_proxy import (
     sometimes,
 )
 from tests.faults import Fault
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.opensearch
 

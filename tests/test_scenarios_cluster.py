@@ -13,10 +13,11 @@ import pytest
 
 import node
 from indexer.settings import IndexSettings
-from tests.agent_process import AgentHome, wait_until
+from tests.agent_process import AgentHome
 from tests.cluster import Cluster
 from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.node_home import node_config, own_home
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 

@@ -43,8 +43,9 @@ import pytest
 
 from audit_events import open_log
 from indexer.settings import IndexSettings
-from tests.agent_process import AgentHome, wait_until
+from tests.agent_process import AgentHome
 from tests.cluster import Cluster
+from tests.waiting import wait_until
 
 QUICK = {
     "INDELIBLE_AGENT_POLL_INTERVAL_SECONDS": "0.2",

@@ -23,6 +23,7 @@ from indelible.search import command as search
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.conftest import CREDENTIALS_VARIABLE, URL_VARIABLE
+from tests.waiting import wait_until
 from tests.webapi_api import Api, problem, token
 from tests.webapi_process import environment
 from webapi.audit_log import PATH
@@ -113,13 +114,6 @@ def _range(text: str) -> range:
 @pytest.fixture
 def scene(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Scene:
     return Scene(tmp_path, opensearch, index)
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def test_events_that_a_truncation_took_are_an_event_that_can_be_searched_but_not_by_a_tenant(

@@ -12,8 +12,9 @@ from typing import Any, Final
 import pytest
 
 from indexer.settings import IndexSettings
-from tests.agent_process import MEGABYTE, AgentHome, memory_of, wait_until
+from tests.agent_process import MEGABYTE, AgentHome, memory_of
 from tests.cluster import Cluster
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.opensearch
 

@@ -12,9 +12,10 @@ import pytest
 from agent import watch
 from agent.follow import TICK_SECONDS
 from agent.parking import RESERVE
-from tests.agent_loop import Agent, wait_until
+from tests.agent_loop import Agent
 from tests.agent_loop import ids as ids_in_order
 from tests.agent_world import Bench, bench, event_id, event_line, ids, read_twice, write
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

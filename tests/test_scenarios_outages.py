@@ -19,12 +19,13 @@ from agent.settings import AgentSettings
 from indexer.backoff import Backoff, delay_seconds
 from indexer.settings import IndexSettings
 from tests import faults
-from tests.agent_process import MEGABYTE, AgentHome, memory_of, wait_until
+from tests.agent_process import MEGABYTE, AgentHome, memory_of
 from tests.agent_rig import Rig, agent_rig
 from tests.cluster import Cluster
 from tests.fault_proxy import fault_proxy, silent
 from tests.faults import Fault
 from tests.throw_away_tls import Authority, make_authority
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.opensearch
 

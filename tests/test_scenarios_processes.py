@@ -18,9 +18,10 @@ import pytest
 from agent.lock import LOCK_NAME
 from agent.settings import AgentSettings
 from indexer.settings import IndexSettings
-from tests.agent_process import AGENT, AgentHome, wait_until
+from tests.agent_process import AGENT, AgentHome
 from tests.cluster import Cluster
 from tests.fault_proxy import FaultProxy, fault_proxy, slow
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.opensearch
 

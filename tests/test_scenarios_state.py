@@ -19,9 +19,10 @@ from agent.checkpoint import SLOTS
 from agent.settings import AgentSettings
 from audit_events.envelope import decode_envelope
 from indexer.settings import IndexSettings
-from tests.agent_process import AGENT, AgentHome, wait_until
+from tests.agent_process import AGENT, AgentHome
 from tests.cluster import Cluster
 from tests.fault_proxy import FaultProxy, fault_proxy, slow
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.opensearch
 

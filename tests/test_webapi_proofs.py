@@ -8,8 +8,8 @@ import jwt
 import pytest
 
 import webapi.keys
-from tests.agent_loop import wait_until
 from tests.jwks_provider import EC_KEY, RSA_KEY, jwk, provider, signed
+from tests.waiting import wait_until
 from tests.webapi_api import SETTINGS, token
 from webapi.auth import Reader, verifier
 from webapi.errors import TokenError
