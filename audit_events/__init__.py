@@ -2,7 +2,7 @@
 
     import audit_events
 
-    audit_events.configure("/var/log/members/audit.jsonl", service="members")
+    audit_events.configure("/var/log/members/audit.log", service="members")
     log = audit_events.get_logger()
     log.info(
         "member.role_changed",

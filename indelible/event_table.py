@@ -16,7 +16,7 @@ from audit_events.instant import parse_instant
 from indelible.terminal import plain
 from webapi.page.moment import duration as spell_duration
 from webapi.query import Query
-from webapi.storage import Total
+from webapi.storage_answer import Total
 
 MAX_VALUE_CHARACTERS: Final = 40
 MAX_CHANGES: Final = 4

@@ -48,7 +48,8 @@ from webapi.export_file import (
 )
 from webapi.query import Position, Query, total_search
 from webapi.reading import Reading
-from webapi.storage import Hit, Storage
+from webapi.storage import Storage
+from webapi.storage_answer import Hit
 
 FORMATS: Final = ("ndjson", "csv", "zip")
 _MEND: Final = {

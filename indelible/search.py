@@ -17,7 +17,7 @@ from indelible.organization_events import open_events
 from indelible.question import QuestionCommand, asked_pairs, asking, question_options, read_question
 from webapi.query import Query
 from webapi.reading import Reading
-from webapi.storage import Found
+from webapi.storage_answer import Found
 
 
 @click.command("search", cls=QuestionCommand)

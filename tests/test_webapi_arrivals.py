@@ -18,7 +18,7 @@ from webapi.arrivals import (
     stretches_of,
 )
 from webapi.errors import UnavailableError
-from webapi.storage import Checkpoint, Hit
+from webapi.storage_answer import Checkpoint, Hit
 from webapi.timeline import Index
 
 OPEN = Index("e-2026.03", "open-uuid")

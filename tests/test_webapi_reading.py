@@ -25,7 +25,8 @@ from webapi.errors import UnavailableError
 from webapi.query import Position, Query, list_search
 from webapi.reading import Reading, instant_of
 from webapi.search_text import read_text
-from webapi.storage import Found, Storage
+from webapi.storage import Storage
+from webapi.storage_answer import Found
 
 pytestmark = pytest.mark.opensearch
 

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.client import Reply
 from webapi.errors import InternalError, UnavailableError
-from webapi.storage import whole
+from webapi.storage_answer import whole
 
 
 def reply(status: int = 200, **parts: Any) -> Reply:  # JSON

@@ -11,7 +11,7 @@ from audit_events.binding import request_facts
 from audit_events.event import UUID_PATTERN
 from webapi.errors import MissingError
 from webapi.parts import parts, reader
-from webapi.storage import Hit
+from webapi.storage_answer import Hit
 from webapi.trail import Read
 
 

@@ -12,7 +12,7 @@ from webapi.names import NamedResource
 from webapi.people import ACTOR, TARGET, Part, Person
 from webapi.query import Clause, Position, Query, ScopedSearch, event_order
 from webapi.reading import Reading
-from webapi.storage import Hit
+from webapi.storage_answer import Hit
 
 By = Literal["organization", "actor", "target", "resource", "ip", "correlation"]
 BY: Final[tuple[By, ...]] = get_args(By)

@@ -30,7 +30,8 @@ from indexer.settings import IndexSettings
 from webapi.errors import IndexGoneError, PartitionsChangedError, UnavailableError
 from webapi.listing import SETTLED_REFRESHES, Listing
 from webapi.query import Clause, Query, ScopedSearch, any_of, filters
-from webapi.storage import Checkpoint, Hit, Storage
+from webapi.storage import Storage
+from webapi.storage_answer import Checkpoint, Hit
 from webapi.timeline import Index
 
 ATTEMPTS: Final = 5

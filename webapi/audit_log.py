@@ -23,7 +23,7 @@ from webapi.links import set_links
 from webapi.parts import parts, reader
 from webapi.query import Query
 from webapi.request import read_pairs, read_query, refuse_parameters
-from webapi.storage import Found, Hit
+from webapi.storage_answer import Found, Hit
 
 PATH: Final = route.AUDIT_LOG
 

@@ -17,7 +17,7 @@ import msgspec
 from webapi.errors import ParameterError
 from webapi.query import MAX_PAGE_DEPTH, Position, Query
 from webapi.settings import WebSettings
-from webapi.storage import Found
+from webapi.storage_answer import Found
 
 MAC_BYTES: Final = 16
 MAX_CURSOR_CHARACTERS: Final = 256

@@ -51,7 +51,7 @@ from webapi.query import Position, Query
 from webapi.reading import Reading
 from webapi.request import read_filters, read_pairs
 from webapi.request_reading import Pairs, RequestReading
-from webapi.storage import Hit
+from webapi.storage_answer import Hit
 from webapi.sweep import Sweep
 from webapi.trail import Read
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from typing_extensions import Buffer, override
 
 from webapi import csv_rows
-from webapi.storage import Hit
+from webapi.storage_answer import Hit
 
 Format = Literal["ndjson", "csv", "zip"]
 FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv", "zip")

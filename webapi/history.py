@@ -29,7 +29,7 @@ from webapi.parts import parts, reader
 from webapi.query import Query
 from webapi.request import read_page, read_pairs, read_window
 from webapi.request_reading import Pairs, RequestReading
-from webapi.storage import Found
+from webapi.storage_answer import Found
 from webapi.subject import Part, Subject, is_applied
 from webapi.subject_reading import read_subject
 

@@ -22,7 +22,7 @@ from webapi.participants import DIMENSIONS, AnyKey, Dimension, Keys
 from webapi.people import Key
 from webapi.query import Query, unix_ns
 from webapi.reading import Reading
-from webapi.storage import Hit
+from webapi.storage_answer import Hit
 
 DEFAULT_VALUES: Final = 10
 MAX_VALUES: Final = 50

@@ -24,7 +24,7 @@ from webapi.participants import AnyKey, Dimension, Resource, ResourceBucket, Tim
 from webapi.people import ACTOR, TARGET, Key, Part, Person, known
 from webapi.query import EARLIEST
 from webapi.reading import Reading
-from webapi.storage import Hit
+from webapi.storage_answer import Hit
 
 P = TypeVar("P", bound=Participant)
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from webapi.people import Key, Part, Person
 from webapi.query import Clause, Query, ScopedSearch, event_order, filters
 from webapi.reading import Reading
-from webapi.storage import Hit
+from webapi.storage_answer import Hit
 
 NAMED: Sequence[str] = ("actor", "targetUser", "resource")
 

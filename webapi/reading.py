@@ -34,7 +34,8 @@ from webapi.query import (
     list_search,
     present_search,
 )
-from webapi.storage import Found, Hit, Hits, Storage, Total
+from webapi.storage import Storage
+from webapi.storage_answer import Found, Hit, Hits, Total
 from webapi.sweep import Sweep, open_sweep
 from webapi.timeline import (
     EVER,

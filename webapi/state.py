@@ -25,7 +25,7 @@ from webapi.request import read_pairs
 from webapi.request_reading import Pairs, RequestReading
 from webapi.state_fields import MAX_FIELDS, FieldState, TooManyFieldsError, Values
 from webapi.state_fold import Existence, TogetherState, fold
-from webapi.storage import Hit, Total
+from webapi.storage_answer import Hit, Total
 from webapi.subject import Subject
 from webapi.subject_reading import read_subject
 

@@ -35,7 +35,7 @@ from webapi.query import Query
 from webapi.request import read_filters, read_pairs
 from webapi.request_reading import Pairs, RequestReading
 from webapi.running import Running
-from webapi.storage import Hit
+from webapi.storage_answer import Hit
 
 DEFAULT_LIMIT: Final = 200
 MAX_LIMIT: Final = 1000

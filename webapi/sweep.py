@@ -27,7 +27,8 @@ from typing import Final
 from audit_events.instant import format_unix_ns
 from webapi.errors import IndexGoneError, StoppingError, UnavailableError
 from webapi.query import Clause, Position, Query, ScopedSearch, event_order, filters
-from webapi.storage import Found, Hit, Storage
+from webapi.storage import Storage
+from webapi.storage_answer import Found, Hit
 from webapi.timeline import Index, in_order, reach
 
 FIRST_PAGE_EVENTS: Final = 500

@@ -9,7 +9,7 @@ from webapi.parts import parts, reader
 from webapi.query import Position, Query
 from webapi.request import read_query
 from webapi.request_reading import Pairs
-from webapi.storage import Hit, Total
+from webapi.storage_answer import Hit, Total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

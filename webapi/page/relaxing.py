@@ -9,7 +9,7 @@ from webapi.page import listing
 from webapi.page.address import Pair, read_state
 from webapi.page.chips import Chip
 from webapi.parts import parts
-from webapi.storage import Total
+from webapi.storage_answer import Total
 
 MOST_TRIED = 6
 

@@ -1,0 +1,269 @@
+"""What OpenSearch answers to the reader: the shapes, and whether an answer is whole. Pure.
+
+An answer that is not whole is an error (DESIGN.md section 6): failed shards, a timeout, a hit of
+another organisation.
+"""
+
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from indexer.answer import UNREADABLE
+from indexer.client import Reply
+from webapi.errors import IndexGoneError, InternalError, UnavailableError
+from webapi.listing import Listed
+
+T = TypeVar("T")
+
+ERROR_CHARACTERS: Final = 2000
+
+
+class Total(Struct, frozen=True):
+    """How many there are: exactly (`eq`), or at least (`gte`)."""
+
+    value: int
+    relation: str
+
+
+class Hit(Struct, frozen=True):
+    """One event as it is stored, and its place: organisation, nanoseconds, id."""
+
+    source: Raw = field(name="_source")
+    sort: tuple[str, int, str]
+
+
+class Hits(Struct, frozen=True):
+    """The page, and of how many."""
+
+    hits: list[Hit]
+    total: Total = Total(0, "eq")
+
+
+class Shards(Struct, frozen=True):
+    """How many shards were asked, and how many could not answer."""
+
+    total: int
+    failed: int
+
+
+class Bucket(Struct, frozen=True):
+    """How many events one bucket of an aggregation has; its key where it does not stand before."""
+
+    doc_count: int
+    key: str = ""
+
+
+class Buckets(Struct, frozen=True):
+    """The buckets of an aggregation, of named filters or of terms."""
+
+    buckets: dict[str, Bucket] | list[Bucket] = {}
+
+
+class Found(Struct, frozen=True):
+    """A whole answer."""
+
+    timed_out: bool
+    shards: Shards = field(name="_shards")
+    hits: Hits
+    aggregations: Raw = Raw(b"{}")
+
+    def aggregated(self, shape: type[T]) -> T:
+        """Return the aggregations; each is optional in `shape`, as without an index none comes.
+
+        Raises:
+            InternalError: they are something else.
+        """
+        return decode(self.aggregations, shape, "the answer to a search")
+
+    @property
+    def present(self) -> dict[str, Bucket]:
+        """The buckets that `present_search` asked for."""
+        found = self._buckets("present")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def by_index(self) -> dict[str, int]:
+        """How many events each index has, as `count_search` asked; none where it has none."""
+        found = self._buckets("indices")
+        return {one.key: one.doc_count for one in found if isinstance(one, Bucket)}
+
+    def _buckets(self, name: str) -> dict[str, Bucket] | list[Bucket]:
+        return self.aggregated(dict[str, Buckets]).get(name, Buckets()).buckets
+
+
+class ListedReply(Struct, frozen=True):
+    """The settings of one index."""
+
+    settings: Listed
+
+
+class Documents(Struct, frozen=True):
+    """How many documents there are."""
+
+    count: int
+
+
+class Primaries(Struct, frozen=True):
+    """The first copies of an index."""
+
+    docs: Documents | None = None
+
+
+class CountedIndex(Struct, frozen=True):
+    """The statistics of one index."""
+
+    uuid: str
+    primaries: Primaries | None = None
+
+
+class CountedReply(Struct, frozen=True):
+    """The statistics of indices, by name."""
+
+    indices: dict[str, CountedIndex] = {}
+
+
+class Checkpoint(Struct, frozen=True):
+    """Up to which number (`_seq_no`) an index has done all that it took, on every copy."""
+
+    uuid: str
+    number: int
+
+
+class ShardStats(Struct, frozen=True):
+    """What is used of the statistics of a copy of a shard."""
+
+    class Routing(Struct, frozen=True):
+        """Which copy it is."""
+
+        primary: bool
+
+    class Numbers(Struct, frozen=True):
+        """How far it is."""
+
+        global_checkpoint: int
+
+    routing: Routing
+    seq_no: Numbers
+
+
+class StatsReply(Struct, frozen=True):
+    """The statistics of some indices."""
+
+    class OfIndex(Struct, frozen=True):
+        """Those of one index, by shard."""
+
+        uuid: str
+        shards: dict[str, list[ShardStats]] = {}
+
+    indices: dict[str, OfIndex] = {}
+
+
+class PinnedReply(Struct, frozen=True):
+    """A point in time."""
+
+    pit_id: str
+
+
+class PartsReply(Struct, frozen=True):
+    """What `_msearch` answers."""
+
+    responses: list[Raw]
+
+
+class Part(Struct, frozen=True):
+    """The status of the one answer in an answer of `_msearch`."""
+
+    status: int
+
+
+def decode(text: str | Raw, shape: type[T], what: str) -> T:
+    """Return an answer of one shape.
+
+    Raises:
+        InternalError: it is something else.
+    """
+    try:
+        return msgspec.json.decode(text, type=shape)
+    except UNREADABLE as error:
+        raise InternalError(f"{what} is something else: {error}") from None
+
+
+def read(reply: Reply, shape: type[T], what: str) -> T:
+    """Return a good answer about indices that need not be there.
+
+    Raises:
+        UnavailableError: another moment may mend what is wrong.
+        InternalError: a refusal, or something else.
+    """
+    refuse_unavailable(reply)
+    if reply.status != HTTPStatus.OK:
+        raise InternalError(f"{what}: {reply.status}: {reply.text[:1000]}")
+    return decode(reply.text, shape, what)
+
+
+def only_part(reply: Reply) -> Reply:
+    """Take the one answer out of an answer of `_msearch`; a refusal of the whole stays as it is."""
+    if reply.status != HTTPStatus.OK:
+        return reply
+    (text,) = decode(reply.text, PartsReply, "the answer to a search").responses
+    status = decode(text, Part, "the answer to a search").status
+    return Reply(status, bytes(text).decode(), reply.headers)
+
+
+def whole(reply: Reply, organization_id: str) -> Found:
+    """Judge an answer: all of it, of this organisation alone, or an error."""
+    refuse(reply)
+    found = decode(reply.text, Found, "the answer to a search")
+    if found.timed_out:
+        raise too_slow()
+    if found.shards.failed:
+        raise UnavailableError(
+            "storage_incomplete",
+            f"{found.shards.failed} of {found.shards.total} parts of the index did not answer",
+        )
+    if any(hit.sort[0] != organization_id for hit in found.hits.hits):
+        raise InternalError("search returned an event of another organisation")
+    return found
+
+
+def refuse(reply: Reply) -> None:
+    """Refuse every answer but a good one."""
+    refuse_unavailable(reply)
+    if reply.status == HTTPStatus.NOT_FOUND and "index_not_found_exception" in reply.text:
+        raise IndexGoneError
+    if reply.status == HTTPStatus.NOT_FOUND and "search_context_missing_exception" in reply.text:
+        raise UnavailableError("storage_incomplete", "the point in time is gone; begin anew")
+    if reply.status != HTTPStatus.OK:
+        raise InternalError(f"search refused with {reply.status}: {reply.text[:1000]}")
+
+
+def refuse_unavailable(reply: Reply) -> None:
+    """Refuse what another moment may mend: overload, and failures of the cluster."""
+    if reply.status == HTTPStatus.OK:
+        return
+    error = reply.text[:ERROR_CHARACTERS]
+    if "index_closed_exception" in error:
+        raise UnavailableError("storage_incomplete", "a part of the index is closed")
+    if "cluster_block_exception" in error:
+        raise UnavailableError("storage_incomplete", "a part of the index is blocked")
+    if (
+        reply.status == HTTPStatus.TOO_MANY_REQUESTS
+        or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        partial = "search_phase_execution" in error
+        code = "storage_incomplete" if partial else "storage_unavailable"
+        raise silent(code)
+    if reply.status in {401, 403}:
+        raise InternalError(f"OpenSearch refuses the reader with {reply.status}: {error[:300]}")
+
+
+def silent(code: str = "storage_unavailable") -> UnavailableError:
+    """Return the refusal where the store says nothing, or is overloaded."""
+    return UnavailableError(code, "the event store cannot be reached, or is overloaded")
+
+
+def too_slow() -> UnavailableError:
+    """Return the refusal of what takes the store too long."""
+    return UnavailableError("storage_timeout", "the question took too long; ask for a shorter time")
