@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +24,11 @@ from agent.identity import Place
 from agent.lock import holder
 from audit_events.instant import format_instant
 from indelible.configuration import load
+from indelible.listing import open_console
+from webapi.page.moment import duration
 
 ROWS: Final = 50
 """Files, and sources, that are shown without `--all`."""
-MINUTE_SECONDS: Final = 60
-HOUR_SECONDS: Final = 3600
-DAY_SECONDS: Final = 86_400
 
 
 class GenerationReport(Struct, frozen=True, rename="camel"):
@@ -112,7 +111,7 @@ def command(
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
-        show(report, Console(highlight=False), None if show_all else ROWS)
+        show(report, open_console(), None if show_all else ROWS)
     ctx.exit(0 if report.ok else 1)
 
 
@@ -149,9 +148,8 @@ def look(directory: Path, now: float) -> Report:
 def show(report: Report, console: Console, rows: int | None) -> None:
     """Print it for people; `rows` of each table, None for all."""
     agent = f"process {report.agent_pid} runs" if report.agent_pid else "no agent runs"
-    console.print(
-        f"generation {report.generation}, saved {_describe_age(report.age_seconds)} ago; {agent}"
-    )
+    age = duration(timedelta(seconds=report.age_seconds))
+    console.print(f"generation {report.generation}, saved {age} ago; {agent}")
     for one in report.generations:
         if one.problem:
             line = Text(f"{one.path} does not count: {one.problem}", "bold red")
@@ -265,13 +263,6 @@ def _show_rest(count: int, rows: int | None, name: str, console: Console) -> Non
 
 def _describe_ranges(ranges: Sequence[tuple[int, int]]) -> str:
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
-
-
-def _describe_age(seconds: float) -> str:
-    for unit, name in ((DAY_SECONDS, "d"), (HOUR_SECONDS, "h"), (MINUTE_SECONDS, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds // unit:.0f} {name}"
-    return f"{seconds:.1f} s"
 
 
 def _instant(unix_seconds: float) -> str:
