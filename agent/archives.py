@@ -172,7 +172,7 @@ class Archives:
         look = (status.st_size, status.st_mtime_ns)
         if done.looked not in {None, look} or status.st_size != done.place.packed:
             # Another one may be there now, or this one has grown: then its place holds still.
-            self._places.put(msgspec.structs.replace(done.place, packed=0))
+            self._places.put([msgspec.structs.replace(done.place, packed=0)])
             del self._done[key]
             return False
         done.looked, done.gone = look, None

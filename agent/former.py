@@ -62,7 +62,7 @@ class Former:
         self._replaced = [
             tail for tail in self._replaced if not (tail.is_settled and is_over(tail))
         ]
-        self._places.keep(tail.place() for tail in self._let_go if tail.is_settled)
+        self._places.put(tail.place() for tail in self._let_go if tail.is_settled)
         self._let_go = [tail for tail in self._let_go if not tail.is_settled]
 
     def _of(self, key: Key) -> Tail | None:

@@ -77,7 +77,7 @@ class Places:
         self._live = live
         self._unclaimed: dict[Key, list[Place]] = {}
         self._heads: dict[str, list[tuple[Place, int]]] | None = None
-        self._put(unclaimed)
+        self.put(unclaimed)
 
     def __iter__(self) -> Iterator[Place]:
         for places in self._unclaimed.values():
@@ -127,9 +127,10 @@ class Places:
             if not places:
                 del self._unclaimed[key]
 
-    def put(self, place: Place) -> None:
-        """Keep a place for the file that may claim it."""
-        self._unclaimed.setdefault((place.device, place.inode), []).append(place)
+    def put(self, places: Iterable[Place]) -> None:
+        """Keep places, which no tail stands for, for the files that may claim them."""
+        for place in places:
+            self._unclaimed.setdefault((place.device, place.inode), []).append(place)
 
     def of_copy(self, opened: Opened, path: str) -> Place | None:
         """Where to go on if it is a copy: begins and goes on like content that is known.
@@ -154,21 +155,13 @@ class Places:
                 return True
         return False
 
-    def keep(self, places: Iterable[Place]) -> None:
-        """Remember places that no tail stands for any more."""
-        self._put(places)
-
     def forget(self, unix_seconds: float) -> None:
         """Let go of the places whose files have been nowhere for long, or are too many."""
         if not self._unclaimed:
             return
         kept = [place for place in self if place.seen > unix_seconds - FORGET_SECONDS]
         self._unclaimed = {}
-        self._put(sorted(kept, key=lambda place: place.seen)[-PLACES_LIMIT:])
-
-    def _put(self, places: Iterable[Place]) -> None:
-        for place in places:
-            self.put(place)
+        self.put(sorted(kept, key=lambda place: place.seen)[-PLACES_LIMIT:])
 
     def _same_heads(self, head: bytes) -> Sequence[tuple[Place, int]]:
         """Places in content with this head, and the descriptor where there is one."""
