@@ -8,10 +8,9 @@ another (`…-2`).
 
 import base64
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -19,16 +18,12 @@ from opensearchpy import OpenSearch
 
 from audit_events.instant import format_unix_ns
 from indexer.answer import read_error
+from indexer.beat import Beat, pauses
 from indexer.client import ask, refusal, request, request_shape
 from indexer.digest import Digest
 from indexer.errors import ArchiveError, RefusedError
 from indexer.settings import LifecycleSettings
 
-FIRST_POLL_SECONDS: Final = 0.05
-LONGEST_POLL_SECONDS: Final = 5.0
-
-Beat = Callable[[], None]
-"""Called while something takes long; raises when the work must end."""
 State = Literal["SUCCESS", "PARTIAL", "FAILED", "IN_PROGRESS"]
 
 
@@ -340,8 +335,8 @@ def _start(client: OpenSearch, repository: str, snapshot: str, content: Content)
 
 
 def _wait(client: OpenSearch, repository: str, snapshot: str, beat: Beat) -> Archived:
-    wait_seconds = FIRST_POLL_SECONDS
     path = f"/_snapshot/{repository}/{snapshot}"
+    waits = pauses(beat)
     while True:
         found = request_shape(client, "GET", path, _Snapshots)
         one = found.snapshots[0] if found and found.snapshots else None
@@ -353,9 +348,7 @@ def _wait(client: OpenSearch, repository: str, snapshot: str, beat: Beat) -> Arc
             )
         if one.state != "IN_PROGRESS":
             return _archived(repository, one, content)
-        time.sleep(wait_seconds)
-        wait_seconds = min(2 * wait_seconds, LONGEST_POLL_SECONDS)
-        beat()
+        next(waits)
 
 
 _is_ours = re.compile(r".+-[0-9a-f]+(-[0-9]+)?", re.ASCII).fullmatch

@@ -21,6 +21,7 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from indexer.answer import read_error
+from indexer.beat import Beat
 from indexer.client import ask, refusal
 from indexer.control import ControlDocument, Version
 from indexer.errors import DeletionBlockedError, NoAnswerError, RefusedError, StepError
@@ -28,7 +29,7 @@ from indexer.hold import Hold, touches
 from indexer.journal import Journal
 from indexer.lease import Lease
 from indexer.mode import is_let_in
-from indexer.records import DELETED, Beat, Context, Seal, Subject, record_end
+from indexer.records import DELETED, Context, Seal, Subject, record_end
 from indexer.settings import IndexSettings
 
 POLL_SECONDS: Final = 0.1
@@ -102,7 +103,7 @@ class Deletion:
             seal: what was recorded of it.
             decide: reads the holds and the plan as they are now.
             more: what is recorded besides.
-            beat: see `records.Beat`.
+            beat: see `indexer.beat`.
 
         Returns:
             The holds that keep it; empty when it was deleted, or is no longer due.

@@ -18,6 +18,7 @@ import structlog
 from opensearchpy import OpenSearch
 
 from audit_events.errors import AuditEventError
+from indexer.beat import Beat
 from indexer.deletion import Decision, Deleter, Deletion
 from indexer.errors import (
     DeletionBlockedError,
@@ -37,7 +38,6 @@ from indexer.policy import read_all
 from indexer.records import (
     DELETED,
     MISSING,
-    Beat,
     Context,
     Seal,
     read_seal,

@@ -11,7 +11,7 @@ so each record names the uuid of the index that it speaks of. Whatever is writte
 has the one that counts last: a crash in between leaves the step undone, and it is done again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from audit_events.event import MAX_NAME_CHARACTERS, RESERVED_PREFIX, Event, Resource
 from audit_events.instant import parse_instant
+from indexer.beat import Beat
 from indexer.digest import Digest
 from indexer.errors import JournalError
 from indexer.journal import ORGANIZATIONS, PARTITION, Journal, Key
@@ -48,8 +49,6 @@ def is_told(organization_id: str) -> bool:
     return is_id and not organization_id.startswith(RESERVED_PREFIX)
 
 
-Beat = Callable[[], None]
-"""Called before each record of many; raises when the work must end."""
 Context = Mapping[str, object]
 
 

@@ -2,7 +2,8 @@
 
 from opensearchpy import OpenSearch
 
-from indexer.archive import Beat, find, prepare_repository, take
+from indexer.archive import find, prepare_repository, take
+from indexer.beat import Beat
 from indexer.digest import Digest
 from indexer.records import Context, Seal
 from indexer.settings import IndexSettings, LifecycleSettings

@@ -14,17 +14,18 @@ from opensearchpy import OpenSearch
 
 from audit_events.event import SYSTEM_ORGANIZATION, Resource
 from audit_events.instant import format_instant, parse_instant
-from indexer.archive import Archived, Beat, is_write_once, live_index
+from indexer.archive import Archived, is_write_once, live_index
+from indexer.beat import Beat
 from indexer.client import NOT_READY, ask, request, request_shape
 from indexer.digest import Digest, Report, digest_partition
 from indexer.errors import ArchiveError, DigestError, RefusedError
+from indexer.ism import AUTO_MANAGE
 from indexer.journal import PARTITION, Journal, Key
 from indexer.records import RESTORED, is_told, read_records
 from indexer.settings import IndexSettings, LifecycleSettings
 from indexer.version import read_version
 
 ISM_PLUGIN: Final = "opensearch-index-management"
-ISM_OFF: Final = "index.plugins.index_state_management.auto_manage"
 STUCK_SECONDS: Final = 20.0
 """A shard that no node has begun to restore for so long, none will."""
 POLL_SECONDS: Final = 0.2
@@ -259,7 +260,7 @@ def bring(
         "include_global_state": False,
         "include_aliases": False,
         "partial": False,
-        "index_settings": own | ({ISM_OFF: False} if means.ism else {}),
+        "index_settings": own | ({AUTO_MANAGE: False} if means.ism else {}),
     }
     if target != archived.content.index:
         body |= {"rename_pattern": "^.*$", "rename_replacement": target}

@@ -5,20 +5,15 @@ nothing. All of them hold on when `beat` raises, which it does when the lease is
 is to end.
 """
 
-import time
 from http import HTTPStatus
-from typing import Final
 
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
+from indexer.beat import Beat, pauses
 from indexer.client import request_shape
 from indexer.digest import Digest, digest_partition
 from indexer.errors import RefusedError
-from indexer.records import Beat
-
-FIRST_POLL_SECONDS: Final = 0.05
-LONGEST_POLL_SECONDS: Final = 5.0
 
 
 class _Blocked(Struct, frozen=True):
@@ -65,15 +60,16 @@ def merge(client: OpenSearch, name: str, segments: int, beat: Beat) -> None:
     """
     params = {"max_num_segments": str(segments), "wait_for_completion": "false"}
     started = request_shape(client, "POST", f"/{name}/_forcemerge", _Task, params=params)
-    wait_seconds = FIRST_POLL_SECONDS
-    while started is not None:
-        time.sleep(wait_seconds)
-        wait_seconds = min(2 * wait_seconds, LONGEST_POLL_SECONDS)
-        beat()
+    if started is not None:
+        _await(client, started, beat)
+    refresh(client, name)
+
+
+def _await(client: OpenSearch, started: _Task, beat: Beat) -> None:
+    for _ in pauses(beat):
         state = request_shape(client, "GET", f"/_tasks/{started.task}", _TaskState)
         if state is None or state.completed:
-            break
-    refresh(client, name)
+            return
 
 
 def refresh(client: OpenSearch, name: str) -> None:

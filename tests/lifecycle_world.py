@@ -12,6 +12,7 @@ from opensearchpy import Urllib3HttpConnection
 from typing_extensions import override
 
 from audit_events.event import Event
+from indexer.beat import Beat
 from indexer.client import QuietConnection, connect
 from indexer.control import ControlDocument
 from indexer.deletion import Deleter
@@ -19,7 +20,7 @@ from indexer.journal import Journal
 from indexer.lease import Lease
 from indexer.lifecycle import Access, Archive, Executor
 from indexer.names import late_name, partition_name
-from indexer.records import ACTIONS, Beat, Context, Seal
+from indexer.records import ACTIONS, Context, Seal
 from indexer.round import Round
 from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings
 from tests.cluster import Cluster
