@@ -2,7 +2,7 @@
 
 The hot path of the agent: no object for each line and one copy of its bytes, the one that is sent.
 The lines stay the bytes that the emitter wrote; only `ingestedAt` is spliced in as the last key,
-and the action line (`create` and nothing else, DESIGN.md section 4) is put in front. What is asked
+and the action line (`create` and nothing else) is put in front. What is asked
 for rarely (one line, where it stood) is found again in those bytes.
 """
 

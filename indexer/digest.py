@@ -1,4 +1,4 @@
-"""The digest of a partition: what all its events are, in 32 bytes (DESIGN.md, section 4).
+"""The digest of a partition: what all its events are, in 32 bytes.
 
 SHA-256 over the stored bytes of every event, each followed by a newline, in the order of the index
 sort (organisation, newest first, id). It says that a partition, a snapshot of it and what was

@@ -1,4 +1,4 @@
-"""Events that come after their partition was sealed: where they go (DESIGN.md, section 4). Pure.
+"""Events that come after their partition was sealed: where they go. Pure.
 
 A partition whose seal age has passed (`due_before`) is *due*. Its events take these steps:
 

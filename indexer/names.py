@@ -1,4 +1,4 @@
-"""Names of indices and templates, and which partition an event belongs to (DESIGN.md, section 4).
+"""Names of indices and templates, and which partition an event belongs to.
 
 A partition follows from the event's own `timestamp` alone. So an event that is sent again meets
 itself (409), whenever that is.
@@ -120,9 +120,8 @@ def obsolete_templates(settings: IndexSettings) -> tuple[str, ...]:
 def admitted_window(now: str, settings: IndexSettings) -> tuple[str, str]:
     """The `[floor, ceiling)` of timestamps that are taken at `now`, all of them canonical.
 
-    Older events would bring back a deleted partition, later ones open one that is not due
-    (DESIGN.md, section 4, "Late events"). Canonical instants sort as text, so the check of a line
-    is two comparisons of strings.
+    Older events would bring back a deleted partition, later ones open one that is not due.
+    Canonical instants sort as text, so the check of a line is two comparisons of strings.
     """
     instant = parse_instant(now)
     floor = instant - timedelta(days=settings.retention_days)

@@ -1,7 +1,7 @@
 """What OpenSearch consists of: which artifacts go where, and how a module describes itself.
 
-Found by trying, see DESIGN.md section 4, "The embedded node". OpenSearch publishes its archive only
-on its own site; its parts are on Maven Central, and this puts them together again.
+Found by trying. OpenSearch publishes its archive only on its own site; its parts are on Maven
+Central, and this puts them together again.
 """
 
 from dataclasses import dataclass

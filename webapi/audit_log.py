@@ -1,4 +1,4 @@
-"""The documented endpoint and its siblings (DESIGN.md section 6).
+"""The documented endpoint and its siblings.
 
 Whoever reaches a view of this blueprint has been verified by `access.admit`, which runs before
 every one of them, and every search below is scoped to the organisation of their token.

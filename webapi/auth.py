@@ -1,8 +1,8 @@
 """Who asks: a bearer JWT becomes a `Reader`, or a refusal.
 
-Organisation, role and plan come from the token and from nowhere else (DESIGN.md section 6). The
-algorithms are pinned by the settings, so neither `none` nor an HMAC over a public key can pass
-(RFC 8725, sections 2.1 and 3.1).
+Organisation, role and plan come from the token and from nowhere else. The algorithms are pinned by
+the settings, so neither `none` nor an HMAC over a public key can pass (RFC 8725, sections 2.1 and
+3.1).
 """
 
 import re

@@ -2,7 +2,7 @@
 
 Pure. A `Query` says what a person wants; `ScopedSearch` is the only way from here to the cluster,
 and it cannot be made without an organisation: the filter is joined in `ScopedSearch.body`, in
-filter context, around whatever else is asked (DESIGN.md sections 4 and 6).
+filter context, around whatever else is asked.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -135,7 +135,7 @@ class ScopedSearch:
 
 
 def list_search(query: Query) -> ScopedSearch:
-    """Return the search of one page, sorted exactly as the index is (DESIGN.md section 4)."""
+    """Return the search of one page, sorted exactly as the index is."""
     rest: dict[str, object] = {
         # One more than the page tells whether there is another, where the window has room for it.
         "size": min(query.limit + 1, MAX_PAGE_DEPTH - query.offset),

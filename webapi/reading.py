@@ -1,4 +1,4 @@
-"""Filling pages from the partitions that hold them (DESIGN.md, section 4, "Reading").
+"""Filling pages from the partitions that hold them.
 
 A page is one search over the first partitions in the order of reading. Where that does not fill it,
 the events of the question are counted in the others, and a second search asks just those that hold

@@ -1,7 +1,6 @@
 """What OpenSearch answers to the reader: the shapes, and whether an answer is whole. Pure.
 
-An answer that is not whole is an error (DESIGN.md section 6): failed shards, a timeout, a hit of
-another organisation.
+An answer that is not whole is an error: failed shards, a timeout, a hit of another organisation.
 """
 
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Which indices a page needs, from their names alone (DESIGN.md, section 4, "Reading"). Pure.
+"""Which indices a page needs, from their names alone. Pure.
 
 An index has a span of time that follows from its name. In the order of reading, newest or oldest
 first, a moment has a *place*, a whole number that grows as one reads on; an index reaches from

@@ -1,8 +1,8 @@
 """Reading is itself an event, written before the answer goes out.
 
 It is `audit_log.viewed`, or `audit_log.exported` where an export begins and where it ends; so is
-what owners do with API tokens. A read that cannot be recorded is refused (DESIGN.md section 6,
-promise 4: nobody reads unseen).
+what owners do with API tokens. A read that cannot be recorded is refused: nobody reads
+unseen.
 """
 
 import threading
