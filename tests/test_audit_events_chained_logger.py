@@ -19,10 +19,11 @@ import pytest
 from audit_events import chained_logger, open_log
 from audit_events.chain import verify_chain
 from audit_events.errors import ParameterError, SinkError
-from audit_events.event import Event, decode_event
+from audit_events.event import decode_event
 from audit_events.event_file import LOOK_INTERVAL_SECONDS, EventFile
 from audit_events.failure import EVENT_MARK
 from audit_events.process_log import configure, get_logger
+from tests.written import read_events, read_lines
 
 EVENT: dict[str, Any] = {"organization_id": "o", "actor": {"type": "system"}}
 CRITICAL = "organization.deleted"
@@ -32,14 +33,6 @@ _REAL_FSYNC = os.fsync
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "audit.jsonl"
-
-
-def _lines(path: Path) -> list[bytes]:
-    return [line for line in path.read_bytes().splitlines() if line]
-
-
-def _events(path: Path) -> list[Event]:
-    return [decode_event(line) for line in _lines(path)]
 
 
 class Syncs:
@@ -90,7 +83,7 @@ def test_on_the_disk_a_line_is_synced_before_its_call_returns(path: Path, syncs:
         log.info("app.created", **EVENT)
         assert syncs.synced[-1] == (False, path.stat().st_size), "all of it"
         assert syncs.files == number + 1, "and once at start"
-    assert verify_chain(_lines(path)) == []
+    assert verify_chain(read_lines(path)) == []
 
 
 def test_a_file_that_is_new_is_synced_with_the_directories_that_lead_to_it(
@@ -105,7 +98,7 @@ def test_a_file_that_is_new_is_synced_with_the_directories_that_lead_to_it(
     path.rename(path.with_suffix(".1"))
     log.info("app.created", **EVENT)
     assert sum(is_directory for is_directory, _ in syncs.synced) == directories + 1
-    assert len(_lines(path)) == 1
+    assert len(read_lines(path)) == 1
 
 
 def test_a_process_log_syncs_what_is_critical_and_nothing_else(path: Path, syncs: Syncs) -> None:
@@ -116,8 +109,8 @@ def test_a_process_log_syncs_what_is_critical_and_nothing_else(path: Path, syncs
     assert (False, path.stat().st_size) in syncs.synced
     log.info("app.created", **EVENT)
     assert syncs.files == 1
-    assert [event.source.seq for event in _events(path)] == [0, 1, 2]
-    assert verify_chain(_lines(path)) == []
+    assert [event.source.seq for event in read_events(path)] == [0, 1, 2]
+    assert verify_chain(read_lines(path)) == []
 
 
 def test_an_application_s_own_critical_actions_are_synced_under_their_old_ids_too(
@@ -140,7 +133,7 @@ def test_a_line_that_is_to_be_on_the_disk_is_never_left_in_a_deleted_file(path: 
     for _ in range(20):
         path.unlink()
         event_id = log.info("app.created", **EVENT)
-        assert [event.id for event in _events(path)] == [event_id]
+        assert [event.id for event in read_events(path)] == [event_id]
 
 
 @pytest.mark.slow
@@ -155,11 +148,11 @@ def test_sixteen_threads_share_syncs(path: Path, syncs: Syncs) -> None:
             assert event_id.encode() in path.read_bytes()[:size], "a sync that covers it is over"
 
     _in_threads(16, emit)
-    lines = _lines(path)
+    lines = read_lines(path)
     assert len(lines) == 320
     assert verify_chain(lines) == []
     assert syncs.files <= 320 / 8, "eight times the events of one sync each"
-    stamps = [event.timestamp for event in _events(path)]
+    stamps = [event.timestamp for event in read_events(path)]
     assert stamps == sorted(stamps), "when it was called, in the order of the chain"
 
 
@@ -174,7 +167,7 @@ def test_events_that_need_no_sync_do_not_wait_for_one(path: Path, syncs: Syncs) 
     log.info("app.created", **EVENT)
     assert time.monotonic() - before < 0.4
     critical.join()
-    assert verify_chain(_lines(path)) == []
+    assert verify_chain(read_lines(path)) == []
 
 
 def _eio() -> OSError:
@@ -207,8 +200,8 @@ def test_a_failed_sync_is_told_to_all_who_waited_for_it_and_to_no_other(
     assert {error.operation for error in failed} == {"sync"}
     assert len({id(error) for error in failed}) == len(failed), "each has its own"
     assert "look at the disk" in str(failed[0])
-    assert len(_lines(path)) == 8, "the lines stand in the file, and keep their places"
-    assert verify_chain(_lines(path)) == []
+    assert len(read_lines(path)) == 8, "the lines stand in the file, and keep their places"
+    assert verify_chain(read_lines(path)) == []
 
 
 def test_after_a_failed_sync_the_next_line_is_not_glued_to_what_may_be_lost(
@@ -220,7 +213,7 @@ def test_after_a_failed_sync_the_next_line_is_not_glued_to_what_may_be_lost(
         log.info("app.created", **EVENT)
     log.info("app.created", **EVENT)
     assert path.read_bytes().count(b"\n\n") == 1
-    assert verify_chain(_lines(path)) == []
+    assert verify_chain(read_lines(path)) == []
 
 
 def test_a_directory_that_could_not_be_synced_is_synced_with_the_next_event(
@@ -272,7 +265,7 @@ def test_a_handler_gets_the_line_that_may_not_be_on_the_disk(path: Path, syncs: 
     ((error, line),) = got
     assert error.operation == "sync"
     assert decode_event(line).id == event_id
-    assert _lines(path) == [line.rstrip()]
+    assert read_lines(path) == [line.rstrip()]
 
 
 def test_what_cannot_be_synced_shows_at_start(tmp_path: Path, syncs: Syncs) -> None:
@@ -342,7 +335,7 @@ def test_on_a_full_disk_the_action_fails_and_takes_no_seq(
     assert caught.value.cause.errno == errno.ENOSPC
     filler.unlink()
     log.info("app.created", **EVENT)
-    assert verify_chain(_lines(path)) == []
+    assert verify_chain(read_lines(path)) == []
 
 
 def test_a_callable_gets_each_line_of_a_full_disk_and_the_business_goes_on(
@@ -358,10 +351,10 @@ def test_a_callable_gets_each_line_of_a_full_disk_and_the_business_goes_on(
     filler.unlink()
     ids.append(log.info("app.created", **EVENT))
     assert len(kept) > 3
-    gaps = verify_chain(_lines(path))
+    gaps = verify_chain(read_lines(path))
     assert {one.kind for one in gaps} == {"gap"}
     assert sum(one.seq - one.expected_seq for one in gaps) == len(kept), "each is missed"
-    whole = sorted([*_lines(path), *(line.rstrip() for line in kept)], key=_seq)
+    whole = sorted([*read_lines(path), *(line.rstrip() for line in kept)], key=_seq)
     assert verify_chain(whole) == [], "with the lines that were kept nothing is"
     assert [decode_event(line).id for line in whole] == ids
 
@@ -391,7 +384,7 @@ def test_what_is_appended_from_stderr_closes_the_gap(path: Path, durability: str
     )
     (said,) = done.stderr.splitlines()
     assert b"raise the limit of this process" in said
-    one, three = _lines(path)
+    one, three = read_lines(path)
     two = said.split(EVENT_MARK)[1]
     assert verify_chain([one, three]) != []
     assert verify_chain([one, two, three]) == []
@@ -408,7 +401,7 @@ def test_a_handler_that_fails_raises_what_it_could_not_handle(path: Path) -> Non
     assert "queue is full too" in caught.value.__notes__[0]
     hidden.rename(path.parent)
     log.info("app.created", **EVENT)
-    assert [one.kind for one in verify_chain(_lines(path))] == ["gap"]
+    assert [one.kind for one in verify_chain(read_lines(path))] == ["gap"]
 
 
 def test_a_handler_may_record_in_the_same_log(path: Path) -> None:
@@ -441,8 +434,8 @@ def test_a_vanished_directory_fails_the_action_until_it_is_back(
             log.info("app.created", **EVENT)
     hidden.rename(path.parent)
     log.info("app.created", **EVENT)
-    assert verify_chain(_lines(path)) == []
-    assert len(_lines(path)) == 2
+    assert verify_chain(read_lines(path)) == []
+    assert len(read_lines(path)) == 2
 
 
 _AS_NOBODY = """
@@ -494,7 +487,7 @@ def test_a_permission_that_was_taken_away_fails_the_action_until_it_is_back(
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.wait(30) == 0
-    assert verify_chain([*_lines(logs / "audit.jsonl.1"), *_lines(path)]) == []
+    assert verify_chain([*read_lines(logs / "audit.jsonl.1"), *read_lines(path)]) == []
 
 
 def test_a_file_system_that_is_read_only_is_told_at_start(small_disk: Path) -> None:
@@ -533,7 +526,7 @@ def test_whoever_was_told_of_success_is_in_the_file_after_a_kill(
         process.send_signal(signal.SIGKILL)
     told = notes.read_text().split("\n")[:-1]
     open_log(path, service="next").info("app.created", **EVENT)
-    lines = _lines(path)
+    lines = read_lines(path)
     assert set(told) <= {decode_event(line).id for line in lines}
     assert verify_chain(lines) == []
 
@@ -573,9 +566,9 @@ def test_a_child_that_is_forked_while_a_sync_runs_is_a_source_of_its_own(path: P
     command = [sys.executable, "-W", "ignore", "-c", _FORKING, str(path)]
     done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
     assert done.stdout == "0\n", "and has nothing open that is its parent's"
-    assert len(_lines(path)) == 7
-    assert verify_chain(_lines(path)) == []
-    assert len({event.source.id for event in _events(path)}) == 2
+    assert len(read_lines(path)) == 7
+    assert verify_chain(read_lines(path)) == []
+    assert len({event.source.id for event in read_events(path)}) == 2
 
 
 class _ThrownError(BaseException):
@@ -620,11 +613,11 @@ def test_a_signal_handler_may_record_in_the_middle_of_an_event(
     monkeypatch.setattr(EventFile, "append", interrupt)
     log.info(action, **EVENT)
     log.info(action, **EVENT)
-    assert [event.source.seq for event in _events(path)] == [0, 0, 1, 2]
-    assert verify_chain(_lines(path)) == []
+    assert [event.source.seq for event in read_events(path)] == [0, 0, 1, 2]
+    assert verify_chain(read_lines(path)) == []
     chained: Any = log
     chained._logger.close()
-    closed = [event for event in _events(path) if event.action == "audit_log.source_closed"]
+    closed = [event for event in read_events(path) if event.action == "audit_log.source_closed"]
     assert len(closed) == 2, "both sources end"
 
 
@@ -648,8 +641,8 @@ def test_a_signal_handler_may_record_at_any_moment(path: Path, durability: Any) 
         while time.monotonic() < ends:
             ids.append(log.info("app.created", **EVENT))
     assert len(recorded) > 10
-    assert {event.id for event in _events(path)} == {*ids, *recorded}
-    assert verify_chain(_lines(path)) == []
+    assert {event.id for event in read_events(path)} == {*ids, *recorded}
+    assert verify_chain(read_lines(path)) == []
 
 
 class _TimeoutError(TimeoutError):
@@ -719,8 +712,9 @@ def test_a_signal_handler_may_throw_at_any_moment(
     assert thrown_out > 20
     assert {error.cause.errno for error in attempts.refused} <= {errno.EINTR}
     attempts.record()
-    assert set(attempts.returned) <= {event.id for event in _events(path)}
-    assert verify_chain(_lines(path)) == []
+    lines = read_lines(path)
+    assert set(attempts.returned) <= {decode_event(line).id for line in lines}
+    assert verify_chain(lines) == []
 
 
 @pytest.mark.slow
@@ -745,7 +739,7 @@ def test_a_log_that_is_configured_otherwise_meanwhile_loses_nothing(tmp_path: Pa
     is_over.set()
     for thread in threads:
         thread.join(30)
-    lines = [*_lines(first), *_lines(second)]
+    lines = [*read_lines(first), *read_lines(second)]
     assert {decode_event(line).id for line in lines} == set(ids)
     assert len(lines) == len(ids)
     assert verify_chain(lines) == []

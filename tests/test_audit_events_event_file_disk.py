@@ -17,6 +17,7 @@ from audit_events.errors import LineError, SinkError
 from audit_events.event import decode_event
 from audit_events.event_file import LOOK_INTERVAL_SECONDS, EventFile
 from tests.mounted_disk import ErringDisk, ThinDisk, erring_disk, sync, thin_disk
+from tests.written import read_lines
 
 EVENT: dict[str, Any] = {"organization_id": "o", "actor": {"type": "system"}}
 
@@ -24,10 +25,6 @@ EVENT: dict[str, Any] = {"organization_id": "o", "actor": {"type": "system"}}
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "audit.jsonl"
-
-
-def _lines(path: Path) -> list[bytes]:
-    return [line for line in path.read_bytes().splitlines() if line]
 
 
 def _open_files(path: Path) -> int:
@@ -63,8 +60,8 @@ def test_a_file_system_that_failed_is_let_go_of_and_taken_up_again(
         monkeypatch.undo()
         assert _open_files(path) == 0
     log.info("app.created", **EVENT)
-    assert [decode_event(line).source.seq for line in _lines(path)] == [0, 1]
-    assert verify_chain(_lines(path)) == []
+    assert [decode_event(line).source.seq for line in read_lines(path)] == [0, 1]
+    assert verify_chain(read_lines(path)) == []
 
 
 def test_a_full_file_is_kept_open_for_a_process_that_may_not_open_it_again(
@@ -152,14 +149,14 @@ def test_an_ext4_that_turned_read_only_can_be_mended_below_a_log_that_goes_on(
             log.info("app.created", **EVENT)
     erring.mend()
     ids += [log.info("app.created", **EVENT) for _ in range(3)]
-    assert [decode_event(line).id for line in _lines(path)] == ids
-    assert verify_chain(_lines(path)) == []
+    assert [decode_event(line).id for line in read_lines(path)] == ids
+    assert verify_chain(read_lines(path)) == []
 
 
 def _whole(path: Path) -> list[bytes]:
     """The lines of a file that are events."""
     whole: list[bytes] = []
-    for line in _lines(path):
+    for line in read_lines(path):
         with suppress(LineError, msgspec.MsgspecError):
             decode_event(line)
             whole.append(line)

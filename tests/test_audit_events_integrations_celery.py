@@ -14,9 +14,9 @@ from celery import Celery, chain, chord, group, signals  # type: ignore[import-u
 import audit_events
 from audit_events.binding import BoundRequest, bind_actor, current_request
 from audit_events.errors import EventError
-from audit_events.event import Event, decode_event
 from audit_events.integrations import celery as audit_celery
 from audit_events.request import RequestFacts
+from tests.written import read_events
 
 ADMIN = {"type": "user", "id": "u_1", "email": "admin@company.com"}
 REQUEST: dict[str, Any] = {
@@ -71,10 +71,6 @@ def application(path: Path) -> Any:
         raise RuntimeError
 
     return celery
-
-
-def _events(path: Path) -> list[Event]:
-    return [decode_event(line) for line in path.read_bytes().splitlines()]
 
 
 def _bound() -> dict[str, Any]:
@@ -183,7 +179,7 @@ def test_an_eager_task_is_done_by_its_caller(application: Any, path: Path) -> No
     application.tasks["again"].delay()
     assert application.tasks["fail"].delay().failed()
     assert _bound() == REQUEST, "and the caller's data is as it was"
-    assert [(event.actor.id, event.correlation_id) for event in _events(path)] == [
+    assert [(event.actor.id, event.correlation_id) for event in read_events(path)] == [
         ("u_1", "req-1")
     ] * 3
 
@@ -209,7 +205,7 @@ def test_an_eager_task_in_a_web_request_is_done_by_its_user(application: Any, pa
     application.tasks["invite"].delay("two")
     assert current_request.get() is request
     assert not _bound()
-    assert [(event.actor.id, event.correlation_id) for event in _events(path)] == [
+    assert [(event.actor.id, event.correlation_id) for event in read_events(path)] == [
         ("u_1", "req-1"),
         ("u_1", "req-1"),
     ]
@@ -232,8 +228,8 @@ def test_eager_workflows_are_done_by_their_caller(application: Any, path: Path) 
     chain(invite.s(1), invite.s(2)).apply_async()
     group(invite.s(3), invite.s(4)).apply_async()
     chord([invite.s(5)], invite.s(6)).apply_async()
-    assert {event.actor.id for event in _events(path)} == {"u_1"}
-    assert len(_events(path)) == 6
+    assert {event.actor.id for event in read_events(path)} == {"u_1"}
+    assert len(read_events(path)) == 6
     assert _bound() == REQUEST
 
 

@@ -12,9 +12,9 @@ import structlog
 
 import audit_events
 from audit_events.errors import EventError, NotConfiguredError, SinkError
-from audit_events.event import Event, decode_event
 from audit_events.integrations.standard_logging import AuditHandler, attach
 from audit_events.process_log import PROCESS_LOG
+from tests.written import read_events
 
 ACTOR = {"type": "user", "id": "u_1"}
 EVENT: dict[str, Any] = {"organization_id": "o", "actor": ACTOR}
@@ -47,17 +47,13 @@ def log(path: Path) -> logging.Logger:
     return attach(_NAME, audit_events.open_log(path, service="members"))
 
 
-def _events(path: Path) -> list[Event]:
-    return [decode_event(line) for line in path.read_bytes().splitlines()]
-
-
 def test_a_record_is_an_event(path: Path, log: logging.Logger) -> None:
     structlog.contextvars.bind_contextvars(**EVENT, correlation_id="req-1", view="its own")
     log.info(
         "member.role_changed",
         extra={"target_user": {"id": "u_2"}, "context": {"new": {"role": "admin"}}},
     )
-    (event,) = _events(path)
+    (event,) = read_events(path)
     assert (event.action, event.actor.id, event.correlation_id) == (
         "member.role_changed",
         "u_1",
@@ -71,12 +67,12 @@ def test_a_record_is_an_event(path: Path, log: logging.Logger) -> None:
 def test_every_level_records(path: Path, log: logging.Logger, level: int) -> None:
     """By default a logger leaves out what is below WARNING, and says nothing."""
     log.log(level, "member.invited", extra=EVENT)
-    assert len(_events(path)) == 1
+    assert len(read_events(path)) == 1
 
 
 def test_the_action_may_have_arguments(path: Path, log: logging.Logger) -> None:
     log.info("member.%s", "invited", extra=EVENT)
-    assert _events(path)[0].action == "member.invited"
+    assert read_events(path)[0].action == "member.invited"
 
 
 @pytest.mark.parametrize("raise_exceptions", [False, True])
@@ -132,14 +128,14 @@ def test_without_a_log_the_one_of_the_process_is_taken_whenever_it_is_configured
         log.info("member.invited", extra=EVENT)
     audit_events.configure(path, service="members")
     log.info("member.invited", extra=EVENT)
-    assert len(_events(path)) == 1
+    assert len(read_events(path)) == 1
 
 
 def test_attached_twice_it_records_once(path: Path, log: logging.Logger) -> None:
     again = attach(_NAME, audit_events.open_log(path, service="members"))
     assert again is log
     again.info("member.invited", extra=EVENT)
-    assert len(_events(path)) == 1
+    assert len(read_events(path)) == 1
 
 
 def test_what_the_application_adds_to_every_record_is_no_field(
@@ -164,7 +160,7 @@ def test_what_the_application_adds_to_every_record_is_no_field(
         log.info("member.invited", extra=EVENT)
     attach(_NAME, audit_events.open_log(path, service="members"), ignore=["request_id"])
     log.info("member.invited", extra=EVENT)
-    assert len(_events(path)) == 2
+    assert len(read_events(path)) == 2
 
 
 def test_other_handlers_get_the_record_too(
@@ -176,7 +172,7 @@ def test_other_handlers_get_the_record_too(
     log.handlers.insert(0, console)  # its formatter leaves its marks before ours sees the record
     log.info("member.invited", extra=EVENT)
     assert capsys.readouterr().err.count("member.invited") == 2
-    assert len(_events(path)) == 1
+    assert len(read_events(path)) == 1
 
 
 def test_it_can_stand_in_a_configuration(path: Path) -> None:
@@ -195,7 +191,7 @@ def test_it_can_stand_in_a_configuration(path: Path) -> None:
     )
     audit_events.configure(path, service="members")
     logging.getLogger(_NAME).info("member.invited", extra={**EVENT, "request_id": "r"})
-    assert len(_events(path)) == 1
+    assert len(read_events(path)) == 1
 
 
 def test_a_filter_of_the_handler_counts(path: Path) -> None:
@@ -203,7 +199,7 @@ def test_a_filter_of_the_handler_counts(path: Path) -> None:
     log.handlers[0].addFilter(lambda record: record.levelno > logging.INFO)
     log.info("member.invited", extra=EVENT)
     log.warning("member.removed", extra=EVENT)
-    assert [event.action for event in _events(path)] == ["member.removed"]
+    assert [event.action for event in read_events(path)] == ["member.removed"]
 
 
 def test_threads_do_not_wait_for_each_other_in_the_handler() -> None:

@@ -17,9 +17,9 @@ from werkzeug.test import Client
 import audit_events
 from audit_events.binding import bound_fields, current_request
 from audit_events.errors import EventError, ParameterError
-from audit_events.event import Event, decode_event
 from audit_events.integrations.flask import init_app
 from audit_events.integrations.wsgi import AuditMiddleware
+from tests.written import read_events
 
 ANA = {"type": "user", "id": "u_ana"}
 Body = Callable[[WSGIEnvironment], Iterable[bytes]]
@@ -33,10 +33,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def log(path: Path) -> FilteringBoundLogger:
     return audit_events.open_log(path, service="members")
-
-
-def events(path: Path) -> list[Event]:
-    return [decode_event(line) for line in path.read_bytes().splitlines()]
 
 
 def application(body: Body) -> WSGIApplication:
@@ -71,7 +67,7 @@ def test_a_streamed_body_is_part_of_its_request(log: FilteringBoundLogger, path:
 
     streaming = client(body, actor=lambda _: ANA, organization_id=lambda _: "org_acme")
     assert ask(streaming) == b"begun done"
-    assert [event.actor.id for event in events(path)] == ["u_ana"]
+    assert [event.actor.id for event in read_events(path)] == ["u_ana"]
     assert closed == [ANA]
     assert bound_fields() == {}
 
@@ -86,7 +82,7 @@ def test_who_acts_is_asked_with_the_environ_as_the_application_left_it(
         return [b"done"]
 
     ask(client(body, actor=lambda environ: {"type": "user", "id": environ["REMOTE_USER"]}))
-    assert [(one.actor.id, one.ip_address) for one in events(path)] == [("ana", "203.0.113.7")]
+    assert [(one.actor.id, one.ip_address) for one in read_events(path)] == [("ana", "203.0.113.7")]
 
 
 def test_what_a_request_binds_is_gone_for_the_next_of_its_thread() -> None:
@@ -149,7 +145,7 @@ def test_an_outer_middleware_knows_the_peer_and_an_inner_one_the_actor(
     inner = AuditMiddleware(application(body), actor=lambda _: ANA)
     outer = Client(AuditMiddleware(inner, actor=lambda _: {"type": "system"}, trusted_proxies=1))
     ask(outer, X_Forwarded_For="198.51.100.66, 192.0.2.44", X_Request_Id="req-1")
-    (event,) = events(path)
+    (event,) = read_events(path)
     assert (event.actor.id, event.ip_address) == ("u_ana", "192.0.2.44")
     assert (event.context, event.correlation_id) == ({"peerAddress": "203.0.113.7"}, "req-1")
 
@@ -164,7 +160,7 @@ def test_proxy_fix_in_front_has_the_same_word(
 
     middleware = AuditMiddleware(application(body), trusted_proxies=trusted_proxies)
     ask(Client(ProxyFix(middleware)), X_Forwarded_For="198.51.100.66, 192.0.2.44")
-    assert events(path)[0].ip_address == "192.0.2.44"
+    assert read_events(path)[0].ip_address == "192.0.2.44"
 
 
 @pytest.fixture
@@ -190,7 +186,7 @@ def test_flask_asks_inside_the_request(app: Flask, path: Path) -> None:
         assert asking.post("/invite", headers={"User-Agent": "curl"}).status_code == 200
         assert g.user == "u_ana"
     assert bound_fields() == {}
-    (event,) = events(path)
+    (event,) = read_events(path)
     assert (event.actor.id, event.user_agent) == ("u_ana", "curl")
     assert event.ip_address == "127.0.0.1"
 

@@ -24,9 +24,10 @@ from audit_events.errors import (
     ParameterError,
     SinkError,
 )
-from audit_events.event import MAX_LINE_BYTES, Event, decode_event
+from audit_events.event import MAX_LINE_BYTES, decode_event
 from audit_events.event_file import LOOK_INTERVAL_SECONDS, EventFile
 from audit_events.log import open_log
+from tests.written import read_events
 
 ACTOR = {"type": "user", "id": "u_1", "email": "admin@company.com"}
 _MARCH_15_NS = 1_773_567_000_123_456_789
@@ -35,10 +36,6 @@ _MARCH_15_NS = 1_773_567_000_123_456_789
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "audit.jsonl"
-
-
-def _events(path: Path) -> list[Event]:
-    return [decode_event(line) for line in path.read_bytes().splitlines()]
 
 
 def test_the_example_of_the_product_page(path: Path) -> None:
@@ -50,7 +47,7 @@ def test_the_example_of_the_product_page(path: Path) -> None:
         target_user={"email": "team@company.com"},
         context={"previous": {"role": "member"}, "new": {"role": "admin"}},
     )
-    (event,) = _events(path)
+    (event,) = read_events(path)
     assert path.stat().st_mode & 0o777 == 0o640, "others may not read it"
     assert event.id == event_id
     assert event.timestamp == "2026-03-15T09:30:00.123456Z"
@@ -86,7 +83,7 @@ def test_seq_runs_from_zero_and_the_chain_holds(path: Path) -> None:
     log = open_log(path, service="members")
     for level in ("debug", "info", "warning", "error", "critical"):
         getattr(log, level)("member.invited", organization_id="o", actor=ACTOR)
-    assert [event.source.seq for event in _events(path)] == [0, 1, 2, 3, 4]
+    assert [event.source.seq for event in read_events(path)] == [0, 1, 2, 3, 4]
     assert verify_chain(path.read_bytes().splitlines()) == []
 
 
@@ -102,7 +99,7 @@ def test_what_a_request_has_in_common_is_bound_once(path: Path) -> None:
     )
     log.info("member.invited")
     log.info("member.invited", actor={"type": "system"}, correlation_id=None)
-    first, second = _events(path)
+    first, second = read_events(path)
     assert (first.actor.id, first.ip_address, first.correlation_id) == (
         "u_1",
         "203.0.113.7",
@@ -115,7 +112,7 @@ def test_what_a_request_has_in_common_is_bound_once(path: Path) -> None:
 def test_fields_bound_to_the_logger_count_too(path: Path) -> None:
     log = open_log(path, service="members").bind(organization_id="org_acme", actor=ACTOR)
     log.info("member.invited")
-    assert _events(path)[0].organization_id == "org_acme"
+    assert read_events(path)[0].organization_id == "org_acme"
 
 
 @pytest.mark.parametrize("is_written", [True, False])
@@ -138,7 +135,9 @@ def test_an_exception_thrown_in_by_a_signal_handler_breaks_no_chain(
             log.info("member.invited", organization_id="o", actor=ACTOR)
     log.info("member.invited", organization_id="o", actor=ACTOR)
     assert verify_chain(path.read_bytes().splitlines()) == []
-    assert [event.source.seq for event in _events(path)] == ([0, 1, 0] if is_written else [0, 0])
+    assert [event.source.seq for event in read_events(path)] == (
+        [0, 1, 0] if is_written else [0, 0]
+    )
 
 
 def test_a_second_exception_while_the_first_is_on_its_way_out_breaks_no_chain_either(
@@ -162,7 +161,7 @@ def test_a_second_exception_while_the_first_is_on_its_way_out_breaks_no_chain_ei
                 log.info("member.invited", organization_id="o", actor=ACTOR)
     log.info("member.invited", organization_id="o", actor=ACTOR)
     log.info("member.invited", organization_id="o", actor=ACTOR)
-    assert [event.source.seq for event in _events(path)] == [0, 0, 1]
+    assert [event.source.seq for event in read_events(path)] == [0, 0, 1]
     assert verify_chain(path.read_bytes().splitlines()) == []
 
 
@@ -171,13 +170,13 @@ def test_the_action_may_be_named(path: Path) -> None:
     log.info(event="member.invited", organization_id="o", actor=ACTOR)
     with pytest.raises(EventError, match="action"):
         log.info(organization_id="o", actor=ACTOR)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the mistake
-    assert _events(path)[0].action == "member.invited"
+    assert read_events(path)[0].action == "member.invited"
 
 
 def test_an_async_application_logs_as_well(path: Path) -> None:
     log = open_log(path, service="members")
     asyncio.run(log.ainfo("member.invited", organization_id="o", actor=ACTOR))
-    assert len(_events(path)) == 1
+    assert len(read_events(path)) == 1
 
 
 _LONG = "\x01" * 1024
@@ -212,7 +211,7 @@ def test_a_refused_event_leaves_no_line_and_no_gap(
     with pytest.raises(error):
         log.info("member.invited", **{"organization_id": "o", "actor": ACTOR, **fields})
     log.info("member.invited", organization_id="o", actor=ACTOR)
-    assert [event.source.seq for event in _events(path)] == [0, 1]
+    assert [event.source.seq for event in read_events(path)] == [0, 1]
     assert verify_chain(path.read_bytes().splitlines()) == []
 
 
@@ -243,7 +242,7 @@ def test_an_event_that_could_not_be_written_takes_no_seq(path: Path) -> None:
     hidden.rename(path.parent)
     log.info("member.invited", organization_id="o", actor=ACTOR)
     assert verify_chain(path.read_bytes().splitlines()) == []
-    assert len(_events(path)) == 2
+    assert len(read_events(path)) == 2
 
 
 @pytest.mark.parametrize("service", ["", "x" * 2000])
@@ -326,7 +325,7 @@ def test_a_forked_child_is_a_source_of_its_own(path: Path) -> None:
     lines = path.read_bytes().splitlines()
     assert len(lines) == 3 + 3 * 50
     assert verify_chain(lines) == []
-    assert len({event.source.id for event in _events(path)}) == 4
+    assert len({event.source.id for event in read_events(path)}) == 4
 
 
 _ENDLESS = """

@@ -21,8 +21,8 @@ from audit_events.errors import (
     ParameterError,
     SinkError,
 )
-from audit_events.event import Event, decode_event
 from audit_events.process_log import PROCESS_LOG
+from tests.written import read_events
 
 ACTOR = {"type": "user", "id": "u_1"}
 EVENT: dict[str, Any] = {"organization_id": "o", "actor": ACTOR}
@@ -47,10 +47,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "audit.jsonl"
 
 
-def _events(path: Path) -> list[Event]:
-    return [decode_event(line) for line in path.read_bytes().splitlines()]
-
-
 def test_a_logger_may_be_taken_before_configure(path: Path) -> None:
     """At the import of a module; what it records before that is an error."""
     log = audit_events.get_logger()
@@ -62,19 +58,19 @@ def test_a_logger_may_be_taken_before_configure(path: Path) -> None:
     audit_events.configure(path, service="members")
     log.info("member.invited", **EVENT)
     bound.info("member.invited")
-    assert [event.source.seq for event in _events(path)] == [0, 1]
+    assert [event.source.seq for event in read_events(path)] == [0, 1]
 
 
 def test_configure_returns_the_logger_of_the_process(path: Path) -> None:
     event_id = audit_events.configure(path, service="members").info("member.invited", **EVENT)
-    assert [event.id for event in _events(path)] == [event_id]
+    assert [event.id for event in read_events(path)] == [event_id]
 
 
 def test_configure_again_with_the_same_arguments_changes_nothing(path: Path) -> None:
     for _ in range(2):
         audit_events.configure(path, service="members")
         audit_events.get_logger().info("member.invited", **EVENT)
-    assert len({event.source.id for event in _events(path)}) == 1
+    assert len({event.source.id for event in read_events(path)}) == 1
     assert verify_chain(path.read_bytes().splitlines()) == []
 
 
@@ -88,8 +84,8 @@ def test_configure_with_others_moves_every_logger_to_the_new_log(
     bound.info("member.removed")
     audit_events.get_logger().info("member.invited", **EVENT)
     closed = "audit_log.source_closed"
-    assert [event.action for event in _events(path)] == ["member.invited", closed]
-    assert [(event.action, event.source.service) for event in _events(other)] == [
+    assert [event.action for event in read_events(path)] == ["member.invited", closed]
+    assert [(event.action, event.source.service) for event in read_events(other)] == [
         ("member.removed", "billing"),
         ("member.invited", "billing"),
     ]
@@ -98,7 +94,7 @@ def test_configure_with_others_moves_every_logger_to_the_new_log(
 def test_configure_with_others_in_the_same_file_is_a_new_source(path: Path) -> None:
     for service in ("members", "billing"):
         audit_events.configure(path, service=service).info("member.invited", **EVENT)
-    assert [event.source.seq for event in _events(path)] == [0, 1, 0]
+    assert [event.source.seq for event in read_events(path)] == [0, 1, 0]
     assert verify_chain(path.read_bytes().splitlines()) == []
 
 
@@ -136,7 +132,7 @@ def test_a_configure_that_fails_leaves_the_log_before(
     with pytest.raises(error, match=r"path|durability|service|nowhere"):
         audit_events.configure(**given)
     log.info("member.invited", **EVENT)
-    assert len(_events(path)) == 1
+    assert len(read_events(path)) == 1
 
 
 def test_threads_that_configure_at_once_get_one_log(path: Path) -> None:
@@ -151,8 +147,8 @@ def test_threads_that_configure_at_once_get_one_log(path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({event.source.id for event in _events(path)}) == 1
-    assert [event.source.seq for event in _events(path)] == list(range(8))
+    assert len({event.source.id for event in read_events(path)}) == 1
+    assert [event.source.seq for event in read_events(path)] == list(range(8))
 
 
 def test_several_logs_in_one_process(path: Path, tmp_path: Path) -> None:
@@ -160,8 +156,8 @@ def test_several_logs_in_one_process(path: Path, tmp_path: Path) -> None:
     other = audit_events.open_log(tmp_path / "billing.jsonl", service="billing")
     other.info("member.removed", **EVENT)
     audit_events.get_logger().info("member.invited", **EVENT)
-    assert [event.action for event in _events(path)] == ["member.invited"]
-    assert [event.action for event in _events(tmp_path / "billing.jsonl")] == ["member.removed"]
+    assert [event.action for event in read_events(path)] == ["member.invited"]
+    assert [event.action for event in read_events(tmp_path / "billing.jsonl")] == ["member.removed"]
 
 
 def test_what_is_bound_can_be_taken_back(path: Path) -> None:
@@ -179,7 +175,7 @@ def test_what_is_bound_can_be_taken_back(path: Path) -> None:
     with pytest.raises(EventError, match="organization_id"):
         bound.new(actor=ACTOR).info("member.invited")
     results = ["success", "success", "failure", "success", "denied"]
-    assert [event.result for event in _events(path)] == results
+    assert [event.result for event in read_events(path)] == results
 
 
 def test_each_way_to_log_records_alike_and_returns_the_id(path: Path) -> None:
@@ -189,7 +185,7 @@ def test_each_way_to_log_records_alike_and_returns_the_id(path: Path) -> None:
         for level in ("debug", "info", "warning", "warn", "error", "critical", "fatal", "msg")
     ]
     ids.append(log.log(logging.INFO, "member.invited"))
-    assert [event.id for event in _events(path)] == ids
+    assert [event.id for event in read_events(path)] == ids
 
 
 def test_an_event_is_no_traceback(path: Path) -> None:
@@ -218,7 +214,7 @@ def test_async_methods_take_what_is_bound_and_tell_errors(path: Path) -> None:
             await log.ainfo("member.invited")
 
     asyncio.run(serve_all())
-    events = _events(path)
+    events = read_events(path)
     assert len(events) == 40
     assert len(ids) == 20
     assert set(ids) < {event.id for event in events}
@@ -273,7 +269,7 @@ def test_structlog_s_own_configuration_is_neither_read_nor_changed(
         set_up()
     early_logger.debug("member.invited")
     audit_events.get_logger().debug("member.invited", **EVENT)
-    assert len(_events(path)) == 3, "its levels and processors are not those of the audit log"
+    assert len(read_events(path)) == 3, "its levels and processors are not those of the audit log"
 
 
 def test_the_application_s_own_loggers_go_where_they_went(path: Path) -> None:
@@ -306,5 +302,5 @@ def test_a_child_that_configures_again_is_one_source(path: Path) -> None:
     """As a worker of a server does that loads the application before it forks, or after."""
     subprocess.run([sys.executable, "-c", _FORKING, str(path)], check=True, timeout=60)
     # The last one is the last line of the process that ended as it should.
-    assert [event.source.seq for event in _events(path)] == [0, 0, 1, 2]
+    assert [event.source.seq for event in read_events(path)] == [0, 0, 1, 2]
     assert verify_chain(path.read_bytes().splitlines()) == []

@@ -16,12 +16,12 @@ from werkzeug.serving import make_server
 
 import audit_events
 from audit_events.chain import verify_chain
-from audit_events.event import Event, decode_event
 from examples.members import traffic
 from examples.members.application import create_app
 from examples.members.directory import Directory
 from examples.members.invitations import expire_invitations
 from examples.members.people import ORGANIZATIONS
+from tests.written import read_events
 
 NORTHWIND, TIDEWATER = ORGANIZATIONS
 OWNER, ADMIN, MEMBER = (NORTHWIND.people[place] for place in (0, 1, 3))
@@ -53,10 +53,6 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def events(path: Path) -> list[Event]:
-    return [decode_event(line) for line in path.read_bytes().splitlines()]
-
-
 def headers(email: str = OWNER.email) -> dict[str, str]:
     return {"X-Demo-User": email, "User-Agent": AGENT, "X-Forwarded-For": "203.0.113.7"}
 
@@ -73,7 +69,7 @@ def test_an_event_says_who_did_what_to_whom_from_where(client: FlaskClient, log_
         headers={**headers(), "X-Request-Id": "request-0001"},
     )
     assert answer.status_code == 200
-    (event,) = events(log_path)
+    (event,) = read_events(log_path)
     assert event.action == "member.role_changed"
     assert event.organization_id == NORTHWIND.id
     assert event.actor == audit_events.Actor(
@@ -110,7 +106,7 @@ def test_each_change_leaves_one_event(client: FlaskClient, log_path: Path) -> No
     client.post("/apps", json={"name": "Shift Planner"}, **by_owner)
     client.post(f"/apps/{app_id}/publish", headers={"X-Demo-Key": NORTHWIND.deploy_key})
     client.delete(f"/apps/{app_id}", **by_owner)
-    written = events(log_path)
+    written = read_events(log_path)
     assert [event.action for event in written] == [
         "member.invited",
         "member.invite_accepted",
@@ -165,7 +161,7 @@ def test_what_is_refused_is_recorded_and_changes_nothing(
     path, body = f"/members/{MEMBER.id}", {"role": refused.role}
     answer = client.patch(path, json=body, headers=headers(refused.email))
     assert answer.status_code == refused.status
-    (event,) = events(log_path)
+    (event,) = read_events(log_path)
     assert (event.action, event.result) == ("member.role_changed", refused.result)
     assert event.context == {"reason": refused.reason, "peerAddress": "127.0.0.1"}
     assert event.actor.email == refused.email
@@ -177,7 +173,7 @@ def test_the_last_owner_stays(client: FlaskClient, log_path: Path) -> None:
         f"/members/{OWNER.id}", json={"role": "member"}, headers=headers(ADMIN.email)
     )
     assert answer.status_code == 409
-    assert events(log_path)[0].result == "failure"
+    assert read_events(log_path)[0].result == "failure"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +191,7 @@ def test_who_is_not_of_the_organisation_leaves_no_event(
     path = f"/members/{member_id}"
     answer = client.patch(path, json={"role": "admin"}, headers={"X-Demo-User": email})
     assert answer.status_code == status
-    assert events(log_path) == []
+    assert read_events(log_path) == []
 
 
 def test_a_change_that_cannot_be_recorded_is_undone(
@@ -213,7 +209,7 @@ def test_one_request_knows_nothing_of_the_one_before(client: FlaskClient, log_pa
     client.post(
         f"/members/{MEMBER.id}/offboard", json={"reason": "x"}, headers=headers(ADMIN.email)
     )
-    first, second = events(log_path)
+    first, second = read_events(log_path)
     assert first.correlation_id != second.correlation_id
     assert (first.actor.email, second.actor.email) == (OWNER.email, ADMIN.email)
 
@@ -227,7 +223,7 @@ def test_invitations_expire_by_the_system(log_path: Path, directory: Directory) 
     assert expire_invitations(directory, 60, now_seconds=at + 59) == 0
     assert expire_invitations(directory, 60, now_seconds=at + 61) == 1
     assert expire_invitations(directory, 60, now_seconds=at + 62) == 0
-    (event,) = events(log_path)
+    (event,) = read_events(log_path)
     assert event.actor == audit_events.Actor(type="system")
     assert event.action == "member.invite_expired"
     assert event.organization_id == TIDEWATER.id
@@ -244,7 +240,7 @@ def test_a_header_counts_when_a_proxy_of_ours_wrote_it(
     app = create_app(directory, trusted_proxies=trusted_proxies)
     forwarded = {**headers(), "X-Forwarded-For": "198.51.100.66, 203.0.113.7"}
     app.test_client().post("/apps", json={"name": "Shift Planner"}, headers=forwarded)
-    assert [event.ip_address for event in events(log_path)] == [address]
+    assert [event.ip_address for event in read_events(log_path)] == [address]
 
 
 @pytest.fixture
@@ -266,7 +262,7 @@ def test_traffic_is_plausible_and_stays_within_bounds(url: str, log_path: Path) 
         assert len(view.active()) <= traffic.MOST_MEMBERS
         assert view.active("owner")
         client.send(traffic.choose_step(view, dice))
-    written = events(log_path)
+    written = read_events(log_path)
     assert len(written) == 200
     assert {event.organization_id for event in written} == {one.id for one in ORGANIZATIONS}
     assert {event.result for event in written} == {"success", "failure", "denied"}

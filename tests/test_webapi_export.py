@@ -15,13 +15,13 @@ import msgspec
 import pytest
 from werkzeug.test import TestResponse
 
-from audit_events.event import Event, decode_event
 from indexer.client import request
 from indexer.names import partition_name
 from indexer.sealing import block
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import SETTINGS, Api, problem, store, token, write_events
+from tests.written import read_events
 from webapi.audit_log import PATH
 from webapi.errors import UnavailableError
 from webapi.export_file import PIECE_EVENTS, file_name
@@ -59,10 +59,6 @@ def trail(tmp_path: Path) -> Path:
 def api(opensearch: Cluster, index: IndexSettings, trail: Path) -> Api:
     settings = msgspec.structs.replace(SETTINGS, audit_path=str(trail))
     return Api(opensearch.client("reader"), index, settings)
-
-
-def recorded(trail: Path) -> list[Event]:
-    return [decode_event(line) for line in trail.read_bytes().splitlines()]
 
 
 def exported(api: Api, query: str, bearer: str = "", **headers: str) -> bytes:
@@ -191,7 +187,7 @@ def test_head_runs_no_export(api: Api, trail: Path) -> None:
 @pytest.mark.usefixtures("lines")
 def test_each_export_is_recorded_before_it_begins_and_before_it_ends(api: Api, trail: Path) -> None:
     data = exported(api, "action=app.created&format=zip")
-    started, complete = recorded(trail)
+    started, complete = read_events(trail)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         manifest = json.loads(archive.read("manifest.json"))
     assert started.action == complete.action == "audit_log.exported"
@@ -239,7 +235,7 @@ def test_a_client_that_goes_away_ends_it(
     )
     next(as_bytes(response.response))
     response.close()
-    started, aborted = recorded(trail)
+    started, aborted = read_events(trail)
     assert (started.context or {})["state"] == "started"
     assert (aborted.context or {})["state"] == "aborted"
     assert 0 < int(str((aborted.context or {})["events"])) < len(many)
@@ -311,7 +307,10 @@ def test_a_point_in_time_that_is_gone_breaks_it(
     response.close()
     assert sent
     assert b'"export"' not in b"".join(sent)
-    assert [(event.context or {})["state"] for event in recorded(trail)] == ["started", "aborted"]
+    assert [(event.context or {})["state"] for event in read_events(trail)] == [
+        "started",
+        "aborted",
+    ]
 
 
 def test_a_sealed_partition_that_is_replaced_meanwhile_breaks_it(

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from audit_events.event import Event, decode_event
+from audit_events.event import decode_event
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import SETTINGS, Api, problem, store, token, write_events
+from tests.written import read_events
 from webapi.audit_log import PATH
 from webapi.auth import Reader
 from webapi.errors import UnavailableError
@@ -29,10 +30,6 @@ def api_of(opensearch: Cluster, index: IndexSettings, trail: Path, proxies: int 
     return Api(opensearch.client("reader"), index, settings)
 
 
-def recorded(trail: Path) -> list[Event]:
-    return [decode_event(line) for line in trail.read_bytes().splitlines()]
-
-
 @pytest.mark.opensearch
 def test_every_read_leaves_who_and_what_for(
     opensearch: Cluster, index: IndexSettings, trail: Path, tmp_path: Path
@@ -43,7 +40,7 @@ def test_every_read_leaves_who_and_what_for(
     api = api_of(opensearch, index, trail)
     api.get("action=app.*&action=member.invited&limit=1", headers={"User-Agent": "curl/8"})
     api.get(path=f"{PATH}/{decode_event(lines[0]).id}", bearer=token(name="Ana"))
-    listed, single = recorded(trail)
+    listed, single = read_events(trail)
     assert (listed.action, listed.organization_id) == ("audit_log.viewed", "org_a")
     assert (listed.actor.id, listed.actor.email) == ("u_reader", "reader@company.com")
     assert (listed.ip_address, listed.user_agent) == ("127.0.0.1", "curl/8")
@@ -68,7 +65,7 @@ def test_what_shows_no_event_leaves_no_trace(
     api.get(path=f"{PATH}/01a209c8-3fec-704d-9ea0-6979ad24323e")
     api.get(path=f"{PATH}/actions")
     api.get(path="/readyz")
-    assert recorded(trail) == []
+    assert read_events(trail) == []
 
 
 @pytest.mark.opensearch
@@ -121,7 +118,7 @@ def test_whose_address_is_recorded(
         trail = tmp_path / f"{name}.log"
         api = api_of(opensearch, index, trail, proxies)
         assert api.get(headers={"X-Forwarded-For": forwarded}).status_code == 200
-        (event,) = recorded(trail)
+        (event,) = read_events(trail)
         found.append((name, proxies, forwarded, event.ip_address))
     assert found == FORWARDED
 

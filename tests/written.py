@@ -1,0 +1,15 @@
+"""What a log has written, read back from its file."""
+
+from pathlib import Path
+
+from audit_events.event import Event, decode_event
+
+
+def read_events(path: Path) -> list[Event]:
+    """The event of each line; every one must be whole, and none may be empty."""
+    return [decode_event(line) for line in path.read_bytes().splitlines()]
+
+
+def read_lines(path: Path) -> list[bytes]:
+    """Each line, without the empty ones that a log leaves where a write was broken off."""
+    return [line for line in path.read_bytes().splitlines() if line]
