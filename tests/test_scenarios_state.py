@@ -4,11 +4,10 @@ Real agent processes, a real node, and real small disks (tmpfs) where this user 
 """
 
 import random
-import shutil
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from indexer.settings import IndexSettings
 from tests.agent_process import AGENT, AgentHome
 from tests.cluster import Cluster
 from tests.fault_proxy import FaultProxy, fault_proxy, slow
+from tests.mounted_disk import small_disk
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.opensearch
@@ -92,23 +92,6 @@ def _ends(path: Path) -> dict[str, int]:
 
 
 # A full disk.
-
-
-@contextmanager
-def small_disk(path: Path, size: str) -> Generator[Path]:
-    """A file system of its own, of this size."""
-    path.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", path],  # noqa: S607  # wherever it lies
-        capture_output=True,
-        check=False,
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("this user may not mount a small file system")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "--lazy", path], check=True)  # noqa: S607
 
 
 def _fill(disk: Path, *last_pages: Path) -> Path:
