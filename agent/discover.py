@@ -4,7 +4,7 @@ import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from agent import trail
@@ -27,16 +27,16 @@ Found = dict[str, os.stat_result]
 def scan(patterns: Sequence[str], excluded: str) -> Found:
     """Every regular file that a pattern matches, by path, with its `stat`.
 
-    Symbolic links are followed. What lies under the directory `excluded` (our own state) is left
-    out: a glob such as `/var/lib/**` must not make the agent read its own dead letter. Its trail
-    there is followed always, and by no glob of the settings.
-    Cost: one `readdir` a directory and one `stat` a match.
+    Symbolic links are followed, but by no `**`. What lies under the directory `excluded` (our own
+    state) is left out: a glob such as `/var/lib/**` must not make the agent read its own dead
+    letter. Its trail there is followed always, and by no glob of the settings.
+    Cost: one `readdir` a directory (two below a `**`) and one `stat` a match.
     """
     found: Found = {}
     own = excluded.rstrip("/") + "/"
     trail_pattern = trail.pattern(excluded)
     for pattern in (*patterns, trail_pattern):
-        for path in glob.iglob(pattern, recursive=True):  # noqa: PTH207  # Path.rglob has another `**`
+        for path in _expand(pattern):
             if path in found or (path.startswith(own) and pattern is not trail_pattern):
                 continue
             try:
@@ -60,9 +60,25 @@ def find_unmatched(patterns: Sequence[str], excluded: str) -> tuple[str, ...]:
         for pattern in patterns
         if not any(
             os.path.isfile(path) and not path.startswith(own)  # noqa: PTH113  # as in `scan`
-            for path in glob.iglob(pattern, recursive=True)  # noqa: PTH207  # as in `scan`
+            for path in _expand(pattern)
         )
     )
+
+
+def _expand(pattern: str) -> Iterator[str]:
+    """What a glob matches; a path may come twice.
+
+    `glob` lets `**` follow links to directories: two of them to where they stand are 2^40 paths,
+    and whoever may write a log could make them.
+    """
+    above, deep, below = (pattern + "/*" if pattern.endswith("/**") else pattern).partition("/**/")
+    if not deep:
+        yield from glob.iglob(pattern)  # noqa: PTH207  # Path.glob gives objects
+        return
+    for top in glob.iglob(above or "/"):  # noqa: PTH207  # as above
+        for directory, inner, _ in os.walk(top):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            yield from _expand(f"{glob.escape(directory.rstrip('/'))}/{below}")
 
 
 def drop_unspeakable(found: Found) -> list[str]:

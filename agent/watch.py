@@ -150,10 +150,12 @@ class Watch(FileSystemEventHandler):
                 observer.unschedule(watched[0])
             watch = observer.schedule(
                 self,
-                directory,
+                # It may be a link itself, which the last slash follows. Below it none is followed:
+                # two of them to where they stand are 2^40 directories.
+                directory.rstrip("/") + "/",
                 recursive=recursive,
                 event_filter=[FileCreatedEvent, FileModifiedEvent, FileMovedEvent],
-                follow_symlink=True,
+                follow_symlink=False,
             )
         except OSError as error:
             self._fail(directory, error)

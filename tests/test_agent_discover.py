@@ -87,3 +87,20 @@ def test_the_files_of_a_directory_that_is_not_there_are_none(tmp_path: Path) -> 
     (tmp_path / "a").touch()
     assert list_files(str(tmp_path)) == {(tmp_path / "a").stat().st_ino: str(tmp_path / "a")}
     assert list_files(str(tmp_path / "none")) == {}
+
+
+def test_two_stars_follow_no_link_below(tmp_path: Path) -> None:
+    """Two links to where they stand are 2^40 directories: the agent would never look again."""
+    (tmp_path / "real" / "x[1]").mkdir(parents=True)
+    (tmp_path / "base").symlink_to("real")
+    for name in ("p", "q"):
+        (tmp_path / "real" / name).symlink_to(".")
+    for name in ("a.log", "x[1]/b.log", ".hidden"):
+        (tmp_path / "real" / name).touch()
+    (tmp_path / "real" / "x[1]" / "link.log").symlink_to("b.log")
+    base, state = f"{tmp_path}/base", f"{tmp_path}/state"
+    names = ("a.log", "x[1]/b.log", "x[1]/link.log")
+    everything = sorted(f"{base}/{name}" for name in names)
+    for pattern in (f"{base}/**", f"{base}/**/*.log", f"{base}/**/**/*"):
+        assert sorted(scan([pattern], state)) == everything
+    assert find_unmatched([f"{base}/**/c.log"], state) == (f"{base}/**/c.log",)

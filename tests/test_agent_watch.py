@@ -92,3 +92,18 @@ def test_without_inotify_everything_is_polled(
     assert woken.watch.failures == {str(tmp_path): "Too many open files"}
     assert woken.watch.take() == set()
     woken.watch.stop()
+
+
+def test_links_below_a_directory_are_not_followed_and_itself_may_be_one(tmp_path: Path) -> None:
+    """Two links to where they stand are 2^40 directories: the agent would never begin."""
+    (tmp_path / "real" / "app").mkdir(parents=True)
+    (tmp_path / "base").symlink_to("real")
+    for name in ("p", "q"):
+        (tmp_path / "real" / "app" / name).symlink_to(".")
+    one = Woken(f"{tmp_path}/base/*/a.log")
+    one.watch.start()
+    one.watch.renew(0.0)
+    (tmp_path / "real" / "app" / "a.log").touch()
+    one.wait_for(tmp_path / "base" / "app" / "a.log")
+    assert not one.watch.failures
+    one.watch.stop()
