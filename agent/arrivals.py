@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 
 from agent.archives import Archives, Search
 from agent.content import Unpacked
-from agent.discover import list_files
+from agent.discover import find_own, list_files
 from agent.identity import Place
 from agent.places import Key, Opened, Places, moved
 from agent.tail import Tail
@@ -28,6 +28,7 @@ class Arrivals:
         archives: takes the gzip archives.
         unreadable: told what cannot be read.
         open_file: gives a descriptor, or raises OSError.
+        state_directory: the agent's own, where nothing but its trail is read.
         max_line_bytes: longest line that is handed out.
     """
 
@@ -39,6 +40,7 @@ class Arrivals:
         unreadable: Unreadable,
         *,
         open_file: Callable[[str], int],
+        state_directory: str,
         max_line_bytes: int,
     ) -> None:
         self._tails = tails
@@ -46,6 +48,7 @@ class Arrivals:
         self._archives = archives
         self._unreadable = unreadable
         self._open_file = open_file
+        self._state_directory = state_directory
         self.max_line_bytes = max_line_bytes
         self._foreign: dict[Key, str] = {}
         """Archives that cannot be read, by what they are."""
@@ -109,8 +112,7 @@ class Arrivals:
         self, opened: Opened, path: str, now: float, left: Place | None
     ) -> tuple[Tail | None, bool]:
         """Its tail, and whether somebody else keeps its descriptor."""
-        key = opened.key
-        if not stat.S_ISREG(opened.mode) or key in self._tails or key in self._archives:
+        if not self._is_wanted(opened, path):
             return None, False
         opened.read_head()
         content, left_globs = opened.content, left is not None
@@ -118,7 +120,7 @@ class Arrivals:
             return None, self._archives.add(opened, content, path, now, left_globs=left_globs)
         if opened.kind:
             if left is None:
-                self._foreign[key] = opened.kind
+                self._foreign[opened.key] = opened.kind
                 self._unreadable.tell_archive(path, opened.kind)
             return None, False
         if left is not None:
@@ -130,6 +132,16 @@ class Arrivals:
                 return None, False
             place = self._places.of_copy(opened, path)
         return self._tail(opened, path, place), False
+
+    def _is_wanted(self, opened: Opened, path: str) -> bool:
+        """Whether it is a file that nobody reads yet, and that the agent does not write itself."""
+        key = opened.key
+        if not stat.S_ISREG(opened.mode) or key in self._tails or key in self._archives:
+            return False
+        is_own = key in find_own(self._state_directory)
+        if is_own:
+            self._unreadable.tell_own(path)
+        return not is_own
 
     def _recognise_left(self, opened: Opened, path: str, left: Place) -> Tail | None:
         place = self._places.claim(opened) if left.head.length else None

@@ -5,6 +5,7 @@ import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from agent import trail
@@ -47,6 +48,22 @@ def scan(patterns: Sequence[str], excluded: str) -> Found:
             if stat.S_ISREG(status.st_mode):
                 found[path] = status
     return found
+
+
+def find_own(directory: str) -> set[tuple[int, int]]:
+    """Device and inode of what the agent itself writes: its state, without the trail, and its log.
+
+    A link leads to them past any comparison of names.
+    """
+    own = set[tuple[int, int]]()
+    names = os.listdir(directory)  # noqa: PTH208  # as in `scan`
+    files: list[int | str] = [1, 2, *(f"{directory}/{name}" for name in names)]
+    for file in files:
+        with suppress(OSError):
+            # A status is replaced now and then, and nobody need have an output.
+            status = os.stat(file)  # noqa: PTH116  # as in `scan`
+            own.add((status.st_dev, status.st_ino))
+    return own
 
 
 def find_unmatched(patterns: Sequence[str], excluded: str) -> tuple[str, ...]:

@@ -90,6 +90,7 @@ class Follower:
             self._archives,
             self.unreadable,
             open_file=self.parking.open,
+            state_directory=settings.state_directory,
             max_line_bytes=settings.max_line_bytes,
         )
         self._first_look = True

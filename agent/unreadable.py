@@ -37,6 +37,10 @@ class Unreadable(dict[str, str]):
         """Its name cannot be written down; here it is spelled."""
         self._tell(path, "its name is not UTF-8", "rename it")
 
+    def tell_own(self, path: str) -> None:
+        """What the agent reads there would be what it writes there of it."""
+        self._tell(path, "the agent itself writes it", "find out who made this link, and remove it")
+
     def tell_archive(self, path: str, kind: str) -> None:
         """It is an archive of a kind that nobody unpacks here."""
         self._tell(path, f"{kind}{_PACKED}", _ARCHIVE)

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -247,6 +247,23 @@ def test_only_regular_files_are_opened_and_each_once(tmp_path: Path) -> None:
     assert agent.refusals == []
     assert len(agent.follower.tails) == 1
     assert agent.follower.unreadable == {str(tmp_path / "old.log"): "xz archive"}, "it is told"
+
+
+@pytest.mark.parametrize("make", [os.symlink, os.link])
+def test_a_link_to_what_the_agent_writes_is_told_and_not_read(
+    tmp_path: Path, make: Callable[[Path, Path], object]
+) -> None:
+    """Each line of the dead letter would be another one there, until the disk is full."""
+    (tmp_path / "state").mkdir()
+    dead_letter = tmp_path / "state" / "dead-letter.jsonl"
+    dead_letter.write_bytes(b'{"line": "no event"}\n')
+    make(dead_letter, tmp_path / "b.log")
+    write(tmp_path / "a.log", 0)
+    agent = bench(tmp_path)
+    agent.drain()
+    assert agent.settled_ids == ids(0)
+    assert agent.refusals == []
+    assert agent.follower.unreadable == {f"{tmp_path}/b.log": "the agent itself writes it"}
 
 
 def test_a_name_that_is_not_utf8_is_told_and_the_others_go_on(tmp_path: Path) -> None:
