@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
-import msgspec
 from msgspec import Raw, Struct
 
 from webapi.errors import ParameterError, ParametersError
+from webapi.event_values import read_parts
 from webapi.names import NamedResource
 from webapi.people import ACTOR, TARGET, Part, Person
 from webapi.query import Clause, Position, Query, ScopedSearch, event_order
@@ -130,7 +130,7 @@ def _following(reading: Reading, query: Query, events: int) -> Sequence[Hit]:
 
 def ways_of(center: Hit) -> Mapping[By, Clause | None]:
     """Return what other events can have in common with one, and how they are found."""
-    seen = msgspec.json.decode(center.source, type=Seen)
+    seen = read_parts(center.source, Seen)
     ways: dict[By, Clause | None] = {"organization": None}
     actor, target = _person(ACTOR, seen.actor), _person(TARGET, seen.target_user)
     if actor is not None:
@@ -155,7 +155,7 @@ def neighbours_of(reading: Reading, organization_id: str, center: Hit) -> Neighb
     Raises:
         UnavailableError, InternalError: as `Storage.search`.
     """
-    source = msgspec.json.decode(center.source, type=Seen).source
+    source = read_parts(center.source, Seen).source
     if source is None:
         return Neighbours()
     search = ScopedSearch(
@@ -173,7 +173,7 @@ def neighbours_of(reading: Reading, organization_id: str, center: Hit) -> Neighb
     )
     found: dict[int, str] = {}
     for hit in reading.over(search, None, None).hits.hits:
-        place = msgspec.json.decode(hit.source, type=Seen).source
+        place = read_parts(hit.source, Seen).source
         if place is not None:
             found.setdefault(place.seq - source.seq, hit.sort[2])
     return Neighbours(previous=found.get(-1), next=found.get(1))

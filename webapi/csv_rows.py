@@ -15,6 +15,8 @@ from typing import Final, cast
 import msgspec
 from msgspec import Raw, Struct
 
+from webapi.event_values import read_values
+
 BOM: Final = b"\xef\xbb\xbf"
 """How Excel knows UTF-8."""
 COLUMNS: Final = (
@@ -104,7 +106,7 @@ def row(event: Raw) -> bytes:
         return _line(_cells(_decode(event))).encode("utf-8", "replace")
     except msgspec.ValidationError:
         # Of another application, not in our shape: an array where one object should stand.
-        members = msgspec.json.decode(event, type=dict[str, object])
+        members = read_values(event)
         return _line([_text(_find(members, column)) for column in COLUMNS]).encode()
 
 

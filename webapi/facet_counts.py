@@ -76,7 +76,8 @@ class Facet(Struct, frozen=True, rename="camel", kw_only=True):
         values: those with most events first.
         relation: their counts are exact (`eq`), or at least so high (`gte`).
         other_count: events with a value that is not listed.
-        missing_count: events without any: no address, no known action.
+        missing_count: events without any: no address, no known action. Too low where another
+            application gave an event several values: it counts with each.
     """
 
     values: list[FacetValue]
@@ -251,7 +252,7 @@ def facet(counts: Mapping[str, int], answered: Terms[TermBucket], values: int, t
         values=listed,
         relation=answered.relation,
         other_count=rest,
-        missing_count=total - rest - sum(one.count for one in listed),
+        missing_count=max(0, total - rest - sum(one.count for one in listed)),
     )
 
 
@@ -267,7 +268,7 @@ def _actors(
         ],
         relation=found.relation,
         other_count=found.count - sum(bucket.doc_count for bucket in buckets.values()),
-        missing_count=total - found.count,
+        missing_count=max(0, total - found.count),
     )
 
 

@@ -1,17 +1,23 @@
 """The names of people and resources, as their newest events have them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import Final
 
-import msgspec
 from msgspec import Struct
 
+from webapi.aggregation import TermBucket, Terms, terms
+from webapi.event_values import read_parts
 from webapi.people import Key, Part, Person
 from webapi.query import Clause, Query, ScopedSearch, event_order, filters
 from webapi.reading import Reading
-from webapi.storage_answer import Hit
+from webapi.storage_answer import Hit, Hits, refuse_foreign
 
-NAMED: Sequence[str] = ("actor", "targetUser", "resource")
+NEWEST: Final[Mapping[str, object]] = {
+    "size": 1,
+    "sort": event_order(),
+    "_source": ["actor", "targetUser", "resource"],
+}
 
 
 class NamedResource(Struct, frozen=True):
@@ -34,6 +40,18 @@ class Named(Struct, frozen=True, rename="camel"):
         return self.actor if part.field == "actor" else self.target_user
 
 
+class _Found(Struct, frozen=True):
+    hits: Hits
+
+
+class _Bucket(TermBucket, frozen=True):
+    newest: _Found
+
+
+class _Answer(Struct, frozen=True):
+    values: Terms[_Bucket] = Terms()
+
+
 def newest(reading: Reading, query: Query, part: Part, keys: Iterable[Key]) -> dict[Key, Person]:
     """Return what the newest event of a query says of each of some people.
 
@@ -46,8 +64,8 @@ def newest(reading: Reading, query: Query, part: Part, keys: Iterable[Key]) -> d
             continue
         alone: Clause = {"bool": {"must_not": part.absent(kind)}}
         values = [key.value for key in some]
-        search = newest_search(query, f"{part.field}.{kind}", values, alone)
-        found |= people_of(part, reading.over(search, query.since, query.until).hits.hits)
+        hits = _newest_hits(reading, query, f"{part.field}.{kind}", values, alone)
+        found |= people_of(part, hits)
     return found
 
 
@@ -62,31 +80,43 @@ def newest_resources(
     found: dict[tuple[str, str], str] = {}
     for kind, some in groupby(sorted(keys), key=lambda key: key[0]):
         alone: Clause = {"term": {"resource.type": kind}}
-        search = newest_search(query, "resource.id", [key[1] for key in some], alone)
-        found |= resources_of(reading.over(search, query.since, query.until).hits.hits)
+        ids = [key[1] for key in some]
+        found |= resources_of(_newest_hits(reading, query, "resource.id", ids, alone))
     return found
 
 
-def newest_search(query: Query, field: str, values: list[str], alone: Clause) -> ScopedSearch:
-    """Return the search of the newest event of each value, with what it names alone."""
-    return ScopedSearch(
+def _newest_hits(
+    reading: Reading, query: Query, field: str, values: list[str], alone: Clause
+) -> list[Hit]:
+    """Return the newest event of each value, with what it names alone.
+
+    Not by `collapse`: of an event with two values in the field it makes no answer at all.
+    """
+    search = ScopedSearch(
         organization_id=query.organization_id,
         filters=[*filters(query), {"terms": {field: values}}, alone],
         rest={
-            "size": len(values),
-            "sort": event_order(),
+            "size": 0,
             "track_total_hits": False,
-            "collapse": {"field": field},
-            "_source": NAMED,
+            "aggs": {
+                "values": {
+                    **terms(field, len(values), include=values),
+                    "aggs": {"newest": {"top_hits": NEWEST}},
+                }
+            },
         },
     )
+    found = reading.over(search, query.since, query.until).aggregated(_Answer)
+    hits = [hit for bucket in found.values.buckets for hit in bucket.newest.hits.hits]
+    refuse_foreign(hits, query.organization_id)
+    return hits
 
 
 def people_of(part: Part, hits: Iterable[Hit]) -> dict[Key, Person]:
     """Return the people of some events by their key, as the first event says that has them."""
     found: dict[Key, Person] = {}
     for hit in hits:
-        person = msgspec.json.decode(hit.source, type=Named).of(part)
+        person = read_parts(hit.source, Named).of(part)
         key = person.key(part)
         if key is not None:
             found.setdefault(key, person)
@@ -97,7 +127,7 @@ def resources_of(hits: Iterable[Hit]) -> dict[tuple[str, str], str]:
     """Return the names of the resources of some events, as the first event says that has one."""
     found: dict[tuple[str, str], str] = {}
     for hit in hits:
-        resource = msgspec.json.decode(hit.source, type=Named).resource
+        resource = read_parts(hit.source, Named).resource
         if resource is not None and resource.name is not None:
             found.setdefault((resource.type, resource.id), resource.name)
     return found

@@ -3,6 +3,7 @@
 An answer that is not whole is an error: failed shards, a timeout, a hit of another organisation.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -222,9 +223,14 @@ def whole(reply: Reply, organization_id: str) -> Found:
             "storage_incomplete",
             f"{found.shards.failed} of {found.shards.total} parts of the index did not answer",
         )
-    if any(hit.sort[0] != organization_id for hit in found.hits.hits):
-        raise InternalError("search returned an event of another organisation")
+    refuse_foreign(found.hits.hits, organization_id)
     return found
+
+
+def refuse_foreign(hits: Iterable[Hit], organization_id: str) -> None:
+    """Raise `InternalError` if one of some events is of another organisation."""
+    if any(hit.sort[0] != organization_id for hit in hits):
+        raise InternalError("search returned an event of another organisation")
 
 
 def refuse(reply: Reply) -> None:
