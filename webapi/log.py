@@ -4,13 +4,24 @@ No request is logged with its query string here: filters hold names and addresse
 who read what is told by `audit_log.viewed`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 import structlog
+from structlog.typing import EventDict
 
 from indexer.log import PROCESSORS
 from webapi.settings import WebSettings
+
+_query: Final = re.compile(r"\?.*", re.DOTALL)
+
+
+def hide_query(_logger: object, _method: str, event_dict: EventDict) -> EventDict:
+    """Cut what gunicorn repeats of a request it cannot read, or fails to end, before its query."""
+    event_dict["event"] = _query.sub("?…", str(event_dict["event"]))
+    return event_dict
+
 
 GUNICORN: Final[Mapping[str, object]] = {
     "version": 1,
@@ -18,7 +29,7 @@ GUNICORN: Final[Mapping[str, object]] = {
     "formatters": {
         "json": {
             "()": "structlog.stdlib.ProcessorFormatter",
-            "foreign_pre_chain": PROCESSORS,
+            "foreign_pre_chain": [hide_query, *PROCESSORS],
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
