@@ -187,38 +187,40 @@ class Loader:
         counters, refused = self.counters, len(shipment.refusals)
         events: list[bytes] = []
         envelopes: list[Envelope] = []
-        start = offset
+        start, instant = offset, self._instant()
         for line in run.lines:
-            envelope = self._decode(line, path, offset, shipment)
+            envelope = self._decode(line, path, offset, shipment, instant)
             offset += len(line) + 1
             if envelope is not None:
                 events.append(line)
                 envelopes.append(envelope)
                 continue
+            if events:
+                self._add(start, events, to_columns(envelopes), shipment, part)
+                events, envelopes = [], []
+            start = offset
+        if events:
             self._add(start, events, to_columns(envelopes), shipment, part)
-            events, envelopes, start = [], [], offset
-        self._add(start, events, to_columns(envelopes), shipment, part)
         refusals = shipment.refusals[refused:]
         counters.empty_lines += run.lines.count(b"")
         counters.malformed_lines += len(refusals)
         _tell_refusals(refusals)
         return offset - run.offset
 
-    def _decode(self, line: bytes, path: str, offset: int, shipment: Shipment) -> Envelope | None:
+    def _decode(
+        self, line: bytes, path: str, offset: int, shipment: Shipment, instant: str
+    ) -> Envelope | None:
         """The envelope of a line, None for an empty one and for one that is refused."""
         if not line:
             return None
         try:
             return decode_envelope(line)
         except LineError as error:
-            self._refuse(line, error.reason, path, offset, shipment)
+            shipment.refused_bytes += len(line)
+            shipment.refusals.append(
+                Refusal(path=path, offset=offset, reason=error.reason, time=instant, line=line)
+            )
             return None
-
-    def _refuse(self, line: bytes, reason: str, path: str, offset: int, shipment: Shipment) -> None:
-        shipment.refused_bytes += len(line)
-        shipment.refusals.append(
-            Refusal(path=path, offset=offset, reason=reason, time=self._instant(), line=line)
-        )
 
     def _refuse_over_long(self, piece: OverLong, shipment: Shipment, part: Part) -> None:
         path = part.tail.path

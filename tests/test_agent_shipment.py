@@ -1,10 +1,13 @@
 """Batches: how large they get, and what moves when one of them is settled."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from indexer.batch import Batch
 from tests.agent_world import bench, event_id, event_line, ids, read_twice, write
 
 
@@ -53,6 +56,29 @@ def test_empty_lines_are_skipped_and_counted(tmp_path: Path) -> None:
     assert agent.settled_ids == {event_id(0)}
     assert agent.loader.counters.empty_lines == 3
     assert [place.offset for place in agent.follower.places()] == [len(event_line(0)) + 4]
+
+
+@pytest.mark.parametrize("line", [b"", b"x"])
+def test_lines_that_are_no_events_are_not_added_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """A read of 262,144 empty ones took 4 s, in which no other file was read."""
+    added: list[int] = []
+    extend = Batch.extend
+
+    def count(batch: Batch, lines: Sequence[bytes], *rest: Any) -> None:
+        added.append(len(lines))
+        extend(batch, lines, *rest)
+
+    monkeypatch.setattr(Batch, "extend", count)
+    agent = bench(tmp_path)
+    no_events = (line + b"\n") * 1000
+    event = event_line(0) + b"\n"
+    (tmp_path / "a.log").write_bytes(no_events + event + no_events)
+    agent.drain()
+    assert added == [1]
+    assert agent.settled_ids == ids(0)
+    assert [place.offset for place in agent.follower.places()] == [len(no_events * 2 + event)]
 
 
 def test_each_read_is_stamped_when_it_is_taken_not_when_its_batch_was_begun(
