@@ -46,6 +46,25 @@ def _new_inflate() -> _Inflate:
     return cast("_Inflate", isal_zlib.decompressobj(wbits=_GZIP))  # pyright: ignore[reportUnknownMemberType]  # its stubs leave a type out
 
 
+def read_at(descriptor: int, length: int, offset: int) -> bytes:
+    """The `length` bytes of a file at `offset`, fewer at its end alone.
+
+    A call may give less than there is (`man 2 read`): taken for the end, the rest would wait until
+    the file changes, and a piece of an anchor would look like another content.
+    """
+    first = found = os.pread(descriptor, length, offset)
+    while 0 < len(found) < length:
+        more = os.pread(descriptor, length - len(found), offset + len(found))
+        if not more:
+            break
+        found += more
+    if found is first:
+        return found
+    # Between two calls it may have been truncated and filled anew: no line is made of both.
+    again = os.pread(descriptor, ANCHOR_BYTES, offset)
+    return found if again and found.startswith(again) else first
+
+
 class Plain:
     """A file that holds its content as it is; it closes the descriptor."""
 
@@ -58,7 +77,7 @@ class Plain:
 
     def pread(self, length: int, offset: int) -> bytes:
         """The `length` bytes at `offset`, fewer at the end."""
-        return os.pread(self.descriptor, length, offset) if length else b""
+        return read_at(self.descriptor, length, offset) if length else b""
 
     def size(self, file_bytes: int) -> int:
         """Bytes of the content when its file has so many."""
@@ -100,7 +119,7 @@ class Unpacked(Plain):
     def is_same(self) -> bool:
         """Whether the file still has the bytes that were read last, and is not another archive."""
         offset, before = self._read
-        return os.pread(self.descriptor, len(before), offset - len(before)) == before
+        return read_at(self.descriptor, len(before), offset - len(before)) == before
 
     @override
     def pread(self, length: int, offset: int) -> bytes:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from agent.content import Plain, Unpacked
+from agent.content import Plain, Unpacked, read_at
 from agent.discover import GZIP, archive_kind
 from agent.identity import HEAD_BYTES, NOTHING, Fingerprint, Place, agrees, continues, fingerprint
 
@@ -60,7 +60,7 @@ class Opened:
     def seal(self) -> Fingerprint:
         """The fingerprint of its last bytes: of an archive, its checksum and length among them."""
         first = max(0, self.size - SEAL_BYTES)
-        return fingerprint(os.pread(self.content.descriptor, self.size - first, first))
+        return fingerprint(read_at(self.content.descriptor, self.size - first, first))
 
 
 class Places:
@@ -151,7 +151,7 @@ class Places:
             if descriptor < 0 or opened.size >= place.offset or opened.is_file_of(place):
                 continue
             ours = opened.content.pread(opened.size - start, start)
-            if ours == os.pread(descriptor, opened.size - start, start):
+            if ours == read_at(descriptor, opened.size - start, start):
                 return True
         return False
 

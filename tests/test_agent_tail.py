@@ -111,6 +111,41 @@ def test_the_anchor_of_each_line_end_is_what_stands_before_it(
                 assert chunk.anchor(end) == data[max(0, end - ANCHOR_BYTES) : end]
 
 
+@pytest.mark.parametrize("most_bytes", [1, 7, ANCHOR_BYTES + 1])
+def test_a_file_system_that_gives_less_than_it_was_asked_for_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
+    data = b"".join(b"%030d\n" % number for number in range(100))
+    path = tmp_path / "x.log"
+    path.write_bytes(data)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, size, at: pread(fd, min(size, most_bytes), at))
+    with tail_of(path) as tail:
+        assert read_all(tail, 2000) == expected_of(data)
+        assert not tail.has_more
+
+
+def test_a_file_that_is_filled_anew_between_two_calls_makes_no_line_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of what was read is no longer there when it is asked for what follows."""
+    path = tmp_path / "x.log"
+    path.write_bytes(b"old 1\nold")
+    pread = os.pread
+
+    def pread_then_refill(descriptor: int, length: int, offset: int) -> bytes:
+        found = pread(descriptor, length, offset)
+        monkeypatch.setattr(os, "pread", pread)
+        path.write_bytes(b"new one\nnew two\n")
+        return found
+
+    monkeypatch.setattr(os, "pread", pread_then_refill)
+    with tail_of(path) as tail:
+        assert lines_of(tail.read()) == [(0, b"old 1")]
+        with pytest.raises(TruncatedError):
+            tail.read()
+
+
 def test_settled_moves_over_the_longest_settled_prefix_alone(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     path.write_bytes(b"one\ntwo\nthree\n")
