@@ -14,7 +14,7 @@ from agent.archives import Archives, Search
 from agent.content import Unpacked
 from agent.discover import find_own, list_files
 from agent.identity import Place
-from agent.places import Key, Opened, Places, moved
+from agent.places import COPYING_SECONDS, Key, Opened, Places, moved
 from agent.tail import Tail
 from agent.unreadable import Unreadable
 
@@ -52,6 +52,8 @@ class Arrivals:
         self.max_line_bytes = max_line_bytes
         self._foreign: dict[Key, str] = {}
         """Archives that cannot be read, by what they are."""
+        self._copies: dict[Key, tuple[tuple[int, float], float]] = {}
+        """What may still be copied: size and time of change, and since when they are so."""
         self.is_copy_awaited = False
         """Whether a file was left alone because it is being copied from a known one."""
 
@@ -106,6 +108,7 @@ class Arrivals:
     def begin_look(self, present: set[Key]) -> None:
         """Forget what is gone."""
         self.is_copy_awaited = False
+        self._copies = {key: one for key, one in self._copies.items() if key in present}
         self._foreign = {key: kind for key, kind in self._foreign.items() if key in present}
 
     def _recognise(
@@ -127,7 +130,7 @@ class Arrivals:
             return self._recognise_left(opened, path, left), False
         place = self._places.claim(opened)
         if place is None:
-            if self._places.is_being_copied(opened, time.time()):
+            if self._places.is_begun_copy(opened) and not self._rests(opened, now):
                 self.is_copy_awaited = True
                 return None, False
             place = self._places.of_copy(opened, path)
@@ -142,6 +145,15 @@ class Arrivals:
         if is_own:
             self._unreadable.tell_own(path)
         return not is_own
+
+    def _rests(self, opened: Opened, now: float) -> bool:
+        """Whether a copy did not grow for so long that nobody goes on with it."""
+        look = (opened.size, opened.modified)
+        before, since = self._copies.get(opened.key, (look, now))
+        since = since if before == look else now
+        self._copies[opened.key] = look, since
+        # By both clocks: its time may be that of another host, or of its original, ahead of ours.
+        return max(now - since, time.time() - opened.modified) >= COPYING_SECONDS
 
     def _recognise_left(self, opened: Opened, path: str, left: Place) -> Tail | None:
         place = self._places.claim(opened) if left.head.length else None

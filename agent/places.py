@@ -142,10 +142,8 @@ class Places:
                 return moved(place, path, opened.key)
         return None
 
-    def is_being_copied(self, opened: Opened, unix_seconds: float) -> bool:
-        """Whether it is so far the beginning of what another file holds, and still growing."""
-        if unix_seconds - opened.modified > COPYING_SECONDS:
-            return False
+    def is_begun_copy(self, opened: Opened) -> bool:
+        """Whether it is no more than the beginning of what another file holds."""
         start = max(0, opened.size - HEAD_BYTES)
         for place, descriptor in self._same_heads(opened.head):
             if descriptor < 0 or opened.size >= place.offset or opened.is_file_of(place):

@@ -9,6 +9,7 @@ import pytest
 
 from agent import checkpoint
 from agent.follow import TICK_SECONDS
+from agent.places import COPYING_SECONDS
 from tests.agent_world import bench, event_id, event_line, ids, read_twice, write
 
 
@@ -57,6 +58,21 @@ def test_a_copy_that_is_still_being_made_is_left_alone_for_a_while(tmp_path: Pat
     agent.look()
     assert not agent.follower.is_copy_awaited
     assert read_twice(agent) == []
+
+
+def test_half_a_copy_whose_time_lies_ahead_is_not_awaited_for_as_long(tmp_path: Path) -> None:
+    """As `cp -p` leaves it of a file from a host whose clock is ahead."""
+    agent = bench(tmp_path, "*.log*")
+    write(tmp_path / "a.log", *range(20))
+    agent.drain()
+    whole = (tmp_path / "a.log").read_bytes()
+    (tmp_path / "a.log.1").write_bytes(whole[: len(whole) // 2])
+    ahead = time.time() + 7200
+    os.utime(tmp_path / "a.log.1", (ahead, ahead))
+    agent.look()
+    assert agent.follower.is_copy_awaited
+    agent.look(later=COPYING_SECONDS)
+    assert not agent.follower.is_copy_awaited
 
 
 def test_what_truncation_took_before_it_was_read_is_a_gap_and_no_silence(tmp_path: Path) -> None:
