@@ -1,7 +1,7 @@
 """The tailer against a model that knows every line, whatever is done to the files and the agent.
 
-More examples: `INDELIBLE_TEST_MODEL_EXAMPLES=5000 pytest --timeout=0 tests/test_agent_follow_model.py`
-(ten minutes and more, and a test is otherwise ended after five).
+More examples, which take more than the five minutes that a test has otherwise:
+`INDELIBLE_TEST_MODEL_EXAMPLES=5000 pytest --timeout=0 tests/test_agent_follow_model.py`.
 """
 
 import gzip
