@@ -139,6 +139,10 @@ class Archives:
         """Whether a `step` may bring something."""
         return any(not search.is_waiting for search in self._searches.values())
 
+    def searches(self) -> set[Search]:
+        """Those of which a `step` says more."""
+        return {search for search in self._searches.values() if not search.is_waiting}
+
     @property
     def is_awaited(self) -> bool:
         """Whether one is still being written."""

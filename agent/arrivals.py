@@ -95,7 +95,8 @@ class Arrivals:
                 self._places.drop(place)
             place = moved(place, search.path, key, finished=place.finished)
         tail = self._tail(search.opened, search.path, place)
-        tail.rotated = True
+        # How much it unpacks to, the first read begins to say.
+        tail.rotated = tail.has_more = True
         return tail
 
     def is_foreign(self, key: Key, path: str) -> bool:

@@ -81,6 +81,7 @@ class Follower:
         self._former = Former(self._places)
         self._names: dict[str, Key] = {}
         self._archives = Archives(self._places)
+        self.searches = self._archives.searches
         self._turns = Turns(read_bytes)
         self._ended: deque[Chunk] = deque()
         self.parking = Parking(self.tails.values, self._turns.__contains__, self.unreadable)

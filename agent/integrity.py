@@ -84,7 +84,7 @@ class Integrity:
         if self._horizon is None:
             noticed = self.sources.oldest_missing()
             if noticed is not None and now - noticed >= grace:
-                self._horizon = Horizon(self._follower.contents(), now)
+                self._horizon = Horizon(self._follower, now)
         if self._horizon is not None and self._horizon.is_passed():
             self._note_gaps(self._horizon.taken - grace)
             self._horizon = None

@@ -25,9 +25,8 @@ from agent.checkpoint import PulseState
 from agent.chunk import Sign, Span
 from agent.discover import may_match
 from agent.findings import Finding
-from agent.sources import SOURCES_LIMIT, Horizon
+from agent.sources import SOURCES_LIMIT, Horizon, Readable
 from agent.status import SilentSource, SourcesStatus
-from agent.tail import Tail
 from agent.unreadable import Unreadable
 from audit_events.event import SOURCE_HEARTBEAT, SYSTEM_ORGANIZATION
 from audit_events.instant import format_instant
@@ -78,14 +77,10 @@ def read_sign(line: bytes) -> Sign | None:
     return Sign(source.id, source.seq, interval, service, host)
 
 
-class Files(Protocol):
+class Files(Readable, Protocol):
     """What is asked of the follower."""
 
     unreadable: Unreadable
-
-    def contents(self) -> list[Tail]:
-        """Every file that is followed, and what is not settled."""
-        ...
 
 
 def is_followed(path: str, patterns: Sequence[str], files: Files) -> bool:
@@ -169,7 +164,7 @@ class Silences:
             files: those that they match.
         """
         if self._horizon is None and self._find_due(now, patterns, files):
-            self._horizon = Horizon(files.contents(), now)
+            self._horizon = Horizon(files, now)
         if self._horizon is None or not self._horizon.is_passed():
             return []
         due = self._find_due(self._horizon.taken, patterns, files)

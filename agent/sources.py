@@ -14,14 +14,15 @@ process), so a source that is younger is certainly new and its missing beginning
 one goes on where it is met.
 """
 
-from collections.abc import Iterable
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from agent.archives import Search
 from agent.checkpoint import SourceState
 from agent.chunk import Span
+from agent.content import Unpacked
 from agent.tail import Tail
 
 SOURCES_LIMIT: Final = 4096
@@ -217,26 +218,53 @@ class Sources:
         self.forgotten = max(self.forgotten, min(quiet, _newest_id(unix_seconds)))
 
 
+class Readable(Protocol):
+    """What is asked of the follower."""
+
+    def contents(self) -> list[Tail]:
+        """Every file that is followed, and what is not settled."""
+        ...
+
+    def searches(self) -> set[Search]:
+        """Archives that are unpacked up to where they are read on, and so no contents yet."""
+        ...
+
+
 class Horizon:
     """What could be read at one instant; `is_passed` when all of it is settled."""
 
-    def __init__(self, tails: Iterable[Tail], now: float) -> None:
+    def __init__(self, files: Readable, now: float) -> None:
         self.taken = now
-        self._targets = {
-            tail: max(tail.size, tail.position)
-            for tail in tails
-            if tail.settled < max(tail.size, tail.position)
-        }
+        self._files = files
+        self._searches = files.searches()
+        self._targets = self._aim()
 
     def is_passed(self) -> bool:
         """Whether every file is settled up to where it ended then, or is gone."""
+        if self._searches:
+            self._searches &= self._files.searches()
+            if self._searches:
+                return False
+            self._targets = self._aim()
         for tail, target in list(self._targets.items()):
             # The bytes of a half line at the end stay unsettled for as long as it is half.
             # If their writer takes them back, the file ends before it.
             is_read = tail.position >= min(target, tail.size) or tail.descriptor < 0
-            if tail.settled >= target or (is_read and tail.is_settled):
+            is_settled = tail.settled >= target or (is_read and tail.is_settled)
+            if is_settled and not _may_unpack_more(tail):
                 del self._targets[tail]
         return not self._targets
+
+    def _aim(self) -> dict[Tail, int]:
+        ends = {tail: max(tail.size, tail.position) for tail in self._files.contents()}
+        return {
+            tail: end for tail, end in ends.items() if tail.settled < end or _may_unpack_more(tail)
+        }
+
+
+def _may_unpack_more(tail: Tail) -> bool:
+    """Whether the size of an archive is still a guess, which may be a tenth of what it unpacks."""
+    return tail.has_more and tail.descriptor >= 0 and isinstance(tail.content, Unpacked)
 
 
 def _split(

@@ -12,6 +12,7 @@ import pytest
 
 from agent.lag import Lags
 from agent.places import COPYING_SECONDS
+from agent.sources import Horizon
 from tests.agent_world import Bench, bench, event_id, event_line, ids, read_twice, write
 
 
@@ -56,6 +57,32 @@ def test_compressed_while_stopped_it_is_read_on_where_it_was_settled(
     assert read_twice(agent) == []
     missing = [(gap.first, gap.last) for gap in agent.sources.take_gaps(1e9)]
     assert missing == ([] if glob == "*.log*" else [(12, 13)]), "told"
+
+
+def test_the_horizon_is_passed_when_an_archive_is_settled_that_had_to_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is searched for first, and it unpacks to many times its size."""
+    monkeypatch.setattr("agent.content.STEP_BYTES", 2000)
+    agent = bench(tmp_path, "*.log*", read_bytes=3000)
+    write(tmp_path / "a.log", *range(40), pad=300)
+    agent.drain()
+    agent.follower.close()
+    write(tmp_path / "a.log", *range(40, 120), pad=300)
+    (tmp_path / "a.log").rename(tmp_path / "a.log.1")
+    compress(tmp_path / "a.log.1")
+    write(tmp_path / "a.log", 120)
+    agent.crash()
+    agent.follower.rescan(agent.now)
+    horizon = Horizon(agent.follower, agent.now)
+    while not horizon.is_passed():
+        chunk = agent.follower.read(agent.now)
+        if chunk is not None:
+            agent.loader.load(chunk, agent.now)
+            agent.loader.close()
+            agent.in_flight.append(agent.loader.ready.popleft())
+            agent.settle_all()
+    assert agent.settled_ids == ids(*range(121))
 
 
 def test_compressed_under_the_agent_nothing_is_read_again(tmp_path: Path) -> None:

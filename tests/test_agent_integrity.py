@@ -1,6 +1,7 @@
 """From what is missing or altered to the one event that tells of it, whatever happens between."""
 
 import errno
+import gzip
 import os
 import shutil
 import threading
@@ -15,9 +16,10 @@ import msgspec
 import pytest
 
 from agent import checkpoint
+from agent.archives import Search
 from audit_events import open_log
 from audit_events.chain import verify_chain
-from tests.agent_loop import Agent, ids, write
+from tests.agent_loop import Agent, ids, wait_for, write
 from tests.agent_world import SOURCE, event_line
 from tests.waiting import wait_until
 
@@ -67,6 +69,28 @@ def full_disk_for_the_trail() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "write", refuse)
         yield
+
+
+def test_what_stands_in_an_archive_that_is_still_searched_is_no_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where to go on in it takes a while to find; what is written now is read meanwhile."""
+    path, may_step, step = tmp_path / "a.log", threading.Event(), Search.step
+    write(path, *range(20))
+    once(tmp_path)
+    write(path, *range(20, 30))
+    (tmp_path / "a.log.1.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.write_bytes(b"")
+    write(path, 30)
+    monkeypatch.setattr(Search, "step", lambda one, all_: may_step.is_set() and step(one, all_))
+    agent = Agent(tmp_path)
+    with agent.running():
+        wait_for(agent, 30)
+        time.sleep(0.5)
+        may_step.set()
+        wait_for(agent, 29)
+        time.sleep(0.5)
+    assert not (agent.state / "events").exists()
 
 
 def test_a_gap_is_one_event_that_is_shipped_once_and_not_told_again(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from agent import checkpoint
+from agent.archives import Search
 from agent.checkpoint import PulseState
 from agent.chunk import Sign, Span
 from agent.findings import Findings
@@ -52,11 +53,15 @@ class Files:
     def contents(self) -> list[Tail]:
         return self.tails
 
+    def searches(self) -> set[Search]:
+        return set()
+
 
 class Waiting:
     """A file of which something is not settled."""
 
     path, size, position, settled, descriptor, is_settled = PATH, 10, 10, 0, 3, False
+    has_more = False
 
 
 def waiting() -> Any:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.archives import Search
 from agent.checkpoint import SourceState
 from agent.chunk import Part, Span, by_source
 from agent.content import Plain
@@ -222,6 +223,19 @@ def test_what_was_told_is_bounded() -> None:
     assert len(sources.states()[A].told) == MISSING_LIMIT
 
 
+class Files:
+    """A follower without archives."""
+
+    def __init__(self, *tails: Tail) -> None:
+        self.tails = list(tails)
+
+    def contents(self) -> list[Tail]:
+        return self.tails
+
+    def searches(self) -> set[Search]:
+        return set()
+
+
 def tail_at(path: Path, size: int) -> Tail:
     path.write_bytes(b"x" * size)
     tail = Tail(Plain(os.open(path, os.O_RDONLY)), str(path), 1, 1, max_line_bytes=1000)
@@ -232,7 +246,7 @@ def tail_at(path: Path, size: int) -> Tail:
 def test_the_horizon_is_passed_when_all_that_was_there_is_settled(tmp_path: Path) -> None:
     tail, other = tail_at(tmp_path / "a", 10), tail_at(tmp_path / "b", 5)
     other.settled = 5
-    horizon = Horizon([tail, other], 1.0)
+    horizon = Horizon(Files(tail, other), 1.0)
     assert not horizon.is_passed()
     tail.size = 1000
     tail.settled = 10
@@ -243,7 +257,7 @@ def test_the_horizon_is_passed_when_all_that_was_there_is_settled(tmp_path: Path
 
 def test_half_a_line_does_not_hold_the_horizon_up(tmp_path: Path) -> None:
     tail = tail_at(tmp_path / "a", 10)
-    horizon = Horizon([tail], 1.0)
+    horizon = Horizon(Files(tail), 1.0)
     tail.position = 10
     part = Part(tail)
     tail.parts.append(part)
@@ -274,7 +288,7 @@ def test_the_horizon_is_passed_when_a_half_line_was_taken_back(tmp_path: Path) -
     """Else a gap would never be told, if nothing is written to that file any more."""
     tail = tail_at(tmp_path / "a", 10)
     tail.read()
-    horizon = Horizon([tail], 1.0)
+    horizon = Horizon(Files(tail), 1.0)
     tail.parts.append(part := Part(tail))
     os.truncate(tmp_path / "a", 0)
     tail.size = 0
