@@ -14,9 +14,6 @@ What happens to a file and what is done, each found by the next look (`rescan`):
     compressed otherwise,      noted in `unreadable`, tried again at each look; the others go on
       not to be opened
 
-Files with little to read go before those with a backlog, at one piece of the backlog a round, so
-neither a huge file nor a thousand small ones keep a fresh line waiting.
-
 Files stay open, so that nothing that is appended to them is lost by a rename or a deletion; which
 ones are closed nevertheless, and opened again when they change, says `parking`.
 """
@@ -131,11 +128,14 @@ class Follower:
         """Read these files soon, something happened to them; True when a rescan is due for it."""
         is_new = False
         for path in paths:
-            tail = self.tails.get(self._names.get(path, (0, 0)))
-            if tail is not None and tail.descriptor >= 0:
+            key = self._names.get(path, (0, 0))
+            tail = self.tails.get(key)
+            if tail is None or tail.descriptor < 0:
+                is_new |= may_match(path, self._settings.paths) and path not in self.unreadable
+            else:
                 self._turns.add(tail)
-            elif may_match(path, self._settings.paths) and path not in self.unreadable:
-                is_new = True
+                # Rotation puts another file under a name that is known.
+                is_new |= not is_still(path, key)
         return is_new
 
     def renew(self, settings: AgentSettings, read_bytes: int) -> None:

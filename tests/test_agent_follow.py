@@ -26,6 +26,22 @@ def test_renamed_inside_the_glob_it_is_read_on_and_nothing_again(tmp_path: Path)
     assert read_twice(agent) == []
 
 
+def test_a_look_is_due_at_once_when_another_file_has_a_known_name(tmp_path: Path) -> None:
+    """Else a rotated file's successor waits for the next interval, or is itself gone by then."""
+    path = tmp_path / "a.log"
+    agent = bench(tmp_path)
+    write(path, 0)
+    agent.drain()
+    write(path, 1)
+    assert not agent.follower.touch([str(path)]), "it only grew"
+    path.rename(tmp_path / "a.old")
+    write(path, 2)
+    assert agent.follower.touch([str(path)])
+    agent.drain()
+    assert agent.settled_ids == ids(0, 1, 2)
+    assert not agent.follower.touch([str(path)])
+
+
 def test_renamed_out_of_the_glob_it_is_read_to_its_end_and_then_let_go(tmp_path: Path) -> None:
     """Scenario 10; the writer goes on for a while."""
     agent = bench(tmp_path, rotated_grace_seconds=10)
