@@ -287,7 +287,7 @@ def _tls(settings: ConnectionSettings) -> ssl.SSLContext:
         if settings.client_cert_file:
             path = settings.client_cert_file
             context.load_cert_chain(path, settings.client_key_file)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         if path is None:
             raise
         raise ConnectionFileError(path, error) from error

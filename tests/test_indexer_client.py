@@ -216,6 +216,7 @@ def test_a_ca_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) 
     with pytest.raises(ConnectionFileError, match=str(path)) as raised:
         connect(ConnectionSettings(ca_file=path), role="reader")
     assert raised.value.hint
+    assert "Errno" not in str(raised.value)
 
 
 def test_a_refused_request_says_what_was_asked() -> None:
