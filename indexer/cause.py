@@ -8,7 +8,11 @@ from typing import Final
 from urllib3.exceptions import HTTPError, IncompleteRead
 from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
+from indexer.errors import Disbelief
+
 MESSAGE_CHARACTERS: Final = 200
+_UNTIMELY: Final = frozenset({9, 10})
+"""OpenSSL's numbers of a certificate that is not valid yet, and of one that has expired."""
 _CHAIN: Final = 8
 """Exceptions deep; the library wraps each at most four times."""
 
@@ -23,9 +27,12 @@ def describe_cause(error: object) -> str:
     return "the connection failed"
 
 
-def is_disbelief(error: object) -> bool:
-    """Tell whether the certificate of what answers there is not believed."""
-    return any(isinstance(one, ssl.SSLCertVerificationError) for one in _causes(error))
+def find_disbelief(error: object) -> Disbelief | None:
+    """Tell why the certificate of what answers there is not believed; None where that is not it."""
+    for one in _causes(error):
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return "untimely" if one.verify_code in _UNTIMELY else "unknown"
+    return None
 
 
 def _causes(error: object) -> list[BaseException]:

@@ -26,7 +26,7 @@ from typing_extensions import override
 from urllib3.exceptions import ConnectTimeoutError, SSLError
 
 from indexer.answer import UNREADABLE, ItemError, read_error
-from indexer.cause import describe_cause, is_disbelief
+from indexer.cause import describe_cause, find_disbelief
 from indexer.deadline import bound
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
 from indexer.settings import ConnectionSettings, Secret
@@ -207,7 +207,7 @@ def _ask_node(
             connection.host,
             describe_cause(error.info),
             sent=not isinstance(error.info, NOTHING_SENT),
-            believed=not is_disbelief(error.info),
+            disbelief=find_disbelief(error.info),
         )
         silence.__cause__ = error
         return silence

@@ -24,6 +24,10 @@ IndexerError              .hint is the next step for the operator
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+
+Disbelief = Literal["untimely", "unknown"]
+"""A certificate that this host's clock does not allow now; one of nobody, or for another name."""
 
 
 class IndexerError(Exception):
@@ -64,20 +68,25 @@ class ConnectionFileError(SettingsError):
 class NoAnswerError(IndexerError):
     """The cluster did not answer, or its answer was cut: what was asked may have happened."""
 
-    def __init__(self, url: str, cause: str, *, sent: bool = True, believed: bool = True) -> None:
+    def __init__(
+        self, url: str, cause: str, *, sent: bool = True, disbelief: Disbelief | None = None
+    ) -> None:
         super().__init__(f"no answer from {url}: {cause}")
         self.url = url
         self.sent = sent
         """Whether anything of the request may have gone out."""
-        self.hint = _NO_ANSWER if believed else _NOT_BELIEVED
+        self.disbelief = disbelief
+        self.hint = _NO_ANSWER if disbelief is None else _NOT_BELIEVED[disbelief]
 
 
 _NO_ANSWER = "check that OpenSearch runs there and that INDELIBLE_OPENSEARCH_URL is right"
-_NOT_BELIEVED = (
-    "set INDELIBLE_OPENSEARCH_CA_FILE to the certificate of the authority that signed the"
-    " cluster's, and INDELIBLE_OPENSEARCH_URL to a name that stands in it; a node of `indelible up`"
-    " is found by INDELIBLE_HOME alone, set as it was there"
-)
+_NOT_BELIEVED: Mapping[Disbelief, str] = {
+    "untimely": "renew the certificate of the cluster, or of the authority that signed it; if it is"
+    " valid, set the clock of this host right (NTP)",
+    "unknown": "set INDELIBLE_OPENSEARCH_CA_FILE to the certificate of the authority that signed"
+    " the cluster's, and INDELIBLE_OPENSEARCH_URL to a name that stands in it; a node of"
+    " `indelible up` is found by INDELIBLE_HOME alone, set as it was there",
+}
 
 
 class RefusedError(IndexerError):

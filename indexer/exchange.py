@@ -86,7 +86,8 @@ class Exchange:
                     self.limit.fail(size, UNANSWERED_FLOOR_BYTES)
                 self._figures.note_request("none")
                 turn.fail(Outcome.RETRY, None)
-                return Failure(Outcome.RETRY, ItemError("no_answer", str(error)))
+                what = "certificate_not_believed" if error.disbelief else "no_answer"
+                return Failure(Outcome.RETRY, ItemError(what, str(error)))
             if reply.status != HTTPStatus.OK:
                 return self._judge(reply, size, turn)
             answer = read(reply.text)

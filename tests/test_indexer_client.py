@@ -3,6 +3,7 @@
 import base64
 import gzip
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -14,10 +15,13 @@ from opensearchpy import OpenSearch
 from typing_extensions import override
 
 from indexer.archive import list_archived
+from indexer.backoff import Backoff
 from indexer.client import Reply, ask, connect, request
 from indexer.control import Control, ControlDocument
 from indexer.deletion import remove
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
+from indexer.exchange import BULK, Exchange, Failure
+from indexer.figures import Figures
 from indexer.mode import has_plugin
 from indexer.settings import ConnectionSettings, IndexSettings, Secret
 from tests.throw_away_tls import make_authority
@@ -187,8 +191,9 @@ def test_a_name_that_nobody_has_is_said() -> None:
     assert "Connection(" not in str(raised.value)
 
 
-def test_a_certificate_that_is_not_believed_names_the_setting(tmp_path: Path) -> None:
-    context = make_authority(tmp_path).server()
+@contextmanager
+def tls_server(context: ssl.SSLContext) -> Generator[str]:
+    """One that shows its certificate once; yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -198,14 +203,55 @@ def test_a_certificate_that_is_not_believed_names_the_setting(tmp_path: Path) ->
 
         thread = threading.Thread(target=serve)
         thread.start()
-        settings = ConnectionSettings(url=f"https://127.0.0.1:{server.getsockname()[1]}")
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def disbelieve(context: ssl.SSLContext, ca_file: Path | None = None) -> NoAnswerError:
+    """The error of a request to a server whose certificate is not believed."""
+    with tls_server(context) as url:
+        settings = ConnectionSettings(url=url, ca_file=ca_file)
         with connect(settings, role="writer") as client, pytest.raises(NoAnswerError) as raised:
             ask(client, "POST", "/_bulk", body=b"x")
-        thread.join()
     assert ": its certificate is not believed: " in str(raised.value)
-    assert "INDELIBLE_OPENSEARCH_CA_FILE" in raised.value.hint
-    assert "INDELIBLE_HOME" in raised.value.hint
     assert not raised.value.sent
+    return raised.value
+
+
+def test_a_certificate_that_is_not_believed_names_the_setting(tmp_path: Path) -> None:
+    error = disbelieve(make_authority(tmp_path).server())
+    assert "INDELIBLE_OPENSEARCH_CA_FILE" in error.hint
+    assert "INDELIBLE_HOME" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("days", "why"),
+    [
+        pytest.param((-9, -2), "certificate has expired", id="expired"),
+        pytest.param((2, 9), "certificate is not yet valid", id="a clock that was set back"),
+    ],
+)
+def test_a_certificate_at_the_wrong_time_sends_nobody_to_the_settings(
+    tmp_path: Path, days: tuple[int, int], why: str
+) -> None:
+    authority = make_authority(tmp_path)
+    context = authority.server(valid_from_days=days[0], valid_to_days=days[1])
+    error = disbelieve(context, authority.file)
+    assert str(error).endswith(why)
+    assert "renew the certificate" in error.hint
+    assert "clock of this host" in error.hint
+    assert "INDELIBLE_OPENSEARCH" not in error.hint
+
+
+def test_an_agent_tells_a_certificate_from_a_silence(tmp_path: Path) -> None:
+    with (
+        tls_server(make_authority(tmp_path).server()) as url,
+        connect(ConnectionSettings(url=url), role="writer") as client,
+    ):
+        exchange = Exchange(client, Backoff(), 1, threading.Event(), Figures())
+        failure = exchange.ask(BULK, [b"x"], lambda _: None)
+    assert isinstance(failure, Failure)
+    assert failure.error.type == "certificate_not_believed"
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
