@@ -27,7 +27,7 @@ _WAITING: Final = {
     ),
     "blocked": (
         "the cluster takes nothing for now",
-        "free disk, or take the block or the pipeline off the index; the data is kept",
+        "free disk, or take off the block (of index or cluster) or the pipeline; the data is kept",
     ),
     "retry": (
         "the cluster has not answered as it should for a while",

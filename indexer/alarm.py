@@ -22,7 +22,8 @@ MESSAGES = {
 }
 HINTS = {
     Outcome.RETRY: "it is tried again until it succeeds; look at the cluster if this lasts",
-    Outcome.BLOCKED: "the data is kept; free disk, or take the block or the pipeline off the index",
+    Outcome.BLOCKED: "the data is kept; free disk, or take off the block (of the index or the"
+    " cluster) or the pipeline",
     Outcome.HALTED: "the data is kept; check credentials and roles, and `indelible indices apply`",
 }
 

@@ -22,9 +22,12 @@ IndexerError              .hint is the next step for the operator
 └── Interrupted           stopped while waiting; nothing of the batch may be checkpointed
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+
+from indexer.answer import BLOCK_TYPES
 
 Disbelief = Literal["untimely", "unknown"]
 """A certificate that this host's clock does not allow now; one of nobody, or for another name."""
@@ -102,8 +105,8 @@ class RefusedError(IndexerError):
         self.status = status
         self.error_type = error_type
         self.hint = _HINTS.get(status, "look into the log of the cluster")
-        if error_type == "cluster_block_exception":
-            self.hint = _BLOCKED
+        if error_type in BLOCK_TYPES:
+            self.hint = _CLUSTER_BLOCKED if _CLUSTER_BLOCK.search(reason) else _BLOCKED
 
 
 _HINTS = {
@@ -113,6 +116,11 @@ _HINTS = {
     404: "check that the URL is that of an OpenSearch cluster",
 }
 
+_CLUSTER_BLOCK: Final = re.compile(r"FORBIDDEN/\d+/cluster ")
+_CLUSTER_BLOCKED = (
+    "somebody set that block for the whole cluster, or its disks are full: look at cluster.blocks.*"
+    " in GET _cluster/settings"
+)
 _BLOCKED = (
     "somebody set that block, or a disk is full: look at index.blocks.* of the index; metadata can"
     ' only be lifted alone, PUT <index>/_settings {"index.blocks.metadata": false}'

@@ -265,6 +265,34 @@ def test_a_ca_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) 
     assert "Errno" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("error_type", "reason", "where"),
+    [
+        pytest.param(
+            "cluster_block_exception",
+            "index [audit-journal] blocked by: [FORBIDDEN/8/index write (api)];",
+            "index.blocks.*",
+            id="of an index",
+        ),
+        pytest.param(
+            "cluster_block_exception",
+            "index [audit-journal] blocked by: [FORBIDDEN/6/cluster read-only (api)];",
+            "cluster.blocks.*",
+            id="of the cluster",
+        ),
+        pytest.param(
+            "index_create_block_exception",
+            "blocked by: [FORBIDDEN/10/cluster create-index blocked (api)];",
+            "cluster.blocks.*",
+            id="of new indices",
+        ),
+    ],
+)
+def test_a_block_is_looked_for_where_it_is(error_type: str, reason: str, where: str) -> None:
+    error = RefusedError("PUT /audit-journal", 403, error_type, reason)
+    assert where in error.hint
+
+
 def test_a_refused_request_says_what_was_asked() -> None:
     with recorder() as (url, _), connect(ConnectionSettings(url=url), role="reader") as client:
         with pytest.raises(RefusedError, match="POST /401 was refused with 401") as raised:
