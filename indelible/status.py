@@ -27,7 +27,7 @@ from rich.text import Text
 from agent import status as agent_status
 from agent.lock import holder
 from indelible.agent_status import judge_agent
-from indelible.configuration import Configuration, load
+from indelible.configuration import ROLES, Configuration, load
 from indelible.lifecycle_status import look_at_lifecycle
 from indelible.listing import open_console
 from indelible.part import Part
@@ -84,11 +84,13 @@ def look(
     if asks_indices(configuration):
         looks.append(("indices", lambda: look_at_indices(configuration)))
         looks.append(("lifecycle", lambda: look_at_lifecycle(configuration, now)))
-    looks.append(
-        ("agent", lambda: judge_agent(agent_status.read(directory), now, holder(directory)))
-    )
-    looks.append(("dead letters", lambda: judge_dead_letters(directory)))
-    if serves_web(configuration):
+    serves = serves_web(configuration)
+    if runs_agent(configuration) or not (looks or serves):
+        looks.append(
+            ("agent", lambda: judge_agent(agent_status.read(directory), now, holder(directory)))
+        )
+        looks.append(("dead letters", lambda: judge_dead_letters(directory)))
+    if serves:
         looks.append(("web", lambda: look_at_web(configuration)))
     parts: list[Part] = []
     with ThreadPoolExecutor(len(looks)) as pool:
@@ -118,12 +120,27 @@ def _telling() -> Generator[Callable[[str], object]]:
 
 
 def asks_indices(configuration: Configuration) -> bool:
-    """Tell whether the indices can be asked: a host with the writer's user alone may not."""
+    """Tell whether the indices can be asked: a host with the user of another role may not."""
     connection = configuration.connection
     own = connection.lifecycle_username is not None and connection.reader_username is not None
-    named = own or connection.username is not None or connection.client_cert_file is not None
-    # A cluster that knows no users: one that does would have its writer named.
-    return configuration.embedded or named or connection.writer_username is None
+    return own or _may_be_any_role(configuration)
+
+
+def runs_agent(configuration: Configuration) -> bool:
+    """Tell whether an agent is to run here: it needs a user that writes, or has run already."""
+    return (
+        configuration.connection.writer_username is not None
+        or _may_be_any_role(configuration)
+        or Path(configuration.agent.state_directory).exists()
+    )
+
+
+def _may_be_any_role(configuration: Configuration) -> bool:
+    connection = configuration.connection
+    for_all = connection.username is not None or connection.client_cert_file is not None
+    # A cluster that knows no users: one that does would have that of some role named.
+    nobody = all(getattr(connection, f"{role}_username") is None for role in ROLES)
+    return configuration.embedded or for_all or nobody
 
 
 def serves_web(configuration: Configuration) -> bool:

@@ -270,7 +270,7 @@ def test_a_cluster_that_takes_questions_and_never_answers_is_given_up_soon(
 
 URL = {"INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:1"}
 KEY = {"INDELIBLE_WEB_JWT_SECRET": "s" * 43}
-ALWAYS = ["agent", "dead letters"]
+AGENT = ["agent", "dead letters"]
 STORAGE = ["indices", "lifecycle"]
 
 
@@ -282,16 +282,25 @@ def user(role: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        pytest.param({}, ["node", *STORAGE, *ALWAYS, "web"], id="the embedded node"),
-        pytest.param({**URL, **user("WRITER_")}, ALWAYS, id="an agent's host"),
-        pytest.param({**URL, **user("WRITER_"), **user("READER_")}, ALWAYS, id="no lifecycle"),
+        pytest.param({}, ["node", *STORAGE, *AGENT, "web"], id="the embedded node"),
+        pytest.param({**URL, **user("WRITER_")}, AGENT, id="an agent's host"),
+        pytest.param({**URL, **user("WRITER_"), **user("READER_")}, AGENT, id="no lifecycle"),
         pytest.param(
-            {**URL, **user("LIFECYCLE_"), **user("READER_")}, [*STORAGE, *ALWAYS], id="both"
+            {**URL, **user("LIFECYCLE_"), **user("READER_")}, STORAGE, id="a lifecycle's host"
         ),
-        pytest.param({**URL, **user("")}, [*STORAGE, *ALWAYS], id="one user for all"),
-        pytest.param(URL, [*STORAGE, *ALWAYS], id="a cluster without users"),
         pytest.param(
-            {**URL, **user("WRITER_"), **KEY}, [*ALWAYS, "web"], id="a web beside the agent"
+            {**URL, **user("LIFECYCLE_"), **user("READER_"), **user("WRITER_")},
+            [*STORAGE, *AGENT],
+            id="an agent beside the lifecycle",
+        ),
+        pytest.param(
+            {**URL, **user("READER_"), **user("TOKENS_"), **KEY}, ["web"], id="a web's host"
+        ),
+        pytest.param({**URL, **user("READER_")}, AGENT, id="nothing else to say"),
+        pytest.param({**URL, **user("")}, [*STORAGE, *AGENT], id="one user for all"),
+        pytest.param(URL, [*STORAGE, *AGENT], id="a cluster without users"),
+        pytest.param(
+            {**URL, **user("WRITER_"), **KEY}, [*AGENT, "web"], id="a web beside the agent"
         ),
     ],
 )
@@ -303,6 +312,14 @@ def test_what_this_host_has_no_settings_for_is_left_out(
     said: list[str] = []
     assert [part.name for part in look(configuration, now=NOW, say=said.append)] == expected
     assert said == expected, "what is waited for is named meanwhile"
+
+
+def test_an_agent_that_has_run_here_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "agent").mkdir()
+    environ = {"INDELIBLE_HOME": str(tmp_path), "INDELIBLE_WEB_PORT": "2", **URL, **KEY}
+    configuration = load({**environ, **user("READER_")})
+    found = [part.name for part in look(configuration, now=NOW, say=lambda _: None)]
+    assert found == [*AGENT, "web"]
 
 
 @pytest.mark.opensearch
