@@ -176,7 +176,8 @@ def describe(error: Exception) -> tuple[str, int] | None:
         return "\n".join([*lines, f"next: {hint}"]), EXIT_SETTINGS
     if isinstance(error, OperatorError):
         next_step = f"\nnext: {error.hint}" if error.hint else ""
-        return f"error: {error}{next_step}", EXIT_ERROR
+        # Applications read the text alone, so those of `audit_events` end with their hint.
+        return f"error: {str(error).removesuffix(f'; {error.hint}')}{next_step}", EXIT_ERROR
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         package = error.name.partition(".")[0]
         if package in EXTRAS:

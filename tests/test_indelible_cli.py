@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from audit_events.errors import LineError
+from audit_events.errors import LineError, ParameterError
 from indelible import cli
 from indelible.whole_help import first_paragraph
 from indexer.errors import ConnectionFileError, DeadLetterError, SettingsError
@@ -107,6 +107,11 @@ class WithoutHintError(Exception):
             FULL,
             (f"error: {FULL}\nnext: {FULL.hint}", 1),
             id="a path and its cause",
+        ),
+        pytest.param(
+            ParameterError("path", "no file", "name one"),
+            ("error: path: no file\nnext: name one", 1),
+            id="a hint that its text has too",
         ),
         pytest.param(
             SettingsError(("A: wrong", "B: wrong")),
