@@ -3,6 +3,10 @@
 import urllib.request
 from http.client import HTTPException
 from typing import Final
+from urllib.error import HTTPError, URLError
+
+import msgspec
+from msgspec import Struct
 
 TIMEOUT_SECONDS: Final = 5.0
 
@@ -10,14 +14,42 @@ TIMEOUT_SECONDS: Final = 5.0
 _opener: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+class _Problem(Struct):
+    detail: str = ""
+
+
 def ask(url: str, *, token: str | None = None) -> bytes | None:
     """Return the body of a 200; None for any other answer, and for none."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # our own http URL
     try:
-        with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            content: bytes = answer.read()
-            return content
+        return _get(url, token)
     except (OSError, HTTPException):
         # URLError and HTTPError are OSErrors.
         return None
+
+
+def find_trouble(url: str) -> str:
+    """Say why there is no 200, by the answer's own words where it has some; empty for a 200."""
+    try:
+        _get(url)
+    except HTTPError as error:
+        with error:
+            return f"{error.code} {_detail(error.read()) or error.reason}"
+    except (OSError, HTTPException) as error:
+        cause = error.reason if isinstance(error, URLError) else error
+        return (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
+    return ""
+
+
+def _get(url: str, token: str | None = None) -> bytes:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # our own http URL
+    with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Problem).detail
+    except msgspec.DecodeError:
+        return ""

@@ -31,7 +31,7 @@ from indelible.configuration import ROLES, Configuration, load
 from indelible.lifecycle_status import look_at_lifecycle
 from indelible.listing import open_console
 from indelible.part import Part
-from indelible.probe import ask
+from indelible.probe import find_trouble
 from indelible.run_record import read_record
 from indexer.client import connect, request_shape
 from indexer.copies import CopyTrouble, count_data_nodes, judge_copies
@@ -279,12 +279,12 @@ def look_at_web(configuration: Configuration) -> Part:
     url = record.web_url if record is not None and record.lives() else None
     url = url or web_url(configuration.web.host, configuration.web.port)
     begun = time.monotonic()
-    ready = ask(f"{url}/readyz") is not None
+    trouble = find_trouble(f"{url}/readyz")
     milliseconds = round((time.monotonic() - begun) * 1000)
     return Part(
         name="web",
-        ok=ready,
-        summary=f"ready: {url}" if ready else f"not ready: {url}/readyz does not answer 200",
+        ok=not trouble,
+        summary=f"not ready: {url}/readyz: {trouble}" if trouble else f"ready: {url}",
         figures={"url": url, "milliseconds": milliseconds},
     )
 
