@@ -22,7 +22,7 @@ from indelible.listing import new_table, open_console
 from indelible.terminal import plain, plain_json
 from indelible.whole_help import WholeHelpGroup
 from indexer.deletion import await_decision
-from indexer.errors import HoldError, IndexerError
+from indexer.errors import HoldError, IndexerError, NoAnswerError
 from indexer.hold import OPEN_END, Hold, place, read_holds, touches
 from indexer.hold import release as release_hold
 from indexer.ism import take_out
@@ -162,22 +162,20 @@ def add(
         placed_at=now,
     )
     with open_desk() as desk:
-        place(desk.journal, hold)
-        awaited = await_decision(
-            desk.entry.document,
-            lambda name: desk.is_touched(hold, name),
-            lease_seconds=desk.configuration.lifecycle.lease_seconds,
-        )
-        reach = desk.reach(hold)
-        if desk.take_out(hold, reach.keeps):
-            reach = desk.reach(hold)
+        desk.journal.prepare()
+        with _telling(f"whether the hold {hold.id} is placed is not known", NoAnswerError):
+            place(desk.journal, hold)
+        if not as_json:
+            # Now, as what follows may wait, fail or be stopped.
+            click.echo(f"hold {hold.id} is placed")
+        with _telling(f"the hold {hold.id} is placed, but what it keeps cannot be told"):
+            awaited, reach = _settle(desk, hold)
     kept = None if awaited is None else awaited in reach.keeps
     if as_json:
         awaited_report = None if awaited is None else {"name": awaited, "kept": kept}
         report = {**as_report(hold), **msgspec.to_builtins(reach), "awaited": awaited_report}
         click.echo(msgspec.json.encode(report).decode())
         return
-    click.echo(f"hold {hold.id} is placed")
     if awaited is not None:
         outcome = "it is kept" if kept else "it is gone"
         click.echo(f"{awaited} was being deleted at that moment: {outcome}")
@@ -187,6 +185,32 @@ def add(
         click.echo(f"too late for {one.name}: {one.action} at {one.at}")
     if not reach.keeps:
         click.echo("no partition of its window is there now; ones that come are kept")
+
+
+def _settle(desk: Desk, hold: Hold) -> tuple[str | None, Reach]:
+    """Wait for a deletion that was decided on before, and find what the hold reaches."""
+    awaited = await_decision(
+        desk.entry.document,
+        lambda name: desk.is_touched(hold, name),
+        lease_seconds=desk.configuration.lifecycle.lease_seconds,
+    )
+    reach = desk.reach(hold)
+    if desk.take_out(hold, reach.keeps):
+        reach = desk.reach(hold)
+    return awaited, reach
+
+
+@contextmanager
+def _telling(what: str, kind: type[IndexerError] = IndexerError) -> Generator[None]:
+    """Say what stands where the cluster fails meanwhile: a second hold would be another one."""
+    try:
+        yield
+    except HoldError:
+        raise
+    except kind as error:
+        raise HoldError(
+            f"{what}: {error}", hint="`indelible hold list` tells, when the cluster answers again"
+        ) from error
 
 
 @command.command("list")
@@ -218,13 +242,15 @@ def release(*, hold_id: str, reason: str, by: str | None, as_json: bool) -> None
             raise HoldError(
                 f"no active hold has the id {hold_id}", hint="indelible hold list shows them"
             )
-        release_hold(desk.journal, hold, by=by or name_user(), reason=reason)
-        freed = [
-            name
-            for name in desk.live()
-            if desk.is_touched(hold, name)
-            and not any(desk.is_touched(other, name) for other in holds.values())
-        ]
+        with _telling(f"whether the hold {hold.id} is released is not known", NoAnswerError):
+            release_hold(desk.journal, hold, by=by or name_user(), reason=reason)
+        with _telling(f"the hold {hold.id} is released, but what that frees cannot be told"):
+            freed = [
+                name
+                for name in desk.live()
+                if desk.is_touched(hold, name)
+                and not any(desk.is_touched(other, name) for other in holds.values())
+            ]
     if as_json:
         click.echo(msgspec.json.encode({"id": hold.id, "frees": freed}).decode())
         return

@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from indexer.errors import HoldError
+from indelible import hold
+from indexer.errors import HoldError, NoAnswerError
+from indexer.journal import Journal
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.ism_stand_in import Job, ism_plugin
@@ -80,13 +82,49 @@ def test_a_hold_says_what_it_keeps_and_who_placed_it(world: World, environ: dict
     placed = run_here(environ, "hold", "add", *JANUARY, "--reason", "case [7]")
     assert placed.exit_code == 0, placed.output
     assert f"keeps {world.partition}\n" in placed.output
-    (hold,) = msgspec.json.decode(run_here(environ, "hold", "list", "--json").output)["holds"]
-    assert hold["placedBy"] == getpass.getuser()
-    assert hold["keeps"] == [world.partition]
-    assert hold["until"] == "2024-01-11T00:00:00.000000Z"
+    (one,) = msgspec.json.decode(run_here(environ, "hold", "list", "--json").output)["holds"]
+    assert one["placedBy"] == getpass.getuser()
+    assert one["keeps"] == [world.partition]
+    assert one["until"] == "2024-01-11T00:00:00.000000Z"
     table = run_here(environ, "hold", "list").output
-    assert hold["id"] in table
+    assert one["id"] in table
     assert "case [7]" in table
+
+
+@pytest.mark.opensearch
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_cluster_that_goes_away_behind_a_hold_leaves_no_doubt_that_it_is_placed(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    def go_away(*_: object, **__: object) -> None:
+        raise NoAnswerError("https://os", "timed out")
+
+    monkeypatch.setattr(hold, "await_decision", go_away)
+    placed = run_here(environ, "hold", "add", *JANUARY, "--reason", "case 7", *options)
+    assert isinstance(placed.exception, HoldError)
+    (one,) = msgspec.json.decode(run_here(environ, "hold", "list", "--json").output)["holds"]
+    assert str(placed.exception).startswith(f"the hold {one['id']} is placed, but ")
+    assert placed.output == ("" if options else f"hold {one['id']} is placed\n")
+
+
+@pytest.mark.opensearch
+@pytest.mark.parametrize(
+    ("done", "verb"),
+    [(("hold", "add", *JANUARY), "placed"), (("hold", "release"), "released")],
+)
+def test_a_record_without_an_answer_is_told_as_such(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, done: tuple[str, ...], verb: str
+) -> None:
+    def go_away(*_: object, **__: object) -> None:
+        raise NoAnswerError("https://os", "timed out")
+
+    earlier = run_here(environ, "hold", "add", *JANUARY, "--reason", "case 6", "--json")
+    which = () if verb == "placed" else (msgspec.json.decode(earlier.output)["id"],)
+    monkeypatch.setattr(Journal, "record", go_away)
+    result = run_here(environ, *done, *which, "--reason", "r")
+    assert isinstance(result.exception, HoldError)
+    assert f" is {verb} is not known: no answer" in str(result.exception)
+    assert "hold list" in result.exception.hint
 
 
 @pytest.mark.opensearch
