@@ -39,6 +39,7 @@ class ConnectionSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^https?://[^\s,/?#@]+(/[^\s,?#]*)?(,https?://[^\s,/?#@]+(/[^\s,?#]*)?)*$",
+            examples=["https://opensearch.example:9200"],
             description="URL of the cluster; several nodes comma separated",
         ),
     ] = "https://127.0.0.1:9250"

@@ -170,7 +170,9 @@ class _Reading:
         try:
             self.values[name] = msgspec.convert(value, kind, strict=strict, dec_hook=_decode)
         except msgspec.ValidationError as error:
-            self._fail(name, f"{label}: {_lower(str(error))}{_allowed(kind)}")
+            examples = _examples(kind) if "matching regex" in str(error) else ()
+            wrong = f"expected such as {examples[0]}" if examples else _lower(str(error))
+            self._fail(name, f"{label}: {wrong}{_allowed(kind)}")
 
     def _take_file(self, name: str, label: str, value: object) -> None:
         try:
@@ -219,6 +221,13 @@ def _allowed(annotation: object) -> str:
         return f", expected {' or '.join(str(value) for value in get_args(annotation))}"
     parts = [_allowed(part) for part in get_args(annotation)]
     return "".join(parts)
+
+
+def _examples(annotation: object) -> tuple[object, ...]:
+    """What a field looks like whose pattern nobody can read."""
+    if isinstance(annotation, msgspec.Meta):
+        return tuple(annotation.examples or ())
+    return tuple(one for part in get_args(annotation) for one in _examples(part))
 
 
 def _has_reader(variable: str) -> bool:

@@ -241,3 +241,12 @@ def test_groups_beside_an_unknown_variable_are_read_from_the_file(tmp_path: Path
     assert index is not None
     assert index.replicas == 3
     assert len(reading.problems) == 1
+
+
+def test_an_address_without_a_scheme_is_shown_one() -> None:
+    environ = {"INDELIBLE_OPENSEARCH_URL": "opensearch.example:9200"}
+    with pytest.raises(SettingsError) as raised:
+        read_group("opensearch", ConnectionSettings, environ=environ, document={})
+    assert raised.value.problems == (
+        "INDELIBLE_OPENSEARCH_URL: expected such as https://opensearch.example:9200",
+    )
