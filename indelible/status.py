@@ -5,6 +5,7 @@ makes the exit code 1. A cluster that takes questions and answers none is given 
 `LOOK_SECONDS`, however long the settings would wait for it: whoever asks wants to know now.
 """
 
+import os
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -86,9 +87,7 @@ def look(
         looks.append(("lifecycle", lambda: look_at_lifecycle(configuration, now)))
     serves = serves_web(configuration)
     if runs_agent(configuration) or not (looks or serves):
-        looks.append(
-            ("agent", lambda: judge_agent(agent_status.read(directory), now, holder(directory)))
-        )
+        looks.append(("agent", lambda: look_at_agent(directory, now)))
         looks.append(("dead letters", lambda: judge_dead_letters(directory)))
     if serves:
         looks.append(("web", lambda: look_at_web(configuration)))
@@ -131,7 +130,7 @@ def runs_agent(configuration: Configuration) -> bool:
     return (
         configuration.connection.writer_username is not None
         or _may_be_any_role(configuration)
-        or Path(configuration.agent.state_directory).exists()
+        or os.access(configuration.agent.state_directory, os.F_OK)
     )
 
 
@@ -253,6 +252,18 @@ def find_end(client: OpenSearch, index: IndexSettings, order: str) -> str | None
     answer = request_shape(client, "POST", path, _Found, params=params, body=body, safe=True)
     hits = answer.hits.hits if answer is not None else []
     return hits[0].source["timestamp"] if hits else None
+
+
+def look_at_agent(directory: Path, now: datetime) -> Part:
+    """Judge the agent by what it wrote in its state directory, where this user may look."""
+    try:
+        (directory / agent_status.STATUS_NAME).open("rb").close()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        why = f"{directory} cannot be read: {error.strerror}; run this as the agent's user or root"
+        return Part(name="agent", ok=False, summary=f"unknown: {why}", figures={"state": "unknown"})
+    return judge_agent(agent_status.read(directory), now, holder(directory))
 
 
 def judge_dead_letters(directory: Path) -> Part:

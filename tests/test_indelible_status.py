@@ -25,6 +25,7 @@ from indelible.status import (
     command,
     judge_dead_letters,
     look,
+    look_at_agent,
     look_at_indices,
     look_at_node,
     show,
@@ -312,6 +313,20 @@ def test_what_this_host_has_no_settings_for_is_left_out(
     said: list[str] = []
     assert [part.name for part in look(configuration, now=NOW, say=said.append)] == expected
     assert said == expected, "what is waited for is named meanwhile"
+
+
+def test_an_agent_that_this_user_may_not_look_at_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Root may look everywhere, but no user looks below a file.
+    (tmp_path / "agent").touch()
+    part = look_at_agent(tmp_path / "agent", NOW)
+    assert not part.ok
+    assert "unknown: " in part.summary
+    assert "cannot be read: Not a directory" in part.summary
+    show([part])
+    assert capsys.readouterr().out.startswith("?")
+    assert look_at_agent(tmp_path / "none", NOW).summary == "has not run here yet"
 
 
 def test_an_agent_that_has_run_here_is_not_left_out(tmp_path: Path) -> None:
