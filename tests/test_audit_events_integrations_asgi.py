@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 import audit_events
 from audit_events.binding import bound_fields, current_request
 from audit_events.errors import ParameterError
-from audit_events.event import Event, decode_event
+from audit_events.event import SOURCE_CLOSED, Event, decode_event
 from audit_events.integrations.asgi import (
     Application,
     AuditMiddleware,
@@ -25,6 +25,7 @@ from audit_events.integrations.asgi import (
     Scope,
     Send,
 )
+from audit_events.process_log import PROCESS_LOG
 
 ANA = {"type": "user", "id": "u_ana"}
 
@@ -32,6 +33,12 @@ ANA = {"type": "user", "id": "u_ana"}
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "audit.log"
+
+
+@pytest.fixture
+def no_process_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PROCESS_LOG, "log", None)
+    monkeypatch.setattr(PROCESS_LOG, "arguments", None)
 
 
 @pytest.fixture
@@ -147,6 +154,39 @@ def test_what_is_no_request_passes_untouched() -> None:
         "lifespan.shutdown.complete",
     ]
     assert begun == [None]
+
+
+@pytest.mark.usefixtures("no_process_log")
+def test_the_log_says_its_last_line_when_the_application_has_shut_down(path: Path) -> None:
+    said: list[tuple[str, int]] = []
+    log = audit_events.configure(path, service="members")
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        log.info("member.left", organization_id="org_acme", actor=ANA)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def send(message: Message) -> None:
+        said.append((message["type"], len(events(path))))
+
+    asyncio.run(AuditMiddleware(app)({"type": "lifespan"}, receive, send))
+    assert said == [("lifespan.startup.complete", 0), ("lifespan.shutdown.complete", 2)]
+    assert [event.action for event in events(path)] == ["member.left", SOURCE_CLOSED]
+
+
+@pytest.mark.usefixtures("no_process_log")
+def test_a_last_line_that_cannot_be_written_stops_no_server(path: Path) -> None:
+    log = audit_events.configure(path, service="members")
+    log.info("member.left", organization_id="org_acme", actor=ANA)
+    path.unlink()
+    path.mkdir()
+    app = Starlette()
+    app.add_middleware(AuditMiddleware)
+    received = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent = talk_to(app, {"type": "lifespan"}, received)
+    assert [message["type"] for message in sent][-1] == "lifespan.shutdown.complete"
 
 
 def test_a_web_socket_is_one_request(log: FilteringBoundLogger, path: Path) -> None:

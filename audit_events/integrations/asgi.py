@@ -4,9 +4,13 @@
 
 A WebSocket is one request, from its handshake until it closes. What a request started (a
 background task, `asyncio.create_task`, a thread with a copy of the context) keeps what was bound.
+
+The end of `lifespan` is that of this process's source: uvicorn ends itself by the signal that it
+was sent, which runs nothing at exit, so that each restart would look like a process that died.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -17,6 +21,8 @@ from audit_events.binding import (
     check_callable,
     end_request,
 )
+from audit_events.errors import SinkError
+from audit_events.process_log import close
 from audit_events.request import (
     CorrelationHeader,
     RequestFacts,
@@ -36,6 +42,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SCOPE_KEY: Final = "audit_events.request"
+_SHUT_DOWN: Final = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
 
 
 class AuditMiddleware:
@@ -69,6 +76,9 @@ class AuditMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application with this request bound; what is no request passes untouched."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, _closing(send))
+            return
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -88,6 +98,19 @@ class AuditMiddleware:
             await self._app(scope, receive, send)
         finally:
             end_request(before)
+
+
+def _closing(send: Send) -> Send:
+    """Return `send`, with the last line written before it says that the application has ended."""
+
+    async def close_and_send(message: Message) -> None:
+        if message["type"] in _SHUT_DOWN:
+            # Nobody is left to be told: a missing last line is for its reader to tell.
+            with suppress(SinkError):
+                close()
+        await send(message)
+
+    return close_and_send
 
 
 def _facts_of(scope: Scope, settings: RequestSettings) -> Callable[[], RequestFacts]:
