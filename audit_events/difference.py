@@ -176,7 +176,14 @@ def _spell_scalar(value: object) -> object:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, datetime):
-        return value.isoformat() if value.tzinfo is None else format_instant(value)
+        return _spell_instant(value)
     if isinstance(value, bytes | timedelta):
         return msgspec.to_builtins(value)
     return str(value)
+
+
+def _spell_instant(value: datetime) -> str:
+    try:
+        return value.isoformat() if value.tzinfo is None else format_instant(value)
+    except OverflowError:  # no year of UTC has it
+        return value.isoformat()

@@ -19,7 +19,12 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def format_instant(instant: datetime) -> str:
-    """Write an aware datetime in canonical form; a naive one is a ValueError."""
+    """Write an aware datetime in canonical form.
+
+    Raises:
+        ValueError: it is naive.
+        OverflowError: in UTC it is beyond the years 1 to 9999.
+    """
     if instant.tzinfo is None:
         raise ValueError("an instant needs a time zone")
     utc = instant.astimezone(UTC).replace(tzinfo=None)

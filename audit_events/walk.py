@@ -202,9 +202,7 @@ class Walk:
             return str(value)
         if not isinstance(value, datetime):
             raise Refusal(f"a value of type {type(value).__name__} can't be encoded", "convert it")
-        if value.tzinfo is None:
-            raise Refusal("is a datetime without a time zone", "pass an aware datetime")
-        return format_instant(value)
+        return _prepare_instant(value)
 
     def _treat(self, key: str, item: object, depth: int, paths: _Paths, count: list[int]) -> object:
         """Prepare or replace the value of a key that some rule is about."""
@@ -315,6 +313,15 @@ def _prepare_float(value: float) -> object:
     if not math.isfinite(value):
         raise Refusal(f"is {value}, which JSON cannot carry", "pass it as a string")
     return msgspec.Raw(format_float(value).encode())
+
+
+def _prepare_instant(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise Refusal("is a datetime without a time zone", "pass an aware datetime")
+    try:
+        return format_instant(value)
+    except OverflowError:  # datetime.max as "for ever", in a zone west of Greenwich
+        raise Refusal("is beyond the years 1 to 9999 in UTC", "pass it as a string") from None
 
 
 def _sort_by_utf16(prepared: dict[str, object]) -> msgspec.Raw:

@@ -1,7 +1,7 @@
 """The encoder says the same bytes as an independent one, or refuses with the path."""
 
 import struct
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from uuid import UUID
@@ -138,6 +138,12 @@ def _cycle() -> object:
             "t",
             "without a time zone",
             id="naive datetime",
+        ),
+        pytest.param(
+            {"t": datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))},
+            "t",
+            "years 1 to 9999",
+            id="for ever, west of Greenwich",
         ),
         pytest.param(_nest(MAX_DEPTH + 2), "[0]" * (MAX_DEPTH + 1), "deeper", id="too deep"),
         pytest.param(_cycle(), "again" + ".again" * MAX_DEPTH, "deeper", id="a cycle"),

@@ -107,6 +107,13 @@ _LOOP["self"] = _LOOP
             id="times",
         ),
         pytest.param(
+            {"t": datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))},
+            {"t": None},
+            {"t": "9999-12-31T23:59:59.999999-05:00"},
+            {"t": None},
+            id="a time that no year of UTC has",
+        ),
+        pytest.param(
             {"w": timedelta(hours=36), "b": b"\0\1", "p": Path("/a")},
             {"w": 1, "b": 1, "p": 1},
             {"w": "P1DT43200S", "b": "AAE=", "p": "/a"},
