@@ -162,8 +162,17 @@ def _check_part(name: str, public: type[Struct], shape: type[_Part], value: obje
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         field = name + path.rstrip("`")
-        hint = f"one of {', '.join(get_args(ActorType))}" if field == "actor.type" else ""
+        hint = _advise(field, problem, public)
         raise EventError(field, problem[:1].lower() + problem[1:], hint) from None
+
+
+def _advise(field: str, problem: str, public: type[Struct]) -> str:
+    """Return the next step: numbers as ids and members of one's own are what is given most."""
+    if field == "actor.type":
+        return f"one of {', '.join(get_args(ActorType))}"
+    if "field `" in problem:
+        return f"it has {', '.join(public.__struct_encode_fields__)}; the rest goes into context"
+    return "pass it as a string" if "got `" in problem else f"1 to {MAX_NAME_CHARACTERS} characters"
 
 
 def _to_wire(value: Mapping[object, object] | Struct) -> dict[str, object]:

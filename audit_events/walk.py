@@ -201,7 +201,8 @@ class Walk:
         if isinstance(value, UUID):
             return str(value)
         if not isinstance(value, datetime):
-            raise Refusal(f"a value of type {type(value).__name__} can't be encoded", "convert it")
+            hint = "make it text, a list or a mapping, as audit_events.changes() does"
+            raise Refusal(f"a value of type {type(value).__name__} can't be encoded", hint)
         return _prepare_instant(value)
 
     def _treat(self, key: str, item: object, depth: int, paths: _Paths, count: list[int]) -> object:

@@ -147,9 +147,13 @@ def test_a_user_agent_of_any_length_does_not_fail_the_action() -> None:
         pytest.param({"organization_id": "_system"}, "organization_id", "reserved", id="reserved"),
         pytest.param({"organization_id": 7}, "organization_id", "type int", id="id of wrong type"),
         pytest.param({"actor": "ana"}, "actor", "type str", id="actor as text"),
-        pytest.param({"actor": {"id": "u"}}, "actor", "`type`", id="actor without type"),
+        pytest.param(
+            {"actor": {"id": "u"}}, "actor", "`type`; it has email, id", id="actor without type"
+        ),
         pytest.param({"actor": {"type": "root"}}, "actor.type", "api_key", id="unknown type"),
-        pytest.param({"actor": {"type": "user", "id": 5}}, "actor.id", "`int`", id="id as number"),
+        pytest.param(
+            {"actor": {"type": "user", "id": 5}}, "actor.id", "a string", id="id as number"
+        ),
         pytest.param(
             {"actor": Actor(type="user", id=NO_TEXT)}, "actor.id", "`object`", id="object"
         ),
@@ -157,13 +161,17 @@ def test_a_user_agent_of_any_length_does_not_fail_the_action() -> None:
         pytest.param(
             {"organization_id": _Text("x" * 1025)}, "organization_id", "1025", id="longer"
         ),
-        pytest.param({"actor": {"type": "user", "mail": "x"}}, "actor", "`mail`", id="unknown key"),
-        pytest.param({"target_user": {"id": ""}}, "target_user.id", "length", id="empty target"),
+        pytest.param(
+            {"actor": {"type": "user", "mail": "x"}}, "actor", "it has email", id="unknown key"
+        ),
+        pytest.param({"target_user": {"id": ""}}, "target_user.id", "1 to 1024", id="empty target"),
         pytest.param({"resource": {"type": "app"}}, "resource", "`id`", id="resource without id"),
         pytest.param({"ip_address": "unknown"}, "ip_address", "IPv4", id="address from a header"),
         pytest.param({"user_agent": 5}, "user_agent", "type int", id="agent of wrong type"),
         pytest.param({"context": [1]}, "context", "type list", id="context not a mapping"),
-        pytest.param({"context": {"a": [{}, {"b": {1}}]}}, "context.a[1].b", "set", id="deep set"),
+        pytest.param(
+            {"context": {"a": [{}, {"b": {1}}]}}, "context.a[1].b", "changes()", id="deep set"
+        ),
         pytest.param({"context": {"\ud800": 1}}, "context.(a key)", "surrogate", id="half a key"),
         pytest.param(
             {"context": {"a": _nested(30, {"\ud800": 1}), "b": 1}},
