@@ -69,7 +69,8 @@ class PlainContexts:
         mappings: list[Mapping[str, object]] = [context]
         for one in mappings:
             for key, value in one.items():
-                if key not in self._keys:
+                # In what was redacted or cut nobody looked: a key may be anything there.
+                if key not in self._keys and isinstance(cast("object", key), str):
                     self._learn_key(key)
                 if isinstance(value, dict) and len(mappings) < MAX_VALUES:
                     mappings.append(cast("Mapping[str, object]", value))

@@ -220,6 +220,11 @@ def test_a_value_is_redacted_before_it_is_cut_so_no_digest_of_a_secret_stands() 
     assert written["note"]["truncated"] is True
 
 
+@pytest.mark.parametrize("secret", [{1: "a"}, {"of": {None: "b"}}], ids=["keys", "inner keys"])
+def test_what_is_redacted_may_be_anything(secret: object) -> None:
+    assert _context_of({"password": secret}) == {"password": REDACTED}
+
+
 @pytest.mark.parametrize(
     ("arguments", "parameter"),
     [
