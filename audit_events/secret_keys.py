@@ -15,10 +15,10 @@ from typing import Final
 
 DEFAULT_KEYS: Final = (
     "access_key", "account_key", "api_key", "auth_key", "authorization", "backup_code", "bearer",
-    "card_number", "client_assertion", "connection_string", "connect.sid", "cookie", "credential",
-    "credit_card", "csrf", "cvc", "cvv", "encryption_key", "jsessionid", "jwt",
+    "card_number", "client_assertion", "connection_string", "connect.sid", "cookie", "cred",
+    "credential", "credit_card", "csrf", "cvc", "cvv", "encryption_key", "jsessionid", "jwt",
     "master_key", "one_time_code", "otp", "pass", "passcode", "passphrase", "passwd", "password",
-    "phpsessid", "pin", "private_key", "pwd", "recovery_code", "recovery_key", "salt",
+    "phpsessid", "pin", "private_key", "pw", "pwd", "recovery_code", "recovery_key", "salt",
     "saml_response", "secret", "security_code", "seed_phrase", "session_key", "shared_key",
     "signing_key", "social_security", "ssn", "token", "totp", "verification_code", "xsrf",
 )  # fmt: skip
