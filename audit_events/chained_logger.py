@@ -26,9 +26,10 @@ from typing import Final, cast
 
 from audit_events.binding import fill_bound
 from audit_events.commit import GroupCommit
+from audit_events.descriptor import sync_and_close
 from audit_events.draft import DEFAULT_RULES, Draft, DraftRules, draft_event
 from audit_events.errors import AuditEventError, SinkError
-from audit_events.event_file import EventFile, sync_and_close
+from audit_events.event_file import EventFile
 from audit_events.failure import FailureHandler, OnError, choose_handler, hand_over
 from audit_events.identifier import new_uuid7
 from audit_events.parameters import Durability

@@ -24,6 +24,8 @@ taken. The argument, for whoever changes this:
   whoever follows it reads it there, as the lines before.
 * **Truncated** (`copytruncate`): the next line stands at the new end.
 * **Another file system under the path** (the log's own went away): no file is made there.
+* **Closed by somebody else**, as daemons close all that is open: it is opened again, and what got
+  the number of its descriptor since is left alone, but for that millisecond.
 * **A file system that failed** (read-only after an error, EIO) is let go of with the first line
   that it does not take: nobody can unmount, check and mount it while its file is open here.
 * **Lost in the cache**: what the kernel could not write, it drops after a while, and zeros stand
@@ -33,13 +35,13 @@ taken. The argument, for whoever changes this:
 `take_unsynced` are for those who want more.
 """
 
-import contextlib
 import errno
 import os
 import stat
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from audit_events.descriptor import close_all, is_still, sync_and_close
 from audit_events.errors import SinkError
 from audit_events.torn import blank, read_torn
 
@@ -270,6 +272,9 @@ class EventFile:
     def _open_current(self) -> bool:
         """Open the file that is there now, unless it is open; tells whether it was not."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+        if self._descriptor >= 0 and not is_still(self._descriptor, self._identity):
+            self._descriptor = -1  # not to be closed: it is another's by now
+            self.close()
         try:
             found = os.stat(self.path)  # noqa: PTH116  # a third of the cost of Path.stat
             if (found.st_dev, found.st_ino) == self._identity:
@@ -375,23 +380,3 @@ class EventFile:
             blank(self._descriptor, start, text[:written])
             raise
         return True
-
-
-def sync_and_close(descriptors: list[int]) -> None:
-    """Sync what `take_unsynced` returned, and close it, also after an error.
-
-    Raises:
-        OSError: what was written may not be on the disk; another sync proves nothing for it.
-    """
-    try:
-        for descriptor in descriptors:
-            os.fsync(descriptor)
-    finally:
-        close_all(descriptors)
-
-
-def close_all(descriptors: list[int]) -> None:
-    """Close them and forget them; nothing is to be learnt from an error there."""
-    while descriptors:
-        with contextlib.suppress(OSError):
-            os.close(descriptors.pop())

@@ -47,6 +47,31 @@ def test_after_deletion_a_new_file_is_opened(path: Path) -> None:
     assert path.read_bytes() == b"two\n"
 
 
+def test_a_descriptor_that_somebody_closed_is_not_written_to_again(
+    path: Path, tmp_path: Path
+) -> None:
+    """A daemon that does not fork closes all descriptors; the next file it opens has the number."""
+    event_file = EventFile(path)
+    event_file.append(b"one\n")
+    time.sleep(2 * LOOK_INTERVAL_SECONDS)
+    os.close(event_file._descriptor)
+    with (tmp_path / "other").open("w+b", buffering=0) as other:
+        assert other.fileno() == event_file._descriptor
+        event_file.append(b"two\n")
+        assert (tmp_path / "other").read_bytes() == b""
+        other.write(b"its own\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_a_descriptor_that_was_closed_is_opened_again(path: Path) -> None:
+    event_file = EventFile(path)
+    event_file.append(b"one\n")
+    os.close(event_file._descriptor)
+    time.sleep(2 * LOOK_INTERVAL_SECONDS)
+    event_file.append(b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
 def test_after_copytruncate_lines_begin_at_the_start(path: Path) -> None:
     event_file = EventFile(path)
     event_file.append(b"one\n")

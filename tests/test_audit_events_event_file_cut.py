@@ -28,9 +28,10 @@ from typing_extensions import override
 from audit_events import chained_logger, event_file
 from audit_events.chain import ChainBreak, verify_chain
 from audit_events.chained_logger import ChainedLogger
+from audit_events.descriptor import close_all
 from audit_events.errors import LineError, SinkError
 from audit_events.event import decode_event
-from audit_events.event_file import EventFile, close_all
+from audit_events.event_file import EventFile
 from audit_events.parameters import Durability
 from tests.append_cut import BLOCK, CutDisk, KilledError, PowerCutError
 
