@@ -283,11 +283,33 @@ def test_a_window_is_dragged_on_the_timeline(look: Visit) -> None:
     page.mouse.move(box["x"] + box["width"] * 0.26, middle)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.49, middle, steps=5)
-    expect(page.locator(".choice")).to_contain_text("1 event")
+    # In the viewer's zone, as all other times.
+    told = "2026-03-15 10:00:15 to 2026-03-15 10:00:30: 15 events"
+    expect(page.locator(".choice")).to_have_text(told)
+    expect(page.get_by_role("status").filter(has_text=told)).to_have_count(1)
+    # A ring of the browser's own would hide bars: its units are those of the drawing.
+    ring = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(ring) == "none"
+    look.shoot("drag")
     page.mouse.up()
     page.wait_for_url(re.compile("since=2026-03-15T09%3A00%3A15"))
     assert "until=2026-03-15T09%3A00%3A30" in page.url
     look.shows_rows(15)
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("", "2026-03-15 10:00:00 to 2026-03-15 10:00:01: 1 event"),
+        ("&zone=Asia/Tokyo", "2026-03-15 18:00:00 to 2026-03-15 18:00:01: 1 event"),
+    ],
+)
+def test_a_bar_is_named_in_the_zone_that_is_shown(look: Visit, zone: str, told: str) -> None:
+    page = look.open(f"?since=2026-03-15T09:00:00Z&until=2026-03-15T09:01:00Z{zone}")
+    # Another tab may have chosen another zone: what counts is what stands here.
+    page.evaluate("localStorage.setItem('indelible.zone', 'utc')")
+    page.locator(".timeline .hit").first.hover()
+    expect(page.locator(".timeline title").first).to_have_text(told)
 
 
 def test_a_window_is_chosen_on_the_timeline_by_the_keyboard(look: Visit) -> None:

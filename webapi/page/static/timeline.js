@@ -1,5 +1,7 @@
 // The timeline: dragging over bars, or arrows with Shift, choose a window; Enter goes there.
 
+import { clock, zoneShown } from "./zone.js";
+
 const GONE = ["since", "until", "around", "window", "range", "cursor", "newer", "offset"];
 
 export function start(root) {
@@ -16,6 +18,19 @@ export function windowAddress(current, since, until) {
   address.searchParams.set("since", since);
   address.searchParams.set("until", until);
   return address.href;
+}
+
+function spanWords(since, until, events) {
+  const [from, to] = [since, until].map((one) => clock(new Date(one), zoneShown()));
+  return `${from} to ${to}: ${events.toLocaleString("en")} event${events === 1 ? "" : "s"}`;
+}
+
+// When it is asked for: the server named the bar in its zone, and the viewer may change theirs.
+function name(bar) {
+  if (bar) {
+    const { since, until, count } = bar.dataset;
+    bar.querySelector("title").textContent = spanWords(since, until, Number(count));
+  }
 }
 
 class Timeline {
@@ -38,6 +53,7 @@ class Timeline {
       "aria-label",
       "Events over time. Arrow keys choose a span, with Shift a longer one, Enter shows its events.",
     );
+    this.svg.addEventListener("pointerover", (event) => name(event.target.closest("a")));
     this.svg.addEventListener("pointerdown", (event) => this.begin(event));
     this.svg.addEventListener("pointermove", (event) => this.extend(event));
     this.svg.addEventListener("pointerup", () => this.end());
@@ -109,8 +125,9 @@ class Timeline {
     this.bars.forEach((bar, place) => {
       bar.classList.toggle("chosen", first <= place && place <= last);
     });
-    this.choice.textContent =
-      first === last ? one.dataset.words : `${one.dataset.words} – ${other.dataset.words}`;
+    const chosen = this.bars.slice(first, last + 1);
+    const events = chosen.reduce((sum, bar) => sum + Number(bar.dataset.count), 0);
+    this.choice.textContent = spanWords(one.dataset.since, other.dataset.until, events);
   }
 
   clear() {

@@ -15,6 +15,8 @@ const UNITS = [
   ["second", 1],
 ];
 
+let shown = "UTC";
+
 export function start(root) {
   const group = root.querySelector(".zones");
   const named = new URL(location.href).searchParams.get("zone");
@@ -23,6 +25,8 @@ export function start(root) {
   }
   if (named === null) {
     show(root, chosenZone());
+  } else {
+    shown = named;
   }
   tick(root);
   setInterval(() => document.hidden || tick(root), TICK_MILLISECONDS);
@@ -61,6 +65,11 @@ export function long(instant, timeZone) {
 
 function localZone() {
   return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+}
+
+// Not what is remembered: another tab may have chosen since.
+export function zoneShown() {
+  return shown;
 }
 
 function chosenZone() {
@@ -122,6 +131,7 @@ function choose(root, group, button, choice, zone, named) {
 }
 
 function show(root, zone) {
+  shown = zone;
   for (const element of root.querySelectorAll("time[data-as]")) {
     const instant = new Date(element.dateTime);
     if (element.dataset.as === "clock") {
