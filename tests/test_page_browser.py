@@ -334,6 +334,23 @@ def test_new_events_are_announced_and_not_thrust_into_the_reading(look: Visit) -
     look.shows(*["App moved"] * 2, *["App created"] * 20)
 
 
+def test_a_session_that_ended_meanwhile_is_said_and_no_silence(look: Visit) -> None:
+    page = look.page
+    page.clock.install()
+    look.open("?action=app.created,app.moved")
+    # The organisation asked too often: that passes, and the next time tells.
+    page.route("**/news?*", lambda route: route.fulfill(status=429), times=1)
+    with page.expect_response("**/news?*"):
+        page.clock.run_for(11_000)
+    page.context.clear_cookies()
+    page.clock.run_for(11_000)
+    expect(page.locator(".news")).to_contain_text("Your session has ended")
+    page.get_by_role("link", name="CSV", exact=True).click()
+    expect(page.locator(".export-status")).to_contain_text("Your session has ended")
+    page.locator(".news a").click()
+    page.wait_for_url("**/sign-in?next=*audit-log*app.moved*")
+
+
 def test_an_event_is_copied_as_json(look: Visit) -> None:
     look.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = look.open("?action=app.created")
@@ -394,7 +411,8 @@ def test_a_link_stays_below_the_pointer_while_its_export_tells(
         page = found.open("?action=app.created")
         links = [page.get_by_role("link", name=one, exact=True) for one in ("CSV", "NDJSON")]
         places = [link.bounding_box() for link in links]
-        for words in ("1,000 of 2,000 events", "The export broke off; nothing was saved."):
+        refused = "The export could not begin (503); nothing was saved."
+        for words in ("1,000 of 2,000 events", f"{refused} It can be asked for again in 60 s."):
             page.evaluate(
                 """(words) => {
                     document.querySelector(".export-status").textContent = words;

@@ -29,7 +29,8 @@ async function run(group, link) {
   try {
     const answer = await fetch(link.href, { signal: abort.signal });
     if (!answer.ok) {
-      throw new Error(`answer ${answer.status}`);
+      status.textContent = refusal(answer);
+      return;
     }
     const total = Number(group.dataset.export);
     const file = await read(answer, (events) => {
@@ -44,6 +45,17 @@ async function run(group, link) {
   } finally {
     cancel.hidden = true;
   }
+}
+
+function refusal(answer) {
+  if (answer.status === 401) {
+    return "Your session has ended. Load the page again to sign in.";
+  }
+  const seconds = answer.headers.get("Retry-After");
+  const again = seconds === null ? "" : ` It can be asked for again in ${seconds} s.`;
+  return answer.status === 429
+    ? `Too many exports.${again}`
+    : `The export could not begin (${answer.status}); nothing was saved.${again}`;
 }
 
 async function read(answer, tell) {

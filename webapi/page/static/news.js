@@ -32,13 +32,21 @@ async function look(notice) {
     // No network for a moment: the next time will tell.
     return true;
   }
+  const link = notice.querySelector("a");
+  if (answer.status === 401) {
+    // Silence would read as "nothing happened".
+    link.textContent = "Your session has ended: sign in again to see what is new";
+    link.href = location.href;
+    notice.hidden = false;
+  }
   if (!answer.ok) {
-    return answer.status >= 500;
+    // Others may have asked too often for a minute.
+    return answer.status === 429 || answer.status >= 500;
   }
   const { events, more } = await answer.json();
   if (events > 0) {
     const count = `${events.toLocaleString("en")}${more ? "+" : ""}`;
-    notice.querySelector("a").textContent = `${count} new event${events === 1 ? "" : "s"}`;
+    link.textContent = `${count} new event${events === 1 ? "" : "s"}`;
     notice.hidden = false;
   }
   return true;
