@@ -404,6 +404,33 @@ def test_how_an_event_ended_stands_with_what_was_tried(
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_an_address_is_whole_and_leaves_the_time_its_room(
+    browser: Browser, site: Site, size: Size
+) -> None:
+    longest = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
+    action = f"zebra.seen_{size}"
+    site.emit(
+        [{"action": action, "ip_address": longest}, {"action": action}],
+        "2026-03-19T09:00:00Z",
+        action,
+    )
+    with visit(browser, site, size=size) as found:
+        page = found.open(f"?action={action}")
+        found.shoot(f"address-{size}")
+        address = page.locator(".rows .from bdi")
+        expect(address).to_have_text(longest)
+        assert address.evaluate("(one) => one.scrollWidth <= one.parentElement.clientWidth")
+        (without, beside) = page.locator(".rows .when").all()
+        least, most = without.bounding_box(), beside.bounding_box()
+        assert least is not None
+        assert most is not None
+        # On a phone the time may need more lines; it is not cut, either.
+        assert most["height"] <= 3 * least["height"]
+        for part in beside.locator("small").all():
+            assert part.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
 def test_a_link_stays_below_the_pointer_while_its_export_tells(
     browser: Browser, site: Site, size: Size
 ) -> None:
