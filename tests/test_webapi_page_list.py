@@ -57,6 +57,15 @@ def ids(html: str) -> list[str]:
     return re.findall(r'id="e-([0-9a-f-]{36})"', html)
 
 
+def test_the_legend_counts_what_no_catalogue_knows_where_there_is_some(api: Api) -> None:
+    def legend(html: str) -> str:
+        inside = html.partition('class="legend"')[2].partition("</ul>")[0]
+        return re.sub(r"<[^>]+>|\s+", " ", inside)
+
+    assert re.search(r"\? +Not in the catalogue +1", legend(page(api, organization="org_b")))
+    assert "Not in the catalogue" not in legend(page(api))
+
+
 def test_the_list_has_who_did_what_when_and_on_what_newest_first(api: Api) -> None:
     html = page(api)
     titles = re.findall(r"<b><bdi>([^<]*)</bdi></b><small><code>", html)

@@ -28,6 +28,11 @@ class Counted:
     kinds: Mapping[str, int]
     total: int
 
+    @property
+    def uncatalogued(self) -> int:
+        """Events of the list whose action has no colour."""
+        return self.total - sum(self.kinds.values())
+
 
 def count(query: Query, zone: tzinfo, now: datetime) -> Counted:
     """Count the events of a query.
