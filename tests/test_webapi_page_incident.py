@@ -117,7 +117,23 @@ def test_a_cursor_of_another_question_leads_nowhere(api: Api) -> None:
 
 
 def test_a_window_without_events_says_so(api: Api) -> None:
-    assert "Nothing happened here" in incident(api, "around=2026-03-29T12:00:00Z&window=1m")
+    quiet, loud = "around=2026-03-29T12:00:00Z&window=1m", f"{AROUND}&actorId=u_nobody"
+    assert "Nothing happened here" in incident(api, quiet)
+    html = incident(api, loud)
+    assert "Nothing happened here" not in html
+    assert "No event of this window matches all of these filters" in html
+
+
+def test_it_says_whether_it_is_about_a_moment_or_a_window(api: Api) -> None:
+    def heading(query: str) -> str:
+        html = incident(api, query)
+        found = re.search(r"<h1>(.*?)</h1>", html, re.DOTALL)
+        assert found is not None
+        return re.sub(r"<[^>]+>", "", found[1])
+
+    assert heading(AROUND) == "Around 2026-03-29 09:00:00 UTC"
+    window = "since=2026-03-29T08:00:00Z&until=2026-03-29T10:00:00Z"
+    assert heading(window) == "Between 2026-03-29 08:00:00 UTC and 2026-03-29 10:00:00 UTC"
 
 
 @pytest.mark.parametrize("query", ["", "around=soon", "around=2026-03-29&window=9y", "range=1h"])

@@ -19,8 +19,9 @@ from webapi.incident_shapes import (
     ValueParticipant,
 )
 from webapi.page import address
-from webapi.page.address import OWN, Pair, State, first
+from webapi.page.address import OWN, TIME, Pair, State, first
 from webapi.page.browser import describe
+from webapi.page.chips import LABELS
 from webapi.page.incident_place import divide, earlier_cursor, place_on, placed
 from webapi.page.row import Row, given, of_resource, read_row
 from webapi.page.timeline import timeline
@@ -122,6 +123,7 @@ def incident_view(state: State, looked: Look) -> dict[str, object]:
         "windows": WINDOWS,
         "window": first(state.pairs, "window") or DEFAULT_WINDOW,
         "moved": moved(state),
+        "filtered": any(name in LABELS and name not in TIME for name, _ in state.pairs),
     }
 
 
