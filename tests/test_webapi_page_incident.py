@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audit_events.catalogue import CATALOGUE
+from audit_events.instant import format_instant
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import Api, store, write_events
@@ -114,6 +117,47 @@ def test_a_cursor_of_another_question_leads_nowhere(api: Api) -> None:
     cursor = follow(html, "prev").split("newer=")[1]
     for query in (f"{AROUND}&newer=x", f"{AROUND}&newer={cursor}"):
         assert api.visit(f"{PATH}/incident?{query}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "heading"),
+    [
+        pytest.param(AROUND, "Around", id="a moment"),
+        pytest.param("since=2026-03-20&until=2026-03-30&action=app.deleted", "Between", id="both"),
+        pytest.param("since=2026-03-20", "", id="open, and too long by now"),
+        pytest.param("since=2026-01-01&until=2026-03-30", "", id="too long"),
+        pytest.param("until=2026-03-30", "", id="no beginning"),
+        pytest.param("", "", id="no window"),
+    ],
+)
+def test_the_window_of_a_list_leads_to_what_is_unusual_in_it(
+    api: Api, query: str, heading: str
+) -> None:
+    html = api.visit(f"{PATH}?{query}").text
+    found = re.search(r'<a href="([^"]+)">What is unusual</a>', html)
+    assert (found is not None) == bool(heading)
+    if found is not None:
+        response = api.visit(unescape(found[1]))
+        assert f"<h1>{heading} " in response.text
+        assert "12 times here, not once in the days before" in response.text
+        assert ("Action" in chips(response.text)) == ("action" in query)
+
+
+def chips(html: str) -> str:
+    return html.partition('class="chips"')[2].partition("</ul>")[0]
+
+
+def test_an_open_window_ends_now_where_it_is_looked_into(
+    api: Api, opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    now = format_instant(datetime.now(UTC) - timedelta(minutes=1))
+    with opensearch.client("writer") as writer:
+        store(writer, index, write_events(tmp_path / "now.log", [{"action": "app.moved"}], now))
+    found = re.search(r'<a href="([^"]+)">What is unusual</a>', api.visit(f"{PATH}?range=24h").text)
+    assert found is not None
+    response = api.visit(unescape(found[1]))
+    assert response.status_code == 200
+    assert "1 event</p>" in response.text
 
 
 def test_a_window_without_events_says_so(api: Api) -> None:

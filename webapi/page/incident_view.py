@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
+from flask import url_for
+
 from audit_events.catalogue import Catalogue
-from audit_events.instant import parse_instant
+from audit_events.instant import format_instant, parse_instant
 from webapi.answering import present_actions
 from webapi.incident_analysis import IncidentQuestion, incident_of
-from webapi.incident_request import read_question
+from webapi.incident_request import MAX_DAYS, read_question
 from webapi.incident_shapes import (
     ActorParticipant,
     Incident,
@@ -26,6 +29,7 @@ from webapi.page.incident_place import divide, earlier_cursor, place_on, placed
 from webapi.page.row import Row, given, of_resource, read_row
 from webapi.page.timeline import timeline
 from webapi.parts import parts, reader
+from webapi.query import Query
 from webapi.values import DEFAULT_WINDOW
 
 WINDOWS: Final = ("1m", "5m", "15m", "1h", "6h", "1d")
@@ -93,6 +97,22 @@ def look(state: State) -> Look:
     )
     question = placed(question, newer=state.newer, centred=_has_moment(state))
     return Look(question, incident_of(parts().reading, question, parts().cursor_key))
+
+
+def address_of(state: State, query: Query, now: datetime) -> str:
+    """Return where the window of a list is looked into; empty where it has none, or too long a one.
+
+    Args:
+        state: of the list.
+        query: what it asked.
+        now: the end of a window that is open.
+    """
+    until = query.until or now
+    if query.since is None or not query.since < until <= query.since + timedelta(days=MAX_DAYS):
+        return ""
+    asked = [pair for pair in state.fixed if pair[0] not in {"limit", "order"}]
+    end = [] if query.until else [("until", format_instant(now))]
+    return url_for("page.show_incident") + address.link([*asked, *end])
 
 
 def incident_view(state: State, looked: Look) -> dict[str, object]:

@@ -37,6 +37,7 @@ def list_view(
         **form_view(state, counted),
         "counted": counted,
         "news": "",
+        "incident": "",
         "exported": [pair for pair in state.fixed if pair[0] not in {"limit", "zone"}],
         "untimed": address.without(state.pairs, *TIME),
         "listing": found,

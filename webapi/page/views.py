@@ -73,6 +73,7 @@ def show_list() -> Response | WerkzeugResponse:
     view = {
         **list_view(state, found, counted, now),
         "news": news and url_for("page.show_news") + news,
+        "incident": incident_view.address_of(state, query, now),
         **_WORDS,
     }
     return document.render("list.html", reader(), view)
