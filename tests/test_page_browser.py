@@ -457,8 +457,11 @@ def test_an_export_says_how_far_it_is_and_can_be_cancelled(look: Visit) -> None:
         page.get_by_role("link", name="NDJSON", exact=True).click()
     assert len(download.value.path().read_text().splitlines()) == 20 + 1
     expect(page.locator(".export-status")).to_have_text("Saved")
-    page.route("**/export?*", lambda _: None)  # never answered
-    page.get_by_role("link", name="CSV", exact=True).click()
+    asked: list[str] = []
+    page.route("**/export?*", lambda route: asked.append(route.request.url))  # never answered
+    page.get_by_role("link", name="CSV", exact=True).dblclick()
+    expect(page.locator(".export-status")).to_have_text("Asking…")
+    assert len(asked) == 1
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".export-status")).to_have_text("Cancelled")
     page.unroute_all(behavior="ignoreErrors")

@@ -14,7 +14,10 @@ export function start(root) {
     link.addEventListener("click", (event) => {
       if (event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
         event.preventDefault();
-        run(group, link);
+        // One at a time: a second would write over what the first tells, and both are counted.
+        if (group.querySelector("button").hidden) {
+          run(group, link);
+        }
       }
     });
   }
@@ -26,6 +29,7 @@ async function run(group, link) {
   const abort = new AbortController();
   cancel.onclick = () => abort.abort();
   cancel.hidden = false;
+  status.textContent = "Asking…";
   try {
     const answer = await fetch(link.href, { signal: abort.signal });
     if (!answer.ok) {
