@@ -22,6 +22,7 @@ from tests.webapi_browser import HTML, form_fields, submit, visit
 from tests.webapi_process import ROOT, serving
 from webapi.settings import WebSettings
 from webapi.sign_in.cookie import cookie_name, cookie_serializer
+from webapi.sign_in.csrf import FIELD
 from webapi.sign_in.destination import HOME
 from webapi.sign_in.ticket import TICKET_SECONDS, write_ticket
 
@@ -180,6 +181,24 @@ def test_without_a_state_directory_no_link_is_taken() -> None:
     response = visit(storeless().client, path_of(SETTINGS))
     assert response.status_code == 403
     assert "web.state_directory" in response.text
+
+
+def test_where_nobody_can_sign_in_the_page_says_so(settings: WebSettings) -> None:
+    words = "No way to sign in is set up here"
+    proxied = msgspec.structs.replace(SETTINGS, trusted_proxy_networks=("127.0.0.1",))
+    assert words in visit(storeless().client, "/sign-in").text
+    for offered in (settings, proxied):
+        assert words not in visit(storeless(offered).client, "/sign-in").text
+
+
+def test_a_form_whose_session_has_ended_says_so(settings: WebSettings) -> None:
+    api = storeless(settings)
+    page = visit(api.client, path_of(settings))
+    api.client.delete_cookie(cookie_name(settings))
+    response = submit(api.client, page)
+    assert response.status_code == 401
+    assert "The session of that page has ended" in response.text
+    assert submit(api.client, page, **{FIELD: "x"}).status_code == 403
 
 
 def test_who_is_signed_in_goes_on(settings: WebSettings) -> None:

@@ -36,7 +36,7 @@ def refuse_forged(tokens: URLSafeTimedSerializer) -> None:
     """Refuse a request that changes something and that no page of ours made.
 
     Raises:
-        ProblemError: `request_forged`.
+        ProblemError: `request_forged`; `session_missing` where the page's session is over.
     """
     if request.method in SAFE_METHODS or request.path.startswith(API):
         return
@@ -49,8 +49,15 @@ def refuse_forged(tokens: URLSafeTimedSerializer) -> None:
         named: object = tokens.loads(given)
     except BadSignature:
         raise _forged() from None
+    # A page of ours, and no cookie: it expired meanwhile, or was never kept.
+    if "id" not in session:
+        raise ProblemError(
+            "session_missing",
+            "the session of that page has ended, or the browser keeps no cookies; nothing was"
+            " changed",
+        )
     # A new session has an id that nobody was given yet.
-    if "id" not in session or not hmac.compare_digest(str(named), session_id()):
+    if not hmac.compare_digest(str(named), session_id()):
         raise _forged()
 
 

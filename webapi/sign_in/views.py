@@ -53,6 +53,7 @@ def show_ways() -> AnyResponse:
         "proxy_sign_out_url": settings.proxy_sign_out_url,
         "has_links": settings.state_directory is not None,
         "has_provider": settings.oidc_issuer is not None,
+        "has_proxy": bool(settings.trusted_proxy_networks),
         "destination": destination,
     }
     return document.render("sign_in/ways.html", None, view)
