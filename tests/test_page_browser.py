@@ -261,6 +261,8 @@ def test_times_are_the_viewers_and_utc_by_a_switch_that_is_remembered(look: Visi
     )
     page.get_by_role("button", name="UTC").click()
     expect(first).to_have_text("2026-03-15 09:00:59")
+    whole = page.locator(".rows time[data-as=long]").first
+    expect(whole).to_have_text("2026-03-15 09:00:59 UTC", use_inner_text=False)
     page.reload()
     expect(first).to_have_text("2026-03-15 09:00:59")
 

@@ -60,7 +60,8 @@ export function clock(instant, timeZone) {
 export function long(instant, timeZone) {
   const parts = new Intl.DateTimeFormat("en-GB", { timeZone, timeZoneName: "longOffset" });
   const name = parts.formatToParts(instant).find((part) => part.type === "timeZoneName").value;
-  return `${clock(instant, timeZone)} ${name.replace("GMT", "UTC")}`;
+  // Some browsers name the distance of zero, too.
+  return `${clock(instant, timeZone)} ${name.replace("GMT", "UTC").replace("+00:00", "")}`;
 }
 
 function localZone() {
