@@ -75,12 +75,13 @@ def look(browser: Browser, site: Site) -> Iterator[Visit]:
         yield found
 
 
+INCIDENT = "/incident?around=2026-03-15T09:00:30Z&window=5m"
 STATES = {
     "list": "?limit=5",
     "filtered": "?action=app.created&result=success&until=2026-03-16&zone=Europe/Berlin&limit=5",
     "nothing": "?action=app.created&ip=192.0.2.1",
     "mistakes": "?q=a+actr:b&nonsense=1&action=app.creatd",
-    "around": "/incident?around=2026-03-15T09:00:30Z&window=5m&limit=5",
+    "around": f"{INCIDENT}&limit=5",
     "no such event": "/x",
 }
 
@@ -373,11 +374,21 @@ def test_the_first_view_is_small(look: Visit) -> None:
     assert all(url.startswith(look.site.url) for url in sizes)
 
 
-def test_print_has_the_rows_and_no_controls(look: Visit) -> None:
-    page = look.open("?action=app.created")
+@pytest.mark.parametrize(
+    "path", ["?action=app.created&since=2026-03-15&until=2026-03-16", INCIDENT]
+)
+def test_print_has_the_rows_and_whose_they_are_and_no_controls(look: Visit, path: str) -> None:
+    page = look.open(path)
+    printed = page.locator(".printed")
+    expect(printed).to_be_hidden()
     page.emulate_media(media="print")
-    expect(page.locator(".filters")).to_be_hidden()
+    for control in (".filters", ".windows", ".onward", ".paging", ".tools"):
+        for one in page.locator(control).all():
+            expect(one).to_be_hidden()
     expect(page.locator(".rows")).to_be_visible()
+    expect(printed).to_contain_text(
+        re.compile(rf"^{OWNER.organization_id}, as of .* UTC[+]..:00; times in Europe/Berlin$")
+    )
     look.shoot("print")
 
 
