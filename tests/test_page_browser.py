@@ -248,6 +248,12 @@ def test_a_dropdown_is_searched_and_closed_by_escape(look: Visit) -> None:
     )
     count = page.locator("#actions label", has_text="Role changed").first.locator("small")
     expect(count).to_have_text("21")
+    nothing = page.locator("#actions").get_by_text("No action is called so.")
+    expect(nothing).to_be_hidden()
+    page.keyboard.type(" nonsense")
+    expect(nothing).to_be_visible()
+    assert violations(page) == []
+    look.shoot("no-such-action")
     page.keyboard.press("Escape")
     expect(page.locator("#actions .panel")).to_be_hidden()
     expect(page.locator("#actions > summary")).to_be_focused()

@@ -36,6 +36,7 @@ function prepare(sieve) {
 
 function sift(drop, text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  let all = 0;
   for (const group of drop.querySelectorAll(".groups fieldset")) {
     const category = group.querySelector("legend").textContent.toLowerCase();
     let left = 0;
@@ -45,5 +46,7 @@ function sift(drop, text) {
       left += label.hidden ? 0 : 1;
     }
     group.hidden = left === 0;
+    all += left;
   }
+  drop.querySelector(".hint").hidden = all > 0;
 }
