@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from audit_events.event import decode_event
-from indexer.settings import IndexSettings
+from indexer.client import connect
+from indexer.settings import ConnectionSettings, IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import OWNER, SETTINGS, Api, session_cookie, storeless
 from tests.webapi_browser import HTML, form_fields, submit, visit
@@ -149,3 +150,13 @@ def test_where_there_are_none_the_page_says_how_to_turn_them_on() -> None:
     page = storeless().visit(PAGE)
     assert page.status_code == 200
     assert "opensearch.tokens_username" in page.text
+
+
+def test_a_store_that_is_down_is_not_told_as_tokens_that_nobody_offers() -> None:
+    with connect(ConnectionSettings(url="http://127.0.0.1:9"), role="tokens") as nowhere:
+        down = Api(nowhere, IndexSettings(), tokens=nowhere)
+        enter(down.client, OWNER)
+        page = visit(down.client, PAGE)
+    assert page.status_code == 503
+    assert "not offered here" not in page.text
+    assert "not offered here" in storeless().visit(PAGE).text

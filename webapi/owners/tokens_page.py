@@ -10,9 +10,9 @@ from flask import Response, request
 
 from audit_events.instant import parse_instant
 from webapi.api_tokens import ApiToken, NewApiToken
-from webapi.errors import ParameterProblem, UnavailableError
+from webapi.errors import ParameterProblem
 from webapi.page import document
-from webapi.parts import reader
+from webapi.parts import parts, reader
 from webapi.token_request import DEFAULT_DAYS, MAX_DAYS, MAX_NAME_CHARACTERS, SCOPES
 from webapi.token_routes import api_tokens
 
@@ -48,14 +48,14 @@ def show_tokens(
         made: a token that was just made, whose text is shown this once.
         asked: what stands in the form.
         problems: what is wrong with it.
+
+    Raises:
+        UnavailableError: the store of the tokens does not answer as it should.
     """
-    now = datetime.now(UTC)
-    try:
-        tokens = [shown(one, now) for one in api_tokens(reader()).listed(reader())]
-    except UnavailableError as error:
-        if error.code != "tokens_unavailable":
-            raise
+    if parts().api_tokens is None:
         return document.render("owners/no_tokens.html", reader(), {})
+    now = datetime.now(UTC)
+    tokens = [shown(one, now) for one in api_tokens(reader()).listed(reader())]
     view = {
         "tokens": tokens,
         "made": made,
