@@ -5,12 +5,16 @@ AgentError                    .hint is the next step for the operator
 ├── StateDirectoryError       the state directory cannot be written: nothing could be remembered
 ├── CheckpointMissingError    no agent has run on that state directory
 ├── CheckpointUnreadableError this user may not read the checkpoint
-├── MonitorError         the monitor's port is taken, or its address is none of this host
+├── MonitorError              the monitor's port is taken, or its address is none of this host
 ├── LockedError               another agent (.pid) works on the same state directory
 └── SenderError               a sender failed in a way that no retry mends; nothing of it counts
 """
 
 from pathlib import Path
+from typing import Final
+
+LOOK_AT_STATE: Final = "see that the state directory is there, has free space and may be written"
+"""The next step of whoever hears that something there cannot be written."""
 
 
 class AgentError(Exception):

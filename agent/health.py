@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from agent.errors import LOOK_AT_STATE
 from agent.status import Status, Waiting
 from agent.unreadable import is_archive
 from audit_events.instant import parse_instant
@@ -77,17 +78,17 @@ def _judge_disk(status: Status) -> list[Problem]:
         Problem(
             "checkpoint_not_saved",
             status.checkpoint_problem,
-            hint="nothing more is read until it can be; free space, or let it be written",
+            hint=f"nothing more is read until it can be; {LOOK_AT_STATE}",
         ),
         Problem(
             "findings_not_recorded",
             status.trail_problem,
-            hint="gaps are kept until they can be recorded; free space, or let it be written",
+            hint=f"gaps are kept until they can be recorded; {LOOK_AT_STATE}",
         ),
         Problem(
             "dead_letter_not_written",
             status.dead_letter_problem,
-            hint="what waits for it is neither lost nor settled; free space, or let it be written",
+            hint=f"what waits for it is neither lost nor settled; {LOOK_AT_STATE}",
         ),
     )
     return [one for one in found if one.reason]

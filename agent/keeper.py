@@ -10,6 +10,7 @@ import structlog
 
 from agent import checkpoint
 from agent.checkpoint import SLOTS, Checkpoint
+from agent.errors import LOOK_AT_STATE
 
 SAVE_SECONDS: Final = 0.1
 """Least time between two checkpoints; what was settled since the last is sent again by a crash."""
@@ -76,7 +77,7 @@ class Keeper:
                 "checkpoint_not_saved",
                 directory=str(self._directory),
                 reason=problem,
-                hint="nothing more is read until it can be; free space there, or let it be written",
+                hint=f"nothing more is read until it can be; {LOOK_AT_STATE}",
             )
         self.problem = problem
 
