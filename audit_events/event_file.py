@@ -24,8 +24,9 @@ taken. The argument, for whoever changes this:
   whoever follows it reads it there, as the lines before.
 * **Truncated** (`copytruncate`): the next line stands at the new end.
 * **Another file system under the path** (the log's own went away): no file is made there.
-* **Closed by somebody else**, as daemons close all that is open: it is opened again, and what got
-  the number of its descriptor since is left alone, but for that millisecond.
+* **Closed by somebody else**, as daemons close all that is open: it is opened again. What got the
+  number of its descriptor since is left alone, but for a line within that millisecond, which is
+  found elsewhere than behind the last one and written again, to the log.
 * **A file system that failed** (read-only after an error, EIO) is let go of with the first line
   that it does not take: nobody can unmount, check and mount it while its file is open here.
 * **Lost in the cache**: what the kernel could not write, it drops after a while, and zeros stand
@@ -352,7 +353,8 @@ class EventFile:
         start = os.lseek(self._descriptor, 0, os.SEEK_CUR) - written
         if written < len(text) and not self._write_rest(text, written, start):
             return False
-        if not os.fstat(self._descriptor).st_nlink:
+        found = os.fstat(self._descriptor)
+        if not found.st_nlink or (found.st_dev, found.st_ino) != self._identity:
             return False
         self._end = start + len(text)
         if start in (0, end) or text.startswith(b"\n"):

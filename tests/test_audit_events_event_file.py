@@ -63,6 +63,21 @@ def test_a_descriptor_that_somebody_closed_is_not_written_to_again(
     assert path.read_bytes() == b"one\ntwo\n"
 
 
+def test_a_line_that_went_into_another_file_by_the_number_of_ours_is_written_again(
+    path: Path, tmp_path: Path
+) -> None:
+    event_file = EventFile(path)
+    event_file.append(b"one\n")
+    event_file._next_look = time.monotonic() + 60
+    os.close(event_file._descriptor)
+    with (tmp_path / "other").open("w+b", buffering=0) as other:
+        assert other.fileno() == event_file._descriptor
+        event_file.append(b"two\n")
+        event_file.append(b"three\n")
+        assert (tmp_path / "other").read_bytes() == b"two\n"
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+
+
 def test_a_descriptor_that_was_closed_is_opened_again(path: Path) -> None:
     event_file = EventFile(path)
     event_file.append(b"one\n")
