@@ -13,6 +13,8 @@ def is_still(descriptor: int, identity: tuple[int, int]) -> bool:
     try:
         found = os.fstat(descriptor)
     except OSError as error:
+        if error.errno is None:  # none of the system's: a TimeoutError of a signal handler
+            raise
         return error.errno != errno.EBADF
     return (found.st_dev, found.st_ino) == identity
 

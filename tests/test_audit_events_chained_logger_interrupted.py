@@ -216,10 +216,12 @@ def _record_under_signals(attempts: _Attempts, thrown: type[BaseException]) -> i
         while time.monotonic() < ends:
             try:
                 is_caught.set()
-                while True:
+                while time.monotonic() < ends + 5:
                     attempts.record()
             except thrown:
                 thrown_out += 1
+            else:
+                raise AssertionError("what a signal handler threw came out of no call")
     return thrown_out
 
 
@@ -235,10 +237,12 @@ def test_a_signal_handler_may_throw_at_any_moment(
     threads = [threading.Thread(target=attempts.record_until_it_is_over) for _ in range(3)]
     for thread in threads:
         thread.start()
-    thrown_out = _record_under_signals(attempts, thrown)
-    attempts.is_over.set()
-    for thread in threads:
-        thread.join(30)
+    try:
+        thrown_out = _record_under_signals(attempts, thrown)
+    finally:
+        attempts.is_over.set()
+        for thread in threads:
+            thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
     assert thrown_out > 20
     assert {error.cause.errno for error in attempts.refused} <= {errno.EINTR}
