@@ -17,6 +17,7 @@ from indexer.errors import IndexerError
 from indexer.settings import ConnectionSettings
 from tests.cluster import Cluster
 from tests.node_home import free_ports, node_config
+from tests.waiting import wait_until
 
 NAMES: Final = ("node-1", "node-2", "node-3")
 HEAP_MEGABYTES: Final = 384
@@ -127,7 +128,4 @@ def await_slowly(
     condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 60
 ) -> None:
     """Wait for what costs something to look at."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
-        time.sleep(LOOK_SECONDS)
+    wait_until(condition, what, seconds, pause_seconds=LOOK_SECONDS)

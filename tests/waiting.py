@@ -5,10 +5,14 @@ from collections.abc import Callable
 
 
 def wait_until(
-    condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 60
+    condition: Callable[[], object],
+    what: str | Callable[[], str],
+    seconds: float = 60,
+    *,
+    pause_seconds: float = 0.01,
 ) -> None:
     """Return as soon as the condition holds; `what` is said where it never does."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what if isinstance(what, str) else what()
-        time.sleep(0.01)
+        time.sleep(pause_seconds)
