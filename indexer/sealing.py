@@ -25,16 +25,25 @@ class _Task(Struct, frozen=True):
     task: str
 
 
-class _TaskState(Struct, frozen=True):
-    completed: bool
-
-
 class _Shards(Struct, frozen=True):
     failed: int
 
 
-class _Refreshed(Struct, frozen=True, rename={"shards": "_shards"}):
+class _Broadcast(Struct, frozen=True, rename={"shards": "_shards"}):
+    """What came of something that is done on every copy."""
+
     shards: _Shards
+
+
+class _TaskError(Struct, frozen=True):
+    type: str
+    reason: str | None = None
+
+
+class _TaskState(Struct, frozen=True):
+    completed: bool
+    error: _TaskError | None = None
+    response: _Broadcast | None = None
 
 
 def block(client: OpenSearch, name: str) -> None:
@@ -56,20 +65,29 @@ def merge(client: OpenSearch, name: str, segments: int, beat: Beat) -> None:
     """Merge it into so many segments, however long that takes.
 
     Raises:
-        RefusedError, NoAnswerError: see `indexer.client.request`; it may go on in the cluster.
+        RefusedError: the cluster refused, or a copy of it is not merged.
+        NoAnswerError: see `indexer.client.request`; it may go on in the cluster.
     """
+    path = f"/{name}/_forcemerge"
     params = {"max_num_segments": str(segments), "wait_for_completion": "false"}
-    started = request_shape(client, "POST", f"/{name}/_forcemerge", _Task, params=params)
-    if started is not None:
-        _await(client, started, beat)
+    started = request_shape(client, "POST", path, _Task, params=params)
+    ended = None if started is None else _await(client, started, beat)
+    # Of what is begun in the background, a refusal stands in its outcome alone.
+    if ended is not None and ended.error is not None:
+        error = ended.error
+        raise RefusedError(f"POST {path}", HTTPStatus.OK, error.type, error.reason or "")
+    if ended is not None and ended.response is not None and ended.response.shards.failed:
+        raise RefusedError(f"POST {path}", HTTPStatus.OK, "not_merged", "not every copy of it is")
     refresh(client, name)
 
 
-def _await(client: OpenSearch, started: _Task, beat: Beat) -> None:
+def _await(client: OpenSearch, started: _Task, beat: Beat) -> _TaskState | None:
+    """Its outcome; None where the cluster knows nothing of it any more."""
     for _ in pauses(beat):
         state = request_shape(client, "GET", f"/_tasks/{started.task}", _TaskState)
         if state is None or state.completed:
-            return
+            return state
+    return None
 
 
 def refresh(client: OpenSearch, name: str) -> None:
@@ -80,7 +98,7 @@ def refresh(client: OpenSearch, name: str) -> None:
         NoAnswerError: see `indexer.client.request`.
     """
     path = f"/{name}/_refresh"
-    answer = request_shape(client, "POST", path, _Refreshed, safe=True)
+    answer = request_shape(client, "POST", path, _Broadcast, safe=True)
     if answer is None or answer.shards.failed:
         raise RefusedError(
             f"POST {path}", HTTPStatus.OK, "not_refreshed", "not every copy of it did"

@@ -341,6 +341,21 @@ def test_what_was_changed_since_it_was_sealed_is_not_deleted(world: World) -> No
     assert control[0].deleting is None
 
 
+def test_a_merge_that_the_cluster_refuses_in_the_background_is_a_problem(world: World) -> None:
+    """Left unsaid, the partition would stay due for ever, and each round would end well."""
+    world.fill()
+    world.now = SEALABLE
+    with world.cluster.admin() as admin:
+        body = {"index.blocks.read_only": True}
+        admin.indices.put_settings(index=world.partition, body=body)
+        (problem,) = world.take_round().problems
+        assert (problem.partition, problem.step) == (world.partition, "merge")
+        assert "read-only" in problem.what
+        assert "index.blocks" in problem.hint
+        admin.indices.put_settings(index=world.partition, body=dict.fromkeys(body))
+    assert [one.step for one in world.take_round().taken] == ["block", "merge", "record seal"]
+
+
 def test_a_policy_that_it_cannot_carry_out_is_refused_by_name(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
