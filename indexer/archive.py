@@ -213,14 +213,17 @@ def take(
     return _checked(_wait(client, repository, snapshot, beat), digest)
 
 
-def find(client: OpenSearch, repository: str, name: str) -> Archived | None:
-    """The newest good snapshot of a partition, None where there is none.
+def find(client: OpenSearch, repository: str, name: str, digest: Digest) -> Archived | None:
+    """The newest good snapshot of a partition that holds these events, None where there is none.
+
+    The name is not enough: another cluster may have put its own partition of it there.
 
     Raises:
         ArchiveError: there is no such repository.
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
-    good = [one for one in list_archived(client, repository, name) if one.good]
+    taken = list_archived(client, repository, name)
+    good = [one for one in taken if one.good and one.content.matches(digest)]
     return good[-1] if good else None
 
 

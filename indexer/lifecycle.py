@@ -63,8 +63,8 @@ class Archive(Protocol):
         """Copy it unless that is done; returns what is recorded of the copy."""
         ...
 
-    def has(self, name: str) -> bool:
-        """Whether a copy is there."""
+    def has(self, name: str, seal: Seal) -> bool:
+        """Whether a copy of what was sealed is there."""
         ...
 
 
@@ -256,7 +256,7 @@ class Executor:
         if notes.blocked is not None:
             raise DeletionBlockedError(str(notes.blocked), hint=notes.blocked.hint)
         subject, seal = view.subject(name), self._seal(name, view)
-        self._check_copy(name)
+        self._check_copy(name, seal)
 
         def decide() -> Decision:
             if view.observed[name].open:
@@ -283,9 +283,9 @@ class Executor:
             _log.info("deletion_held", partition=name, holds=[hold.id for hold in kept_by])
         return not kept_by
 
-    def _check_copy(self, name: str) -> None:
+    def _check_copy(self, name: str, seal: Seal) -> None:
         """The copy that was recorded is to be there still when the original goes."""
-        if self._archive is not None and not self._archive.has(name):
+        if self._archive is not None and not self._archive.has(name, seal):
             raise StepError(
                 f"the snapshot of {name} is gone from the repository, so it is not deleted",
                 hint="bring the repository back; indelible archive list shows what it has",

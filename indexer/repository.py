@@ -33,12 +33,11 @@ class Repository:
             ArchiveError: see `indexer.archive.take`.
             RefusedError, NoAnswerError: see `indexer.client.request`.
         """
-        digest = Digest(seal.events, seal.first, seal.last, seal.sha256, dict(seal.organizations))
         policy = {
             "retentionDays": self._settings.retention_days,
             "sealDays": self._settings.seal_days,
         }
-        taken = take(self._client, self._prepared(), name, digest, policy=policy, beat=beat)
+        taken = take(self._client, self._prepared(), name, _digest(seal), policy=policy, beat=beat)
         return {
             "repository": taken.repository,
             "snapshot": taken.snapshot,
@@ -46,16 +45,20 @@ class Repository:
             "events": taken.content.events,
         }
 
-    def has(self, name: str) -> bool:
-        """Whether a good copy is there.
+    def has(self, name: str, seal: Seal) -> bool:
+        """Whether a good copy of what was sealed is there.
 
         Raises:
             ArchiveError: the repository is not.
             RefusedError, NoAnswerError: see `indexer.client.request`.
         """
-        return find(self._client, self._prepared(), name) is not None
+        return find(self._client, self._prepared(), name, _digest(seal)) is not None
 
     def _prepared(self) -> str:
         if self._repository is None:
             self._repository = prepare_repository(self._client, self._lifecycle)
         return self._repository
+
+
+def _digest(seal: Seal) -> Digest:
+    return Digest(seal.events, seal.first, seal.last, seal.sha256, dict(seal.organizations))

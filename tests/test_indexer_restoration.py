@@ -279,8 +279,7 @@ def damage(
     for path in (root, *root.rglob("*")):
         shutil.chown(path, owner.st_uid, owner.st_gid)
     prepare_repository(clients.lifecycle, place.lifecycle(copy))
-    found = find(clients.lifecycle, copy, archived.content.index)
-    assert found is not None
+    (found,) = list_archived(clients.lifecycle, copy)
     return found
 
 
@@ -318,8 +317,10 @@ def test_the_executor_of_the_lifecycle_finds_its_copy(
     seal_ = read_seal(kept.journal, kept.name, kept.uuid)
     more = copies.take(kept.name, seal_, lambda: None)
     assert (more["snapshot"], more["sha256"]) == (kept.archived.snapshot, kept.digest.sha256)
-    assert copies.has(kept.name)
-    assert not copies.has(f"{index.prefix}-events-2026.04")
+    assert copies.has(kept.name, seal_)
+    assert not copies.has(f"{index.prefix}-events-2026.04", seal_)
+    # Another cluster's partition of that name would be no copy of ours.
+    assert not copies.has(kept.name, msgspec.structs.replace(seal_, sha256="0" * 64))
 
 
 def test_only_what_is_sealed_is_taken(
@@ -382,4 +383,4 @@ def test_a_full_disk_fails_the_snapshot_and_the_next_attempt_takes_another(
         path.chmod(mode)
     good = take(clients.lifecycle, kept.repository, name, digest)
     assert good.good
-    assert find(clients.lifecycle, kept.repository, name) == good
+    assert find(clients.lifecycle, kept.repository, name, digest) == good
