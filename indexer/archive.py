@@ -7,8 +7,9 @@ another (`…-2`).
 """
 
 import base64
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Literal
 
@@ -205,7 +206,7 @@ def take(
     if under_way:
         snapshot = under_way[-1].snapshot
     else:
-        snapshot = snapshot_name(name, uuid, len(taken) + 1)
+        snapshot = snapshot_name(name, uuid, {one.snapshot for one in taken})
         content = Content(
             name, uuid, digest.events, digest.first, digest.last, digest.sha256, policy or {}
         )
@@ -261,13 +262,21 @@ def list_archived(client: OpenSearch, repository: str, name: str = "*") -> list[
     return sorted(ours, key=lambda one: (one.started_at, one.snapshot))
 
 
-def snapshot_name(name: str, uuid: str, attempt: int = 1) -> str:
-    """The name of a snapshot: lower case, as OpenSearch wants it, and still the whole uuid."""
+def snapshot_name(name: str, uuid: str, taken: Collection[str] = ()) -> str:
+    """The name of a new snapshot: lower case, as OpenSearch wants it, and still the whole uuid.
+
+    Args:
+        name: of the partition.
+        uuid: of its index.
+        taken: names of earlier attempts; people remove those that failed, whichever they please.
+    """
     try:
         text = base64.urlsafe_b64decode(uuid + "=" * (-len(uuid) % 4)).hex()
     except ValueError:
         text = uuid.encode().hex()
-    return f"{name}-{text}" if attempt == 1 else f"{name}-{text}-{attempt}"
+    first = f"{name}-{text}"
+    others = (f"{first}-{attempt}" for attempt in itertools.count(2))
+    return next(one for one in itertools.chain((first,), others) if one not in taken)
 
 
 def live_index(client: OpenSearch, name: str) -> dict[str, object] | None:
