@@ -196,6 +196,37 @@ def test_a_deletion_of_ours_is_no_missing_partition_for_a_hold_that_came_after_i
     assert actions == {"partition_sealed": 1, "partition_deleted": 3}
 
 
+def test_a_host_that_slept_through_its_lease_does_not_delete_what_is_held_by_now(
+    world: World,
+) -> None:
+    """Its clock stood still meanwhile, as that of a suspended machine does."""
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    world.now = DELETABLE
+    writes = itertools.count(1)
+    asleep = threading.Event()
+
+    def sleep(moment: str, method: str, path: str) -> None:
+        if (moment, method) == ("before", "PUT") and "-control/" in path and next(writes) == 2:
+            asleep.set()
+        elif asleep.is_set() and (moment, "/_cat/indices/" in path) == ("after", True):
+            asleep.clear()
+            before = world.monotonic
+            # The other one clears the intent away, so `hold add` is told that it keeps.
+            with world.cluster.client("lifecycle") as client:
+                place(Journal(client, world.index), a_hold())
+            assert world.take_round().taken == ()
+            world.monotonic = before
+
+    with world.executor(wire_of(sleep)) as executor:
+        assert executor.lease.take()
+        with pytest.raises(LeaseLostError):
+            executor.take_round()
+    assert world.exists(world.partition)
+    assert ("partition_deleted", "_system", world.partition) not in world.told()
+
+
 def test_whoever_loses_the_lease_stops_before_the_next_change(world: World) -> None:
     world.fill()
     world.now = SEALABLE
