@@ -241,8 +241,7 @@ def list_archived(client: OpenSearch, repository: str, name: str = "*") -> list[
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
     path = f"/_snapshot/{repository}/{name}-*"
-    params = {"ignore_unavailable": "false"}
-    reply = ask(client, "GET", path, params=params)
+    reply = ask(client, "GET", path, params={"ignore_unavailable": "false"})
     if reply.status == HTTPStatus.NOT_FOUND:
         if read_error(reply.text).type == "snapshot_missing_exception":
             return []
@@ -265,25 +264,32 @@ def list_archived(client: OpenSearch, repository: str, name: str = "*") -> list[
 def snapshot_name(name: str, uuid: str, taken: Collection[str] = ()) -> str:
     """The name of a new snapshot: lower case, as OpenSearch wants it, and still the whole uuid.
 
-    Args:
-        name: of the partition.
-        uuid: of its index.
-        taken: names of earlier attempts; people remove those that failed, whichever they please.
+    None of the earlier attempts, `taken`, has it: people remove those that failed as they please.
     """
     try:
         text = base64.urlsafe_b64decode(uuid + "=" * (-len(uuid) % 4)).hex()
     except ValueError:
         text = uuid.encode().hex()
-    first = f"{name}-{text}"
-    others = (f"{first}-{attempt}" for attempt in itertools.count(2))
-    return next(one for one in itertools.chain((first,), others) if one not in taken)
+    ends = itertools.chain(("",), (f"-{attempt}" for attempt in itertools.count(2)))
+    return next(one for end in ends if (one := f"{name}-{text}{end}") not in taken)
 
 
 def live_index(client: OpenSearch, name: str) -> dict[str, object] | None:
-    """The settings of an index by their flat names, None where it is not there."""
+    """The settings of an index by their flat names, None where it is not there.
+
+    Raises:
+        ArchiveError: it is an alias.
+    """
     params = {"flat_settings": "true", "expand_wildcards": "none"}
     found = request_shape(client, "GET", f"/{name}", dict[str, _Index], params=params)
-    return None if not found else found[name].settings
+    if not found:
+        return None
+    if name not in found:
+        raise ArchiveError(
+            f"{name} is an alias of {', '.join(sorted(found))}, and no index",
+            hint="find out who made it, and remove the alias",
+        )
+    return found[name].settings
 
 
 def is_write_once(settings: Mapping[str, object]) -> bool:

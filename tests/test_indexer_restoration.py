@@ -151,6 +151,20 @@ def test_one_that_is_there_is_not_restored_over(
     assert len(hits(clients, kept.name)) == 3
 
 
+def test_an_alias_in_its_place_is_told(
+    place: ArchiveNode, clients: Clients, index: IndexSettings, kept: Kept
+) -> None:
+    delete(clients, kept.name)
+    other = f"indelible-{index.prefix}-other"
+    reply = ask(
+        clients.owner, "PUT", f"/{other}", body=b'{"aliases":{"%s":{}}}' % kept.name.encode()
+    )
+    assert reply.status == 200, reply.text
+    with pytest.raises(ArchiveError, match=f"is an alias of {other}") as caught:
+        bring_back(place, clients, index, kept)
+    assert "remove the alias" in caught.value.hint
+
+
 def test_a_crash_between_restore_and_record_is_mended_by_the_next_restore(
     place: ArchiveNode,
     clients: Clients,
