@@ -1,7 +1,7 @@
 """`indelible archive`: what is kept of partitions elsewhere, brought back and checked."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,7 +23,7 @@ from indexer.archive import Archived, find_repository, list_archived
 from indexer.client import connect
 from indexer.digest import Report
 from indexer.journal import Journal
-from indexer.records import read_records
+from indexer.records import read_records, read_sealed_uuids
 from indexer.restoration import Clients, Restored, restore
 from indexer.verification import Verification, clean_up, verify
 
@@ -84,7 +84,9 @@ def restore_partitions(*, partitions: tuple[str, ...], snapshot: str | None, as_
     with _connected(configuration) as (clients, repository):
         journal = Journal(clients.lifecycle, configuration.index)
         snapshots = _of_prefix(list_archived(clients.lifecycle, repository), configuration)
-        chosen = [choose(snapshots, name, snapshot, repository) for name in partitions]
+        chosen = [
+            _choose_ours(snapshots, name, snapshot, repository, journal) for name in partitions
+        ]
         for one in chosen:
             with _progress(f"Restoring {one.content.index}") as report:
                 back = restore(
@@ -128,7 +130,10 @@ def verify_snapshots(
         chosen = (
             [one for one in snapshots if one.good]
             if everything
-            else [choose(snapshots, name, None, repository) for name in partitions]
+            else [
+                choose(snapshots, name, None, repository, read_sealed_uuids(journal, name))
+                for name in partitions
+            ]
         )
         clean_up(clients.lifecycle, configuration.index)
         for one in chosen:
@@ -148,10 +153,35 @@ def verify_snapshots(
     ctx.exit(0 if ok else 1)
 
 
+def _choose_ours(
+    snapshots: list[Archived],
+    partition: str,
+    snapshot: str | None,
+    repository: str,
+    journal: Journal,
+) -> Archived:
+    """The snapshot to restore: another cluster's only where it is named, or all is lost here."""
+    sealed = read_sealed_uuids(journal, partition)
+    found = choose(snapshots, partition, snapshot, repository, sealed)
+    if snapshot is None and sealed and found.content.index_uuid not in sealed:
+        raise CommandError(
+            f"no good snapshot in {repository} is of the {partition} that was sealed here: the"
+            f" newest, {found.snapshot}, is of another cluster",
+            hint="look for ours with `indelible archive list --json`; --snapshot takes that one",
+        )
+    return found
+
+
 def choose(
-    snapshots: list[Archived], partition: str, snapshot: str | None, repository: str
+    snapshots: list[Archived],
+    partition: str,
+    snapshot: str | None,
+    repository: str,
+    sealed: Collection[str] = (),
 ) -> Archived:
     """The snapshot that is meant: the newest good one of a partition, unless it is named.
+
+    Those of an index that was `sealed` here, by its uuid, come before those of others.
 
     Raises:
         CommandError: there is none.
@@ -159,8 +189,9 @@ def choose(
     of_partition = [one for one in snapshots if one.content.index == partition]
     named = [one for one in of_partition if snapshot in {None, one.snapshot}]
     good = [one for one in named if one.good]
+    ours = [one for one in good if one.content.index_uuid in sealed]
     if good:
-        return good[-1]
+        return (ours or good)[-1]
     which = f"{partition} called {snapshot}" if snapshot else partition
     raise CommandError(
         f"there is no good snapshot of {which} in {repository}",

@@ -184,6 +184,15 @@ def _is_archived(lives: list[_Life]) -> bool:
     return lives[-1].restored_until is not None and any(life.archived for life in lives)
 
 
+def read_sealed_uuids(journal: Journal, name: str) -> set[str]:
+    """Every index of this name that is recorded as sealed.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: see `Journal.read`.
+    """
+    return {_read_step(event).index_uuid for event in journal.read((SEALED,), resource_id=name)}
+
+
 def read_seal(journal: Journal, name: str, uuid: str) -> Seal:
     """What was recorded when the index of this uuid was sealed, with all organisations.
 

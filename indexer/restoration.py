@@ -6,6 +6,7 @@ which needs a node of the role `warm`; its bytes are the same.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -18,10 +19,16 @@ from indexer.archive import Archived, is_write_once, live_index
 from indexer.beat import Beat
 from indexer.client import NOT_READY, ask, request, request_shape
 from indexer.digest import Digest, Report, digest_partition
-from indexer.errors import ArchiveError, DigestError, RefusedError
+from indexer.errors import ArchiveError, DigestError, JournalError, RefusedError
 from indexer.ism import AUTO_MANAGE
 from indexer.journal import PARTITION, Journal, Key
-from indexer.records import RESTORED, is_told, read_records
+from indexer.records import (
+    RESTORED,
+    is_told,
+    read_records,
+    read_seal,
+    read_sealed_uuids,
+)
 from indexer.settings import IndexSettings, LifecycleSettings
 from indexer.version import read_version
 
@@ -111,6 +118,7 @@ def restore(
         DigestError, JournalError, RefusedError, NoAnswerError: see there; to ask again is right.
     """
     name = archived.content.index
+    _check_sealed(journal, archived)
     present = live_index(clients.lifecycle, name)
     if present is not None:
         _check_back(present, archived)
@@ -140,6 +148,19 @@ def restore(
         in_place=means.in_place,
         new=present is None,
     )
+
+
+def _check_sealed(journal: Journal, archived: Archived) -> None:
+    """What the journal knows it has to agree with; that of a new cluster knows nothing yet."""
+    content = archived.content
+    if content.index_uuid not in read_sealed_uuids(journal, content.index):
+        return
+    problems = compare_seal(journal, archived)
+    if problems:
+        raise ArchiveError(
+            f"the snapshot {archived.snapshot} is not what was sealed: {problems[0]}",
+            hint="somebody replaced it: bring the repository back from a copy of it elsewhere",
+        )
 
 
 def _check_back(present: dict[str, object], archived: Archived) -> None:
@@ -173,6 +194,30 @@ def compare(clients: Clients, archived: Archived, name: str, report: Report) -> 
             hint="`indelible archive verify` compares the snapshot with the journal",
         )
     return digest
+
+
+def compare_seal(journal: Journal, archived: Archived) -> Sequence[str]:
+    """Where a snapshot says something else of itself than was recorded when it was sealed.
+
+    Raises:
+        RefusedError, NoAnswerError: see `Journal.read`.
+    """
+    content = archived.content
+    try:
+        seal = read_seal(journal, content.index, content.index_uuid)
+    except JournalError as error:
+        return [f"the journal does not know it: {error}"]
+    pairs = (
+        ("events", seal.events, content.events),
+        ("first", seal.first, content.first),
+        ("last", seal.last, content.last),
+        ("sha256", seal.sha256, content.sha256),
+    )
+    return [
+        f"its {what} is {found}, and the journal recorded {recorded} at the sealing"
+        for what, recorded, found in pairs
+        if recorded != found
+    ]
 
 
 def _check_write_once(clients: Clients, name: str) -> str:

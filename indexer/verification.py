@@ -13,14 +13,14 @@ from opensearchpy import OpenSearch
 from indexer.archive import Archived
 from indexer.client import request_shape
 from indexer.digest import Report
-from indexer.errors import ArchiveError, DigestError, JournalError, RefusedError
+from indexer.errors import ArchiveError, DigestError, RefusedError
 from indexer.journal import Journal
-from indexer.records import read_seal
 from indexer.restoration import (
     Clients,
     await_readable,
     bring,
     compare,
+    compare_seal,
     find_means,
     no_report,
     remove,
@@ -92,7 +92,7 @@ def verify(
         RefusedError, NoAnswerError: see `indexer.client.request`; nothing is said of the snapshot.
     """
     problems = [] if archived.good else [f"it is {archived.state}"]
-    problems += _compare_seal(journal, archived)
+    problems += compare_seal(journal, archived)
     if archived.good and quick:
         problems += _read_status(clients.lifecycle, archived)
     elif archived.good:
@@ -100,25 +100,6 @@ def verify(
     return Verification(
         archived.content.index, archived.snapshot, archived.content.events, tuple(problems)
     )
-
-
-def _compare_seal(journal: Journal, archived: Archived) -> Sequence[str]:
-    content = archived.content
-    try:
-        seal = read_seal(journal, content.index, content.index_uuid)
-    except JournalError as error:
-        return [f"the journal does not know it: {error}"]
-    pairs = (
-        ("events", seal.events, content.events),
-        ("first", seal.first, content.first),
-        ("last", seal.last, content.last),
-        ("sha256", seal.sha256, content.sha256),
-    )
-    return [
-        f"its {what} is {found}, and the journal recorded {recorded} at the sealing"
-        for what, recorded, found in pairs
-        if recorded != found
-    ]
 
 
 def _read_status(client: OpenSearch, archived: Archived) -> Sequence[str]:

@@ -20,9 +20,9 @@ from tests.archive_node import ArchiveNode, delete, hits, lines, record, seal, s
 
 
 def archived(
-    snapshot: str, state: State = "SUCCESS", index: str = "audit-events-2026.03"
+    snapshot: str, state: State = "SUCCESS", index: str = "audit-events-2026.03", uuid: str = "u"
 ) -> Archived:
-    content = Content(index, "u", 1, None, None, "0" * 64)
+    content = Content(index, uuid, 1, None, None, "0" * 64)
     return Archived("archive", snapshot, content, state, "t", "t")
 
 
@@ -33,6 +33,13 @@ def test_the_newest_good_snapshot_is_meant_unless_one_is_named() -> None:
     for name, snapshot in (("c", None), ("audit-events-2026.03", "a-3"), ("b", "a-1")):
         with pytest.raises(CommandError, match="no good snapshot"):
             choose(some, name, snapshot, "archive")
+
+
+def test_a_snapshot_of_what_was_sealed_here_comes_before_another_clusters() -> None:
+    some = [archived("a-1"), archived("b-1", uuid="v")]
+    assert choose(some, "audit-events-2026.03", None, "archive", {"u"}).snapshot == "a-1"
+    assert choose(some, "audit-events-2026.03", "b-1", "archive", {"u"}).snapshot == "b-1"
+    assert choose(some, "audit-events-2026.03", None, "archive", {"w"}).snapshot == "b-1"
 
 
 def test_what_came_of_it_is_said() -> None:
@@ -145,3 +152,27 @@ def test_a_snapshot_that_lost_its_files_is_told(
     report = json.loads(run("verify", "--all", "--json", code=1).output)
     assert report["ok"] is False
     assert report["verified"][0]["problems"]
+
+
+@pytest.mark.opensearch
+@pytest.mark.slow
+def test_another_clusters_partition_of_the_same_name_is_not_brought_back_for_ours(
+    archive_node: ArchiveNode, operator: IndexSettings
+) -> None:
+    clients = archive_node.clients()
+    name, digest = archive(archive_node, operator)
+    delete(clients, name)
+    store(archive_node.cluster, operator, lines(5))
+    foreign = take(clients.lifecycle, operator.prefix, name, seal(clients, name))
+    delete(clients, name)
+    (ours, _) = json.loads(run("list", "--json").output)["snapshots"]
+    assert f"ok       {name}: 12 events" in run("verify", name, "--quick").output
+    assert f"{name} is back: 12 events" in run("restore", name).output
+    assert json.loads(run("list", "--json").output)["snapshots"][0]["sha256"] == digest.sha256
+    delete(clients, name)
+    request(clients.owner, "DELETE", f"/_snapshot/{operator.prefix}/{ours['snapshot']}")
+    with pytest.raises(CommandError, match=f"{foreign.snapshot}, is of another cluster"):
+        run("restore", name)
+    assert (
+        f"{name} is back: 5 events" in run("restore", name, "--snapshot", foreign.snapshot).output
+    )

@@ -234,6 +234,10 @@ def test_a_record_of_other_events_is_found(
         found = verify(clients, archived, kept.journal, index, quick=quick)
         assert len(found.problems) == 1
         assert f"its sha256 is {digest.sha256}" in found.problems[0]
+    delete(clients, name)
+    with pytest.raises(ArchiveError, match="is not what was sealed: its sha256"):
+        restore(clients, archived, kept.journal, index, place.lifecycle(index.prefix), now=NOW)
+    assert live_index(clients.lifecycle, name) is None
 
 
 def test_a_snapshot_that_the_journal_does_not_know_is_a_problem(
