@@ -181,8 +181,10 @@ class Executor:
             raise JournalError(
                 f"{name} is not the journal that was there before: holds and records of it are"
                 " gone, so nothing is sealed or deleted",
-                hint=f"bring {name} back from a snapshot, or take what is there for it:"
-                " indelible lifecycle run --once --accept-journal",
+                hint=f"bring {name} back from a snapshot if there is one, place the holds again"
+                " that `indelible hold list` does not show, and then say that this one counts (one"
+                " that was brought back has another uuid, too): indelible lifecycle run --once"
+                " --accept-journal",
             )
         uuid = self._journal.prepare()
         if uuid != known:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from audit_events.identifier import new_uuid7
 from indexer import records
 from indexer.control import ControlDocument
-from indexer.errors import PolicyError
+from indexer.errors import JournalError, PolicyError
 from indexer.hold import PLACED, Hold, place, release
 from indexer.journal import Journal, Key
 from indexer.plan import NAMED_HOLDS
@@ -295,8 +295,10 @@ def test_with_another_journal_nothing_is_deleted_until_that_is_accepted(world: W
     world.take_round()
     world.delete_by_hand(f"{world.index.prefix}-journal")
     world.now = DELETABLE
-    with pytest.raises(Exception, match="not the journal that was there before"):
+    with pytest.raises(JournalError, match="not the journal that was there before") as caught:
         world.take_round()
+    # What was held is deleted in the round that accepts, unless it is held again before.
+    assert "place the holds again" in caught.value.hint
     assert world.exists(world.partition)
     world.take_round(accept_journal=True)
     assert not world.exists(world.partition)
