@@ -17,6 +17,7 @@ from indexer.client import connect
 from indexer.copies import count_data_nodes, judge_copies
 from indexer.ism import compare_policies, install_policies, record_policies
 from indexer.mode import find_mode
+from indexer.outranking import find_outranking
 from indexer.partitions import Partition, list_partitions
 from indexer.policy import read_all
 from indexer.templates import Change, Difference, Drift, compare, install, show
@@ -54,6 +55,8 @@ def apply_templates(*, dry_run: bool, as_json: bool) -> None:
     read_all(index, lifecycle)
     with connect(configuration.connection, role="lifecycle") as client:
         check_version(client)
+        for drift in find_outranking(client, index):
+            click.echo(f"warning: {explain(drift)}", err=True)
         changes = install(client, index, dry_run=dry_run)
         if not as_json:
             tell(changes, dry_run=dry_run)
@@ -93,7 +96,7 @@ def status(*, as_json: bool) -> None:
     configuration = load()
     index, lifecycle = configuration.index, configuration.lifecycle
     with connect(configuration.connection, role="lifecycle") as client:
-        drifts = compare(client, index)
+        drifts = compare(client, index) + find_outranking(client, index)
         mode = find_mode(client, index, lifecycle)
         drifts += compare_policies(client, index, lifecycle, mode)
         partitions = list_partitions(client, index, drifts)
@@ -120,6 +123,11 @@ def explain(drift: Drift) -> str:
     """One drift in words, with what to do about it."""
     if drift.kind == "partition":
         title = f"partition {drift.name} differs from its template"
+    elif drift.kind == "outranking":
+        title = (
+            f"index template {drift.name} comes before ours, so no new partition is write-once:"
+            " give it narrower patterns, or a lower priority"
+        )
     else:
         title = f"{NOUNS[drift.kind]} {drift.name} differs: run `indelible indices apply`"
     return show(title, drift.differences)

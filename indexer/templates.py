@@ -57,8 +57,9 @@ class Difference(Struct, frozen=True):
 class Drift(Struct, frozen=True):
     """Where the cluster differs from the file."""
 
-    kind: Literal["template", "partition", "policy", "index"]
-    """`index` is a partition with another policy than it should have."""
+    kind: Literal["template", "outranking", "partition", "policy", "index"]
+    """`index` is a partition with another policy than it should have, `outranking` somebody else's
+    template that comes before ours."""
     name: str
     differences: tuple[Difference, ...]
 

@@ -94,6 +94,29 @@ def test_status_shows_partitions_and_drift(opensearch: Cluster, operator: IndexS
     assert report["drift"] == []
 
 
+def test_a_template_that_comes_before_ours_is_told_before_a_partition_is_made(
+    opensearch: Cluster, operator: IndexSettings
+) -> None:
+    run("apply")
+    name = f"{operator.prefix}-of-others"
+    bodies = {
+        f"{name}-above": {"index_patterns": [f"{operator.prefix}-*"], "priority": 900},
+        f"{name}-below": {"index_patterns": [f"{operator.prefix}-*"], "priority": 100},
+        f"{name}-beside": {"index_patterns": [f"{operator.prefix}-other-*"], "priority": 901},
+    }
+    with opensearch.admin() as admin:
+        for one, body in bodies.items():
+            admin.indices.put_index_template(name=one, body=body)
+    told = f"index template {name}-above comes before ours"
+    for command_ in (("apply",), ("apply", "--dry-run", "--json"), ("status",)):
+        output = run(*command_).output
+        assert told in output
+        assert output.count("comes before ours") == 1
+    assert "  - priority: 900\n  + priority: below 510" in run("status").output
+    (drift,) = json.loads(run("status", "--json").output)["drift"]
+    assert (drift["kind"], drift["name"]) == ("outranking", f"{name}-above")
+
+
 def test_status_says_how_to_mend_a_missing_template(operator: IndexSettings) -> None:
     output = run("status").output
     assert (
