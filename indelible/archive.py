@@ -1,6 +1,7 @@
 """`indelible archive`: what is kept of partitions elsewhere, brought back and checked."""
 
 import contextlib
+import itertools
 from collections.abc import Collection, Generator
 from datetime import UTC, datetime
 from typing import Final
@@ -25,7 +26,7 @@ from indexer.digest import Report
 from indexer.journal import Journal
 from indexer.records import read_records, read_sealed_uuids
 from indexer.restoration import Clients, Restored, restore
-from indexer.verification import Verification, clean_up, verify
+from indexer.verification import Verification, clean_up, find_missing, verify
 
 WIDTH_OF_ALL: Final = 150
 """A terminal of at least so many columns shows the names of the snapshots too."""
@@ -107,7 +108,9 @@ def restore_partitions(*, partitions: tuple[str, ...], snapshot: str | None, as_
 
 @command.command("verify")
 @click.argument("partitions", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every good snapshot.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every good snapshot, and those that are gone."
+)
 @click.option(
     "--quick", is_flag=True, help="Ask the repository, compare the records, and read no event."
 )
@@ -136,11 +139,9 @@ def verify_snapshots(
             ]
         )
         clean_up(clients.lifecycle, configuration.index)
-        for one in chosen:
-            with _progress(f"Verifying {one.content.index}") as report:
-                found = verify(
-                    clients, one, journal, configuration.index, quick=quick, report=report
-                )
+        missing = find_missing(journal, repository, snapshots) if everything else []
+        checked = (_check(clients, one, journal, configuration, quick=quick) for one in chosen)
+        for found in itertools.chain(missing, checked):
             results.append(found)
             if not as_json:
                 click.echo(describe_verified(found, quick=quick))
@@ -151,6 +152,18 @@ def verify_snapshots(
     elif not results:
         click.echo(f"no snapshot in {repository} yet")
     ctx.exit(0 if ok else 1)
+
+
+def _check(
+    clients: Clients,
+    archived: Archived,
+    journal: Journal,
+    configuration: Configuration,
+    *,
+    quick: bool,
+) -> Verification:
+    with _progress(f"Verifying {archived.content.index}") as report:
+        return verify(clients, archived, journal, configuration.index, quick=quick, report=report)
 
 
 def _choose_ours(

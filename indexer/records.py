@@ -63,6 +63,15 @@ class Seal(Struct, frozen=True):
     organizations: Mapping[str, int]
 
 
+class Copy(Struct, frozen=True):
+    """A snapshot of one index that was recorded as good."""
+
+    name: str
+    repository: str
+    snapshot: str
+    events: int
+
+
 class Subject(Struct, frozen=True):
     """The index that a record speaks of."""
 
@@ -255,6 +264,20 @@ def record_archived(journal: Journal, subject: Subject, *, more: Context) -> Non
     journal.record(ARCHIVED, key=subject.key(), context=context, resource=subject.resource)
 
 
+def read_copies(journal: Journal) -> list[Copy]:
+    """Every snapshot that was recorded as good, oldest first.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: see `Journal.read`.
+    """
+    copies: list[Copy] = []
+    for event in journal.read((ARCHIVED,)):
+        one = _convert(event, _CopyContext)
+        name = event.resource.id if event.resource else ""
+        copies.append(Copy(name, one.repository, one.snapshot, one.events))
+    return copies
+
+
 def record_end(
     journal: Journal,
     action: str,
@@ -305,6 +328,12 @@ class _SealContext(_Step, frozen=True, rename="camel", kw_only=True):
     first: str | None = None
     last: str | None = None
     organizations: tuple[_Count, ...] = ()
+
+
+class _CopyContext(_Step, frozen=True, rename="camel", kw_only=True):
+    repository: str
+    snapshot: str
+    events: int
 
 
 _NEWER: Final = "a newer version may have written it; nothing is deleted until it can be read"

@@ -15,6 +15,7 @@ from indexer.client import request_shape
 from indexer.digest import Report
 from indexer.errors import ArchiveError, DigestError, RefusedError
 from indexer.journal import Journal
+from indexer.records import read_copies
 from indexer.restoration import (
     Clients,
     await_readable,
@@ -66,6 +67,28 @@ def clean_up(client: OpenSearch, settings: IndexSettings) -> list[str]:
     for name in left:
         remove(client, name)
     return list(left)
+
+
+def find_missing(
+    journal: Journal, repository: str, snapshots: Sequence[Archived]
+) -> list[Verification]:
+    """What was recorded as copied into this repository, and is there as a good snapshot no more.
+
+    Args:
+        journal: what was recorded.
+        repository: its name.
+        snapshots: all that are there.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: see `Journal.read`.
+    """
+    there = {one.snapshot for one in snapshots if one.good}
+    problem = f"it was recorded as copied, and {repository} has no good snapshot of that name"
+    return [
+        Verification(copy.name, copy.snapshot, copy.events, (problem,))
+        for copy in read_copies(journal)
+        if copy.repository == repository and copy.snapshot not in there
+    ]
 
 
 def verify(

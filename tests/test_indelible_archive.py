@@ -13,8 +13,11 @@ from indexer.archive import Archived, Content, State, live_index, prepare_reposi
 from indexer.client import request
 from indexer.digest import Digest
 from indexer.errors import ArchiveError
+from indexer.journal import Journal
+from indexer.records import Subject, record_archived
 from indexer.restoration import Restored
 from indexer.settings import IndexSettings
+from indexer.span import span_of
 from indexer.verification import Verification
 from tests.archive_node import ArchiveNode, delete, hits, lines, record, seal, store
 
@@ -152,6 +155,29 @@ def test_a_snapshot_that_lost_its_files_is_told(
     report = json.loads(run("verify", "--all", "--json", code=1).output)
     assert report["ok"] is False
     assert report["verified"][0]["problems"]
+
+
+@pytest.mark.opensearch
+@pytest.mark.slow
+def test_a_copy_that_was_recorded_and_is_gone_is_told(
+    archive_node: ArchiveNode, operator: IndexSettings
+) -> None:
+    clients = archive_node.clients()
+    name, digest = archive(archive_node, operator)
+    (row,) = json.loads(run("list", "--json").output)["snapshots"]
+    span = span_of(name, operator)
+    assert span is not None
+    for number, repository in enumerate((operator.prefix, "of-another-year")):
+        more = {"repository": repository, "snapshot": row["snapshot"], "events": digest.events}
+        subject = Subject(name, f"index {number}", span)
+        record_archived(Journal(clients.lifecycle, operator), subject, more=more)
+    assert "damaged" not in run("verify", "--all", "--quick").output
+    request(clients.owner, "DELETE", f"/_snapshot/{operator.prefix}/{row['snapshot']}")
+    output = run("verify", "--all", "--quick", code=1).output
+    assert output.count(f"damaged  {name}: it was recorded as copied") == 1
+    report = json.loads(run("verify", "--all", "--quick", "--json", code=1).output)
+    assert report["ok"] is False
+    assert [one["snapshot"] for one in report["verified"]] == [row["snapshot"]]
 
 
 @pytest.mark.opensearch
