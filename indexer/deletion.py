@@ -24,7 +24,7 @@ from indexer.answer import read_error
 from indexer.beat import Beat
 from indexer.client import ask, refusal
 from indexer.control import ControlDocument, Version
-from indexer.errors import DeletionBlockedError, NoAnswerError, RefusedError, StepError
+from indexer.errors import DeletionBlockedError, IndexerError, NoAnswerError, RefusedError
 from indexer.hold import Hold, touches
 from indexer.journal import Journal
 from indexer.lease import Lease
@@ -116,7 +116,8 @@ class Deletion:
         self._lease.renew(deleting=subject.name)
         try:
             decision = decide()
-        except (StepError, RefusedError):
+        except IndexerError:
+            # Nothing was sent yet.
             self._lease.renew(deleting=None)
             raise
         keeping = tuple(hold for hold in decision.holds if touches(hold, subject.span))

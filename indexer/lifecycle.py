@@ -257,6 +257,12 @@ class Executor:
     def _delete(self, name: str, view: View, notes: Notes) -> bool:
         if notes.blocked is not None:
             raise DeletionBlockedError(str(notes.blocked), hint=notes.blocked.hint)
+        pending = self.lease.control.deleting
+        if pending is not None:
+            raise StepError(
+                f"it is not known yet what became of the deletion of {pending}",
+                hint="the next round finds out, and goes on with this one",
+            )
         subject, seal = view.subject(name), self._seal(name, view)
         self._check_copy(name, seal)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from opensearchpy.exceptions import ConnectionError as NoConnection
 
 from audit_events.identifier import new_uuid7
 from indexer.control import ControlDocument
@@ -225,6 +226,32 @@ def test_a_host_that_slept_through_its_lease_does_not_delete_what_is_held_by_now
             executor.take_round()
     assert world.exists(world.partition)
     assert ("partition_deleted", "_system", world.partition) not in world.told()
+
+
+def test_a_deletion_without_an_answer_is_settled_before_the_next_one(world: World) -> None:
+    """It may be carried out yet: until that is known, its intent must not make room for another."""
+    world.fill()
+    world.store("2024-02-01T00:00:00.000000Z")
+    february = world.partition.replace("2024.01", "2024.02")
+    for world.now in (SEALABLE, day("2024-03-08")):
+        world.may_delete = False
+        world.take_round()
+    world.may_delete = True
+    world.now = day("2024-04-01")
+
+    def lose(moment: str, method: str, _path: str) -> None:
+        if (moment, method) == ("before", "DELETE"):
+            raise NoConnection("N/A", "lost", TimeoutError())
+
+    first, second = world.take_round(wire_of(lose)).problems
+    assert (first.partition, second.partition) == (world.partition, february)
+    assert f"what became of the deletion of {world.partition}" in second.what
+    with world.cluster.client("lifecycle") as client:
+        found = ControlDocument(client, world.index).read()
+    assert found is not None
+    assert found[0].deleting == world.partition
+    taken = [(one.partition, one.step) for one in world.take_round().taken]
+    assert taken == [(world.partition, "delete"), (february, "delete")]
 
 
 def test_whoever_loses_the_lease_stops_before_the_next_change(world: World) -> None:
