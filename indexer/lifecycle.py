@@ -19,6 +19,7 @@ from opensearchpy import OpenSearch
 
 from audit_events.errors import AuditEventError
 from indexer.beat import Beat
+from indexer.copies import EXPLAIN
 from indexer.deletion import Decision, Deleter, Deletion
 from indexer.errors import (
     DeletionBlockedError,
@@ -52,6 +53,8 @@ from indexer.view import View, look
 
 GUARD: Final = "take out of ISM"
 """What the step is called that no plan has."""
+
+NEED_NO_COPY: Final = (Step.RECORD_DELETION, Step.RECORD_MISSING)
 
 _log = structlog.get_logger("indexer")
 
@@ -208,6 +211,10 @@ class Executor:
             return
         self._beat()
         notes.tried.add((one.name, step))
+        if view.observed[one.name].red and step not in NEED_NO_COPY:
+            # Each request would wait for a copy, and a few that do so end the round for all.
+            notes.fail(_no_copy(one.name), one.name, step.value)
+            return
         try:
             if self._take(step, one.name, view, notes):
                 notes.take(one.name, step)
@@ -367,3 +374,10 @@ class Executor:
                 "snapshotRepository": lifecycle.snapshot_repository or "",
             }
         }
+
+
+def _no_copy(name: str) -> StepError:
+    return StepError(
+        f"no copy of {name} is there (red), so nothing can be done with it",
+        hint=f"start the nodes that are away; {EXPLAIN}",
+    )

@@ -24,7 +24,7 @@ from indexer.span import span_of
 
 SEARCHES: Final = 200
 """How many searches go in one request."""
-COLUMNS: Final = "index,status,docs.count,pri.store.size,pri.segments.count"
+COLUMNS: Final = "index,health,status,docs.count,pri.store.size,pri.segments.count"
 SETTINGS: Final = "index.uuid,index.blocks.write,index.blocks.read_only"
 
 
@@ -89,6 +89,7 @@ class _Row(
 ):
     index: str
     status: str
+    health: str | None = None
     docs: str | None = None
     size: str | None = None
     segments: str | None = None
@@ -146,6 +147,7 @@ def _observed(row: _Row, ends: _Ends | None, settings: IndexSettings, records: R
         span=span_of(name, settings),
         uuid=row.uuid,
         open=row.status == "open",
+        red=row.health == "red",
         blocked=row.blocked,
         segments=None if row.segments is None else int(row.segments),
         events=None if row.docs is None else int(row.docs),

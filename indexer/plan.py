@@ -96,6 +96,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     """Which index of that name it is; None when it is gone."""
     open: bool = True
     """False when it is closed: it cannot be read then."""
+    red: bool = False
+    """Whether no copy of it is there: to ask for it waits until there is one."""
     blocked: bool = False
     """Whether it refuses writes."""
     segments: int | None = None

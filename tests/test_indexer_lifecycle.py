@@ -2,13 +2,16 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
+from typing_extensions import override
 
 from audit_events.identifier import new_uuid7
 from indexer import records
+from indexer.client import QuietConnection
 from indexer.control import ControlDocument
 from indexer.errors import JournalError, PolicyError
 from indexer.hold import PLACED, Hold, place, release
@@ -21,6 +24,7 @@ from tests.cluster import Cluster
 from tests.lifecycle_world import (
     DELETABLE,
     OPEN,
+    PARTITION,
     SEALABLE,
     World,
     day,
@@ -356,6 +360,35 @@ def test_a_merge_that_the_cluster_refuses_in_the_background_is_a_problem(world: 
         assert "index.blocks" in problem.hint
         admin.indices.put_settings(index=world.partition, body=dict.fromkeys(body))
     assert [one.step for one in world.take_round().taken] == ["block", "merge", "record seal"]
+
+
+class NoCopies(QuietConnection):
+    """No copy of January is there."""
+
+    @override
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        assert PARTITION not in url, "it would wait for a copy"
+        status, headers, text = super().perform_request(method, url, *args, **kwargs)
+        if url.startswith("/_cat/indices/"):
+            rows = json.loads(text)
+            for row in rows:
+                row["health"] = "red" if PARTITION in row["index"] else row["health"]
+            text = json.dumps(rows)
+        return status, headers, text
+
+
+def test_one_without_a_copy_keeps_no_other_from_its_turn(world: World) -> None:
+    world.fill()
+    world.store("2024-02-01T00:00:00.000000Z")
+    february = world.partition.replace("2024.01", "2024.02")
+    world.now = day("2024-03-08")
+    found = world.take_round(NoCopies)
+    assert {one.partition for one in found.taken} == {february}
+    (problem,) = found.problems
+    assert (problem.partition, problem.step) == (world.partition, "block")
+    assert "no copy" in problem.what
+    assert "start the nodes" in problem.hint
+    assert world.take_round().problems == ()
 
 
 def test_a_policy_that_it_cannot_carry_out_is_refused_by_name(
