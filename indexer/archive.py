@@ -346,8 +346,8 @@ def _start(client: OpenSearch, repository: str, snapshot: str, content: Content)
         if error.error_type.startswith(("repository_", "snapshot_")):
             raise ArchiveError(
                 f"no snapshot of {content.index} can be taken in {repository}: {error}",
-                hint="see that the archive can be written and its disk has room:"
-                " `indelible archive list` checks it",
+                hint="see that it is not registered as readonly, that its disk has room, and that"
+                f" every node can write it: POST _snapshot/{repository}/_verify tries",
             ) from error
         raise
 

@@ -303,7 +303,8 @@ class Executor:
         if self._archive is not None and not self._archive.has(name, seal):
             raise StepError(
                 f"the snapshot of {name} is gone from the repository, so it is not deleted",
-                hint="bring the repository back; indelible archive list shows what it has",
+                hint="bring the repository back; indelible archive list shows what it has. If it"
+                " was copied into another one, set that again until it is deleted",
             )
 
     def _record_end(self, action: str, name: str, view: View) -> None:
