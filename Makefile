@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 comma := ,
 SOURCES := audit_events indexer agent webapi node indelible examples tests bench
 BENCH_ARGS ?= --quick
+# Half of the time a test waits for something. The tests of a file share what it starts.
+TEST_WORKERS ?= 2
+AT_ONCE := -n $(TEST_WORKERS) --dist loadfile
 PROJECTS := pyproject.toml packaging/indelible-events/pyproject.toml
 
 # Whoever only wants to see it running needs no linters.
@@ -73,10 +76,10 @@ lint: $(VENV)/.dev ## Lint, format, types, imports
 	$(call none_failed,$$failed)
 
 test-fast: $(VENV)/.dev ## The tests that need no OpenSearch
-	@$(call timed,fast tests,$(BIN)/pytest -q -m 'not slow and not opensearch')
+	@$(call timed,fast tests,$(BIN)/pytest -q $(AT_ONCE) -m 'not slow and not opensearch')
 
 test: lint ## Everything: lint, all tests, and the wheels in an empty environment
-	@$(call timed,tests,$(BIN)/pytest -q -m 'not nodes' --ignore=tests/test_distributions.py)
+	@$(call timed,tests,$(BIN)/pytest -q $(AT_ONCE) -m 'not nodes' --ignore=tests/test_distributions.py)
 	@$(call timed,wheels,$(BIN)/pytest -q tests/test_distributions.py)
 
 # What is stored, and how it is found again; each kind of cluster on a node of its own. The table of

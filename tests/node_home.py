@@ -78,9 +78,11 @@ def own_home() -> Generator[Path]:
     HOMES.mkdir(mode=0o755, exist_ok=True)
     _sweep()
     home = HOMES / secrets.token_hex(6)
-    home.mkdir(mode=0o755)
-    with _lock_file(home).open("w") as lock:
+    with home.open("w") as lock:
+        # Locked before it has the name that others look for: they would take the home for left.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        home.rename(_lock_file(home))
+        home.mkdir(mode=0o755)
         try:
             yield home
         finally:
