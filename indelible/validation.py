@@ -30,7 +30,7 @@ _UNSEEN: Final = Flaw(
 )
 
 
-class Problem(Struct, frozen=True, omit_defaults=True):
+class Problem(Struct, frozen=True, omit_defaults=True, rename="camel"):
     """What is wrong, and where."""
 
     file: str

@@ -13,7 +13,7 @@ from indexer.templates import Drift
 COLUMNS = "index,health,status,rep,docs.count,store.size"
 
 
-class Partition(Struct, frozen=True):
+class Partition(Struct, frozen=True, rename="camel"):
     """A partition as the cluster reports it; counts are None while no copy of it is there."""
 
     name: str

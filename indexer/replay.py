@@ -37,7 +37,7 @@ WAIT_SECONDS: Final = 60.0
 Place = tuple[str, int, bytes]
 
 
-class Result(Struct):
+class Result(Struct, rename="camel"):
     """What a replay came to, in records."""
 
     stored: int = 0

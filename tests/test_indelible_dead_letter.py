@@ -312,7 +312,7 @@ def test_what_can_be_stored_is_replayed(reachable: Run, tmp_path: Path) -> None:
         "stored": 3,
         "replaced": 0,
         "unchanged": 0,
-        "no_events": 0,
+        "noEvents": 0,
     }
     result = run("replay", "--all")
     assert result.exit_code == 1
