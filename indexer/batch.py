@@ -60,6 +60,7 @@ class Batch:
         "_tail",
         "bytes",
         "ids",
+        "outside",
         "refused",
         "timestamps",
     )
@@ -77,6 +78,8 @@ class Batch:
         self.timestamps: list[str] = []
         self.refused: dict[int, str] = {}
         """Rows that must not be sent, with the reason, fit for a dead letter."""
+        self.outside: dict[int, str] = {}
+        """The same for rows whose timestamp is not admitted now: they may be stored already."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -104,7 +107,7 @@ class Batch:
         first_row, lengths = len(self.ids), list(map(len, lines))
         earliest, latest = min(timestamps), max(timestamps)
         if earliest < self._floor or latest >= self._ceiling:
-            self._refuse_outside(timestamps, first_row)
+            self._note_outside(timestamps, first_row)
         if max(lengths) > SHALLOW_LINE_BYTES:
             self._refuse_costly(lines, lengths, first_row)
         heads = self._frame(ids, timestamps, earliest, latest)
@@ -190,14 +193,14 @@ class Batch:
         name = late_name(self.timestamps[row], self._settings)
         return f'{{"create":{{"_index":"{name}","_id":"{document_id(self.ids[row])}"}}}}'.encode()
 
-    def _refuse_outside(self, timestamps: Sequence[str], first_row: int) -> None:
+    def _note_outside(self, timestamps: Sequence[str], first_row: int) -> None:
         for row, timestamp in enumerate(timestamps, first_row):
             if timestamp < self._floor:
                 days = self._settings.retention_days
-                self.refused[row] = f"older than retention ({days} days)"
+                self.outside[row] = f"older than retention ({days} days)"
             elif timestamp >= self._ceiling:
                 hours = self._settings.future_hours
-                self.refused[row] = f"more than {hours} hours in the future"
+                self.outside[row] = f"more than {hours} hours in the future"
 
     def _refuse_costly(self, lines: Sequence[Line], lengths: Sequence[int], first_row: int) -> None:
         long = [row for row, length in enumerate(lengths) if length > SHALLOW_LINE_BYTES]

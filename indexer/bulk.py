@@ -30,7 +30,7 @@ from indexer.document_id import document_id
 from indexer.errors import Interrupted
 from indexer.exchange import BULK, MGET, Exchange, Failure
 from indexer.figures import Figures, dead_reason
-from indexer.late import LOOKS, Seals, Step, due_before
+from indexer.late import IN_LATE, LOOKS, Seals, Step, due_before
 from indexer.names import late_name, partition_name
 from indexer.progress import Progress, RefusedRow, Round
 from indexer.request import split
@@ -157,9 +157,9 @@ class BulkWriter:
     def _take_step(self, step: Step, rows: list[int], this_round: Round) -> bool:
         """Send one request and sort its items; False when nothing was said of any item."""
         progress = this_round.progress
+        late = step in IN_LATE
         if step in LOOKS:
-            return self._look_up(rows, this_round, late=step is Step.LOOK_LATE)
-        late = step is Step.LATE
+            return self._look_up(rows, this_round, late=late)
         progress.retries += not progress.returned.isdisjoint(rows)
         count = len(rows)
         body = progress.batch.body(rows, late=late)

@@ -10,6 +10,10 @@ A partition whose seal age has passed (`due_before`) is *due*. Its events take t
 An event that is not due has but PARTITION. LOOK_LATE makes this hold where a seal is lifted again
 (a restore, an operator): what is in the one index never gets into the other.
 
+An event whose timestamp is not admitted is sent nowhere, but looked for (OUTSIDE_LATE, OUTSIDE):
+read again after a kill, while the clock of this host is wrong, it may be one that is stored. Only
+one that is in neither index is refused.
+
 Sealed is: refused with a write or read-only block that somebody set, *and* due. A full disk has a
 block of its own (12), and an operator's block on a partition that is not due is no seal: both are
 waited for. The ids of the blocks stand in the reason of the refusal (tried on 3.4.0: "blocked by:
@@ -50,10 +54,18 @@ class Step(Enum):
     PARTITION = "partition"
     LOOK_SEALED = "look sealed"
     LATE = "late"
+    OUTSIDE_LATE = "outside late"
+    OUTSIDE = "outside"
 
 
-LOOKS: Final = (Step.LOOK_LATE, Step.LOOK_SEALED)
-AFTER_LOOK: Final = {Step.LOOK_LATE: Step.PARTITION, Step.LOOK_SEALED: Step.LATE}
+LOOKS: Final = (Step.LOOK_LATE, Step.LOOK_SEALED, Step.OUTSIDE_LATE, Step.OUTSIDE)
+IN_LATE: Final = (Step.LOOK_LATE, Step.LATE, Step.OUTSIDE_LATE)
+"""Steps that are about the index of late events; the others are about the partition."""
+AFTER_LOOK: Final = {
+    Step.LOOK_LATE: Step.PARTITION,
+    Step.LOOK_SEALED: Step.LATE,
+    Step.OUTSIDE_LATE: Step.OUTSIDE,
+}
 """The step of a row that was looked for and is not there."""
 
 

@@ -42,6 +42,8 @@ class Progress:
         if self.pending and min(batch.timestamps) < due:
             for row in self.pending:
                 self.move(row, seals.first_step(batch.timestamps[row], due))
+        for row in batch.outside.keys() - refused.keys():
+            self.move(row, Step.OUTSIDE_LATE)
         self.created = 0
         self.duplicates = 0
         self.moves = 0
@@ -75,7 +77,7 @@ class Progress:
             rows.setdefault(self.step(row), []).append(row)
         return list(rows.items())
 
-    def refuse(self, row: int, status: int, reason: str) -> None:
+    def refuse(self, row: int, status: int | None, reason: str) -> None:
         """The row goes to the dead letter."""
         self.refused.append(RefusedRow(row, status, reason))
 
@@ -199,6 +201,8 @@ class Round:
                 progress.refuse(row, 413, "the event alone is too large for the cluster")
             elif after is not None:
                 self.go_on(row, after)
+            elif progress.step(row) is Step.OUTSIDE:
+                progress.refuse(row, None, progress.batch.outside[row])
             else:
                 # It answered 409 and is gone: removed between the two requests.
                 self.put_back([row], Outcome.RETRY, ItemError("not_stored"))

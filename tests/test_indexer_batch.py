@@ -58,9 +58,9 @@ def test_every_line_comes_back_from_the_body(contexts: list[dict[str, str]]) -> 
         pytest.param(instant(hours=-2), "more than 1 hours in the future", id="too far ahead"),
     ],
 )
-def test_an_event_that_no_partition_takes_is_refused(timestamp: str, reason: str | None) -> None:
+def test_an_event_that_no_partition_takes_is_noted(timestamp: str, reason: str | None) -> None:
     batch = batch_of(SETTINGS, [event_line(timestamp=timestamp)])
-    assert batch.refused == ({} if reason is None else {0: reason})
+    assert (batch.outside, batch.refused) == ({} if reason is None else {0: reason}, {})
 
 
 @pytest.mark.parametrize(

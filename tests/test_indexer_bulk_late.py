@@ -85,6 +85,11 @@ def world(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> World:
     return World(opensearch, index, tmp_path)
 
 
+def wrong_clock(index: IndexSettings) -> IndexSettings:
+    """What is admitted by a clock that is far ahead: nothing of `OLD`."""
+    return msgspec.structs.replace(index, retention_days=1)
+
+
 def ids_of(lines: list[bytes]) -> set[str]:
     return {msgspec.json.decode(line)["id"] for line in lines}
 
@@ -287,3 +292,33 @@ def test_a_late_event_is_found_as_any_other(world: World) -> None:
     found = api.get(path=f"/api/organization/rbac/members/audit-log/{late_id}", bearer=bearer)
     assert found.status_code == 200
     assert msgspec.json.decode(found.data)["id"] == late_id
+
+
+def test_what_is_stored_is_not_refused_because_the_clock_is_wrong(world: World) -> None:
+    """Read again after a kill: the dead letter is for what is nowhere else."""
+    early, fresh = old_lines(3), [event_line()]
+    world.write(early)
+    world.seal()
+    late, unknown = old_lines(2), old_lines(2)
+    world.write(late)
+    other = event_line({"result": "denied"}, event_id=ids_of(late[:1]).pop(), timestamp=OLD)
+    world.index = wrong_clock(world.index)
+    settlement = world.write([*early, *late, *unknown, *fresh, other])
+    assert settlement == Settlement(created=1, duplicates=5, dead=3, retries=0)
+    text = DeadLetter(world.directory).path.read_bytes().splitlines()
+    records = [msgspec.json.decode(line) for line in text]
+    assert [(one["line"].encode(), one.get("status")) for one in records] == [
+        (unknown[0], None),
+        (unknown[1], None),
+        (other, 409),
+    ]
+    assert world.places() == (ids_of(early), ids_of(late))
+
+
+def test_what_is_not_admitted_waits_until_it_is_known_whether_it_is_stored(world: World) -> None:
+    line = old_lines(1)
+    world.write(line)
+    world.index = wrong_clock(world.index)
+    script = in_turn(faults.status(503), faults.refused, path="/_mget")
+    assert world.write(line, script) == Settlement(created=0, duplicates=1, dead=0, retries=0)
+    assert not DeadLetter(world.directory).path.exists()
