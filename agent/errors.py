@@ -7,6 +7,7 @@ AgentError                    .hint is the next step for the operator
 ├── CheckpointUnreadableError this user may not read the checkpoint
 ├── MonitorError              the monitor's port is taken, or its address is none of this host
 ├── LockedError               another agent (.pid) works on the same state directory
+│   └── LockLostError         … since the lock of this one was deleted
 └── SenderError               a sender failed in a way that no retry mends; nothing of it counts
 """
 
@@ -84,6 +85,15 @@ class LockedError(AgentError):
         self.directory = directory
         self.pid = pid
         self.hint = "stop that agent first, or give this one a state directory of its own"
+
+
+class LockLostError(LockedError):
+    """The file that was locked is gone, and another agent has locked another one of its name."""
+
+    def __init__(self, directory: Path, pid: int | None) -> None:
+        super().__init__(directory, pid)
+        self.args = (f"the lock in {directory} was deleted under this agent: {self}",)
+        self.hint = "nothing is lost; never delete the state of an agent that runs"
 
 
 class SenderError(AgentError):

@@ -1,4 +1,8 @@
-"""One agent a state directory: an `flock`, which the kernel lets go when its holder dies."""
+"""One agent a state directory: an `flock`, which the kernel lets go when its holder dies.
+
+Whoever deletes the directory deletes the name of what is locked, and another agent could lock
+another file of that name. So the holder looks now and then (`Lock.keep`).
+"""
 
 import fcntl
 import os
@@ -8,13 +12,74 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from agent.errors import LockedError, StateDirectoryError
+import structlog
+
+from agent.errors import LockedError, LockLostError, StateDirectoryError
 
 LOCK_NAME: Final = "agent.lock"
 
+_log = structlog.get_logger("agent")
+
+
+class Lock:
+    """The lock of a directory, while it is held.
+
+    Args:
+        directory: that is held.
+        descriptor: of the locked file; closed in the end.
+    """
+
+    def __init__(self, directory: Path, descriptor: int) -> None:
+        self._directory = directory
+        self._descriptor = descriptor
+        self._write_pid()
+
+    def keep(self) -> None:
+        """Take the lock anew where its file is gone from its place, and the directory is there.
+
+        Raises:
+            LockLostError: another process was quicker, and works there now.
+        """
+        if self._is_in_place():
+            return
+        try:
+            descriptor = _open(self._directory)
+        except OSError:
+            # Where nothing can be made nobody else gets a lock either.
+            return
+        if not _lock(descriptor):
+            pid = _read_pid(descriptor)
+            os.close(descriptor)
+            raise LockLostError(self._directory, pid)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._write_pid()
+        _log.warning(
+            "state_lock_was_removed",
+            directory=str(self._directory),
+            hint="it is taken again; stop the agent before anything of its state is deleted",
+        )
+
+    def let_go(self) -> None:
+        """Let others have it."""
+        os.close(self._descriptor)
+
+    def _is_in_place(self) -> bool:
+        try:
+            found = (self._directory / LOCK_NAME).stat()
+        except OSError:
+            return False
+        return os.path.samestat(found, os.fstat(self._descriptor))
+
+    def _write_pid(self) -> None:
+        # The lock holds without it, on a disk that is full.
+        with suppress(OSError):
+            os.pwrite(self._descriptor, pid := f"{os.getpid()}\n".encode(), 0)
+            os.ftruncate(self._descriptor, len(pid))
+
 
 @contextmanager
-def hold(directory: Path) -> Generator[None]:
+def hold(directory: Path) -> Generator[Lock]:
     """Hold the directory until the block ends; made if it is missing, and tried for writing.
 
     The file stays behind and is never deleted: two processes could otherwise lock two files of
@@ -26,19 +91,18 @@ def hold(directory: Path) -> Generator[None]:
     """
     try:
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = _open(directory)
     except OSError as error:
         raise StateDirectoryError(directory, error) from error
-    try:
-        if not _lock(descriptor):
-            raise LockedError(directory, _read_pid(descriptor))
-        # The lock holds without it, on a disk that is full.
-        with suppress(OSError):
-            os.pwrite(descriptor, pid := f"{os.getpid()}\n".encode(), 0)
-            os.ftruncate(descriptor, len(pid))
-        yield
-    finally:
+    if not _lock(descriptor):
+        pid = _read_pid(descriptor)
         os.close(descriptor)
+        raise LockedError(directory, pid)
+    lock = Lock(directory, descriptor)
+    try:
+        yield lock
+    finally:
+        lock.let_go()
 
 
 def holder(directory: Path) -> int | None:
@@ -54,6 +118,10 @@ def holder(directory: Path) -> int | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _open(directory: Path) -> int:
+    return os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
 def _lock(descriptor: int) -> bool:

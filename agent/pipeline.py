@@ -15,6 +15,7 @@ open, so nothing is read twice, and nothing of a deleted file is lost.
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from agent import checkpoint, status
 from agent.board import Board
 from agent.chain import Links
 from agent.checkpoint import Checkpoint
-from agent.errors import SenderError
+from agent.errors import LockedError, SenderError
 from agent.flag import Asked
 from agent.follow import Follower
 from agent.integrity import Integrity
@@ -64,6 +65,7 @@ class Pipeline:
         abandon: set by the pipeline when `shutdown_seconds` are over; ends the writer's waits.
         figures: what the writer counts.
         board: what other threads see of it, and where they ask for other settings.
+        keep_lock: called now and then, and before something is remembered.
         reread: called in the loop when they did; what it returns takes over.
     """
 
@@ -79,6 +81,7 @@ class Pipeline:
         figures: Figures | None = None,
         board: Board | None = None,
         reread: Reread | None = None,
+        keep_lock: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings: AgentSettings = settings
         self._directory = Path(settings.state_directory)
@@ -88,6 +91,8 @@ class Pipeline:
         self._figures = figures or Figures()
         self._board = board or Board()
         self._reread = reread
+        self._keep_lock = keep_lock
+        self._is_ours = True
         self._wake = threading.Event()
         now = time.monotonic()
         loaded = checkpoint.load(self._directory)
@@ -109,6 +114,7 @@ class Pipeline:
 
         Raises:
             SenderError: a sender ended by something that is no answer of the cluster.
+            LockedError: another agent works on the state directory now.
         """
         self._once = once
         if not once:
@@ -126,6 +132,10 @@ class Pipeline:
                 if once and self._is_done() and not self._tell_all():
                     break
                 self._wait(now)
+        except LockedError:
+            # What stands there is the other agent's.
+            self._is_ours = False
+            raise
         finally:
             self._end()
 
@@ -200,6 +210,7 @@ class Pipeline:
         if self.keeper.unsaved and now >= self.keeper.next_save:
             self._save()
         if now >= self._next_status:
+            self._keep_lock()
             self.integrity.look(now, self._settings.poll_interval_seconds)
             self.integrity.listen(now, self._settings.paths)
             self._record()
@@ -315,6 +326,9 @@ class Pipeline:
     # What outlives the process, and what people see.
 
     def _save(self) -> None:
+        if not self._is_ours:
+            return
+        self._keep_lock()
         integrity = self.integrity
         self.keeper.save(
             Checkpoint(
@@ -350,6 +364,8 @@ class Pipeline:
             keeper=self.keeper,
         )
         self._board.show(report)
+        if not self._is_ours:
+            return
         try:
             status.write(self._directory, report)
         except OSError as error:

@@ -75,7 +75,7 @@ def run(
     directory = Path(settings.state_directory)
     dead_letter = DeadLetter(directory)
     board = board or Board()
-    with hold(directory):
+    with hold(directory) as lock:
         full = _prove_writable(directory)
         _allow_many_files()
         share_one_heap()
@@ -95,6 +95,7 @@ def run(
                 figures=service.figures,
                 board=board,
                 reread=service.reread,
+                keep_lock=lock.keep,
             )
             if full is not None:
                 pipeline.keeper.refuse(full)

@@ -3,16 +3,18 @@
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from agent.errors import LockedError, StateDirectoryError
+from agent.errors import LockedError, LockLostError, StateDirectoryError
 from agent.lock import LOCK_NAME, hold, holder
 
 HOLDER = """
@@ -25,15 +27,22 @@ with hold(Path(sys.argv[1])):
 """
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+@contextmanager
+def hold_elsewhere(directory: Path) -> Generator[subprocess.Popen[str]]:
+    """Let another process hold it."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(directory)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    with hold_elsewhere(tmp_path) as process:
+        yield process
 
 
 @pytest.mark.slow
@@ -106,3 +115,27 @@ def test_whoever_only_looks_keeps_no_agent_out(tmp_path: Path) -> None:
     with hold(tmp_path):
         assert holder(tmp_path) == os.getpid()
     timer.join()
+
+
+def test_a_lock_whose_file_was_deleted_is_taken_again(tmp_path: Path) -> None:
+    with hold(tmp_path / "state") as lock:
+        lock.keep()
+        shutil.rmtree(tmp_path / "state")
+        lock.keep()
+        assert not (tmp_path / "state").exists(), "an operator may want it gone for a while"
+        (tmp_path / "state").mkdir()
+        lock.keep()
+        assert holder(tmp_path / "state") == os.getpid()
+        with pytest.raises(LockedError), hold(tmp_path / "state"):
+            pass
+    assert holder(tmp_path / "state") is None
+
+
+@pytest.mark.slow
+def test_a_lock_that_another_agent_took_since_it_was_deleted_is_lost(tmp_path: Path) -> None:
+    with hold(tmp_path) as lock:
+        (tmp_path / LOCK_NAME).unlink()
+        with hold_elsewhere(tmp_path) as other:
+            with pytest.raises(LockLostError, match=f"deleted .* by process {other.pid}"):
+                lock.keep()
+            assert holder(tmp_path) == other.pid

@@ -4,6 +4,8 @@ Real agent processes, a real node, and real small disks (tmpfs) where this user 
 """
 
 import random
+import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import msgspec
 import pytest
 
 from agent.checkpoint import SLOTS
+from agent.lock import LOCK_NAME, holder
 from agent.settings import AgentSettings
 from audit_events.envelope import decode_envelope
 from indexer.settings import IndexSettings
@@ -171,6 +174,30 @@ def test_with_nobody_reading_what_it_says_it_ships_on(home: AgentHome) -> None:
     finally:
         process.kill()
         process.wait()
+    home.check()
+
+
+def test_a_state_directory_that_is_deleted_lets_no_two_agents_work(home: AgentHome) -> None:
+    process = home.start()
+    home.emit(100)
+    home.await_settled()
+    shutil.rmtree(home.state)
+    wait_until(lambda: home.has_said("checkpoint_not_saved"), home.said)
+    home.state.mkdir()
+    wait_until(lambda: home.has_said("state_lock_was_removed"), home.said)
+    home.emit(100)
+    home.await_settled()
+    assert home.start().wait(30) == 1, "the lock is held again"
+    process.send_signal(signal.SIGSTOP)
+    (home.state / LOCK_NAME).unlink()
+    other = home.start()
+    wait_until(lambda: holder(home.state) == other.pid, home.said)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(30) == 1, home.said()
+    assert "was deleted under this agent" in home.said()
+    home.emit(100)
+    home.await_settled()
+    assert other.poll() is None
     home.check()
 
 
