@@ -165,7 +165,7 @@ METRICS: Final[tuple[Definition, ...]] = (
     Definition(
         "dead_letter_open",
         "gauge",
-        "Lines in the dead letter that are neither replayed nor acknowledged",
+        "Records in the dead letter that are neither replayed nor acknowledged",
         _one(lambda view: view.dead.open),
     ),
     Definition(

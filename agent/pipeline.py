@@ -196,10 +196,11 @@ class Pipeline:
             self.totals.created += settlement.created
             self.totals.duplicates += settlement.duplicates
             refusals = back.shipment.refusals
-            self.totals.dead_letters += settlement.dead + len(refusals)
-            self._figures.note_dead(
-                "malformed" if one.length_bytes is None else "over_long" for one in refusals
-            )
+            self.totals.dead_letters += settlement.dead + refusals.lines
+            for one in refusals.records:
+                self._figures.note_dead(
+                    ["over_long" if one.line is None else "malformed"] * one.lines
+                )
             self.totals.retries += settlement.retries
         for part in parts:
             part.settled = True

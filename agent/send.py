@@ -132,7 +132,7 @@ class Senders:
         try:
             batch = shipment.batch
             settlement = self._writer.write(batch, self._carry) if len(batch) else NOTHING_SENT
-            refusals = shipment.refusals
+            refusals = shipment.refusals.records
             bury(self._dead_letter, refusals, stop=self._abandon, backoff=Backoff())
         except Interrupted:
             return Settled(shipment)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from agent.chain import Break, Links
 from agent.chunk import Chunk, OverLong, Part, Piece, Run, by_source
+from agent.refusals import Refusals
 from agent.settings import AgentSettings
 from agent.silence import read_sign
 from agent.tail import Tail
@@ -41,23 +42,22 @@ class Counters(Struct):
 class Shipment:
     """Lines of one or many files that are settled together.
 
-    `refusals` are lines that are no events; they go to the dead letter before anything here counts
-    as settled. `parts` are the places in files that move when it is.
+    `refusals` has the lines that are no events; they go to the dead letter before anything here
+    counts as settled. `parts` are the places in files that move when it is.
     """
 
-    __slots__ = ("batch", "opened", "parts", "refusals", "refused_bytes")
+    __slots__ = ("batch", "opened", "parts", "refusals")
 
     def __init__(self, batch: Batch, opened: float) -> None:
         self.batch = batch
         self.opened = opened
-        self.refusals: list[Refusal] = []
+        self.refusals = Refusals()
         self.parts: list[Part] = []
-        self.refused_bytes = 0
 
     @property
     def bytes(self) -> int:
         """Bytes of lines that it holds."""
-        return self.batch.bytes + self.refused_bytes
+        return self.batch.bytes + self.refusals.bytes
 
 
 class Loader:
@@ -120,7 +120,7 @@ class Loader:
 
     def _room(self) -> int:
         """How many lines the open batch still takes."""
-        held = len(self._open.batch) + len(self._open.refusals) if self._open else 0
+        held = len(self._open.batch) + self._open.refusals.lines if self._open else 0
         return self._settings.batch_events - held
 
     def _cut(self, pieces: list[Piece]) -> Iterator[Piece]:
@@ -184,43 +184,30 @@ class Loader:
     def _sort(self, run: Run, shipment: Shipment, part: Part) -> int:
         """One line by the other: there is one at least among them that is no event."""
         path, offset = part.tail.path, run.offset
-        counters, refused = self.counters, len(shipment.refusals)
+        refused: list[tuple[int, str]] = []
         events: list[bytes] = []
         envelopes: list[Envelope] = []
-        start, instant = offset, self._instant()
+        start, blank, instant = offset, 0, self._instant()
         for line in run.lines:
-            envelope = self._decode(line, path, offset, shipment, instant)
-            offset += len(line) + 1
-            if envelope is not None:
+            found = _decode(line) if line else None
+            if isinstance(found, Envelope):
                 events.append(line)
-                envelopes.append(envelope)
-                continue
-            if events:
+                envelopes.append(found)
+            elif events:
                 self._add(start, events, to_columns(envelopes), shipment, part)
                 events, envelopes = [], []
-            start = offset
+            if isinstance(found, str):
+                shipment.refusals.add_line(path, offset, line, found, instant, blank=blank)
+                refused.append((offset, found))
+            blank = 0 if line else blank + 1
+            offset += len(line) + 1
+            start = start if events else offset
         if events:
             self._add(start, events, to_columns(envelopes), shipment, part)
-        refusals = shipment.refusals[refused:]
-        counters.empty_lines += run.lines.count(b"")
-        counters.malformed_lines += len(refusals)
-        _tell_refusals(refusals)
+        self.counters.empty_lines += run.lines.count(b"")
+        self.counters.malformed_lines += len(refused)
+        _tell_refused(path, refused)
         return offset - run.offset
-
-    def _decode(
-        self, line: bytes, path: str, offset: int, shipment: Shipment, instant: str
-    ) -> Envelope | None:
-        """The envelope of a line, None for an empty one and for one that is refused."""
-        if not line:
-            return None
-        try:
-            return decode_envelope(line)
-        except LineError as error:
-            shipment.refused_bytes += len(line)
-            shipment.refusals.append(
-                Refusal(path=path, offset=offset, reason=error.reason, time=instant, line=line)
-            )
-            return None
 
     def _refuse_over_long(self, piece: OverLong, shipment: Shipment, part: Part) -> None:
         path = part.tail.path
@@ -228,7 +215,7 @@ class Loader:
         self.counters.lines += 1
         self.counters.over_long_lines += 1
         self.counters.bytes += piece.length + 1
-        shipment.refusals.append(
+        shipment.refusals.add(
             Refusal(
                 path=path,
                 offset=piece.offset,
@@ -241,15 +228,23 @@ class Loader:
         _log.warning("line_too_long", path=path, offset=piece.offset, length=piece.length)
 
 
-def _tell_refusals(refusals: list[Refusal]) -> None:
+def _decode(line: bytes) -> Envelope | str:
+    """The envelope of a line, or why it is no event."""
+    try:
+        return decode_envelope(line)
+    except LineError as error:
+        return error.reason
+
+
+def _tell_refused(path: str, refused: list[tuple[int, str]]) -> None:
     """One entry a read: a file of garbage must not fill the agent's own log."""
-    if refusals:
-        first = refusals[0]
+    if refused:
+        offset, reason = refused[0]
         _log.warning(
             "lines_refused",
-            path=first.path,
-            count=len(refusals),
-            first_offset=first.offset,
-            first_reason=first.reason,
+            path=path,
+            count=len(refused),
+            first_offset=offset,
+            first_reason=reason,
             hint="they are in the dead letter: `indelible dead-letter list`",
         )

@@ -32,6 +32,7 @@ def summarize(record: Record, mark: Mark | None) -> dict[str, object]:
         "reason": fields.reason,
         "path": fields.path,
         "offset": fields.offset,
+        "lines": fields.lines,
         "eventId": record.event.id,
         "action": record.event.action,
         "outcome": mark.outcome if mark else "open",
@@ -47,6 +48,7 @@ def tabulate(records: Sequence[tuple[Record, Mark | None]]) -> Table:
     for record, mark in records:
         fields, event = record.fields, record.event
         kind = f"{record.kind} ({fields.status})" if fields.status else record.kind
+        kind += f"\n{fields.lines:,} lines" if fields.lines > 1 else ""
         outcome = f"\n{mark.outcome}" if mark else ""
         table.add_row(
             str(record.number),
@@ -79,6 +81,9 @@ def explain(record: Record, mark: Mark | None) -> str:
         "reason": fields.reason,
         "event id": record.event.id or None,
         "status": fields.status,
+        "lines": f"{fields.lines:,}, side by side; the reason is the first one's"
+        if fields.lines > 1
+        else None,
         "length": fields.bytes,
         "sha256": fields.sha256,
         "outcome": f"{mark.outcome} {mark.time} {mark.note}".strip() if mark else "open",
@@ -125,7 +130,6 @@ def _show_line(line: bytes | None) -> list[str]:
         text = msgspec.json.format(line, indent=2).decode()
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         text = line.decode("utf-8", "backslashreplace")
-        return [plain(text)]
     return [plain(one) for one in text.split("\n")]
 
 

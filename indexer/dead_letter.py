@@ -4,7 +4,8 @@ One JSON object a line in `dead-letter.jsonl` (mode 0600: it holds whole events)
 only when `append` has returned: then it and the file's name are on the disk. What a crash leaves
 behind is at most a torn last line that nobody was told of; the next append starts a new line and
 leaves it, as nothing is ever removed here. After a crash between the append and the checkpoint the
-same line is dead-lettered again, with the same `path` and `offset`.
+same line is dead-lettered again, with the same `path` and `offset`; of lines that are one record
+(a run) the same bytes, which may then be cut into other records.
 
 It has no bound, as at a bound something would be lost: it grows aloud (an alarm each time that
 its size doubles) until its disk is full, and then the agent waits, aloud. Who wants it smaller
@@ -34,10 +35,11 @@ _log = structlog.get_logger("indexer")
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """One line that is not stored.
+    """One line that is not stored, or a run of lines that are no events.
 
     A line too long to be held in memory has `length_bytes` and `sha256` (hexadecimal) instead of
-    `line`.
+    `line`. A run has all bytes of its file from the first of its lines to the last in `line`, and
+    their number in `length_bytes`.
     """
 
     path: str
@@ -45,11 +47,14 @@ class Refusal(Struct, frozen=True, kw_only=True):
     offset: int
     """Of the line's first byte in that file."""
     reason: str
+    """Of a run: why the first one is no event."""
     time: str
     """Canonical instant of the refusal."""
     status: int | None = None
     """HTTP status of the cluster, None when it was not asked."""
     line: bytes | None = None
+    lines: int = 1
+    """How many they are; empty ones between them do not count."""
     length_bytes: int | None = None
     sha256: str | None = None
 
@@ -63,7 +68,10 @@ class Grave(Protocol):
 
 
 class RecordLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the file; `line` is text, `lineBase64` what is no UTF-8."""
+    """One line of the file; `line` is text, `lineBase64` what is no UTF-8.
+
+    `lines` is more than 1 for a run, whose `line` has newlines.
+    """
 
     path: str
     offset: int
@@ -72,6 +80,7 @@ class RecordLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int | None = None
     line: str | None = None
     lineBase64: str | None = None  # noqa: N815  # key of the file
+    lines: int = 1
     bytes: int | None = None
     sha256: str | None = None
 
@@ -136,6 +145,7 @@ def render(refusal: Refusal) -> bytes:
         status=refusal.status,
         line=text,
         lineBase64=encoded,
+        lines=refusal.lines,
         bytes=refusal.length_bytes,
         sha256=refusal.sha256,
     )

@@ -68,7 +68,7 @@ class Record(Struct, frozen=True, dict=True):
 
     @cached_property
     def line(self) -> bytes | None:
-        """The bytes of the line; None when it was too long to be held, or is spoilt."""
+        """The bytes of the line or the run; None when it was too long to be held, or is spoilt."""
         fields = self.fields
         if fields.line is not None:
             return fields.line.encode("utf-8", "surrogatepass")
@@ -80,6 +80,9 @@ class Record(Struct, frozen=True, dict=True):
     @cached_property
     def envelope(self) -> Envelope | None:
         """What a shipper needs of the event, None when the line is none."""
+        if self.fields.lines > 1:
+            # Together they may be an event that somebody indented, which is none in a log.
+            return None
         try:
             return None if self.line is None else decode_envelope(self.line)
         except LineError:

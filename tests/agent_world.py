@@ -94,7 +94,7 @@ class Bench:
         """The cluster has it: move what can be moved."""
         self.in_flight.remove(shipment)
         self.settled_ids.update(shipment.batch.ids)
-        self.refusals += shipment.refusals
+        self.refusals += shipment.refusals.records
         for part in shipment.parts:
             part.settled = True
         for tail in {part.tail for part in shipment.parts}:

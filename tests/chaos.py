@@ -306,7 +306,12 @@ class _Run:
                 for one in ("gap_detected", "gap_closed")
             )
         breaks = [verify_chain(line for _, line in sorted(one.items())) for one in chains.values()]
-        buried = [str(record.get("line")).encode() for record in self.home.buried()]
+        buried = [
+            line
+            for record in self.home.buried()
+            for line in str(record.get("line")).encode().split(b"\n")
+            if line
+        ]
         fragments = sum(
             any(line.startswith(one) and line != one for line in written.values()) for one in buried
         )

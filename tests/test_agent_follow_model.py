@@ -145,7 +145,7 @@ class FollowedFiles(RuleBasedStateMachine):
             had.update(*(content.whole for content in self.gone))
             for shipment in self.agent.in_flight:
                 had.update(shipment.batch.ids)
-                had.update(one.sha256 for one in shipment.refusals if one.sha256)
+                had.update(one.sha256 for one in shipment.refusals.records if one.sha256)
         self.may_lose |= set(lines) - had
 
     # What applications and rotation do.

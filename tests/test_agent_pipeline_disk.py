@@ -44,7 +44,11 @@ def problems(agent: Agent) -> list[str]:
 
 def records(agent: Agent) -> list[str]:
     lines = agent.dead_letter.path.read_bytes().splitlines()
-    return [str(msgspec.json.decode(line, type=RecordLine).line) for line in lines]
+    return [
+        line
+        for record in lines
+        for line in str(msgspec.json.decode(record, type=RecordLine).line).split("\n")
+    ]
 
 
 def is_settled(agent: Agent, path: Path) -> bool:

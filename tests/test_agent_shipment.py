@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from indexer.batch import Batch
+from indexer.dead_letter import render
 from tests.agent_world import bench, event_id, event_line, ids, read_twice, write
 
 
@@ -42,10 +45,66 @@ def test_garbage_fills_a_batch_too(tmp_path: Path) -> None:
     agent = bench(tmp_path, batch_events=10)
     (tmp_path / "a.log").write_bytes(b"garbage\n" * 95)
     shipments = agent.look()
-    assert [len(one.refusals) for one in shipments] == [10] * 9 + [5]
+    assert [one.refusals.lines for one in shipments] == [10] * 9 + [5]
     assert agent.loader.counters.malformed_lines == 95
     agent.settle_all()
-    assert [one.offset for one in agent.refusals] == [8 * number for number in range(95)]
+    assert [one.offset for one in agent.refusals] == [80 * number for number in range(10)]
+
+
+@pytest.mark.parametrize("line", [b"x", b"\xff", b"key=value", b"y" * 250])
+def test_the_dead_letter_grows_about_as_much_as_what_it_buries(tmp_path: Path, line: bytes) -> None:
+    """It is on the disk of the checkpoint: a record for each letter was 75 times their bytes."""
+    agent = bench(tmp_path)
+    path = tmp_path / "a.log"
+    path.write_bytes((line + b"\n") * 20_000)
+    agent.drain()
+    buried = sum(len(render(one)) for one in agent.refusals)
+    assert buried < 2 * path.stat().st_size
+    assert b"\n".join(one.line or b"" for one in agent.refusals) + b"\n" == path.read_bytes()
+
+
+LINES = {
+    "event": event_line(0),
+    "short": b"short",
+    "letter": b"x",
+    "long": b"long" * 100,
+    "blank": b"",
+    "no text": b"\xff",
+}
+
+
+@settings(deadline=None)
+@given(
+    drawn=st.lists(st.tuples(st.sampled_from(sorted(LINES)), st.integers(1, 4)), max_size=30),
+    read_bytes=st.integers(420, 2000),
+    batch_events=st.integers(1, 8),
+)
+def test_each_line_that_is_no_event_is_buried_once_with_its_place(
+    tmp_path_factory: pytest.TempPathFactory,
+    drawn: list[tuple[str, int]],
+    read_bytes: int,
+    batch_events: int,
+) -> None:
+    """However they stand beside each other, and wherever reads and batches end."""
+    directory = tmp_path_factory.mktemp("drawn")
+    lines = [LINES[kind] for kind, count in drawn for _ in range(count)]
+    data = b"".join(line + b"\n" for line in lines)
+    (directory / "a.log").write_bytes(data)
+    agent = bench(directory, read_bytes=read_bytes, batch_events=batch_events)
+    shipments = agent.look()
+    assert all(len(one.batch) + one.refusals.lines <= batch_events for one in shipments)
+    agent.settle_all()
+    assert agent.loader.counters.lines == len(lines)
+    buried: list[bytes] = []
+    for one in agent.refusals:
+        text = one.line or b""
+        assert data[one.offset : one.offset + len(text) + 1] == text + b"\n"
+        assert one.lines == sum(map(bool, text.split(b"\n")))
+        assert one.length_bytes == (len(text) if one.lines > 1 else None)
+        buried += filter(None, text.split(b"\n"))
+    assert buried == [line for line in lines if line and line != LINES["event"]]
+    assert agent.loader.counters.malformed_lines == len(buried)
+    agent.follower.close()
 
 
 def test_empty_lines_are_skipped_and_counted(tmp_path: Path) -> None:
@@ -146,7 +205,7 @@ def test_each_line_carries_where_it_stood(tmp_path: Path) -> None:
         assert [line for _, _, line in located] == batch.lines()
         for _, offset, line in located:
             assert data[offset : offset + len(line) + 1] == line + b"\n"
-        for refusal in shipment.refusals:
+        for refusal in shipment.refusals.records:
             assert data[refusal.offset : refusal.offset + 5] == b"junk\n"
 
 

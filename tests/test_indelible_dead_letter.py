@@ -115,6 +115,7 @@ def test_the_list_says_what_where_and_why(run: Run) -> None:
         "reason": "mapper_parsing_exception: failed to parse field [ipAddress]",
         "path": "/var/log/a.log",
         "offset": 0,
+        "lines": 1,
         "eventId": EVENT_ID,
         "action": "member.role_changed",
         "outcome": "open",
@@ -320,3 +321,21 @@ def test_what_can_be_stored_is_replayed(reachable: Run, tmp_path: Path) -> None:
     assert [one["outcome"] for one in listed(run, "--all")] == [*["stored"] * 3, "open", "open"]
     again = run("replay", "1")
     assert (again.exit_code, again.output) == (0, "nothing open was named\n")
+
+
+def test_a_run_is_shown_line_by_line_and_counted_as_what_it_is(run: Run, tmp_path: Path) -> None:
+    text = b"one\x1b\ntwo\n\nthree"
+    record = Refusal(
+        path="/var/log/a.log", offset=7, reason="not an event: JSON is malformed",
+        time="2026-11-23T19:00:00.000000Z", line=text, lines=3, length_bytes=len(text),
+    )  # fmt: skip
+    DeadLetter(tmp_path / "agent").append([record])
+    assert "3 lines" in run("list").output
+    assert listed(run)[0]["lines"] == 3
+    shown = run("show", "1").output
+    assert "3, side by side" in shown
+    assert "\none\\u001b\ntwo\n\nthree\n" in shown
+    assert json.loads(run("show", "1", "--json").output)["line"] == text.decode()
+    assert run("replay", "--all").output == "0 stored, 1 are no events and cannot be sent\n"
+    assert run("acknowledge", "--all").output == "1 acknowledged\n"
+    assert listed(run) == []

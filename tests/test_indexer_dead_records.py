@@ -148,3 +148,24 @@ def test_ten_megabytes_are_read_fast(tmp_path: Path) -> None:
         kinds = [record.kind for record in read_records(file)]
     assert len(kinds) == 12_000
     assert time.process_time() - began < 2
+
+
+def test_a_run_of_lines_is_one_record_and_never_an_event() -> None:
+    """An event that somebody indented is none: sent again it would break the request's framing."""
+    text = event_line().replace(b",", b",\n")
+    one = Refusal(
+        path="/a", offset=7, reason="not an event: x", time=TIME, line=text,
+        lines=text.count(b"\n") + 1, length_bytes=len(text),
+    )  # fmt: skip
+    record = only(one)
+    assert (record.kind, record.line, record.envelope) == ("malformed", text, None)
+    assert (record.fields.lines, record.fields.bytes) == (text.count(b"\n") + 1, len(text))
+
+
+def test_a_record_of_an_earlier_version_is_one_line() -> None:
+    text = (
+        b'{"path":"/a","offset":0,"reason":"not an event: x","time":"%b","line":"x"}'
+        % TIME.encode()
+    )
+    (record,) = read_records([text])
+    assert (record.fields.lines, record.kind, record.line) == (1, "malformed", b"x")

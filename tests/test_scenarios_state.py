@@ -129,8 +129,7 @@ def test_with_its_disk_full_it_stops_at_the_last_checkpoint_and_resumes_by_itsel
         assert not set(late) & set(proxy.sent()), "read on without a checkpoint"
         ballast.unlink()
         home.await_settled()
-        assert len(home.buried()) == 50
-        assert {record["line"] for record in home.buried()} == {"garbage"}
+        assert "\n".join(record["line"] for record in home.buried()).split() == ["garbage"] * 50
         home.kill(process)
         home.check()
         assert proxy.sent_needlessly() == {}
@@ -154,7 +153,7 @@ def test_with_the_disk_of_its_own_log_full_it_ships_on(home: AgentHome) -> None:
         process.terminate()
         assert process.wait(30) == 0
         home.check()
-        assert len(home.buried()) == 5
+        assert sum(record.get("lines", 1) for record in home.buried()) == 5
 
 
 def test_with_nobody_reading_what_it_says_it_ships_on(home: AgentHome) -> None:
