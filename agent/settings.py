@@ -13,7 +13,10 @@ class AgentSettings(Struct, frozen=True, kw_only=True):
 
     paths: Annotated[
         tuple[str, ...],
-        Meta(description="Globs of the files to follow, `**` too; default: `events/*.log` at home"),
+        Meta(
+            description="Globs of the files to follow, `**` too; links are followed, to whatever"
+            " the agent's user may read; default: `events/*.log` at home"
+        ),
     ] = ()
     state_directory: Annotated[
         str,
