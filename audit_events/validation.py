@@ -25,12 +25,13 @@ from audit_events.event import (
     Event,
 )
 from audit_events.instant import CANONICAL_INSTANT
+from audit_events.open_gaps import Gap, OpenGaps
 from audit_events.terms import MAX_LEAF_BYTES, MAX_TERM_BYTES, SMALL_LINE_BYTES, count_term_bytes
 from audit_events.walk import MAX_DEPTH
 
 Kind = Literal[
     "torn", "json", "shape", "canonical", "size",
-    "gap", "altered", "order", "beginning", "unknown_action",
+    "gap", "altered", "order", "late", "beginning", "unknown_action",
 ]  # fmt: skip
 
 SOURCES_LIMIT: Final = 100_000
@@ -264,20 +265,27 @@ class Chains:
 
     Args:
         is_whole: events before the first line are missing, rather than in another file.
+        gaps: takes what is missing, so that lines that stand late may fill it; what they did not
+            fill, `missing` tells in the end. Without it, each gap is told where it is met.
     """
 
-    def __init__(self, *, is_whole: bool = False) -> None:
+    def __init__(self, *, is_whole: bool = False, gaps: OpenGaps | None = None) -> None:
         self._is_whole = is_whole
+        self._gaps = gaps
         self._heads: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
         self.sources = 0
         """How many were seen; one that was forgotten and speaks again counts again."""
         self.forgotten = 0
         """How many are no longer known, as there were too many."""
 
-    def check(self, line: bytes) -> tuple[Envelope | None, list[Flaw]]:
+    def check(self, line: bytes, place: int = 0) -> tuple[Envelope | None, list[Flaw]]:
         """What this line is in its chain, and what is wrong with that; None where it is no event.
 
         Cost: one decoding and one SHA-256.
+
+        Args:
+            line: without its newline.
+            place: where it stands, for what `missing` tells.
         """
         try:
             envelope = decode_envelope(line)
@@ -286,30 +294,56 @@ class Chains:
         source_id, seq = envelope.source.id, envelope.source.seq
         known = self._heads.get(source_id)
         if known is not None and seq < known[0]:
-            problem = f"`seq` {seq} comes again or late: {known[0]} was due"
-            hint = (
-                "a line was repeated, two processes share one source.id, or an export was cut off"
-            )
-            return envelope, [Flaw("order", "source.seq", problem, hint)]
-        flaws = self._follow(line, envelope, known)
+            return envelope, [self._take_late(line, envelope, known[0], place)]
+        flaws = self._follow(line, envelope, known, place)
         self._remember(source_id, seq + 1, carried_hash(envelope.hash))
         return envelope, flaws
 
+    def missing(self) -> list[tuple[int, Flaw]]:
+        """What no line filled, with the place of the line behind it."""
+        rest = self._gaps.rest() if self._gaps else []
+        return [(gap.place, self._tell(gap)) for gap in rest]
+
+    def _take_late(self, line: bytes, envelope: Envelope, due: int, place: int) -> Flaw:
+        source, fits = envelope.source, None
+        if self._gaps:
+            fits = self._gaps.fill(source.id, source.seq, envelope.hash, line, place)
+        if fits is None:
+            problem = f"`seq` {source.seq} comes again or late: {due} was due"
+            hint = (
+                "a line was repeated, two processes share one source.id, or an export was cut off"
+            )
+            return Flaw("order", "source.seq", problem, hint)
+        if not fits:
+            problem = f"`seq` {source.seq} stands late, and does not fit where it is missing"
+            return Flaw("altered", "hash", problem, "it, or a neighbour, is not what was hashed")
+        problem = f"`seq` {source.seq} of source {source.id} stands late, and fits where it belongs"
+        hint = "nothing is lost: somebody appended it later, or files are not named oldest first"
+        return Flaw("late", "source.seq", problem, hint, is_warning=True)
+
     def _follow(
-        self, line: bytes, envelope: Envelope, known: tuple[int, bytes] | None
+        self, line: bytes, envelope: Envelope, known: tuple[int, bytes] | None, place: int
     ) -> list[Flaw]:
         source_id, seq = envelope.source.id, envelope.source.seq
         expected, previous = known or (0, genesis(source_id))
         if seq == expected:
             return [] if follows(previous, line) else [_altered(seq)]
-        if known is None and not self._is_whole:
-            problem = f"source {source_id} begins with `seq` {seq}"
+        gap = Gap(source_id, expected, seq - 1, previous, line, place)
+        # Not what is before the first line: an export, newest first and cut off, would fill it.
+        if known and self._gaps and self._gaps.add(gap):
+            return []
+        return [self._tell(gap)]
+
+    def _tell(self, gap: Gap) -> Flaw:
+        behind = gap.last + 1
+        if gap.first == 0 and not self._is_whole:
+            problem = f"source {gap.source_id} begins with `seq` {behind}"
             hint = "name the files before this one too, oldest first, to check that nothing is lost"
-            return [Flaw("beginning", "source.seq", problem, hint, is_warning=True)]
-        missing = f"{expected}" if seq == expected + 1 else f"{expected} to {seq - 1}"
-        problem = f"`seq` {missing} of source {source_id} is missing before {seq}"
+            return Flaw("beginning", "source.seq", problem, hint, is_warning=True)
+        missing = f"{gap.first}" if gap.first == gap.last else f"{gap.first} to {gap.last}"
+        problem = f"`seq` {missing} of source {gap.source_id} is missing before {behind}"
         hint = "look for the lines in other files and in the dead letter; an emitter never skips"
-        return [Flaw("gap", "source.seq", problem, hint)]
+        return Flaw("gap", "source.seq", problem, hint)
 
     def _remember(self, source_id: str, due: int, digest: bytes) -> None:
         if source_id not in self._heads:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import MAX_LINE_BYTES
+from audit_events.open_gaps import OpenGaps
 from audit_events.validation import Chains, Flaw, check_line
 from indelible.event_lines import DAMAGED, EventLines, Line
 from indelible.exported import ExportedChains, ExportTally, other_form, read_claim
@@ -79,7 +80,7 @@ class Validation:
     ) -> None:
         self.summary = Summary()
         self._catalogue = catalogue
-        self._chains = Chains(is_whole=is_whole)
+        self._chains = Chains(is_whole=is_whole, gaps=OpenGaps())
         self._exported = ExportedChains()
         self._tally: ExportTally | None = None
         self._ids = RepeatedIds()
@@ -108,7 +109,9 @@ class Validation:
             yield from self._note(number + 1, [Flaw("torn", "", f"cannot be read: {reason}", hint)])
 
     def finish(self) -> Iterator[Problem]:
-        """What only shows at the end: ids that stand twice."""
+        """What only shows at the end: events that nothing brought, and ids that stand twice."""
+        for place, flaw in self._chains.missing():
+            yield self._count(_problem(self._path(place), _line(place), flaw))
         for event_id, first, again in self._ids.find():
             before = f"{self._path(first)}:{_line(first)}"
             problem = f"{event_id} stands in {before} already"
@@ -142,8 +145,11 @@ class Validation:
         yield from self._check_event(line)
 
     def _check_event(self, line: Line) -> Iterator[Flaw]:
-        chains = self._chains if self._tally is None else self._exported
-        envelope, flaws = chains.check(line.text)
+        place = len(self._paths) - 1 << _BITS_OF_LINE | line.number
+        if self._tally is None:
+            envelope, flaws = self._chains.check(line.text, place)
+        else:
+            envelope, flaws = self._exported.check(line.text)
         yield from flaws
         if envelope is None:
             return
@@ -152,7 +158,7 @@ class Validation:
         summary.oldest = min(summary.oldest or envelope.timestamp, envelope.timestamp)
         summary.newest = max(summary.newest, envelope.timestamp)
         summary.closed_sources += envelope.action == "audit_log.source_closed"
-        self._ids.add(envelope.id, len(self._paths) - 1 << _BITS_OF_LINE | line.number)
+        self._ids.add(envelope.id, place)
         if self._catalogue.find(envelope.action) is None:
             yield from self._note_unknown(envelope.action)
 
@@ -168,12 +174,7 @@ class Validation:
 
     def _note(self, number: int, flaws: Iterator[Flaw] | list[Flaw]) -> Iterator[Problem]:
         for flaw in flaws:
-            yield self._count(
-                Problem(
-                    self._paths[-1], number, flaw.kind, flaw.problem, flaw.path, flaw.hint,
-                    flaw.is_warning,
-                )
-            )  # fmt: skip
+            yield self._count(_problem(self._paths[-1], number, flaw))
 
     def _count(self, problem: Problem) -> Problem:
         self._kinds[problem.kind] += 1
@@ -185,6 +186,10 @@ class Validation:
 
     def _path(self, place: int) -> str:
         return self._paths[place >> _BITS_OF_LINE]
+
+
+def _problem(path: str, number: int, flaw: Flaw) -> Problem:
+    return Problem(path, number, flaw.kind, flaw.problem, flaw.path, flaw.hint, flaw.is_warning)
 
 
 def _line(place: int) -> int:

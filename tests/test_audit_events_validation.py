@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from audit_events import open_log
 from audit_events.canonical import canonical
 from audit_events.chain import encode_hash, genesis, link
+from audit_events.open_gaps import OpenGaps
 from audit_events.validation import SOURCES_LIMIT, Chains, Flaw, check_line
 
 SCHEMA: dict[str, Any] = msgspec.json.decode(
@@ -254,6 +255,53 @@ def test_the_chain_of_a_source(lines: list[bytes], expected: list[tuple[str, boo
     found = [flaw for line in lines for flaw in chains.check(line)[1]]
     assert [(flaw.kind, flaw.is_warning) for flaw in found] == expected
     assert chains.sources == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "kinds", "missing"),
+    [
+        pytest.param([0, 1, 3, 4, 5, 2], ["late"], [], id="one"),
+        pytest.param([0, 4, 5, 1, 2, 3], ["late"] * 3, [], id="several"),
+        pytest.param([0, 4, 2, 3, 1, 5], ["late"] * 3, [], id="in no order"),
+        pytest.param([0, 5, 3, 2], ["late"] * 2, ["1", "4"], id="some"),
+        pytest.param([0, 3, 2, 1, 2], ["late", "late", "order"], [], id="one of them twice"),
+        pytest.param([0, 2, 5, 1, 4, 3], ["late"] * 3, [], id="two gaps"),
+        pytest.param([5, 4, 3], ["beginning", "order", "order"], [], id="an export, cut off"),
+    ],
+)
+def test_a_line_that_stands_late_fills_the_gap_that_it_left(
+    order: list[int], kinds: list[str], missing: list[str]
+) -> None:
+    """An event that could not be written keeps its place, and somebody appends it later."""
+    chains = Chains(gaps=OpenGaps())
+    found = [flaw for at in order for flaw in chains.check(LINES[at], at)[1]]
+    assert [flaw.kind for flaw in found] == kinds
+    assert [flaw.kind for flaw in found if flaw.is_warning] == [
+        kind for kind in kinds if kind != "order"
+    ]
+    rest = chains.missing()
+    assert [flaw.problem.split()[1] for _, flaw in rest] == missing
+    assert [place for place, _ in rest] == [int(one) + 1 for one in missing]
+    assert all((flaw.kind, flaw.is_warning) == ("gap", False) for _, flaw in rest)
+
+
+@pytest.mark.parametrize(
+    ("order", "altered"),
+    [([0, 1, 3, 2], 2), ([0, 1, 3, 2], 3), ([0, 4, 3, 1, 2], 3), ([0, 4, 1, 2, 3], 1)],
+)
+def test_a_late_line_that_fits_not_is_altered(order: list[int], altered: int) -> None:
+    chains = Chains(gaps=OpenGaps())
+    lines = [*LINES]
+    lines[altered] = lines[altered].replace(b"admin", b"owner")
+    found = [flaw.kind for at in order for flaw in chains.check(lines[at])[1]]
+    assert "altered" in found
+    assert chains.missing() == []
+
+
+def test_memory_for_gaps_is_bounded() -> None:
+    chains = Chains(gaps=OpenGaps(lines_bytes=len(LINES[2])))
+    found = [flaw.kind for at in (0, 2, 4) for flaw in chains.check(LINES[at], at)[1]]
+    assert (found, len(chains.missing())) == (["gap"], 1)
 
 
 def test_where_files_are_whole_a_late_beginning_is_a_gap() -> None:

@@ -52,6 +52,7 @@ def test_what_we_write_is_valid(tmp_path: Path, lines: list[bytes]) -> None:
     [
         pytest.param(lambda one: one, [], 0, id="as it was"),
         pytest.param(lambda one: [*one[:2], *one[3:]], [(3, "gap")], 1, id="one is missing"),
+        pytest.param(lambda one: [*one[:2], *one[3:], one[2]], [(5, "late")], 0, id="one late"),
         pytest.param(
             lambda one: [*one, one[4]], [(6, "order"), (6, "duplicate")], 1, id="one twice"
         ),
