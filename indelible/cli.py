@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol, runtime_checkable
 
@@ -132,6 +133,7 @@ def command() -> None:
 
 def main() -> None:
     """Run the command line and exit; the exit codes stand in the module's docstring."""
+    _open_closed_streams()
     if sys.argv[1:2] == ["agent"]:
         # logrotate may ask before the agent listens, and the default would end it.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -143,6 +145,17 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_ERROR
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Let streams that whoever started this closed (`>&-`, `2>&-`) lead to nowhere.
+
+    Else the next files that are opened got their numbers, and with that all that is written there.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # In this order each one gets the lowest number that is free: its own.
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # to stay
 
 
 def _run() -> int:

@@ -1,5 +1,6 @@
 """The command line itself: help, exit codes, and what an operator reads."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,27 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     for name, line in cli.COMMANDS.items():
         assert name in done.stdout
         assert line[:40] in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_with_its_streams_closed_an_agent_does_its_work_all_the_same(
+    tmp_path: Path, closed: str
+) -> None:
+    """As an init script or a daemon may start it."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -P -m indelible agent --once {closed}', sys.executable],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "INDELIBLE_HOME": str(tmp_path),
+            "INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:9",
+        },
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 0
+    found = json.loads((tmp_path / "agent" / "status.json").read_bytes())
+    assert found["state"] == "stopped"
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
