@@ -11,11 +11,13 @@ prints; what goes wrong on the way becomes one of these exits, here and nowhere 
 """
 
 import difflib
+import errno
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol, runtime_checkable
@@ -140,11 +142,31 @@ def main() -> None:
     try:
         code = _run()
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; the last flush at exit must not complain either.
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        # The last flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _tell_lost_output(error)
         code = EXIT_ERROR
     sys.exit(code)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether writing what is printed failed: files of ours have names."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None
+    return is_full or isinstance(error, BrokenPipeError)
+
+
+def _tell_lost_output(error: OSError) -> None:
+    # A reader that is gone (`| head`) has what it wanted.
+    if not isinstance(error, BrokenPipeError):
+        with suppress(OSError):
+            click.echo(
+                f"error: what this prints cannot be written: {error.strerror}\n"
+                "next: free space where its output goes; see what it did before you repeat it",
+                err=True,
+            )
 
 
 def _open_closed_streams() -> None:

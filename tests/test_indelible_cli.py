@@ -50,6 +50,23 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         assert line[:40] in done.stdout
 
 
+@pytest.mark.parametrize("arguments", [["catalogue", "list"], ["catalogue", "list", "--json"]])
+def test_what_a_full_disk_does_not_take_is_told_without_a_traceback(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "indelible", *arguments],
+            env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first == "error: what this prints cannot be written: No space left on device"
+    assert second.startswith("next: free space")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_with_its_streams_closed_an_agent_does_its_work_all_the_same(
