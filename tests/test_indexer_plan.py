@@ -126,6 +126,13 @@ def planned(
         pytest.param(seen(open=False), DUE, "closed", None, id="closed"),
         pytest.param(having(open=False), EXPIRED, "due", Step.DELETE, id="closed, and recorded"),
         pytest.param(
+            having(open=False, blocked=False),
+            SEALED,
+            "sealed",
+            None,
+            id="closed and recorded, and its seal was lifted",
+        ),
+        pytest.param(
             having(restored_until=day("2027-05-01")), EXPIRED, "restored", None, id="restored"
         ),
         pytest.param(
@@ -140,6 +147,13 @@ def planned(
             "missing",
             Step.RECORD_MISSING,
             id="restored, and gone by hand",
+        ),
+        pytest.param(
+            having(exists=False, restored_until=EXPIRED),
+            EXPIRED,
+            "gone",
+            Step.RECORD_DELETION,
+            id="restored, and deleted when its days had passed",
         ),
         pytest.param(
             having(returned=True, sealed_at=EXPIRED),
@@ -161,6 +175,9 @@ def planned(
             "due",
             Step.DELETE,
             id="a name that was used again, sealed long ago",
+        ),
+        pytest.param(
+            having(sealed_at=EXPIRED), EXPIRED, "due", Step.DELETE, id="expired when it was sealed"
         ),
         pytest.param(
             having(restored_until=day("2027-05-01"), blocked=False),
@@ -219,6 +236,13 @@ LATE_PROMISED = seen(LATE, blocked=True, sealed_record=True, sealed_retention_da
             id="gone by hand before anybody accepted it",
         ),
         pytest.param(
+            having(PROMISED, sealed_record=False, replaced=True),
+            day("2026-03-03"),
+            True,
+            Step.RECORD_MISSING,
+            id="replaced by hand before anybody accepted it",
+        ),
+        pytest.param(
             having(sealed_retention_days=None),
             day("2026-03-03"),
             False,
@@ -265,6 +289,19 @@ def test_a_hold_keeps_what_it_touches(
     assert found.held_by == ("hold-1",)
 
 
+def test_of_many_holds_a_few_are_named_and_the_others_counted() -> None:
+    holds = [msgspec.structs.replace(HELD, id=f"hold-{number}") for number in range(1, 22)]
+    named = ", ".join(hold.id for hold in holds[:20])
+    for held, who in ((holds[:20], named), (holds, f"{named} and 1 more")):
+        assert planned(SEALED_ONE, SEALED, *held).why.startswith(f"held by {who}: not deleted")
+
+
+def test_what_was_deleted_by_hand_says_what_should_have_kept_it() -> None:
+    gone = having(exists=False)
+    assert "and was not due:" in planned(gone, SEALED).why
+    assert "and was held by hold-1:" in planned(gone, EXPIRED, HELD).why
+
+
 @pytest.mark.parametrize(
     ("observed", "now", "state", "step"),
     [
@@ -273,6 +310,9 @@ def test_a_hold_keeps_what_it_touches(
         pytest.param(having(archived=True), SEALED, "sealed", None, id="copied"),
         pytest.param(having(archived=True), EXPIRED, "due", Step.DELETE, id="copied, expired"),
         pytest.param(having(open=False), EXPIRED, "closed", None, id="closed, not copied"),
+        pytest.param(
+            having(open=False, archived=True), EXPIRED, "due", Step.DELETE, id="closed, copied"
+        ),
         pytest.param(
             seen(LATE, blocked=True, sealed_record=True), EXPIRED, "due", Step.SNAPSHOT, id="late"
         ),
@@ -297,6 +337,7 @@ def test_dates_are_those_of_the_settings_whenever_the_index_was_made() -> None:
     found = planned(seen(), OPEN)
     assert (found.seal_at, found.delete_at) == (day("2026-02-08"), day("2027-03-08"))
     assert found.why == "takes events; sealed on 2026-02-08"
+    assert planned(SEALED_ONE, SEALED).why == "takes no more events; deleted on 2027-03-08"
     late = planned(seen(LATE), OPEN)
     assert (late.seal_at, late.delete_at) == (None, day("2027-03-08"))
     kept = planned(Observed(name="audit-journal", kind="journal", span=None), EXPIRED)

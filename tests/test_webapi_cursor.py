@@ -101,3 +101,12 @@ def test_the_key_is_derived_and_the_same_in_every_worker() -> None:
     secret = Secret("s" * 32)
     assert cursor_key(WebSettings(jwt_secret=secret)) == cursor_key(WebSettings(jwt_secret=secret))
     assert cursor_key(WebSettings(jwt_secret=secret)) != b"s" * 32
+
+
+def test_a_secret_of_their_own_signs_cursors_whatever_signs_tokens() -> None:
+    own = Secret("o" * 32)
+    keys = {
+        cursor_key(WebSettings(jwt_secret=Secret(letter * 32), cursor_secret=own))
+        for letter in "st"
+    }
+    assert keys == {cursor_key(WebSettings(jwt_secret=own))}
