@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from agent.checkpoint import SLOTS, Checkpoint, SourceState, load, look, newest, save
+from agent.checkpoint import (
+    FORMAT,
+    SLOTS,
+    VERSION,
+    Checkpoint,
+    SourceState,
+    load,
+    look,
+    newest,
+    save,
+)
 from agent.findings import find
 from agent.identity import Place, fingerprint
 from tests.power_cut import Disk, PowerCutError, put
@@ -179,6 +190,14 @@ def test_a_write_that_takes_less_than_it_was_given_is_continued(tmp_path: Path) 
     assert load(tmp_path) == numbered(1)
 
 
+def whole_file(body: bytes) -> bytes:
+    header = {
+        "format": FORMAT, "version": VERSION, "generation": 2, "bytes": len(body),
+        "sha256": sha256(body).hexdigest(),
+    }  # fmt: skip
+    return msgspec.json.encode(header) + b"\n" + body
+
+
 def newer_version(data: bytes) -> bytes:
     return data.replace(b'"version":1', b'"version":2')
 
@@ -192,7 +211,9 @@ def newer_version(data: bytes) -> bytes:
         pytest.param(lambda data: data[:0], id="empty"),
         pytest.param(newer_version, id="newer version"),
         pytest.param(lambda data: data.replace(b'"offset":2', b'"offset":9'), id="a bit flipped"),
-        pytest.param(lambda data: b"[]\n" + data, id="another format"),
+        pytest.param(lambda data: b"[]\n" + data, id="no header"),
+        pytest.param(lambda data: data.replace(b"indelible-", b"somebodys-"), id="another format"),
+        pytest.param(lambda _: whole_file(b'{"files":7}'), id="digested well, and no checkpoint"),
         pytest.param(lambda data: data.replace(b"checkpoint", b"checkp\xffint"), id="no UTF-8"),
         pytest.param(lambda data: data.partition(b"\n")[0], id="header only"),
     ],

@@ -98,14 +98,15 @@ def test_where_it_was_noticed_survives_a_restart_too() -> None:
         pytest.param([span(4, 4)], [(4, 4)], id="a part"),
         pytest.param([span(5, 5), span(3, 4)], [(5, 5), (3, 4)], id="in pieces"),
         pytest.param([span(3, 5), span(3, 5)], [(3, 5)], id="twice"),
-        pytest.param([span(0, 2), span(6, 9), span(10, 10)], [], id="what was no gap"),
+        pytest.param([span(0, 2), span(6, 9), span(12, 13)], [], id="what was no gap"),
+        pytest.param([span(10, 11), span(4, 5)], [(10, 11), (4, 5)], id="of another gap"),
     ],
 )
 def test_what_arrives_of_a_gap_that_was_told_closes_it(
     later: list[Span], closed: list[tuple[int, int]]
 ) -> None:
-    sources = settled(span(0, 2), span(6, 9))
-    assert sources.take_gaps(1e9) == [Gap(A, 3, 5)]
+    sources = settled(span(0, 2), span(6, 9), span(12, 12))
+    assert sources.take_gaps(1e9) == [Gap(A, 3, 5), Gap(A, 10, 11)]
     again = Sources(sources.states(), 50.0)
     for one in later:
         again.settle(one, 51.0, 0, Spot("/restored.log", 9))
@@ -167,10 +168,10 @@ def test_a_forgotten_source_that_writes_again_is_no_gap_and_is_followed_from_the
     sources = full_of_sources(1000)
     sources.settle(span(0, 0, uuid7(9000)), 0.0, 9000)
     sources = Sources(sources.states(), 0.0, sources.forgotten)
-    sources.settle(span(10, 12, uuid7(1000)), 0.0, 9001)
+    sources.settle(span(10, 10, uuid7(1000)), 0.0, 9001)
     assert sources.take_gaps(1e9) == []
-    sources.settle(span(15, 15, uuid7(1000)), 0.0, 9002)
-    assert sources.take_gaps(1e9) == [Gap(uuid7(1000), 13, 14)]
+    sources.settle(span(12, 12, uuid7(1000)), 0.0, 9002)
+    assert sources.take_gaps(1e9) == [Gap(uuid7(1000), 11, 11)]
 
 
 def test_a_lost_beginning_of_a_younger_source_is_a_gap_all_the_same() -> None:
@@ -223,6 +224,43 @@ def test_what_was_told_is_bounded() -> None:
     assert len(sources.states()[A].told) == MISSING_LIMIT
 
 
+def test_a_restart_among_many_sources_forgets_nothing_that_was_told() -> None:
+    sources = settled(span(2, 2))
+    assert sources.take_gaps(1e9) == [Gap(A, 0, 1)]
+    for number in range(INCOMPLETE_LIMIT):
+        sources.settle(span(0, 0, f"whole-{number:04}"), 0.0, 0)
+    again = Sources(sources.states(), 50.0)
+    again.settle(span(1, 1, B), 51.0, 0)
+    assert again.take_gaps(1e9) == [Gap(B, 0, 0)]
+    again.settle(span(0, 1), 52.0, 0)
+    assert again.take_closed() == [Gap(A, 0, 1)]
+
+
+def test_what_arrived_leaves_room_for_what_others_miss() -> None:
+    sources = settled(span(1, 1))
+    assert sources.take_gaps(1e9) == [Gap(A, 0, 0)]
+    for number in range(INCOMPLETE_LIMIT + 1):
+        name = f"b{number:04}"
+        sources.settle(span(1, 1, name), 0.0, 0)
+        sources.settle(span(0, 0, name), 0.0, 0)
+        sources.settle(span(3, 3, name), 0.0, 0)
+        assert sources.take_gaps(0.0) == [Gap(name, 2, 2)]
+        sources.settle(span(2, 2, name), 0.0, 0)
+        assert sources.take_closed() == [Gap(name, 2, 2)]
+    sources.settle(span(0, 0), 0.0, 0)
+    assert sources.take_closed() == [Gap(A, 0, 0)]
+
+
+def test_what_was_told_of_a_forgotten_source_is_forgotten_with_it() -> None:
+    sources = Sources({}, 0.0)
+    sources.settle(span(1, 1, uuid7(1000)), 0.0, 1000)
+    sources.take_gaps(1e9)
+    for second in range(1001, 1001 + SOURCES_LIMIT):
+        sources.settle(span(1, 1, uuid7(second)), 0.0, second)
+    sources.take_gaps(1e9)
+    assert sum(bool(state.told) for state in sources.states().values()) == INCOMPLETE_LIMIT
+
+
 class Files:
     """A follower without archives."""
 
@@ -265,6 +303,14 @@ def test_half_a_line_does_not_hold_the_horizon_up(tmp_path: Path) -> None:
     tail.parts.clear()
     assert horizon.is_passed()
     tail.close()
+
+
+def test_a_file_that_is_gone_unread_does_not_hold_the_horizon_up(tmp_path: Path) -> None:
+    tail = tail_at(tmp_path / "a", 10)
+    horizon = Horizon(Files(tail), 1.0)
+    assert not horizon.is_passed()
+    tail.close()
+    assert horizon.is_passed()
 
 
 def test_processes_that_take_turns_in_one_file_give_one_span_each(tmp_path: Path) -> None:

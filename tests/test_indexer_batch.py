@@ -2,13 +2,16 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit_events.instant import format_instant, parse_instant
 from indexer.batch import Batch
+from indexer.names import admitted_window
 from indexer.settings import IndexSettings
 from tests.event_ids import event_id_of
 from tests.lines import NOW, batch_of, event_line, instant
@@ -63,6 +66,16 @@ def test_an_event_that_no_partition_takes_is_noted(timestamp: str, reason: str |
     assert (batch.outside, batch.refused) == ({} if reason is None else {0: reason}, {})
 
 
+def test_the_first_instant_of_the_window_is_taken_and_its_end_is_not() -> None:
+    ends = admitted_window(NOW, SETTINGS)
+    before = [format_instant(parse_instant(end) - timedelta(microseconds=1)) for end in ends]
+    refused = [
+        bool(batch_of(SETTINGS, [event_line(timestamp=timestamp)]).refused)
+        for timestamp in (before[0], ends[0], before[1], ends[1])
+    ]
+    assert refused == [True, False, False, True]
+
+
 @pytest.mark.parametrize(
     ("context", "refused"),
     [
@@ -77,6 +90,18 @@ def test_a_line_that_would_end_the_cluster_is_refused(context: bytes, refused: b
     batch = Batch(SETTINGS, NOW)
     batch.extend([b'{"context":' + context + b"}"], [FIRST_ID], [NOW], "/a.log", 0)
     assert bool(batch.refused) is refused
+
+
+def test_what_is_refused_is_that_line_and_none_beside_it() -> None:
+    batch = Batch(SETTINGS, NOW)
+    costly = b'{"a":' * 300 + b"1" + b"}" * 300
+    lines, times = [b"{}", costly, b"{}"], [NOW, NOW, instant(days=31)]
+    for number in range(2):
+        ids = [str(uuid.UUID(int=3 * number + row)) for row in range(3)]
+        batch.extend(lines, ids, times, f"/{number}.log", 0)
+    assert sorted(batch.refused) == [1, 2, 4, 5]
+    assert "nested" in batch.refused[4]
+    assert "retention" in batch.refused[5]
 
 
 @settings(deadline=None)

@@ -91,6 +91,12 @@ def test_due_is_what_ended_so_many_days_ago(
             id="closed",
         ),
         pytest.param(
+            ItemError("index_create_block_exception", f"blocked by: [{WRITE}];"),
+            "2026-10-01T00:00:00.000000Z",
+            False,
+            id="a block of another kind",
+        ),
+        pytest.param(
             ItemError("cluster_block_exception", "spelled in another way"),
             "2026-10-01T00:00:00.000000Z",
             False,
@@ -114,6 +120,7 @@ def test_a_seal_is_believed_for_a_while() -> None:
     seals = Seals(MONTHLY, clock=lambda: now)
     old, older = "2026-10-05T00:00:00.000000Z", "2026-09-05T00:00:00.000000Z"
     assert seals.first_step(NOW, DUE) is Step.PARTITION
+    assert seals.first_step(DUE, DUE) is Step.PARTITION
     assert seals.first_step(old, DUE) is Step.LOOK_LATE
     seals.remember("2026-10-30T00:00:00.000000Z")
     assert seals.first_step(old, DUE) is Step.LOOK_SEALED

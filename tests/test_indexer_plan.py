@@ -337,7 +337,8 @@ def test_dates_are_those_of_the_settings_whenever_the_index_was_made() -> None:
     found = planned(seen(), OPEN)
     assert (found.seal_at, found.delete_at) == (day("2026-02-08"), day("2027-03-08"))
     assert found.why == "takes events; sealed on 2026-02-08"
-    assert planned(SEALED_ONE, SEALED).why == "takes no more events; deleted on 2027-03-08"
+    sealed = having(sealed_retention_days=SETTINGS.retention_days)
+    assert planned(sealed, SEALED).why == "takes no more events; deleted on 2027-03-08"
     late = planned(seen(LATE), OPEN)
     assert (late.seal_at, late.delete_at) == (None, day("2027-03-08"))
     kept = planned(Observed(name="audit-journal", kind="journal", span=None), EXPIRED)

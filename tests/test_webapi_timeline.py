@@ -11,7 +11,17 @@ from audit_events.instant import parse_instant
 from indexer.settings import IndexSettings
 from indexer.span import span_of
 from webapi.query import unix_ns
-from webapi.timeline import EVER, Index, Want, choose, expected, place, reach, within
+from webapi.timeline import (
+    EVER,
+    Index,
+    Want,
+    choose,
+    expected,
+    holds_all_of,
+    place,
+    reach,
+    within,
+)
 
 MONTHS = IndexSettings()
 DAYS = IndexSettings(partition="day")
@@ -53,6 +63,27 @@ def test_what_cannot_match_is_not_asked(
 ) -> None:
     bounds = [None if bound is None else parse_instant(bound) for bound in (since, until)]
     assert len(within(map(index, NAMES), *bounds)) == partitions
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "whole"),
+    [
+        pytest.param(None, None, True, id="no window"),
+        pytest.param("2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z", True, id="just its span"),
+        pytest.param("2026-03-01T00:00:00.000001Z", None, False, id="it begins within"),
+        pytest.param(None, "2026-03-31T23:59:59.999999Z", False, id="it ends within"),
+        pytest.param("2026-03-01T00:00:00Z", None, True, id="an open end"),
+        pytest.param(None, "2026-04-01T00:00:00Z", True, id="an open beginning"),
+    ],
+)
+def test_what_lies_in_a_window_as_a_whole(
+    since: str | None,
+    until: str | None,
+    whole: bool,  # noqa: FBT001  # an expectation
+) -> None:
+    bounds = [None if bound is None else parse_instant(bound) for bound in (since, until)]
+    assert holds_all_of(index("audit-events-2026.03"), *bounds) is whole
+    assert holds_all_of(index("audit-journal"), *bounds) is (bounds == [None, None])
 
 
 def test_a_first_page_asks_the_newest_and_what_has_no_span() -> None:
