@@ -76,5 +76,6 @@ def test_another_spelling_of_an_event_is_accepted(tmp_path: Path) -> None:
 def test_an_event_whose_predecessor_was_not_read_is_not_accused(tmp_path: Path) -> None:
     lines = emit(tmp_path / "x.log", 4)
     links = Links(Sources({}, 0.0))
+    assert broken(links, lines[:1]) == []
     assert broken(links, lines[2:3]) == []
     assert broken(links, [lines[3].replace(b'"n":3', b'"n":4')]) == [0]

@@ -256,8 +256,10 @@ def test_what_was_told_of_a_forgotten_source_is_forgotten_with_it() -> None:
     sources.settle(span(1, 1, uuid7(1000)), 0.0, 1000)
     sources.take_gaps(1e9)
     for second in range(1001, 1001 + SOURCES_LIMIT):
+        sources.settle(span(0, 0, uuid7(second)), 0.0, second)
+    for second in range(9000, 9000 + INCOMPLETE_LIMIT):
         sources.settle(span(1, 1, uuid7(second)), 0.0, second)
-    sources.take_gaps(1e9)
+    assert len(sources.take_gaps(1e9)) == INCOMPLETE_LIMIT
     assert sum(bool(state.told) for state in sources.states().values()) == INCOMPLETE_LIMIT
 
 

@@ -238,6 +238,7 @@ def test_what_is_redacted_may_be_anything(secret: object) -> None:
         pytest.param({"paths": ["context"]}, "paths", id="all of it"),
         pytest.param({"paths": ["context.a[b]"]}, "paths", id="unreadable"),
         pytest.param({"hash_keys": ["email"]}, "hash_key", id="no key"),
+        pytest.param({"hash_paths": ["context.id"]}, "hash_key", id="no key for a path"),
         pytest.param({"hash_keys": ["email"], "hash_key": b"hunter2"}, "hash_key", id="short key"),
         pytest.param({"hash_key": "hunter2" * 9}, "hash_key", id="key as text"),
         pytest.param({"max_text_bytes": 100}, "max_text_bytes", id="too small"),

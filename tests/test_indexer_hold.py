@@ -101,7 +101,11 @@ FIRST, SECOND = make_hold(1), make_hold(2, OPEN_END)
     ],
 )
 def test_active_holds_follow_from_the_events(events: list[Event], active: list[Hold]) -> None:
-    assert list(sort_holds(events).active) == active
+    found = sort_holds(events)
+    assert list(found.active) == active
+    told = {one.timestamp for one in events}
+    placed = [hold for hold in (FIRST, SECOND) if format_instant(hold.placed_at) in told]
+    assert list(found.released) == [hold for hold in placed if hold not in active]
 
 
 @pytest.mark.parametrize(

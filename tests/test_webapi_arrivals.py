@@ -89,6 +89,12 @@ def test_what_is_read_behind_a_place(place: Place, wanted: list[Stretch]) -> Non
             False,
             id="done, and can get no more",
         ),
+        pytest.param(
+            Place(read={"blocked-": 4, "journal-": 2}, done=frozenset({"open-uui"})),
+            set(),
+            True,
+            id="done, and written again",
+        ),
     ],
 )
 def test_what_nobody_can_tell_yet_is_no_end(

@@ -10,6 +10,8 @@ import jwt
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.jwks_provider import EC_KEY, ED_KEY, RSA_KEY, provider, signed
@@ -254,6 +256,15 @@ def test_forgeries_against_a_provider(
 ) -> None:  # any kind
     with provider() as server:
         assert refused(signed(key, algorithm, key_id), server.settings).code == "token_invalid"
+
+
+def test_a_key_verifies_no_token_of_another_algorithm_than_its_own() -> None:
+    header, payload = encoded({"alg": "ES256", "kid": "rsa"}), token().split(".")[1]
+    signature = RSA_KEY.sign(f"{header}.{payload}".encode(), PKCS1v15(), SHA256())
+    text = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
+    with provider() as server:
+        error = refused(f"Bearer {header}.{payload}.{text}", server.settings)
+    assert error.detail == "its algorithm is not that of its key"
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"{}", b'{"keys": []}'])

@@ -44,9 +44,13 @@ def told(context: object) -> Any:
             ("/a", "changed", {"b": 1}, 1)], id="an object becomes something else"),
         pytest.param({"previous": {"a": {}}, "new": {"a": {"b": 1}}}, [
             ("/a/b", "added", 1)], id="the first member"),
+        pytest.param({"previous": {"a": {"b": 1}}, "new": {"a": {}}}, [
+            ("/a/b", "removed", 1)], id="the last member"),
         pytest.param({"previous": {}, "new": {"a": {}}}, [("/a", "added", {})], id="an empty one"),
         pytest.param({"previous": {"l": ["a", "b", "b"]}, "new": {"l": ["c", "b"]}}, [
             ("/l", "changed", ["a", "b", "b"], ["c", "b"], ["c"], ["a", "b"])], id="a list"),
+        pytest.param({"previous": {"l": "ab"}, "new": {"l": ["a"]}}, [
+            ("/l", "changed", "ab", ["a"])], id="a text becomes a list"),
         pytest.param({"previous": {"l": [1, 2]}, "new": {"l": [2, 1]}}, [
             ("/l", "changed", [1, 2], [2, 1], [], [])], id="only the order"),
         pytest.param({"previous": {"a": 1}, "new": {"a": True}}, [
