@@ -125,6 +125,19 @@ def test_silence_is_told_once_and_again_after_it_spoke() -> None:
     assert len(silences.look(10_181.0, PATHS, files)) == 1
 
 
+def test_events_that_are_read_again_neither_end_a_source_nor_wake_it() -> None:
+    assert len(heard((6, 6), (2, 3)).look(281.0, PATHS, Files())) == 1
+    closed = heard((6, 6), sign=CLOSED)
+    closed.hear(Span(SOURCE, 6, ""), 200.0, 2000, PATH)
+    assert closed.look(9999.0, PATHS, Files()) == []
+    closed.hear(Span(SOURCE, 7, ""), 10_000.0, 2000, PATH)
+    assert len(closed.look(10_181.0, PATHS, Files())) == 1
+
+
+def test_a_source_whose_file_is_followed_no_more_is_not_accused() -> None:
+    assert heard().look(9999.0, ("/srv/*.log",), Files()) == []
+
+
 def test_nothing_is_claimed_while_something_is_not_settled() -> None:
     """A backlog, or a cluster that does not answer: what waits may be its heartbeats."""
     silences, tail = heard(), waiting()

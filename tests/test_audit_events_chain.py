@@ -58,6 +58,13 @@ def test_the_hash_can_be_recomputed_by_anybody_from_the_rule_alone(lines: list[b
         assert decode_hash(carried) == digest
 
 
+def test_a_hash_has_one_spelling() -> None:
+    """43 characters have two bits more than a digest."""
+    text = encode_hash(bytes(32))
+    with pytest.raises(ValueError, match="canonical"):
+        decode_hash(text[:-1] + "B")
+
+
 def test_an_unharmed_chain_has_no_break(lines: list[bytes]) -> None:
     assert verify_chain(lines) == []
 

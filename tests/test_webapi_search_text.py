@@ -274,9 +274,12 @@ def test_a_list_of_fifty_ids_is_fine() -> None:
         ("203.0.2", [("203.0.2.0", "203.0.2.255"), ("203.0.20.0", "203.0.29.255"),
                      ("203.0.200.0", "203.0.255.255")]),
         ("1.0", [("1.0.0.0", "1.0.255.255")]),
+        ("255.255", [("255.255.0.0", "255.255.255.255")]),
         ("2001:db8:", [("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff")]),
+        ("a:", [("a::", "a:ffff:ffff:ffff:ffff:ffff:ffff:ffff")]),
         ("20", []), ("1.2.3.4.", []), ("1.256", []), ("1.01", []), ("2001:db8::", []), ("x.y", []),
-        ("1.\u0662", []), (":", []), ("g:", []),
+        ("1.\u0662", []), ("1.\u00b2", []), ("256.1", []), (":", []), ("g:", []), ("ag:", []),
+        ("2001:db8:1", []), ("1:2:3:4:5:6:7:8:", []),
     ],
 )  # fmt: skip
 def test_addresses_by_their_beginning(text: str, spans: list[tuple[str, str]]) -> None:
@@ -296,6 +299,12 @@ def test_a_span_holds_only_what_begins_so(address: str, beginning: str) -> None:
         assert not span.holds(address) or address.startswith(beginning)
         assert span.first.startswith(beginning)
         assert span.last.startswith(beginning)
+
+
+def test_a_span_holds_both_its_ends_and_none_of_the_other_family() -> None:
+    span = Span("203.0.113.0", "203.0.113.255")
+    held = ["203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0", "::cb00:7101"]
+    assert [span.holds(address) for address in held] == [False, True, True, False, False]
 
 
 def test_a_block_is_cleared_of_host_bits() -> None:
