@@ -17,6 +17,11 @@ import pytest
 
 from agent import checkpoint
 from agent.archives import Search
+from agent.checkpoint import Checkpoint
+from agent.chunk import Span
+from agent.integrity import Integrity
+from agent.status import Totals
+from agent.tail import Tail
 from audit_events import open_log
 from audit_events.chain import verify_chain
 from tests.agent_loop import Agent, ids, wait_for, write
@@ -69,6 +74,33 @@ def full_disk_for_the_trail() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "write", refuse)
         yield
+
+
+class AllRead:
+    """A follower that has read everything."""
+
+    def contents(self) -> list[Tail]:
+        return []
+
+    def searches(self) -> set[Search]:
+        return set()
+
+    def is_settled(self, _path: Path) -> bool:
+        return True
+
+
+def test_what_is_missing_has_its_grace_to_show_up_elsewhere(tmp_path: Path) -> None:
+    follower: Any = AllRead()
+    integrity = Integrity(Checkpoint(), tmp_path, follower, Totals(), 0.0)
+    told: list[list[str]] = []
+    integrity.sources.settle(Span("first", 1, ""), 100.0, 0)
+    for now in (109.9, 110.0):
+        integrity.look(now, 5.0)
+        told.append([finding.source_id for finding in integrity.findings])
+        integrity.sources.settle(Span("second", 1, ""), 109.9, 0)
+    integrity.look(119.9, 5.0)
+    told.append([finding.source_id for finding in integrity.findings])
+    assert told == [[], ["first"], ["first", "second"]]
 
 
 def test_what_stands_in_an_archive_that_is_still_searched_is_no_gap(
