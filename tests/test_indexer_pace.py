@@ -92,6 +92,19 @@ def test_the_number_at_a_time_is_halved_and_grows_by_one() -> None:
 
 
 @pytest.mark.slow
+def test_requests_that_ended_let_no_more_through_at_once() -> None:
+    pace, clock = paced(1)
+    for _ in range(2):
+        with pace.turn() as turn:
+            turn.succeed()
+    with pace.turn(), ThreadPoolExecutor() as pool:
+        another = pool.submit(lambda: pace.turn().__enter__())
+        time.sleep(0.05)
+        clock.set()
+        with pytest.raises(Interrupted):
+            another.result(timeout=10)
+
+
 def test_after_a_failure_one_asks_first() -> None:
     """However many wait; the others follow when it was answered."""
     pace = Pace(NO_WAIT, 8, threading.Event())
