@@ -67,6 +67,35 @@ def test_what_is_read_behind_a_place(place: Place, wanted: list[Stretch]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("there", "wanted"),
+    [
+        pytest.param(
+            {"open-uui": 5, "blocked-": 4},
+            [
+                Stretch("e-2026.01", "sealed-u", -1, WHOLE),
+                Stretch("e-2026.02", "blocked-", -1, 4),
+                Stretch("e-2026.03", "open-uui", -1, 5),
+            ],
+            id="up to what was there",
+        ),
+        pytest.param(
+            {"sealed-u": 3, "open-uui": 9},
+            [
+                Stretch("e-2026.01", "sealed-u", -1, 3),
+                Stretch("e-2026.03", "open-uui", -1, 7),
+            ],
+            id="one was sealed meanwhile, and one was made",
+        ),
+    ],
+)
+def test_what_is_read_since_an_instant_was_there(
+    there: dict[str, int], wanted: list[Stretch]
+) -> None:
+    place = Place(since="2026-03-15T00:00:00.000000Z", there=there)
+    assert stretches_of(place, LISTED, FOUND, SETTLED) == wanted
+
+
+@pytest.mark.parametrize(
     ("place", "recent", "wanted"),
     [
         pytest.param(Place(), set(), True, id="nothing was seen yet"),

@@ -137,6 +137,33 @@ def test_it_begins_where_one_says(
     assert until_settled(api, started["cursor"])[0] == wanted
 
 
+def test_an_instant_holds_in_a_worker_that_does_not_know_yet_what_is_there(
+    api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    ship(writer, index, lines[:2], "2026-03-14T00:00:00.000000Z")
+    new = ship(writer, index, lines[2:], "2026-03-16T00:00:00.000000Z")
+    cold = page(api, "start=2026-03-15")
+    assert (cold["events"], cold["more"]) == ([], True)
+    assert follow(api, cold["cursor"])[0] == new
+
+
+def test_no_clock_counts_for_what_arrives_while_an_instant_is_read(
+    api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 3, "2026-03-15")
+    ship(writer, index, lines[:1], "2026-03-14T00:00:00.000000Z")
+    new = ship(writer, index, lines[1:], "2026-03-16T00:00:00.000000Z")
+    first = page(api, f"start=2026-03-15&limit=1&{WAIT}")
+    assert ([event["id"] for event in first["events"]], first["more"]) == (new[:1], True)
+    resent = write_events(tmp_path / "r", [{"action": "app.moved"}], "2026-03-15")
+    earlier = write_events(tmp_path / "p", [{"action": "app.moved"}], "2026-01-15")
+    wanted = ship(writer, index, resent + earlier, "2020-01-01T00:00:00.000000Z")
+    found, _ = until_settled(api, first["cursor"])
+    assert found[0] == new[1]
+    assert sorted(found[1:]) == sorted(wanted)
+
+
 @pytest.mark.parametrize("how", [f"&{WAIT}", ""])
 def test_who_stops_when_there_is_no_more_has_all_that_was_there(
     api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path, how: str

@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from indexer.names import journal_name
@@ -54,13 +55,16 @@ class Place(Struct, frozen=True, array_like=True):
     Args:
         read: the number up to which an index was read, by the beginning of its uuid.
         done: those that are sealed and were read to their end.
-        since: events with an earlier `ingestedAt` are left out, until all that was there when the
-            reading began has been read.
+        since: events with an earlier `ingestedAt` are left out of what was there when the reading
+            began; None once all of that has been read.
+        there: by the beginning of its uuid the number up to which an index that was not sealed was
+            there then.
     """
 
     read: dict[str, int] = {}
     done: frozenset[str] = frozenset()
     since: str | None = None
+    there: dict[str, int] = {}
 
 
 class Stretch(Struct, frozen=True):
@@ -205,6 +209,14 @@ class Arrivals:
             done=frozenset(key_of(one.uuid) for one in listed if one.sealed),
         )
 
+    def since(self, instant: str) -> Place:
+        """Return the place where all that is there since an instant is still to be read.
+
+        Raises:
+            UnavailableError, InternalError: as `Storage.checkpoints`.
+        """
+        return Place(since=instant, there=self.now().read)
+
     def page(self, query: Query, place: Place) -> Arrived:
         """Return the next events behind a place, at most `query.limit`.
 
@@ -220,7 +232,9 @@ class Arrivals:
                 arrived = self._read(query, place, stretches, alive(listed, found))
             except IndexGoneError:
                 continue
-            return Arrived(arrived.hits, arrived.place, more=arrived.more or held_back)
+            # What arrived after a reading by instant began is a page of its own.
+            more = arrived.more or held_back or place.since is not None
+            return Arrived(arrived.hits, arrived.place, more)
         raise PartitionsChangedError
 
     def _look(self) -> tuple[Sequence[Index], Mapping[str, Checkpoint]]:
@@ -252,11 +266,9 @@ class Arrivals:
             if len(found) == size:
                 return Arrived(hits, trimmed(place, read, there), more=True)
         whole = {one.key for one in stretches if one.bound == WHOLE}
-        behind = Place(
-            read={key: number for key, number in read.items() if key not in whole},
-            done=place.done | whole,
-        )
-        return Arrived(hits, trimmed(behind, behind.read, there), more=False)
+        behind = msgspec.structs.replace(place, done=place.done | whole)
+        left = {key: number for key, number in read.items() if key not in whole}
+        return Arrived(hits, opened(trimmed(behind, left, there)), more=False)
 
 
 def key_of(uuid: str) -> str:
@@ -292,7 +304,28 @@ def stretches_of(
         bound = settled.get(one.uuid, NOTHING_READ)
         if bound > read:
             stretches.append(Stretch(name, key, read, bound))
-    return stretches
+    return stretches if place.since is None else opening(place, stretches)
+
+
+def opening(place: Place, stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Return what of some stretches was there when a reading by instant began.
+
+    No clock counts for what arrived later, so it is not read together with that.
+    """
+    cut = [
+        msgspec.structs.replace(one, bound=min(one.bound, place.there.get(one.key, unknown)))
+        for one in stretches
+        # All of one that was sealed was there; one that was made since was not.
+        for unknown in [WHOLE if one.bound == WHOLE else NOTHING_READ]
+    ]
+    return [one for one in cut if one.bound > one.read]
+
+
+def opened(place: Place) -> Place:
+    """Return a place that goes by no instant any more, once all that was there has been read."""
+    if any(place.read.get(key, NOTHING_READ) < number for key, number in place.there.items()):
+        return place
+    return Place(read=place.read, done=place.done)
 
 
 def holds_back(
@@ -355,6 +388,7 @@ def trimmed(place: Place, read: Mapping[str, int], there: frozenset[str]) -> Pla
         read={key: number for key, number in read.items() if key in there},
         done=place.done & there,
         since=place.since,
+        there={key: number for key, number in place.there.items() if key in there},
     )
 
 

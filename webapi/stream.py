@@ -214,7 +214,7 @@ def await_arrival(
     """
     if question.place is None and question.start == NOW:
         return Arrived([], arrivals.now(), more=False)
-    place = question.place or begin(question.start)
+    place = question.place or begin(arrivals, question.start)
     until = clock() + question.wait_seconds
     arrived = arrivals.page(question.query, place)
     whose = question.query.organization_id
@@ -229,9 +229,9 @@ def await_arrival(
     return arrived
 
 
-def begin(start: Start) -> Place:
+def begin(arrivals: Arrivals, start: Start) -> Place:
     """Return the place where all is still to be read, or all since an instant."""
-    return Place(since=format_instant(start) if isinstance(start, datetime) else None)
+    return arrivals.since(format_instant(start)) if isinstance(start, datetime) else Place()
 
 
 def stream_key(cursor_key: bytes) -> bytes:
