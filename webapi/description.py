@@ -160,7 +160,7 @@ def _refusal(status: int, codes: Sequence[str]) -> Json:
                         {
                             "properties": {
                                 "code": {"enum": list(codes)},
-                                "status": {"const": status},
+                                "status": {"enum": [status]},
                                 "type": {"enum": [URN + code for code in codes]},
                             }
                         },

@@ -42,8 +42,8 @@ class FieldChange(Struct, frozen=True, kw_only=True, rename="camel"):
     kind: Kind
     previous: Any | UnsetType = UNSET
     new: Any | UnsetType = UNSET
-    items_added: list[Any] | UnsetType = UNSET
-    items_removed: list[Any] | UnsetType = UNSET
+    items_added: list[object] | UnsetType = UNSET
+    items_removed: list[object] | UnsetType = UNSET
 
 
 class FieldChanges(Struct, frozen=True, kw_only=True, rename="camel"):
