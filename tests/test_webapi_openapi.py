@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import jsonschema
 import msgspec
@@ -51,7 +52,7 @@ def test_every_parameter_is_described_with_its_default_and_bounds() -> None:
     limit = described["limit"]["schema"]
     assert (limit["default"], limit["minimum"], limit["maximum"]) == (DEFAULT_LIMIT, 1, MAX_LIMIT)
     assert described["action"]["schema"]["type"] == "array"
-    assert described["offset"]["schema"]["default"] == 0
+    assert described["order"]["schema"]["default"] == "desc"
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -121,6 +122,25 @@ def test_every_code_is_used_by_the_code() -> None:
     unused = [code for code in CODES if f'"{code}"' not in sources and code not in fixed]
     assert unused == []
     assert [code for code in PARAMETER_CODES if f'"{code}"' not in sources] == []
+
+
+@pytest.mark.opensearch
+def test_a_client_may_send_every_default(opensearch: Cluster, index: IndexSettings) -> None:
+    """As those of generators do, whatever else is asked for."""
+    api = Api(opensearch.client("reader"), index)
+    thing = {"resourceType": "app", "resourceId": "a"}
+    cursor = {"after": api.get("", path=f"{PATH}/stream").get_json()["cursor"]}
+    asked = [("", {}), ("/facets", {}), ("/history", thing), ("/stream", cursor)]
+    asked += [("/export", {"format": each}) for each in ("ndjson", "csv", "zip")]
+    for path, needed in asked:
+        described = DOCUMENT["paths"][PATH + path]["get"]["parameters"]
+        schemas = {one["name"]: one["schema"] for one in described}
+        defaults = {name: one["default"] for name, one in schemas.items() if "default" in one}
+        answer = api.get(urlencode({**defaults, **needed}), path=PATH + path)
+        assert answer.status_code == 200, answer.text
+        assert not {"window", "offset", "start"} & defaults.keys(), (
+            "go only with, or without, others"
+        )
 
 
 @pytest.mark.opensearch

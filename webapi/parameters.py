@@ -162,10 +162,10 @@ WINDOW: Final = Parameter(
     schema={
         "type": "string",
         "pattern": values.DURATION_PATTERN,
-        "default": values.DEFAULT_WINDOW,
         "examples": ["90s", "15m", "2h", "1d"],
     },
-    description=f"How far `around` reaches to each side; at most {values.MAX_WINDOW_DAYS}d.",
+    description=f"How far `around` reaches to each side, {values.DEFAULT_WINDOW} without it;"
+    f" at most {values.MAX_WINDOW_DAYS}d.",
 )
 FIELDS: Final = Parameter(
     name="fields",
@@ -197,9 +197,9 @@ LIMIT: Final = Parameter(
 OFFSET: Final = Parameter(
     name="offset",
     read=values.integer_between(0, None),
-    schema={"type": "integer", "minimum": 0, "maximum": MAX_PAGE_DEPTH - 1, "default": 0},
-    description=f"Events to leave out; offset + limit is at most {MAX_PAGE_DEPTH}. Beyond, follow"
-    " `cursor`, which is also stable while events arrive.",
+    schema={"type": "integer", "minimum": 0, "maximum": MAX_PAGE_DEPTH - 1},
+    description="Events to leave out, none without it; offset + limit is at most"
+    f" {MAX_PAGE_DEPTH}. Beyond, follow `cursor`, which is also stable while events arrive.",
 )
 CURSOR: Final = Parameter(
     name="cursor",

@@ -118,9 +118,9 @@ AFTER: Final = Parameter(
 START: Final = Parameter(
     name="start",
     read=read_start,
-    schema={"type": "string", "default": NOW, "examples": [NOW, BEGINNING, "2026-03-15T09:00:00Z"]},
-    description="Where to begin without `after`: behind all there is (`now`), before all"
-    " (`beginning`), or with what was shipped since an instant (`ingestedAt`).",
+    schema={"type": "string", "examples": [NOW, BEGINNING, "2026-03-15T09:00:00Z"]},
+    description="Where to begin without `after`: behind all there is (`now`, as without it), before"
+    " all (`beginning`), or with what was shipped since an instant (`ingestedAt`).",
 )
 LIMIT: Final = Parameter(
     name="limit",
