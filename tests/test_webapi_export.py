@@ -181,6 +181,7 @@ def test_head_runs_no_export(api: Api, trail: Path) -> None:
     response = api.client.head(EXPORT, headers={"Authorization": f"Bearer {token()}"})
     assert (response.status_code, response.get_data()) == (200, b"")
     assert response.headers["Content-Disposition"]
+    assert "Content-Length" not in response.headers
     assert trail.read_bytes() == b""
 
 

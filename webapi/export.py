@@ -244,7 +244,10 @@ def answer_export(who: Reader, pairs: Pairs) -> Response:
     response.headers["Vary"] = "Accept-Encoding"
     if packed:
         response.headers["Content-Encoding"] = "gzip"
-    if request.method != "HEAD":
+    if request.method == "HEAD":
+        # Nobody knows how long the file would be, and 0 is not what GET would send (RFC 9110, 8.6).
+        response.automatically_set_content_length = False
+    else:
         sent = replace(question, gzip=question.gzip or packed)
         export = _open(who, sent, pairs, as_of)
         response.response = export.pieces()
