@@ -120,6 +120,11 @@ def test_a_good_token_does_not_make_anything_writable(api: Api, method: str, pat
     problem(api.client.open(path, method=method, headers=headers), 405, "method_not_allowed")
 
 
+def test_what_an_address_takes_is_said_where_curl_shows_it(api: Api) -> None:
+    refused = problem(api.client.put(f"{PATH}/tokens"), 405, "method_not_allowed")
+    assert refused["detail"] == "it takes GET or HEAD or POST"
+
+
 def test_a_query_string_that_is_not_utf8_is_refused(api: Api) -> None:
     problem(api.get("q=%FF"), 400, "request_malformed")
 

@@ -111,7 +111,7 @@ def _of_the_framework(show: Show, error: HTTPException) -> Response:
     elif error.code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = sorted(getattr(error, "valid_methods", None) or ["GET", "HEAD"])
         headers["Allow"] = ", ".join(allowed)
-        refusal = ProblemError("method_not_allowed", "events are read, never written, here")
+        refusal = ProblemError("method_not_allowed", f"it takes {' or '.join(allowed)}")
     elif error.code is not None and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
         refusal = ProblemError("request_malformed", "the request cannot be read")
     else:
