@@ -23,7 +23,9 @@ from tests.webapi_api import SETTINGS, Api, problem, token, write_events
 from webapi.app import SLOW_SHARE
 from webapi.arrivals import Arrivals
 from webapi.audit_log import PATH
+from webapi.errors import ParameterError
 from webapi.parts import EXTENSION
+from webapi.stream import read_wait
 
 pytestmark = pytest.mark.opensearch
 
@@ -277,6 +279,12 @@ def test_filters_hold_and_are_bound_to_the_cursor(
 def test_what_cannot_be_taken_is_refused(api: Api, query: str, parameter: str) -> None:
     body = problem(api.get(query, path=STREAM), 400, "parameters_invalid")
     assert [one["parameter"] for one in body["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize("text", ["5", "500ms", "31s", "32d"])
+def test_a_wait_is_refused_by_its_own_bounds(text: str) -> None:
+    with pytest.raises(ParameterError, match=r"^expected 0s to 30s$"):
+        read_wait(text)
 
 
 def test_a_reader_is_not_kept_busy_by_the_records_of_its_own_reading(

@@ -103,9 +103,13 @@ def read_wait(text: str) -> float:
     """Read how long to wait: `0s` to `30s`."""
     if text in {"0", "0s"}:
         return 0.0
-    seconds = values.read_duration(text).total_seconds()
+    reason = f"expected 0s to {MAX_WAIT_SECONDS}s"
+    try:
+        seconds = values.read_duration(text).total_seconds()
+    except ParameterError as error:
+        raise ParameterError(error.code, reason) from None
     if seconds > MAX_WAIT_SECONDS:
-        raise ParameterError("out_of_range", f"expected 0s to {MAX_WAIT_SECONDS}s")
+        raise ParameterError("out_of_range", reason)
     return seconds
 
 
