@@ -251,6 +251,15 @@ def test_pages_go_through_the_window_and_say_the_same_of_all_of_it(api: Api) -> 
 
 
 @pytest.mark.opensearch
+def test_pages_follow_each_other_by_link(api: Api) -> None:
+    response = api.get(f"{AROUND}&limit=4", path=INCIDENT)
+    target, relation = response.headers["Link"].split(", ")[0].split("; ")
+    assert relation == 'rel="next"'
+    behind = ask(api, target.removeprefix("<?").removesuffix(">"))
+    assert behind["events"][0]["distanceMilliseconds"] == -60_000
+
+
+@pytest.mark.opensearch
 def test_what_is_new_and_what_is_unusual_is_told_where_the_days_before_are_enough(
     api: Api,
 ) -> None:

@@ -8,9 +8,10 @@ from audit_events.catalogue import Catalogue
 from webapi.access import asks
 from webapi.answering import answer_json, present_actions, record_read
 from webapi.audit_log import PATH, blueprint
-from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
+from webapi.description import QUESTION_CODES, Json, describe_parameter, operation, with_links
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import parameters_of, read_question
+from webapi.links import set_links
 from webapi.parts import parts, reader
 from webapi.request import read_pairs
 
@@ -29,7 +30,7 @@ def show_incident() -> Response:
     )
     found = incident_of(parts().reading, question, parts().cursor_key)
     record_read(pairs, events=len(found.events))
-    return answer_json(found)
+    return set_links(answer_json(found), pairs, found.limit, found.next_cursor)
 
 
 def describe(catalogue: Catalogue) -> Mapping[str, Json]:
@@ -44,4 +45,4 @@ def describe(catalogue: Catalogue) -> Mapping[str, Json]:
         QUESTION_CODES,
         [describe_parameter(parameter) for parameter in parameters_of(catalogue).values()],
     )
-    return {f"{PATH}/incident": described}
+    return {f"{PATH}/incident": with_links(described)}
