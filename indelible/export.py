@@ -205,6 +205,7 @@ def _open(path: Path, asked: Asked, *, resume: bool) -> tuple[Asked, Written]:
             f"{part} is of another question: {former.organization_id} {dict(former.pairs)}",
             hint="ask the same with --resume, or export to another file",
         )
+    part.touch()  # one that was killed before it made its part wrote nothing
     written = read_part(part, asked.format)
     os.truncate(part, written.size)
     return former, written

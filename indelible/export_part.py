@@ -70,8 +70,12 @@ def read_asked(path: Path) -> Asked:
     """Return what an unfinished export is of.
 
     Raises:
-        CommandError: nothing tells.
+        CommandError: there is none, or nothing tells.
     """
+    if not part_of(path).exists() and not asked_of(path).exists():
+        raise CommandError(
+            f"there is no unfinished export {path}", hint="export it without --resume"
+        )
     try:
         return msgspec.json.decode(asked_of(path).read_bytes(), type=Asked)
     except (FileNotFoundError, msgspec.MsgspecError) as error:

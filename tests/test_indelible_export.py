@@ -129,6 +129,8 @@ def test_wherever_it_was_cut_off_it_is_the_same_in_the_end(exporting: Exporting,
         assert again["export"] == done["export"]
         assert again["resumed"]
         exporting.path.unlink()
+    asked_of(exporting.path).write_text(json.dumps(asked))
+    assert exporting.done("--format", kind, "--resume")["export"] == done["export"], "no part yet"
 
 
 def test_what_a_part_holds_is_read_up_to_its_last_whole_event(tmp_path: Path) -> None:
@@ -154,7 +156,12 @@ def test_nothing_that_is_there_is_overwritten(exporting: Exporting) -> None:
 
 
 def test_only_the_same_question_is_gone_on_with(exporting: Exporting) -> None:
-    assert isinstance(exporting("--resume").exception, CommandError), "there is nothing"
+    error = exporting("--resume").exception
+    assert isinstance(error, CommandError)
+    assert (str(error), error.hint) == (
+        f"there is no unfinished export {exporting.path}",
+        "export it without --resume",
+    )
     done = exporting.done("--action", "app.created")
     exporting.path.rename(part_of(exporting.path))
     asked = {
