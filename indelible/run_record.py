@@ -67,6 +67,12 @@ def read_record(home: Path) -> RunRecord | None:
         return None
 
 
+def running_web(home: Path) -> str | None:
+    """Return where the web answers of the `up` that runs in a home."""
+    record = read_record(home)
+    return record.web_url if record is not None and record.lives() else None
+
+
 def write_record(home: Path, record: RunRecord) -> None:
     """Replace the record; a crash leaves the old one or the new one."""
     path = record_path(home)

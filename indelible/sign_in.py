@@ -6,9 +6,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 import click
+import msgspec
 
 from indelible.configuration import load
 from indelible.errors import CommandError
+from indelible.run_record import running_web
 from indelible.token import check_organization, warn_of_refusal
 from webapi.settings import WebSettings, public_url
 from webapi.sign_in.ticket import TICKET_SECONDS, write_ticket
@@ -37,7 +39,11 @@ def command(
         **({} if email is None else {"email": email}),
         **({} if name is None else {"name": name}),
     }
-    settings = load().web
+    configuration = load()
+    settings = configuration.web
+    if settings.public_url is None and (running := running_web(configuration.home)):
+        # `up --port` is in no settings.
+        settings = msgspec.structs.replace(settings, public_url=running)
     click.echo(link(claims, settings, now=time.time()))
     click.echo(f"It works once, and for {TICKET_SECONDS // 60} minutes.", err=True)
     warn_of_refusal(claims, settings)

@@ -33,7 +33,7 @@ from indelible.lifecycle_status import look_at_lifecycle
 from indelible.listing import open_console
 from indelible.part import Part
 from indelible.probe import find_trouble
-from indelible.run_record import read_record
+from indelible.run_record import running_web
 from indexer.client import connect, request_shape
 from indexer.copies import CopyTrouble, count_data_nodes, judge_copies
 from indexer.dead_letter import FILE_NAME
@@ -286,9 +286,8 @@ def judge_dead_letters(directory: Path) -> Part:
 
 def look_at_web(configuration: Configuration) -> Part:
     """Ask the web whether it is ready."""
-    record = read_record(configuration.home)
-    url = record.web_url if record is not None and record.lives() else None
-    url = url or web_url(configuration.web.host, configuration.web.port)
+    web = configuration.web
+    url = running_web(configuration.home) or web_url(web.host, web.port)
     begun = time.monotonic()
     trouble = find_trouble(f"{url}/readyz")
     milliseconds = round((time.monotonic() - begun) * 1000)

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from indelible.errors import CommandError
+from indelible.run_record import RunRecord, own_identity, record_path, write_record
 from indelible.sign_in import ONCE_PATH, command
 from tests.webapi_api import SECRET
 from webapi.sign_in import views
@@ -36,6 +37,15 @@ def test_the_address_is_the_one_that_browsers_know(tmp_path: Path) -> None:
     address = "https://audit.company.com"
     result = run(tmp_path, "--organization", "org_a", INDELIBLE_WEB_PUBLIC_URL=address)
     assert result.stdout.startswith(f"{address}/sign-in/once?ticket=")
+
+
+def test_the_address_is_that_of_the_up_that_runs_there(tmp_path: Path) -> None:
+    me = own_identity()
+    record_path(tmp_path).parent.mkdir()
+    record = RunRecord(pid=me.pid, started=me.started, web_url="http://127.0.0.1:8470")
+    write_record(tmp_path, record)
+    result = run(tmp_path, "--organization", "org_a")
+    assert result.stdout.startswith("http://127.0.0.1:8470/sign-in/once?ticket=")
 
 
 def test_a_reserved_organisation_gets_none(tmp_path: Path) -> None:
