@@ -206,6 +206,22 @@ def test_it_waits_for_an_event_and_no_longer(
     assert time.monotonic() - begun < 15
 
 
+def test_a_token_that_ends_while_it_waits_gets_nothing(
+    opensearch: Cluster, index: IndexSettings, writer: OpenSearch, tmp_path: Path
+) -> None:
+    api = api_of(opensearch, index, leeway_seconds=0)
+    ship(writer, index, write_events(tmp_path / "a", [{"action": "app.created"}], "2026-03-15"))
+    cursor = page(api, "start=now")["cursor"]
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}], "2026-03-15")
+    timer = threading.Timer(3, lambda: ship(writer, index, lines))
+    timer.start()
+    ends = token(exp=int(time.time()) + 2)
+    answer = api.get(f"after={cursor}&wait=30s", path=STREAM, bearer=ends)
+    timer.join()
+    problem(answer, 401, "token_expired")
+    assert until_settled(api, cursor)[0] != []
+
+
 def test_only_some_may_wait(api: Api) -> None:
     waiters = api.app.extensions[EXTENSION].waiters
     cursor = page(api, "start=now")["cursor"]

@@ -14,7 +14,7 @@ from webapi.kinds import SCOPE_OF, Kind, asks, kind_of
 from webapi.limits import describe
 from webapi.parts import parts
 
-__all__ = ["admit", "asked_kind", "asks", "enter", "install", "kind_of"]
+__all__ = ["admit", "asked_kind", "asks", "enter", "install", "kind_of", "prove"]
 
 
 def install(app: Flask) -> None:
@@ -28,15 +28,23 @@ def admit() -> None:
     Raises:
         TokenError, ForbiddenError, LimitError, UnavailableError: it stays out.
     """
+    enter(prove())
+
+
+def prove() -> Reader:
+    """Return whose request it is by its `Authorization`, as of now.
+
+    Raises:
+        TokenError, UnavailableError: nobody's.
+    """
     header = request.headers.get("Authorization")
     text = read_api_token(header)
     if text is None:
-        enter(parts().verify(header))
-        return
+        return parts().verify(header)
     tokens = parts().api_tokens
     if tokens is None:
         raise TokenError("token_invalid", "API tokens are not taken here")
-    enter(tokens.verify(text))
+    return tokens.verify(text)
 
 
 def enter(who: Reader, *, at_page: bool = False) -> None:

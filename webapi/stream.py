@@ -22,7 +22,7 @@ from msgspec import Raw, Struct
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters, values
-from webapi.access import asks
+from webapi.access import asks, prove
 from webapi.answering import answer_json, record_read
 from webapi.arrivals import Arrivals, Arrived, Place
 from webapi.audit_log import PATH, blueprint
@@ -165,6 +165,8 @@ def stream_events() -> Response:
         catalogue=ours.catalogue,
     )
     arrived = await_arrival(ours.arrivals, question, waiters=ours.waiters)
+    if question.wait_seconds:
+        prove()  # else whose token ended, or was revoked, meanwhile would get what came since
     if not all(_is_own_reading(hit, who.subject) for hit in arrived.hits):
         # Else the record of each page would be the next page.
         record_read([one for one in pairs if one[0] != AFTER.name], events=len(arrived.hits))
