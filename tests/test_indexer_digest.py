@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from itertools import groupby
 from operator import itemgetter
 
 import msgspec
@@ -46,6 +47,15 @@ def in_order(lines: list[bytes]) -> list[bytes]:
     return list(map(itemgetter(1), heads))
 
 
+def by_organization(lines: list[bytes]) -> list[list[bytes]]:
+    of_each = groupby(in_order(lines), lambda line: msgspec.json.decode(line)["organizationId"])
+    return [list(own) for _, own in of_each]
+
+
+def digest_of(lines: list[bytes]) -> str:
+    return hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
+
+
 def store(cluster: Cluster, index: IndexSettings, lines: list[bytes]) -> str:
     name = partition_name(MOMENTS[0], index)
     body = b"".join(
@@ -74,7 +84,7 @@ def test_it_is_the_hash_of_the_stored_bytes_in_the_order_of_the_index(
         events=13,
         first=MOMENTS[0],
         last=MOMENTS[1],
-        sha256=hashlib.sha256(b"".join(line + b"\n" for line in in_order(lines))).hexdigest(),
+        sha256=digest_of(in_order(lines)),
         organizations={"org_a": 4, "org_b": 5, "org_é": 4},
     )
     # Whatever a page ends on: an organisation, a moment, or between two ids of one moment.
@@ -118,25 +128,44 @@ def test_events_that_are_added_meanwhile_are_an_error(
         digest_partition(reader, name, report=report, page_events=5)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param(b'{"id":"00000000-0000-4000-8000-000000000000"}', id="of no organisation"),
-        pytest.param(ODD, id="with the id of another"),
-    ],
-)
-def test_what_is_no_event_is_never_left_out_in_silence(
-    opensearch: Cluster, index: IndexSettings, line: bytes
+FORGED = [
+    b"{}",
+    b'{"id":"00000000-0000-4000-8000-000000000000"}',
+    b'{"organizationId":"org_b","id":"x","timestamp":null}',
+    b'{"organizationId":["org_0","org_b"],"id":"x","timestamp":"2026"}',
+    b'{"organizationId":"org_b","id":"x","timestamp":"2026-03-09T10:00:00.000001123Z"}',
+    b'{"organizationId":"org_b","id":"x","timestamp":"2026-03-09T10:00:00.000001002Z"}',
+    # Of one place, in the order in which they are stored.
+    *(b'{"n":%d,%b' % (number, ODD[2:]) for number in range(4)),
+]
+
+
+def test_nothing_that_a_writer_can_store_keeps_a_partition_from_being_sealed(
+    opensearch: Cluster, index: IndexSettings
 ) -> None:
-    """Who may do all can store what the agent would not: without an id of its own, or with none."""
-    name = store(opensearch, index, lines_of_three())
-    with opensearch.admin() as admin:
-        # By the admin certificate: the writer may not, and a document without `_id` is accepted.
-        assert (
-            ask(admin, "POST", f"/{name}/_doc", params={"refresh": "true"}, body=line).status == 201
-        )
-    with opensearch.client("reader") as reader, pytest.raises((DigestError, RefusedError)):
-        digest_partition(reader, name, page_events=1)
+    """What is no event has ids of the forger's choice, and can't be removed again."""
+    lines = lines_of_three()
+    name = store(opensearch, index, lines)
+    body = b"".join(
+        b'{"create":{"_id":"forged-%d"}}\n%b\n' % (9 - number, line)
+        for number, line in enumerate(FORGED)
+    )
+    with opensearch.client("writer") as writer:
+        reply = ask(writer, "POST", f"/{name}/_bulk", params={"refresh": "true"}, body=body)
+    assert '"errors":false' in reply.text, reply.text
+    a, (newest, newer, odd, *oldest), e = by_organization(lines)
+    assert odd == ODD
+    of_b = [newest, newer, *FORGED[4:6], ODD, *FORGED[6:], *oldest]
+    expected = Digest(
+        events=23,
+        first="2026-01-01T00:00:00.000000Z",
+        last=MOMENTS[1],
+        sha256=digest_of([FORGED[3], *a, *of_b, *e, *FORGED[:3]]),
+        organizations={"org_0": 1, "org_a": 4, "org_b": 11, "org_é": 4},
+    )
+    # Whatever a page ends on: in the middle of one place, too.
+    for page_events in (1, 2, 3, 5, 7, 100):
+        assert read(opensearch, name, page_events) == expected, page_events
 
 
 def test_what_is_not_there_or_not_open_is_an_error(

@@ -61,6 +61,25 @@ def test_a_partition_shows_what_it_holds(
     assert observe(lifecycle, None, index)[0].first is None
 
 
+def test_what_is_no_event_has_the_moment_that_the_cluster_read(
+    opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch, reader: OpenSearch
+) -> None:
+    """Whoever has the writer's password spells a timestamp as the cluster alone reads it."""
+    write(opensearch, index, FIRST)
+    name, empty = f"{index.prefix}-events-2026.01", f"{index.prefix}-events-2026.02"
+    forged = {"a": {"timestamp": "2026"}, "b": {"timestamp": ["2026-01-30", None]}, "c": {}}
+    encode, body = msgspec.json.encode, b""
+    for one, event in forged.items():
+        action = {"create": {"_index": empty if one == "c" else name, "_id": one}}
+        body += encode(action) + b"\n" + encode(event) + b"\n"
+    with opensearch.client("writer") as writer:
+        reply = ask(writer, "POST", "/_bulk", body=body, params={"refresh": "true"})
+    assert '"errors":false' in reply.text
+    early, later = observe(lifecycle, reader, index)
+    assert (early.first, early.last) == (parse_instant("2026-01-01"), parse_instant("2026-01-30"))
+    assert (later.events, later.first, later.last) == (1, None, None)
+
+
 def test_blocked_closed_and_empty_ones(
     opensearch: Cluster, index: IndexSettings, lifecycle: OpenSearch, reader: OpenSearch
 ) -> None:
