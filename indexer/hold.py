@@ -63,11 +63,13 @@ def sort_holds(events: Iterable[Event], organization_id: str = SYSTEM_ORGANIZATI
     """
     ours = [event for event in events if event.organization_id == organization_id]
     placed = [_read(event) for event in ours if event.action == PLACED]
-    released = {_context(event, _Release).hold_id for event in ours if event.action == RELEASED}
+    records = [_context(event, _Release) for event in ours if event.action == RELEASED]
+    # Of the same organisation: that one is told, and whoever is not told released nothing.
+    released = {(record.hold_id, record.organization_id) for record in records}
     placed.sort(key=lambda hold: (hold.placed_at, hold.id))
     return Holds(
-        tuple(hold for hold in placed if hold.id not in released),
-        tuple(hold for hold in placed if hold.id in released),
+        tuple(hold for hold in placed if (hold.id, hold.organization_id) not in released),
+        tuple(hold for hold in placed if (hold.id, hold.organization_id) in released),
     )
 
 
@@ -127,7 +129,7 @@ def copy_to_organizations(journal: Journal) -> int:
     """Record for its organisation what only `_system` has; how many that were."""
     events = journal.read((PLACED, RELEASED), organization_id=None)
     copied = {
-        (event.action, _context(event, _Release).hold_id)
+        (event.action, _context(event, _Release).hold_id, event.organization_id)
         for event in events
         if event.organization_id != SYSTEM_ORGANIZATION
     }
@@ -136,7 +138,7 @@ def copy_to_organizations(journal: Journal) -> int:
         record = _context(event, _Release)
         if (
             event.organization_id == SYSTEM_ORGANIZATION
-            and (event.action, record.hold_id) not in copied
+            and (event.action, record.hold_id, record.organization_id) not in copied
             and is_told(record.organization_id)
         ):
             journal.record(

@@ -207,6 +207,8 @@ class Journal:
         if is_new:
             self._seq += 1
             self._previous = digest
+        else:
+            self._check_recorded(event_id, action, organization_id, resource)
         return is_new
 
     def _write(self, event_id: str, line: bytes) -> bool:
@@ -227,20 +229,39 @@ class Journal:
             self._start_source()
         raise refusal(self._client, "PUT", path, reply)
 
+    def _check_recorded(
+        self, event_id: str, action: str, organization_id: str, resource: Resource | None
+    ) -> None:
+        """What is there has to be of the same: an id that follows can be taken beforehand."""
+        found = self._find(event_id)
+        resource_id = None if resource is None else resource.id
+        if found is None or found.subject() != (action, organization_id, resource_id):
+            raise JournalError(
+                f"{self._name}/{event_id} is not the {action} of {organization_id} that belongs"
+                " there, so nobody would be told of it",
+                hint="it was forged with the lifecycle's password: change that, and look into the"
+                " log of the cluster for who did it",
+            )
+
+    def _find(self, event_id: str) -> "_Recorded | None":
+        included = "source.id,action,organizationId,resource.id"
+        params = {"preference": "_primary", "_source_includes": included}
+        path = f"/{self._name}/_doc/{document_id(event_id)}"
+        found = request_shape(self._client, "GET", path, _Document, params=params)
+        return None if found is None else found.source
+
     def _read_back(self, event_id: str) -> bool:
         """Tell whether the event that got no answer is there, and ours."""
-        params = {"preference": "_primary", "_source_includes": "source.id"}
-        path = f"/{self._name}/_doc/{document_id(event_id)}"
         try:
-            found = request_shape(self._client, "GET", path, _Document, params=params)
+            found = self._find(event_id)
         except (NoAnswerError, RefusedError):
             self._start_source()
             raise
-        if found is None or found.source is None:
+        if found is None:
             # The write may come yet, with the `seq` of the source that it names.
             self._start_source()
             raise NoAnswerError(self._name, "an event was sent, and is not there")
-        return found.source.source.id == self._source_id
+        return found.source.id == self._source_id
 
     def read(
         self,
@@ -276,7 +297,8 @@ class Journal:
         body: dict[str, object] = {
             "size": PAGE,
             "query": {"bool": {"filter": terms}},
-            "sort": [{"timestamp": "asc"}, {"id": "asc"}],
+            # Two of one moment and id are a forgery, and must not hide each other between pages.
+            "sort": [{"timestamp": "asc"}, {"id": "asc"}, {"_seq_no": "asc"}],
             "track_total_hits": False,
         }
         if not with_organizations:
@@ -342,12 +364,18 @@ class _Templates(Struct, frozen=True):
     index_templates: Annotated[list[_Template], Meta(min_length=1)]
 
 
-class _SourceId(Struct, frozen=True):
-    id: str
+class _Id(Struct, frozen=True):
+    id: str | None = None
 
 
-class _Recorded(Struct, frozen=True):
-    source: _SourceId
+class _Recorded(Struct, frozen=True, rename="camel"):
+    source: _Id = _Id()
+    action: str = ""
+    organization_id: str = ""
+    resource: _Id = _Id()
+
+    def subject(self) -> tuple[str, str, str | None]:
+        return self.action, self.organization_id, self.resource.id
 
 
 class _Document(Struct, frozen=True, rename={"source": "_source"}):

@@ -211,7 +211,11 @@ def read_seal(journal: Journal, name: str, uuid: str) -> Seal:
     """
     events = journal.read((SEALED,), resource_id=name, with_organizations=True)
     contexts = [_convert(event, _SealContext) for event in events]
-    parts = {one.part: one for one in contexts if one.index_uuid == uuid}
+    ours = [one for one in contexts if one.index_uuid == uuid]
+    parts = {one.part: one for one in ours}
+    if len(parts) < len(ours):
+        # The id of a record follows from the index and the part: there is one of each.
+        raise JournalError(f"the sealing of {name} is recorded twice: one is forged", hint=_FORGED)
     if 1 not in parts or len(parts) != parts[1].parts:
         raise JournalError(f"the sealing of {name} is not recorded whole", hint=_NEWER)
     counts = {one.id: one.events for part in parts.values() for one in part.organizations}
@@ -336,6 +340,10 @@ class _CopyContext(_Step, frozen=True, rename="camel", kw_only=True):
     events: int
 
 
+_FORGED: Final = (
+    "change the lifecycle's password; the record that the journal took first (`_seq_no`) is ours,"
+    " unless somebody had the password before the sealing"
+)
 _NEWER: Final = "a newer version may have written it; nothing is deleted until it can be read"
 
 

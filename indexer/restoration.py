@@ -206,7 +206,7 @@ def compare_seal(journal: Journal, archived: Archived) -> Sequence[str]:
     try:
         seal = read_seal(journal, content.index, content.index_uuid)
     except JournalError as error:
-        return [f"the journal does not know it: {error}"]
+        return [f"the journal does not vouch for it: {error}"]
     pairs = (
         ("events", seal.events, content.events),
         ("first", seal.first, content.first),

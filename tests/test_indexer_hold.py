@@ -21,7 +21,7 @@ from indexer.hold import (
     sort_holds,
     touches,
 )
-from indexer.journal import Journal
+from indexer.journal import Journal, Key
 from indexer.settings import IndexSettings
 from indexer.span import Span, span_of
 from tests.cluster import Cluster
@@ -98,6 +98,11 @@ FIRST, SECOND = make_hold(1), make_hold(2, OPEN_END)
             [FIRST],
             id="the copy of an organisation decides nothing",
         ),
+        pytest.param(
+            [event(PLACED, FIRST), event(RELEASED, replace(FIRST, organization_id="org_2"))],
+            [FIRST],
+            id="a release that its organisation would not be told of",
+        ),
     ],
 )
 def test_active_holds_follow_from_the_events(events: list[Event], active: list[Hold]) -> None:
@@ -163,6 +168,27 @@ def test_a_hold_is_an_event_of_its_organisation_and_so_is_its_release(
         assert told.actor.name == "bob"
         assert (told.context or {})["reason"] == "case closed"
         assert (told.context or {})["placedBy"] == FIRST.placed_by
+
+
+@pytest.mark.opensearch
+def test_a_release_cannot_be_kept_from_its_organisation(
+    opensearch: Cluster, index: IndexSettings
+) -> None:
+    """By a copy of it that another organisation has already; the password is the lifecycle's."""
+    with opensearch.client("lifecycle") as client:
+        journal = Journal(client, index, clock=lambda: FIRST.placed_at)
+        place(journal, FIRST)
+        forged = event(RELEASED, FIRST)
+        for organization_id in ("org_2", "_system"):
+            journal.record(
+                RELEASED,
+                organization_id=organization_id,
+                key=Key(f"forged/{organization_id}", PLACED_AT),
+                context=forged.context or {},
+            )
+        assert read_holds(journal) == []
+        assert copy_to_organizations(journal) == 1
+        assert len(journal.read([RELEASED], organization_id="org_1")) == 1
 
 
 @pytest.mark.opensearch

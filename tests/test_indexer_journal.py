@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from typing_extensions import override
 from audit_events.chain import split_hash, verify_chain
 from audit_events.errors import EventError
 from audit_events.event import Actor, Event, Resource
-from indexer.client import QuietConnection, connect, request
+from indexer.client import QuietConnection, ask, connect, request
+from indexer.document_id import document_id
 from indexer.errors import JournalError, NoAnswerError
 from indexer.journal import Journal, Key, identify
 from indexer.names import events_template, journal_name
@@ -109,9 +111,9 @@ def test_a_record_is_an_event_and_is_recorded_once(
     assert journal.record(
         SEALED, key=KEY, context=context, resource=resource, actor=Actor(type="user", name="ann")
     )
-    assert not journal.record(SEALED, key=KEY, context=context)
+    assert not journal.record(SEALED, key=KEY, context=context, resource=resource)
     again = Journal(client, index)
-    assert not again.record(SEALED, key=KEY, context=context)
+    assert not again.record(SEALED, key=KEY, context=context, resource=resource)
     assert again.record(DELETED, key=KEY, context={}, organization_id="org_1")
 
     (event,) = journal.read([SEALED, DELETED], with_organizations=True)
@@ -237,6 +239,39 @@ def test_it_is_read_whole_and_in_order(
     assert all(record(journal, str(number)) for number in range(count))
     events = journal.read([SEALED])
     assert [(event.context or {})["name"] for event in events] == [str(n) for n in range(count)]
+
+
+@pytest.mark.opensearch
+def test_a_record_is_not_hidden_by_one_of_its_moment_and_id(
+    client: OpenSearch, index: IndexSettings, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.journal.PAGE", 1)
+    assert record(journal, "a")
+    (true,) = journal.read([SEALED])
+    path = f"/{journal_name(index)}/_create/forged"
+    assert ask(client, "PUT", path, body=msgspec.json.encode(true)).status == HTTPStatus.CREATED
+    assert journal.read([SEALED]) == [true, true]
+
+
+@pytest.mark.opensearch
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param(b"{}", id="nothing"),
+        pytest.param(b'{"action":"a.b","organizationId":"_system"}', id="another action"),
+        pytest.param(b'{"action":"%b"}' % SEALED.encode(), id="of nobody"),
+    ],
+)
+def test_what_somebody_put_in_the_place_of_a_record_is_not_taken_for_it(
+    client: OpenSearch, index: IndexSettings, journal: Journal, forged: bytes
+) -> None:
+    journal.prepare()
+    event_id = identify(SEALED, "_system", Key("a", INSTANT))
+    path = f"/{journal_name(index)}/_create/{document_id(event_id)}"
+    assert ask(client, "PUT", path, body=forged).status == HTTPStatus.CREATED
+    with pytest.raises(JournalError, match=f"{event_id} is not .*partition_sealed"):
+        record(journal, "a")
+    assert record(journal, "b")
 
 
 @pytest.mark.opensearch

@@ -246,7 +246,7 @@ def test_a_snapshot_that_the_journal_does_not_know_is_a_problem(
     name = store(place.cluster, index, lines(5), month="04")
     archived = take(clients.lifecycle, kept.repository, name, seal(clients, name))
     (problem,) = verify(clients, archived, kept.journal, index, quick=True).problems
-    assert "the journal does not know it" in problem
+    assert "the journal does not vouch for it" in problem
 
 
 def test_metadata_that_do_not_fit_the_events_are_found(
