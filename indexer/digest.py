@@ -22,6 +22,7 @@ from opensearchpy import OpenSearch
 from audit_events.instant import format_unix_ns
 from indexer.client import request_shape
 from indexer.errors import DigestError
+from indexer.nesting import make_room
 
 PAGE_EVENTS: Final = 2000
 """At most 128 MB where every event is as long as one may be, 2 MB of usual ones."""
@@ -122,6 +123,7 @@ def digest_partition(
         RefusedError: the cluster refused.
         NoAnswerError: it did not answer.
     """
+    make_room()
     tally, total = _Tally(), _count(client, name)
     for some in _pages(client, name, page_events):
         tally.add(some)

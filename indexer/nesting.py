@@ -7,9 +7,12 @@ a context beyond 20 levels at the call; this is for lines that others wrote.
 """
 
 import re
+import sys
 from typing import Final
 
 MAX_LEVELS: Final = 256
+STORED_LEVELS: Final = 1000
+"""More than that no cluster reads (`StreamReadConstraints` of its JSON parser)."""
 
 _SHORTEST_EVENT: Final = (
     b'{"action":"a.b","hash":"","id":"","organizationId":"o","source":{"id":"","seq":0},'
@@ -45,3 +48,11 @@ def nesting_levels(line: bytes) -> int:
         level += _STEP.get(byte, 0)
         deepest = max(deepest, level)
     return deepest
+
+
+def make_room() -> None:
+    """Let decoders read whatever a cluster can have stored, of which forgers decide the depth.
+
+    Python's own limit is 1,000 calls and levels together.
+    """
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * STORED_LEVELS))

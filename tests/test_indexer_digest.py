@@ -131,7 +131,7 @@ def test_events_that_are_added_meanwhile_are_an_error(
 FORGED = [
     b"{}",
     b'{"id":"00000000-0000-4000-8000-000000000000"}',
-    b'{"organizationId":"org_b","id":"x","timestamp":null}',
+    b'{"organizationId":"org_b","id":"\xed\xa0\x80","timestamp":null}',
     b'{"organizationId":["org_0","org_b"],"id":"x","timestamp":"2026"}',
     b'{"organizationId":"org_b","id":"x","timestamp":"2026-03-09T10:00:00.000001123Z"}',
     b'{"organizationId":"org_b","id":"x","timestamp":"2026-03-09T10:00:00.000001002Z"}',
