@@ -1,6 +1,6 @@
 """The bulk writer: a batch goes in, and comes back only when every line of it is settled.
 
-Settled is: stored now (201), stored before with the same `hash` (409, looked up), or durable in
+Settled is: stored now (201), stored before with the same content (409, looked up), or durable in
 the dead letter. Everything else is sent again, item by item, until it is settled or `stop` is set.
 What an answer means is decided in `indexer.answer`, how long to wait in `indexer.backoff`; here is
 what acts on it. A crash at any point leaves a part of the batch stored; as the id and the partition
@@ -32,6 +32,7 @@ from indexer.exchange import BULK, MGET, Exchange, Failure
 from indexer.figures import Figures, dead_reason
 from indexer.late import IN_LATE, LOOKS, Seals, Step, due_before
 from indexer.names import late_name, partition_name
+from indexer.nesting import make_room
 from indexer.progress import Progress, RefusedRow, Round
 from indexer.request import split
 from indexer.settings import IndexSettings
@@ -53,13 +54,6 @@ class Settlement(Struct, frozen=True):
     dead: int
     retries: int
     """Bulk requests that sent a line again."""
-
-
-class _Hash(Struct, frozen=True):
-    hash: str = ""
-
-
-_decode_hash = msgspec.json.Decoder(_Hash).decode
 
 
 def _ignore(_change: int) -> None:
@@ -94,6 +88,7 @@ class BulkWriter:
         figures: Figures | None = None,
         tells_refusals: bool = True,
     ) -> None:
+        make_room()
         self._settings = settings
         self._dead_letter = dead_letter
         self._stop = stop
@@ -182,11 +177,7 @@ class BulkWriter:
         name = late_name if late else partition_name
         ids = [document_id(batch.ids[row]) for row in rows]
         docs = [
-            {
-                "_index": name(batch.timestamps[row], self._settings),
-                "_id": stored_id,
-                "_source": ["hash"],
-            }
+            {"_index": name(batch.timestamps[row], self._settings), "_id": stored_id}
             for row, stored_id in zip(rows, ids, strict=True)
         ]
         stored = self._exchange.ask(
@@ -196,7 +187,7 @@ class BulkWriter:
             self._meet(stored, rows, this_round, late=None)
             return False
         lines = batch.lines()
-        ours = [_decode_hash(lines[row]).hash for row in rows]
+        ours = [lines[row] for row in rows]
         this_round.sort_stored(rows, ours, stored, too_large=too_large)
         return True
 

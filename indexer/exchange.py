@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
-from indexer.answer import BULK_FILTER, STORED_FILTER, ItemError, Outcome, judge_request, read_error
+from indexer.answer import BULK_FILTER, ItemError, Outcome, judge_request, read_error
 from indexer.backoff import Backoff, retry_after_seconds
 from indexer.batch import Body
 from indexer.client import Reply, ask
@@ -25,8 +25,9 @@ promote a replica. Less than `timeout_seconds` of the client: the answer is then
 of that partition alone, not a silence for all, which would be taken for too large a request."""
 PARAMS: Final = {
     BULK: {"filter_path": BULK_FILTER, "timeout": f"{PRIMARY_SECONDS}s"},
-    # The primary has all that was ever acknowledged; a replica may not have it yet.
-    MGET: {"filter_path": STORED_FILTER, "preference": "_primary"},
+    # The primary has all that was ever acknowledged; a replica may not have it yet. Without a
+    # `filter_path`, which would write the events anew.
+    MGET: {"preference": "_primary"},
 }
 NOT_AN_ANSWER: Final = ItemError("not_an_answer", "the answer is cut, or is not OpenSearch's")
 

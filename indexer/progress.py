@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from audit_events.chain import is_same_event
 from indexer.answer import ALL_STORED, ItemError, ItemResult, Missing, Outcome, judge
 from indexer.batch import Batch
 from indexer.late import AFTER_LOOK, Seals, Step, is_sealed
@@ -175,26 +176,27 @@ class Round:
     def sort_stored(
         self,
         rows: Sequence[int],
-        ours: Sequence[str],
-        stored: Sequence[str | Missing],
+        ours: Sequence[bytes],
+        stored: Sequence[bytes | Missing],
         *,
         too_large: bool = False,
     ) -> None:
-        """Settle rows by the `hash` that is stored under their ids; where nothing is, go on.
+        """Settle rows by what is stored under their ids; where nothing is, go on.
 
         Args:
             rows: whose ids were looked up.
-            ours: the `hash` of each row.
-            stored: the stored `hash` for each row, or why there is none.
+            ours: the line of each row.
+            stored: the stored event for each row, or why there is none.
             too_large: the cluster does not take these rows, so what is not stored never will be.
         """
         progress = self.progress
-        for row, our_hash, found in zip(rows, ours, stored, strict=True):
+        for row, line, found in zip(rows, ours, stored, strict=True):
             after = AFTER_LOOK.get(progress.step(row))
-            if found == our_hash:
-                progress.duplicates += 1
-            elif isinstance(found, str):
-                progress.refuse(row, 409, "another event with this id is stored")
+            if isinstance(found, bytes):
+                if is_same_event(line, found):
+                    progress.duplicates += 1
+                else:
+                    progress.refuse(row, 409, "another event with this id is stored")
             elif found is Missing.UNKNOWN:
                 self.put_back([row], Outcome.RETRY, ItemError("lookup_failed"))
             elif too_large:

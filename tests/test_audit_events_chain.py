@@ -18,6 +18,7 @@ from audit_events.chain import (
     encode_hash,
     follows,
     genesis,
+    is_same_event,
     link,
     split_hash,
     verify_chain,
@@ -200,6 +201,26 @@ def test_keys_of_a_newer_version_are_covered_too() -> None:
     line = rfc8785.dumps({**members, "hash": encode_hash(digest)})
     assert verify_line(genesis("s"), line) == digest
     assert verify_line(genesis("other"), line) is None
+
+
+def test_one_event_is_the_same_whenever_it_was_ingested_and_nothing_else_is(
+    lines: list[bytes],
+) -> None:
+    line, *others = lines
+    stored = line[:-1] + b',"ingestedAt":"2026-03-15T09:31:00.000000Z"}'
+    respelled = msgspec.json.encode(dict(reversed(msgspec.json.decode(stored).items())))
+    for same in (line, stored, respelled):
+        assert is_same_event(line, same)
+        assert is_same_event(same, line)
+    for other in (
+        *others,
+        line.replace(b"success", b"failure"),
+        stored[:-1] + b',"result":"denied"}',
+        stored[:-1] + b',"added":""}',
+        b"{}",
+        b"",
+    ):
+        assert not is_same_event(line, other), other
 
 
 @pytest.mark.parametrize(

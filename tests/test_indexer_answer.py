@@ -14,6 +14,7 @@ from indexer.answer import (
     read_items,
     read_stored,
 )
+from indexer.nesting import STORED_LEVELS, make_room
 
 
 @pytest.mark.parametrize(
@@ -151,11 +152,11 @@ def test_a_cut_answer_says_nothing_wherever_it_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "hashes"),
+    ("text", "stored"),
     [
         pytest.param(
             '{"docs":[{"_id":"a","found":true,"_source":{"hash":"h"}},{"_id":"b","found":false}]}',
-            ["h", Missing.ABSENT],
+            [b'{"hash":"h"}', Missing.ABSENT],
             id="one stored, one not",
         ),
         pytest.param(
@@ -177,8 +178,15 @@ def test_a_cut_answer_says_nothing_wherever_it_is_cut() -> None:
         pytest.param("", None, id="nothing"),
     ],
 )
-def test_stored_hashes_are_read(text: str, hashes: list[str | Missing] | None) -> None:
-    assert read_stored(text, ["a", "b"]) == hashes
+def test_stored_events_are_read(text: str, stored: list[bytes | Missing] | None) -> None:
+    assert read_stored(text, ["a", "b"]) == stored
+
+
+def test_a_stored_event_is_read_however_deep_a_forger_made_it() -> None:
+    make_room()
+    deep = "[" * STORED_LEVELS + "]" * STORED_LEVELS
+    text = f'{{"docs":[{{"_id":"a","found":true,"_source":{deep}}}]}}'
+    assert read_stored(text, ["a"]) == [deep.encode()]
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,36 @@ def test_another_event_under_a_stored_id_is_not_lost(
 
 @pytest.mark.opensearch
 @pytest.mark.parametrize(
+    "forge",
+    [
+        pytest.param(lambda line: line.replace(b"member.", b"number."), id="altered"),
+        pytest.param(lambda line: line[:-1] + b',"ingestedAt":"2026","added":"y"}', id="added to"),
+        pytest.param(lambda line: line[:-1] + b',"added":"\xed\xa0\x80"}', id="no letters"),
+    ],
+)
+def test_an_event_whose_id_was_taken_by_somebody_who_had_read_it_is_not_lost(
+    opensearch: Cluster,
+    index: IndexSettings,
+    write: Write,
+    tmp_path: Path,
+    forge: Callable[[bytes], bytes],
+) -> None:
+    """With the writer's password, before the agent came; and with its `hash`."""
+    line = event_line()
+    batch = batch_of(index, [line])
+    action, _ = b"".join(batch.body([0])).splitlines()
+    with opensearch.client("writer") as writer:
+        assert (
+            '"status":201'
+            in ask(writer, "POST", "/_bulk", body=b"%b\n%b\n" % (action, forge(line))).text
+        )
+    assert write([line, event_line()]) == Settlement(created=1, duplicates=0, dead=1, retries=0)
+    (record,) = dead(tmp_path)
+    assert (record["status"], record["line"]) == (409, line.decode())
+
+
+@pytest.mark.opensearch
+@pytest.mark.parametrize(
     "fields",
     [
         pytest.param({"ipAddress": "999.1.1.1"}, id="no address"),

@@ -112,8 +112,8 @@ class Store:
             return {"_id": event_id, "found": True, "_source": {"hash": "another"}}
         if (index, event_id) not in self.stored:
             return {"_id": event_id, "found": False}
-        stored = msgspec.json.decode(self.stored[index, event_id])
-        return {"_id": event_id, "found": True, "_source": {"hash": stored["hash"]}}
+        stored = msgspec.Raw(self.stored[index, event_id])
+        return {"_id": event_id, "found": True, "_source": stored}
 
     def faults(self) -> Faults:
         def script(_method: str, path: str, _body: bytes) -> faults.Fault:
