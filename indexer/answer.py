@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
+
+from indexer.nesting import make_room
+
+T = TypeVar("T")
 
 
 class Outcome(Enum):
@@ -40,6 +44,12 @@ class Missing(Enum):
     """Nobody could look: the copy that was asked is down, the index is closed or blocked."""
 
 
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""Any escape of JSON; the group is half a surrogate pair that stands alone."""
 _STORED_TEXT: Final = '{"create":{"status":201}}'
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What decoding raises for a text that is no answer: another shape, letters that are none (the
@@ -133,8 +143,25 @@ ALL_STORED: Final[list[ItemResult]] = []
 """Known by its identity: the answer that nearly every request gets needs no reading."""
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_stored = msgspec.json.Decoder(_StoredAnswer).decode
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
+
+
+def decode(text: str, shape: type[T]) -> T:
+    """Read an answer of one shape, which may hold whatever somebody stored.
+
+    Half a surrogate pair is no letter, and the cluster stores it all the same. As bytes it is taken
+    as it stands, and as an escape it is spelled out; and there is room for all the levels that it
+    reads: one forged event must not hide the others.
+
+    Raises:
+        UNREADABLE: it is something else.
+    """
+    try:
+        return msgspec.json.decode(text, type=shape)
+    except UNREADABLE:
+        make_room()
+        spelled = _ESCAPE.sub(lambda one: rf"\ufffd{one[1]}" if one[1] else one[0], text)
+        return msgspec.json.decode(spelled.encode("utf-8", "surrogatepass"), type=shape)
 
 
 def judge(status: int, error_type: str = "", reason: str = "") -> Outcome:
@@ -195,8 +222,7 @@ def read_stored(text: str, ids: Sequence[str]) -> list[bytes | Missing] | None:
     None in all when it is not a whole answer to these ids.
     """
     try:
-        # As bytes: what a forger stored may have letters that are none.
-        docs = _decode_stored(text.encode("utf-8", "surrogatepass")).docs
+        docs = decode(text, _StoredAnswer).docs
     except UNREADABLE:
         return None
     if [doc.id for doc in docs] != list(ids):

@@ -32,7 +32,6 @@ from indexer.exchange import BULK, MGET, Exchange, Failure
 from indexer.figures import Figures, dead_reason
 from indexer.late import IN_LATE, LOOKS, Seals, Step, due_before
 from indexer.names import late_name, partition_name
-from indexer.nesting import make_room
 from indexer.progress import Progress, RefusedRow, Round
 from indexer.request import split
 from indexer.settings import IndexSettings
@@ -88,7 +87,6 @@ class BulkWriter:
         figures: Figures | None = None,
         tells_refusals: bool = True,
     ) -> None:
-        make_room()
         self._settings = settings
         self._dead_letter = dead_letter
         self._stop = stop

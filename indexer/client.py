@@ -25,7 +25,7 @@ from opensearchpy.exceptions import ConnectionTimeout, TransportError
 from typing_extensions import override
 from urllib3.exceptions import ConnectTimeoutError, SSLError
 
-from indexer.answer import UNREADABLE, ItemError, read_error
+from indexer.answer import UNREADABLE, ItemError, decode, read_error
 from indexer.cause import describe_cause, find_disbelief
 from indexer.deadline import bound
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
@@ -257,8 +257,7 @@ def request_shape(
         return None
     if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
         try:
-            # As bytes: what a forger stored may have letters that are none.
-            return msgspec.json.decode(reply.text.encode("utf-8", "surrogatepass"), type=shape)
+            return decode(reply.text, shape)
         except UNREADABLE:
             raise refusal(client, method, path, reply, _WRONG_SHAPE) from None
     raise refusal(client, method, path, reply)

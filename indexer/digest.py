@@ -7,7 +7,7 @@ restored from one hold the same events, byte for byte.
 Whoever has the writer's password can store what is no event, and must not keep a partition from
 being sealed by that, so every document counts. Several of one place stand in the order in which
 they were stored, and those that have none, as a part of it is missing, in that order behind all
-others.
+others. An escape that is no letter counts as it is spelled out (`indexer.answer.decode`).
 """
 
 import hashlib
@@ -22,7 +22,6 @@ from opensearchpy import OpenSearch
 from audit_events.instant import format_unix_ns
 from indexer.client import request_shape
 from indexer.errors import DigestError
-from indexer.nesting import make_room
 
 PAGE_EVENTS: Final = 2000
 """At most 128 MB where every event is as long as one may be, 2 MB of usual ones."""
@@ -123,7 +122,6 @@ def digest_partition(
         RefusedError: the cluster refused.
         NoAnswerError: it did not answer.
     """
-    make_room()
     tally, total = _Tally(), _count(client, name)
     for some in _pages(client, name, page_events):
         tally.add(some)

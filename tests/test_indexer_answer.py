@@ -14,7 +14,7 @@ from indexer.answer import (
     read_items,
     read_stored,
 )
-from indexer.nesting import STORED_LEVELS, make_room
+from indexer.nesting import STORED_LEVELS
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,16 @@ def test_stored_events_are_read(text: str, stored: list[bytes | Missing] | None)
     assert read_stored(text, ["a", "b"]) == stored
 
 
+def test_a_stored_event_is_read_whatever_letters_a_forger_gave_it() -> None:
+    stored = r'{"a":"\ud800","b":"\ud83d\ude00","c":"\\ud800","d":"\uDC00\uD800"}'
+    text = f'{{"docs":[{{"_id":"a","found":true,"_source":{stored}}}]}}'
+    spelled = rb'{"a":"\ufffdd800","b":"\ud83d\ude00","c":"\\ud800","d":"\ufffdDC00\ufffdD800"}'
+    assert read_stored(text, ["a"]) == [spelled]
+    raw = '{"docs":[{"_id":"a","found":true,"_source":{"x":"\ud800"}}]}'
+    assert read_stored(raw, ["a"]) == [b'{"x":"\xed\xa0\x80"}']
+
+
 def test_a_stored_event_is_read_however_deep_a_forger_made_it() -> None:
-    make_room()
     deep = "[" * STORED_LEVELS + "]" * STORED_LEVELS
     text = f'{{"docs":[{{"_id":"a","found":true,"_source":{deep}}}]}}'
     assert read_stored(text, ["a"]) == [deep.encode()]

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import pytest
 
+from indexer.client import ask
+from indexer.document_id import document_id
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import Api, store, write_events
@@ -45,6 +47,14 @@ SHAPES: Final = [
     ("ipAddress", '["203.0.113.9","2001:db8::1"]'),
     *(("context", text) for text in OF_CONTEXTS),
 ]
+# Half a surrogate pair, which the cluster takes as it comes, and as an escape; and deep ones.
+HALVES: Final = ("\ud800", "\\ud800")
+DEEP: Final = 390
+ODD_SHAPES: Final = [
+    *((path, f'"{half}"') for path in FIELDS for half in HALVES),
+    *(("context", f'{{"new":{{"{half}":"{half}"}}}}') for half in HALVES),
+    ("context", f'{{"new":{"[" * DEEP}{"]" * DEEP}}}'),
+]
 
 
 def reshape(line: bytes, path: str, text: str) -> bytes:
@@ -54,7 +64,7 @@ def reshape(line: bytes, path: str, text: str) -> bytes:
     for one in above:
         part = part[one]
     part[name] = "@"
-    return json.dumps(event).replace('"@"', text).encode()
+    return json.dumps(event).replace('"@"', text).encode("utf-8", "surrogatepass")
 
 
 def test_a_part_in_another_form_hides_neither_the_others_nor_the_event() -> None:
@@ -91,6 +101,39 @@ def test_whatever_is_stored_every_question_is_answered(
                 assert facet["missingCount"] >= 0
         csv = api.get("format=csv", path=f"{PATH}/export").data
         assert csv.count(b"\r\n") == len(SHAPES) + 1
+
+
+@pytest.mark.opensearch
+def test_what_no_agent_ships_hides_no_event_either(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    """With the writer's password, past the agent: what is no text, and what is deep."""
+    written = write_events(
+        tmp_path / "audit.log", [WHOLE] * len(ODD_SHAPES), "2026-03-15T09:00:00Z"
+    )
+    ids = [json.loads(line)["id"] for line in written]
+    action = f'{{"create":{{"_index":"{index.prefix}-events-2026.03","_id":"%s"}}}}\n'
+    body = b"".join(
+        (action % document_id(event_id)).encode() + reshape(line, *shape) + b"\n"
+        for event_id, line, shape in zip(ids, written, ODD_SHAPES, strict=True)
+    )
+    with opensearch.client("writer") as writer:
+        reply = ask(writer, "POST", "/_bulk", body=body, params={"refresh": "true"})
+        assert '"errors":false' in reply.text, reply.text
+    with opensearch.client("reader") as reader:
+        api = Api(reader, index)
+        for address in asked():
+            path, _, query = address.partition("?")
+            response = api.get(query, path=f"{PATH}{path}")
+            assert response.status_code == 200, (path, response.text)
+            assert b"internal_error" not in response.data, path
+            assert path.startswith("/export") or response.data.decode(), path
+        for event_id, shape in zip(ids, ODD_SHAPES, strict=True):
+            assert api.get(path=f"{PATH}/{event_id}").get_json(force=True)["id"] == event_id, shape
+            assert api.visit(f"{PAGE}/{event_id}").status_code == 200, shape
+        for path in ("?limit=200", f"/incident?{WINDOW}&limit=200"):
+            assert api.visit(PAGE + path).status_code == 200, path
+        assert len(api.get("limit=200").get_json()["events"]) == len(ODD_SHAPES)
 
 
 def asked() -> list[str]:

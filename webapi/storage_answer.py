@@ -3,6 +3,7 @@
 An answer that is not whole is an error: failed shards, a timeout, a hit of another organisation.
 """
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -10,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Raw, Struct, field
 
+from indexer import answer
 from indexer.answer import UNREADABLE
 from indexer.client import Reply
 from webapi.errors import IndexGoneError, InternalError, UnavailableError
@@ -18,6 +20,8 @@ from webapi.listing import Listed
 T = TypeVar("T")
 
 ERROR_CHARACTERS: Final = 2000
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
+"""Of a surrogate pair: no answer of ours could have it."""
 
 
 class Total(Struct, frozen=True):
@@ -186,6 +190,16 @@ def decode(text: str | Raw, shape: type[T], what: str) -> T:
     """
     try:
         return msgspec.json.decode(text, type=shape)
+    except UNREADABLE as error:
+        if isinstance(text, str):
+            return _decode_odd(text, shape, what)
+        raise InternalError(f"{what} is something else: {error}") from None
+
+
+def _decode_odd(text: str, shape: type[T], what: str) -> T:
+    """Read what somebody stored and nobody could read, in the form that a reader can."""
+    try:
+        return answer.decode(_HALF.sub("\N{REPLACEMENT CHARACTER}", text), shape)
     except UNREADABLE as error:
         raise InternalError(f"{what} is something else: {error}") from None
 
