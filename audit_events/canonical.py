@@ -34,9 +34,12 @@ def read_back(line: bytes) -> object:
     Numbers beyond 2^53 come back as the doubles that they were written from.
 
     Raises:
-        ValueError: not JSON.
+        ValueError: not JSON, or nested without end.
     """
-    return json.loads(line, parse_int=_read_integer)
+    try:
+        return json.loads(line, parse_int=_read_integer)
+    except RecursionError:
+        raise ValueError("nested without end") from None
 
 
 def _read_integer(digits: str) -> float:

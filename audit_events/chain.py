@@ -127,26 +127,25 @@ def _split_parsed(line: bytes) -> tuple[bytes, str]:
 
 
 def verify_line(previous: bytes, line: bytes) -> bytes | None:
-    """Return the hash of this line if it follows `previous`, or None if it does not."""
-    unhashed, text = split_hash(line)
-    digest = link(previous, unhashed)
-    if encode_hash(digest) == text:
-        return digest
-    # Written in another spelling, or with keys of a newer version after `hash`.
-    try:
-        unhashed, text = _split_parsed(line)
-    except AuditEventError:
-        return None
-    digest = link(previous, unhashed)
-    return digest if encode_hash(digest) == text else None
+    """Return the hash of this line if it follows `previous`, or None if it does not.
+
+    What has no canonical form (a number without end, nested without end) was hashed by nobody.
+    """
+    # The second for another spelling, and for keys of a newer version after `hash`.
+    for split in (split_hash, _split_parsed):
+        try:
+            unhashed, text = split(line)
+        except AuditEventError:
+            continue
+        digest = link(previous, unhashed)
+        if encode_hash(digest) == text:
+            return digest
+    return None
 
 
 def follows(previous: bytes, line: bytes) -> bool:
     """Tell whether a line follows the hash `previous`; one that is no event does not."""
-    try:
-        return verify_line(previous, line) is not None
-    except AuditEventError:
-        return False
+    return verify_line(previous, line) is not None
 
 
 def is_same_event(line: bytes, other: bytes) -> bool:

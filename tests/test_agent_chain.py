@@ -8,7 +8,9 @@ from agent.chain import Links
 from agent.chunk import Span, by_source
 from agent.sources import Sources
 from audit_events import open_log
+from audit_events.chain import HASH_KEY
 from audit_events.envelope import Columns, read_columns
+from audit_events.event import HASH_CHARACTERS
 
 
 def emit(path: Path, count: int) -> list[bytes]:
@@ -44,6 +46,16 @@ def test_the_line_that_was_altered_is_found_once_however_lines_are_read(
         for one in broken(links, lines[start : start + at_once])
     ]
     assert found == [row]
+
+
+def test_a_line_without_a_canonical_form_is_found_and_ends_nothing(tmp_path: Path) -> None:
+    """Whoever may write one log must not end the agent, which ships those of all."""
+    lines = emit(tmp_path / "x.log", 3)
+    start = lines[1].index(HASH_KEY) + 1
+    end = start + len('"hash":"",') + HASH_CHARACTERS
+    lines[1] = b"{" + lines[1][start:end] + lines[1][1:start] + lines[1][end:]
+    lines[1] = lines[1].replace(b'"n":1}', b'"n":1e400}')
+    assert broken(Links(Sources({}, 0.0)), lines) == [1]
 
 
 def test_hashes_are_verified_across_a_restart(tmp_path: Path) -> None:

@@ -203,6 +203,27 @@ def test_keys_of_a_newer_version_are_covered_too() -> None:
     assert verify_line(genesis("other"), line) is None
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"1e400", id="a number without end"),
+        pytest.param(b"NaN", id="none"),
+        pytest.param(b"[" * 30 + b"]" * 30, id="deep"),
+        pytest.param(b"[" * 2000 + b"]" * 2000, id="without end"),
+        pytest.param(rb'"\ud800"', id="no letter"),
+    ],
+)
+@pytest.mark.parametrize("hash_first", [False, True])
+def test_what_has_no_canonical_form_follows_nothing_and_raises_nothing(
+    lines: list[bytes], value: bytes, *, hash_first: bool
+) -> None:
+    line = lines[0].replace(b'"success"', b'"success","x":' + value)
+    if hash_first:
+        member = b'"hash":"%b",' % decode_envelope(lines[0]).hash.encode()
+        line = b"{" + member + line.replace(member, b"")[1:]
+    assert verify_line(genesis(_source_of(lines[0])), line) is None
+
+
 def test_one_event_is_the_same_whenever_it_was_ingested_and_nothing_else_is(
     lines: list[bytes],
 ) -> None:
