@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from audit_events.catalogue import CATALOGUE, Catalogue
-from audit_events.envelope import decode_envelope
 from audit_events.event import UUID_PATTERN, Actor, Event, decode_event
 from audit_events.instant import parse_instant
 from indelible.terminal import plain
+from webapi.event_values import read_parts
 from webapi.page.moment import duration as spell_duration
 from webapi.query import Query
 from webapi.storage_answer import Total
@@ -273,11 +273,7 @@ def _row(line: bytes, now: datetime, around: datetime | None, catalogue: Catalog
         event = decode_event(line)
         instant = parse_instant(event.timestamp)
     except (msgspec.MsgspecError, ValueError):
-        # Written by another application, not in our shape: shown as far as it is sure.
-        envelope = decode_envelope(line)
-        instant = parse_instant(envelope.timestamp)
-        cells = [when(instant), Text(distance(instant, now, around)), Text("?")]
-        return [*cells, what(envelope.action, catalogue), Text(envelope.id), Text(), Text()]
+        return _odd_row(read_parts(line, _Odd), now, around, catalogue)
     action = what(event.action, catalogue)
     if event.result not in {None, "success"}:
         action.append(f"\n{event.result}", "bold red")
@@ -289,6 +285,33 @@ def _row(line: bytes, now: datetime, around: datetime | None, catalogue: Catalog
         Text(affected(event)),
         Text(plain(event.ip_address or "")),
         Text(finding(event.action, event.context) or change(event.context)),
+    ]
+
+
+class _Odd(msgspec.Struct, frozen=True):
+    """What is shown of what another application wrote, not in our shape, as far as it is sure."""
+
+    id: str = "?"
+    timestamp: str = "?"
+    action: str = "?"
+
+
+def _odd_row(
+    event: _Odd, now: datetime, around: datetime | None, catalogue: Catalogue
+) -> list[Text]:
+    try:
+        instant = parse_instant(event.timestamp)
+    except ValueError:
+        cells = [Text(plain(event.timestamp)), Text()]
+    else:
+        cells = [when(instant), Text(distance(instant, now, around))]
+    return [
+        *cells,
+        Text("?"),
+        what(event.action, catalogue),
+        Text(plain(event.id)),
+        Text(),
+        Text(),
     ]
 
 

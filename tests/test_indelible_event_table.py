@@ -232,6 +232,20 @@ def test_emails_and_ids_stand_in_one_piece_where_there_is_room(width: int) -> No
     assert max(map(len, shown.splitlines())) <= width
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        pytest.param(b"{}", "?", id="nothing"),
+        pytest.param(b'{"id":7,"timestamp":"2026","action":"X"}', "2026", id="other spellings"),
+    ],
+)
+def test_what_is_no_event_hides_no_other(line: bytes, shown: str) -> None:
+    """Nobody ships it; with the writer's password it can be stored."""
+    lines = printed([line, LINE])
+    assert shown in lines
+    assert "role: member → admin" in lines
+
+
 def test_an_event_of_another_shape_is_shown_as_far_as_it_is_sure() -> None:
     line = LINE.replace(b'"type":"user"', b'"type":"robot"')
     shown = printed([line])
