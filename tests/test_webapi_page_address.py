@@ -42,6 +42,11 @@ BERLIN = ("in", "Europe/Berlin")
             id="a bound that was only shown again stays exact",
         ),
         pytest.param(
+            [("since", "2026-11-01T09:00:37.5Z"), ("from", "2026-11-01T10:00"), BERLIN],
+            [("since", "2026-11-01T09:00:00.000000Z")],
+            id="seconds that became zero, which browsers leave out",
+        ),
+        pytest.param(
             [("since", "2026-11-01"), ("from", ""), ("to", ""), BERLIN], [], id="emptied bounds"
         ),
         pytest.param(

@@ -232,13 +232,15 @@ def _day(day: str, now: datetime, zone: tzinfo) -> list[Pair]:
 
 def _bound(text: str, exact: str, zone: tzinfo) -> str:
     """Return an instant for a local time; the exact one where the form only showed it again."""
-    local = text.replace("T", " ")
     shown = instant_of(exact)
-    if shown is not None and clock(shown, zone).startswith(local):
-        return exact
     try:
-        naive = datetime.fromisoformat(local)
-        return format_instant(naive if naive.tzinfo else naive.replace(tzinfo=zone))
+        # A browser leaves out seconds that are zero: they are meant all the same.
+        typed = datetime.fromisoformat(text)
+        if typed.tzinfo is not None:
+            return format_instant(typed)
+        if shown is not None and f"{typed:%Y-%m-%d %H:%M:%S}" == clock(shown, zone):
+            return exact
+        return format_instant(typed.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         return text
 
