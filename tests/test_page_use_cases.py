@@ -157,6 +157,9 @@ def test_an_incident_response_looks_around_a_moment(look: Visit) -> None:
     assert asked.locator(".event").get_attribute("id") == page.url.split("#")[1]
     expect(page.locator(".rows > .divider + li")).to_contain_text("Role changed")
     expect(page.locator(".timeline .marked")).to_have_count(1)
+    asked.locator("summary").first.click()
+    colour = "(one) => getComputedStyle(one).color"
+    assert asked.locator(".diff .new").evaluate(colour) == asked.locator("b").first.evaluate(colour)
     look.shoot("around-this-event")
     look.check()
     page.get_by_role("link", name="1m", exact=True).click()
