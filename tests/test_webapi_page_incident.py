@@ -75,6 +75,14 @@ def test_a_log_that_began_too_late_says_how_much_there_is(api: Api) -> None:
     assert re.search(r"Needs 7 days of history before the moment; there are 2\.\d\.", html)
 
 
+def test_another_zone_is_asked_for_where_one_is(api: Api) -> None:
+    """Without an address of its own a form is sent to that of its page."""
+    form = re.search(r'<form class="panel"[^>]*>.*?</form>', incident(api, AROUND), re.DOTALL)
+    assert form is not None
+    assert "action=" not in form[0]
+    assert 'name="around" value="2026-03-29T09:00:00Z"' in form[0]
+
+
 def test_its_events_are_paged(api: Api) -> None:
     html = incident(api, f"{AROUND}&limit=10")
     assert html.count('class="event"') == 10
