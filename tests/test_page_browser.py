@@ -83,6 +83,9 @@ STATES = {
     "mistakes": "?q=a+actr:b&nonsense=1&action=app.creatd",
     "around": f"{INCIDENT}&limit=5",
     "no such event": "/x",
+    "history": "/history?resourceType=app&resourceId=app_1&at=2026-03-15",
+    "no history": "/history?resourceType=app&resourceId=app_1&since=2026-03-16",
+    "mistakes in a history": "/history?resourceType=app&at=soon&nonsense=1",
 }
 
 
@@ -183,6 +186,15 @@ def test_hostile_data_is_text_and_breaks_no_layout(
         expect(page.locator(".rows")).to_contain_text(SCRIPT)
         expect(page.locator(".rows")).to_contain_text(r"\u202egnp.exe")
         second = event_id(page, 1)
+        lives = page.get_by_role("link", name="History").evaluate_all("all => all.map(String)")
+        assert len(lives) == 2
+        for life in lives:
+            page.goto(life)
+            expect(page.locator("h1")).to_contain_text("History of")
+            assert violations(page) == []
+            found.check()
+            found.shoot(f"hostile-history-{lives.index(life)}-{size}")
+            assert "taken" not in page.title()
         for event in (first, second):
             page = found.open(f"/{event}")
             found.check()
@@ -381,14 +393,19 @@ def test_the_first_view_is_small(look: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["?action=app.created&since=2026-03-15&until=2026-03-16", INCIDENT]
+    "path",
+    [
+        "?action=app.created&since=2026-03-15&until=2026-03-16",
+        INCIDENT,
+        "/history?resourceType=app&resourceId=app_1&at=2026-03-15",
+    ],
 )
 def test_print_has_the_rows_and_whose_they_are_and_no_controls(look: Visit, path: str) -> None:
     page = look.open(path)
     printed = page.locator(".printed")
     expect(printed).to_be_hidden()
     page.emulate_media(media="print")
-    for control in (".filters", ".windows", ".onward", ".paging", ".tools"):
+    for control in (".filters", ".windows", ".onward", ".moment", ".paging", ".tools"):
         for one in page.locator(control).all():
             expect(one).to_be_hidden()
     expect(page.locator(".rows")).to_be_visible()

@@ -185,6 +185,42 @@ def test_an_onboarding_is_verified_by_the_person_it_is_about(look: Visit) -> Non
     expect(page.locator("article")).to_contain_text('"role": "member"')
 
 
+def test_a_person_is_followed_through_their_life(look: Visit) -> None:
+    page = look.open("?action=member.role_changed")
+    page.locator(".rows summary").first.click()
+    page.get_by_role("link", name="History of this user").click()
+    expect(page.locator("h1")).to_have_text("History of team@company.com")
+    told = ("Member invited", "Invite accepted", "Access granted to member", "Role changed")
+    look.shows(*told, "Member offboarded")
+    expect(page.locator(".state")).to_contain_text("Gone, as told by Member offboarded")
+    role, workspace = page.get_by_role("region", name="Fields").locator("tbody tr").all()
+    expect(role).to_contain_text(re.compile("role.*admin.*Role changed", re.DOTALL))
+    expect(workspace).to_contain_text(re.compile("workspace.*atlas.*Access", re.DOTALL))
+    expect(page.locator(".told").nth(2)).to_contain_text("admin")
+    look.shoot("history")
+
+
+def test_what_somebody_was_allowed_at_a_moment_is_looked_up(look: Visit) -> None:
+    page = look.open(f"/history?targetUserId={TEAM['id']}")
+    page.locator(".rows summary").first.click()
+    expect(page.locator(".told").first).to_be_hidden()
+    page.get_by_role("link", name="State at this event").click()
+    fields = page.get_by_role("region", name="Fields").locator("tbody tr")
+    expect(fields.first).to_contain_text("member")
+    expect(fields.last).to_contain_text("unknown")
+    moment = page.locator("input[name=moment]")
+    moment.fill(f"{moment.input_value()}:03")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("h2").first).to_contain_text("State at 2026-03-15")
+    expect(fields.first).to_contain_text("admin")
+    expect(page.locator(".rows > .asked")).to_contain_text("Role changed")
+    expect(page.locator(".rows > .divider + li")).to_contain_text("Member offboarded")
+    look.shoot("history-at")
+    look.check()
+    page.get_by_role("link", name="Now", exact=True).click()
+    expect(page.locator("h2").first).to_have_text("State now")
+
+
 def test_an_empty_answer_leads_back_to_events(look: Visit) -> None:
     page = look.open("?action=app.deleted&actorEmail=jon@company.com")
     page.get_by_role("link", name="Without Action").click()

@@ -93,7 +93,10 @@ def test_whatever_is_stored_every_question_is_answered(
             response = api.get("by=actor&before=1&after=1", path=f"{path}/surroundings")
             assert response.status_code in {200, 400}, (shape, response.text)
             assert api.visit(f"{PAGE}/{json.loads(line)['id']}").status_code == 200, shape
-        for path in ("?limit=200", f"/incident?{WINDOW}&limit=200"):
+        lives = [
+            f"/history?{of}" for of in ("resourceType=app&resourceId=app_1", f"targetUserId={USER}")
+        ]
+        for path in ("?limit=200", f"/incident?{WINDOW}&limit=200", *lives):
             assert api.visit(PAGE + path).status_code == 200, path
         assert api.visit("/settings/access-control/log-state").status_code == 200
         for facet in api.get(path=f"{PATH}/facets").get_json().values():

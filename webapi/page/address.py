@@ -17,7 +17,7 @@ from audit_events.instant import format_instant
 from webapi.errors import ParameterError
 from webapi.page.moment import clock, read_zone
 from webapi.request_reading import Pairs
-from webapi.values import read_instant
+from webapi.values import NEWEST_FIRST, OLDEST_FIRST, read_instant
 
 Pair = tuple[str, str]
 
@@ -75,8 +75,14 @@ def link(pairs: Iterable[Pair]) -> str:
     return f"?{written}" if written else "?"
 
 
-def read_state(pairs: Pairs, now: datetime) -> State:
-    """Read the page's own parameters, and leave the others to the API."""
+def read_state(pairs: Pairs, now: datetime, order: str = NEWEST_FIRST) -> State:
+    """Read the page's own parameters, and leave the others to the API.
+
+    Args:
+        pairs: as the URL has them.
+        now: what ranges are counted back from.
+        order: that of the address where the URL names none.
+    """
     problems: dict[str, ParameterError] = {}
     zone: tzinfo = UTC
     try:
@@ -95,7 +101,7 @@ def read_state(pairs: Pairs, now: datetime) -> State:
     newer = first(pairs, "newer")
     return State(
         pairs=pairs,
-        api=_asked(fixed, pairs, newer),
+        api=_asked(fixed, pairs, newer, order),
         fixed=fixed,
         zone=zone,
         range=chosen,
@@ -104,13 +110,14 @@ def read_state(pairs: Pairs, now: datetime) -> State:
     )
 
 
-def _asked(fixed: Iterable[Pair], pairs: Pairs, newer: str) -> list[Pair]:
+def _asked(fixed: Iterable[Pair], pairs: Pairs, newer: str, order: str) -> list[Pair]:
     """Return the API's pairs; what is newer is read against the order of the list."""
     asked = [pair for pair in fixed if pair[0] not in OWN]
     if not newer:
         return asked + [pair for pair in pairs if pair[0] in PLACE]
-    order = "desc" if first(asked, "order") == "asc" else "asc"
-    return [*[pair for pair in asked if pair[0] != "order"], ("order", order), ("cursor", newer)]
+    order = first(asked, "order") or order
+    against = NEWEST_FIRST if order == OLDEST_FIRST else OLDEST_FIRST
+    return [*[pair for pair in asked if pair[0] != "order"], ("order", against), ("cursor", newer)]
 
 
 def settle(pairs: Pairs, now: datetime, catalogue: Catalogue) -> list[Pair]:
@@ -134,6 +141,18 @@ def settle(pairs: Pairs, now: datetime, catalogue: Catalogue) -> list[Pair]:
         kept = _either(kept, catalogue)
     kept = _texts(kept, given)
     return _times(kept, pairs, now)
+
+
+def settle_moment(pairs: Pairs) -> list[Pair]:
+    """Return what the form of a history sent as it is spelled in the URL: a moment is its `at`.
+
+    The same pairs come back where there was nothing to settle.
+    """
+    kept = [pair for pair in pairs if pair[0] not in {"moment", "in"} and pair[1].strip()]
+    if all(name != "moment" for name, _ in pairs):
+        return kept
+    typed, rest = first(pairs, "moment").strip(), without(kept, "at")
+    return [*rest, ("at", _bound(typed, first(kept, "at"), _form_zone(pairs)))] if typed else rest
 
 
 def first(pairs: Iterable[Pair], name: str) -> str:
@@ -204,10 +223,7 @@ def _texts(kept: list[Pair], given: Sequence[Pair]) -> list[Pair]:
 
 def _times(kept: list[Pair], pairs: Pairs, now: datetime) -> list[Pair]:
     """Spell presets and local times in instants: a preset before what was typed."""
-    try:
-        zone = read_zone(first(pairs, "in") or first(pairs, "zone") or "UTC")
-    except ParameterError:
-        zone = UTC
+    zone = _form_zone(pairs)
     preset = first(pairs, "preset")
     if preset in DAYS:
         return [*without(kept, *TIME), *_day(preset, now, zone)]
@@ -219,6 +235,14 @@ def _times(kept: list[Pair], pairs: Pairs, now: datetime) -> list[Pair]:
         return [*without(kept, *TIME), *settled]
     emptied = any(name in {"from", "to"} for name, _ in pairs)
     return without(kept, "since", "until") if emptied else kept
+
+
+def _form_zone(pairs: Iterable[Pair]) -> tzinfo:
+    """Return the zone in which the form showed its times."""
+    try:
+        return read_zone(first(pairs, "in") or first(pairs, "zone") or "UTC")
+    except ParameterError:
+        return UTC
 
 
 def _day(day: str, now: datetime, zone: tzinfo) -> list[Pair]:

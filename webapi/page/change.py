@@ -45,9 +45,14 @@ def written(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
+def spelled(pointer: str) -> str:
+    """Return a path as people write it: `limits.seats`."""
+    return ".".join(keys_of(pointer))
+
+
 def _change(one: FieldChange) -> Change:
     return Change(
-        path=".".join(keys_of(one.path)),
+        path=spelled(one.path),
         kind=one.kind,
         before=None if one.previous is msgspec.UNSET else written(one.previous),
         after=None if one.new is msgspec.UNSET else written(one.new),

@@ -35,14 +35,23 @@ def placed(question: IncidentQuestion, *, newer: str, centred: bool) -> Incident
             end = read_cursor(parts().cursor_key, _reversed(query), newer)
         except ParameterError as error:
             raise ParametersError((error.of(NEWER),)) from None
-        after = _so_far_before(query, end, query.limit)
+        query = replace(query, after=_so_far_before(query, end, query.limit))
     elif centred and query.after is None:
-        # No id is before the empty one: from the moment on, whatever happened at it.
-        moment = Position(unix_ns(holdable(question.origin)), "")
-        after = _so_far_before(query, moment, query.limit // 2)
-    else:
-        return question
-    return replace(question, window=replace(question.window, query=replace(query, after=after)))
+        query = centred_on(query, question.origin)
+    return replace(question, window=replace(question.window, query=query))
+
+
+def centred_on(query: Query, moment: datetime) -> Query:
+    """Return the query for the page that has as many events before a moment as it can from it on.
+
+    Where the newest are first: as many from the moment on as it can before it.
+
+    Raises:
+        UnavailableError, InternalError: the store does not answer as it should.
+    """
+    # No id is before the empty one: from the moment on, whatever happened at it.
+    place = Position(unix_ns(holdable(moment)), "")
+    return replace(query, after=_so_far_before(query, place, query.limit // 2))
 
 
 def earlier_cursor(question: IncidentQuestion, rows: Sequence[Row]) -> str | None:

@@ -56,12 +56,15 @@ def refused_view(
     """Return the same where nothing could be asked, and the status of the answer."""
     problems = list(error.problems) if error else []
     problems += [problem.of(name) for name, problem in state.problems.items()]
-    view = {**list_view(state, None, None, now), "problems": problems, "wrong": _by_name(problems)}
+    view = {**list_view(state, None, None, now), "problems": problems, "wrong": by_name(problems)}
     return view, CODES["parameters_invalid"].status
 
 
 def ways(pairs: Sequence[Pair]) -> dict[str, object]:
-    """Return the ways from a row to others: what is around it, and what it has in common."""
+    """Return the ways from a row to others: what is around it, before it, and has things in common.
+
+    `then` is a way of histories alone.
+    """
     path = url_for("page.show_list")
 
     def around(row: Row) -> str:
@@ -69,11 +72,20 @@ def ways(pairs: Sequence[Pair]) -> dict[str, object]:
         asked = address.link([*_zone(pairs), *moment])
         return f"{url_for('page.show_incident')}{asked}#e-{row.id}"
 
+    def history(wanted: Sequence[Pair]) -> str:
+        return url_for("page.show_history") + address.link([*_zone(pairs), *wanted])
+
     def narrowed(wanted: Sequence[Pair]) -> str:
         others = address.without(pairs, *(name for name, _ in wanted))
         return path + address.link([*others, *wanted])
 
-    return {"around": around, "narrowed": narrowed, "origin": None}
+    return {
+        "around": around,
+        "narrowed": narrowed,
+        "history": history,
+        "then": None,
+        "origin": None,
+    }
 
 
 def _zone(pairs: Iterable[Pair]) -> list[Pair]:
@@ -97,7 +109,7 @@ def form_view(state: State, counted: Counted | None) -> dict[str, object]:
         ),
         "chosen": chosen,
         "q": first(pairs, "q"),
-        "bounds": {name: _local(first(pairs, name), state) for name in ("since", "until")},
+        "bounds": {name: local(first(pairs, name), state) for name in ("since", "until")},
         "exact": {name: first(pairs, name) for name in ("since", "until")},
         "carried": [pair for pair in pairs if pair[0] not in SHOWN],
         "ranges": {key: title for key, (title, _) in RANGES.items()},
@@ -110,15 +122,16 @@ def form_view(state: State, counted: Counted | None) -> dict[str, object]:
         "limit": first(pairs, "limit") or SIZES[0],
         "chosen_order": first(pairs, "order") or NEWEST_FIRST,
         "search_fields": SEARCH_FIELDS,
-        "wrong": _by_name(()),
+        "wrong": by_name(()),
     }
 
 
-def _by_name(problems: Sequence[ParameterProblem]) -> Mapping[str, ParameterProblem | None]:
+def by_name(problems: Sequence[ParameterProblem]) -> Mapping[str, ParameterProblem | None]:
+    """Return what is wrong with each parameter; None where nothing is."""
     return {**dict.fromkeys([*LABELS, *OWN]), **{one.parameter: one for one in problems}}
 
 
-def _local(text: str, state: State) -> str:
-    """Return a bound as `datetime-local` takes it."""
+def local(text: str, state: State) -> str:
+    """Return a moment as `datetime-local` takes it."""
     instant = address.instant_of(text)
     return "" if instant is None else clock(instant, state.zone).replace(" ", "T")

@@ -15,6 +15,10 @@ from audit_events.instant import parse_instant
 from webapi.page.address import Pair
 from webapi.page.browser import describe
 from webapi.page.change import Change, changes, others
+from webapi.parameters import SUBJECT, by_name
+from webapi.request_reading import RequestReading
+from webapi.subject import USER_TYPES
+from webapi.subject_reading import read_subject
 
 INLINE_BYTES: Final = 16_384
 """Of a longer event a list shows the beginning; the page of that event has all of it."""
@@ -184,6 +188,23 @@ def alike(row: Row) -> list[tuple[str, Sequence[Pair]]]:
 def of_resource(kind: str | None, resource_id: str) -> list[Pair]:
     """Return what asks for the events of a resource: an id is its own only within its type."""
     return given([("resourceType", kind), ("resourceId", resource_id)])
+
+
+def of_user(user_id: str | None) -> list[Pair]:
+    """Return what asks for the history of a user; one whose id is no UUID is named as a resource.
+
+    Nothing where no address can ask for it.
+    """
+    if not user_id:
+        return []
+    return askable([("targetUserId", user_id)]) or askable(of_resource(USER_TYPES[-1], user_id))
+
+
+def askable(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs if they can ask for a history; not every id can stand in an address."""
+    reading = RequestReading(pairs, by_name(*SUBJECT))
+    read_subject(reading)
+    return [] if reading.problems else list(pairs)
 
 
 def given(pairs: Iterable[tuple[str, str | None]]) -> list[Pair]:

@@ -11,23 +11,46 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from audit_events.event import UUID_PATTERN
 from webapi.access import asks
 from webapi.answering import answer_json, record_read
-from webapi.errors import MissingError, ParameterError, ParametersError, ProblemError
+from webapi.errors import CODES, MissingError, ParameterError, ParametersError, ProblemError
 from webapi.export import answer_export
-from webapi.page import address, assets, counting, document, incident_view, listing, refusal
+from webapi.page import (
+    address,
+    assets,
+    counting,
+    document,
+    history_view,
+    incident_view,
+    listing,
+    refusal,
+)  # fmt: skip
 from webapi.page.address import State
 from webapi.page.listing_view import list_view, refused_view, ways
 from webapi.page.news import AFTER, count_news, news_address
-from webapi.page.row import affected, alike, device, read_row, thing, who
+from webapi.page.row import (
+    affected,
+    alike,
+    askable,
+    device,
+    of_resource,
+    of_user,
+    read_row,
+    thing,
+    who,
+)  # fmt: skip
 from webapi.parts import parts, reader
 from webapi.request import read_pairs, refuse_parameters
 from webapi.sign_in.session import require_reader
+from webapi.values import OLDEST_FIRST
 
 PATH: Final = "/settings/access-control/audit-log"
 
 blueprint: Final = Blueprint("page", __name__, url_prefix=PATH, template_folder="templates")
 blueprint.record_once(document.prepare)
 
-_WORDS: Final = {"who": who, "affected": affected, "thing": thing, "device": device, "alike": alike}
+_WORDS: Final = {
+    "who": who, "affected": affected, "thing": thing, "device": device, "alike": alike,
+    "askable": askable, "of_resource": of_resource, "of_user": of_user,
+}  # fmt: skip
 
 
 @blueprint.before_request
@@ -104,6 +127,28 @@ def show_incident() -> Response | WerkzeugResponse:
         **_WORDS,
     }
     return document.render("incident.html", reader(), view)
+
+
+@blueprint.get("/history")
+@asks("search")
+def show_history() -> Response | WerkzeugResponse:
+    """Show the life of one thing, and what it was like at a moment."""
+    now = datetime.now(UTC)
+    pairs = read_pairs(request.query_string)
+    settled = address.settle_moment(pairs)
+    if settled != pairs:
+        there = url_for("page.show_history") + address.link(settled)
+        return redirect(there, HTTPStatus.SEE_OTHER)
+    state = address.read_state(pairs, now, OLDEST_FIRST)
+    try:
+        life = history_view.look(state)
+    except ParametersError as error:
+        view = {**history_view.refused_view(state, error.problems, now), **_WORDS}
+        return document.render("history.html", reader(), view, error.status)
+    record_read(state.api, events=life.events)
+    view = {**history_view.history_view(state, life, now), **_WORDS}
+    status = HTTPStatus.OK if life.told is not None else CODES[history_view.TOO_LONG].status
+    return document.render("history.html", reader(), view, status)
 
 
 @blueprint.get("/export")
