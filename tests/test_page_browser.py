@@ -372,6 +372,23 @@ def test_a_session_that_ended_meanwhile_is_said_and_no_silence(look: Visit) -> N
     page.wait_for_url("**/sign-in?next=*audit-log*app.moved*")
 
 
+def test_rows_that_were_opened_are_open_again_after_going_back(look: Visit) -> None:
+    page = look.open("?limit=5&until=2026-03-16")
+    rows = page.locator(".rows > li > details")
+    for row in (1, 3, 4):
+        rows.nth(row).locator("summary").first.click()
+    rows.nth(3).locator("summary").first.click()
+    rows.nth(4).get_by_role("link", name="Link to this event").click()
+    expect(page.locator("article")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".rows > li > details[open]")).to_have_count(2)
+    expect(rows.nth(1).locator(".details")).to_be_visible()
+    expect(rows.nth(4).locator(".details")).to_be_visible()
+    look.open("?limit=6&until=2026-03-16")
+    expect(rows).to_have_count(6)
+    expect(page.locator(".rows > li > details[open]")).to_have_count(0)
+
+
 def test_an_event_is_copied_as_json(look: Visit) -> None:
     look.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = look.open("?action=app.created")
