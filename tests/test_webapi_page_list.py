@@ -191,6 +191,17 @@ def test_every_mistake_is_told_at_its_place_with_what_was_perhaps_meant(api: Api
     assert '<a href="?q=role+actr%3Aana&amp;action=member.invitd">Do without it</a>' in text
 
 
+def test_one_of_several_values_is_wrong_alone(api: Api) -> None:
+    asked = "action=app.created&action=member.invitd&action=appp.moved&ip=x&ip=203.0.113.9"
+    response = api.visit(f"{PATH}?{asked}")
+    assert response.status_code == 400
+    wrong = re.findall(r'<li class="wrong"><span>\w+</span> <b><bdi>([^<]+)<', response.text)
+    assert wrong == ["member.invitd", "appp.moved", "x"]
+    (meant,) = re.findall(r'href="([^"]+)">member\.invited<', response.text)
+    kept = "action=app.created&amp;action=appp.moved&amp;ip=x&amp;ip=203.0.113.9"
+    assert meant == f"?{kept}&amp;action=member.invited"
+
+
 def test_an_empty_result_says_which_filter_to_relax(api: Api) -> None:
     html = page(api, "?action=member.role_changed&ip=192.0.2.1")
     assert "No event matches all of these filters" in html

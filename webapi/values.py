@@ -64,7 +64,7 @@ def unknown_action(text: str, catalogue: Catalogue) -> ParameterError:
     """Return the refusal of an action that nobody knows, with the nearest ones."""
     return ParameterError(
         "unknown_value",
-        f"{_shown(text)} is no known action and not among your events; see {ACTIONS}",
+        f"{shown(text)} is no known action and not among your events; see {ACTIONS}",
         nearest=tuple(catalogue.nearest(text[:MAX_NAME_CHARACTERS])),
     )
 
@@ -72,7 +72,7 @@ def unknown_action(text: str, catalogue: Catalogue) -> ParameterError:
 def read_uuid(text: str) -> str:
     """Read a UUID in its usual spelling (RFC 9562, section 4), in any case."""
     if _UUID.fullmatch(text) is None:
-        raise ParameterError("invalid", f"expected a UUID, not {_shown(text)}")
+        raise ParameterError("invalid", f"expected a UUID, not {shown(text)}")
     return str(UUID(text))
 
 
@@ -89,13 +89,13 @@ def read_instant(text: str) -> datetime:
     try:
         return parse_instant(plus)
     except ValueError as error:
-        raise ParameterError("invalid", f"{error}, not {_shown(text)}") from None
+        raise ParameterError("invalid", f"{error}, not {shown(text)}") from None
 
 
 def read_duration(text: str) -> timedelta:
     """Read a duration such as `90s`, `15m`, `2h` or `1d`, above zero and bounded."""
     if _DURATION.fullmatch(text) is None:
-        raise ParameterError("invalid", f"expected such as 90s, 15m, 2h or 1d, not {_shown(text)}")
+        raise ParameterError("invalid", f"expected such as 90s, 15m, 2h or 1d, not {shown(text)}")
     duration = timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
     if not timedelta(0) < duration <= timedelta(days=MAX_WINDOW_DAYS):
         raise ParameterError("out_of_range", f"expected 1s to {MAX_WINDOW_DAYS}d")
@@ -110,7 +110,7 @@ def read_network(text: str) -> str:
     except ValueError:
         raise ParameterError(
             "invalid",
-            f"expected an IP address or a block such as 203.0.113.0/24, not {_shown(text)}",
+            f"expected an IP address or a block such as 203.0.113.0/24, not {shown(text)}",
         ) from None
     return str(network) if "/" in text else str(network.network_address)
 
@@ -121,12 +121,10 @@ def integer_between(least: int, most: int | None) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         if re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII) is None:
-            raise ParameterError(
-                "invalid", f"expected a whole number, {wanted}, not {_shown(text)}"
-            )
+            raise ParameterError("invalid", f"expected a whole number, {wanted}, not {shown(text)}")
         number = int(text)
         if number < least or (most is not None and number > most):
-            raise ParameterError("out_of_range", f"expected {wanted}, not {_shown(text)}")
+            raise ParameterError("out_of_range", f"expected {wanted}, not {shown(text)}")
         return number
 
     return read
@@ -146,7 +144,7 @@ def choice_of(allowed: tuple[S, ...]) -> Callable[[str], S]:
                 return one
         raise ParameterError(
             "unknown_value",
-            f"{_shown(text)} is not one of the values there are",
+            f"{shown(text)} is not one of the values there are",
             allowed=allowed,
             nearest=tuple(get_close_matches(text, allowed, n=1)),
         )
@@ -154,5 +152,6 @@ def choice_of(allowed: tuple[S, ...]) -> Callable[[str], S]:
     return read
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return a value, or its beginning, as a reason repeats it."""
     return repr(text if len(text) <= 60 else text[:60] + "…")  # noqa: PLR2004  # a line's worth

@@ -42,6 +42,7 @@ class Chip:
 
     Args:
         name: of the parameter.
+        text: its value, as the URL has it.
         label: what it filters by.
         value: in words.
         rest: the pairs of the state without it.
@@ -50,6 +51,7 @@ class Chip:
     """
 
     name: str
+    text: str
     label: str
     value: str
     rest: Sequence[Pair]
@@ -72,7 +74,7 @@ def chips(state: State, catalogue: Catalogue) -> list[Chip]:
             found.append(_moment(name, text, rest, state))
         else:
             value = _words(name, text, catalogue)
-            found.append(Chip(name=name, label=LABELS[name], value=value, rest=rest))
+            found.append(Chip(name=name, text=text, label=LABELS[name], value=value, rest=rest))
     return found
 
 
@@ -90,10 +92,11 @@ def _words(name: str, text: str, catalogue: Catalogue) -> str:
 def _moment(name: str, text: str, rest: Sequence[Pair], state: State) -> Chip:
     instant = instant_of(text)
     if instant is None:
-        return Chip(name=name, label=LABELS[name], value=text, rest=rest)
+        return Chip(name=name, text=text, label=LABELS[name], value=text, rest=rest)
     window = first(state.pairs, "window") or DEFAULT_WINDOW
     return Chip(
         name=name,
+        text=text,
         label=LABELS[name],
         value=f"{clock(instant, state.zone)} {offset(instant, state.zone)}",
         rest=rest,

@@ -20,7 +20,7 @@ from webapi.page.chips import LABELS, chips
 from webapi.page.field_table import groups, telling
 from webapi.page.incident_place import centred_on, divide
 from webapi.page.listing import Listing
-from webapi.page.listing_view import SIZES, by_name, local, ways
+from webapi.page.listing_view import SIZES, local, ways, wrong_view
 from webapi.page.row import Row, affected, of_resource, thing
 from webapi.parts import parts, reader
 from webapi.query import Query
@@ -153,8 +153,7 @@ def _view(asked: State, problems: Sequence[ParameterProblem], now: datetime) -> 
         "limit": first(pairs, "limit") or SIZES[0],
         "chosen_order": first(pairs, "order") or OLDEST_FIRST,
         "labels": LABELS,
-        "problems": problems,
-        "wrong": by_name(problems),
+        **wrong_view(problems, pairs),
         "now": now,
         "zone": asked.zone,
         **ways(_zone(asked)),

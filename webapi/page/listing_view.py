@@ -1,6 +1,6 @@
 """What the template of the list prints out: the state, the answer, and what is wrong."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -18,7 +18,7 @@ from webapi.page.relaxing import relaxations
 from webapi.page.row import MARKS, Row
 from webapi.parts import parts
 from webapi.search_fields import SEARCH_FIELDS
-from webapi.values import DEFAULT_WINDOW, NEWEST_FIRST, RESULTS
+from webapi.values import DEFAULT_WINDOW, NEWEST_FIRST, RESULTS, shown
 
 SIZES: Final = ("50", "100", "200")
 SHOWN: Final = frozenset(
@@ -43,7 +43,6 @@ def list_view(
         "listing": found,
         "chips": active,
         "relaxations": relaxations(active, now) if empty and active else [],
-        "problems": [],
         "now": now,
         "zone": state.zone,
         **ways(state.pairs),
@@ -56,7 +55,7 @@ def refused_view(
     """Return the same where nothing could be asked, and the status of the answer."""
     problems = list(error.problems) if error else []
     problems += [problem.of(name) for name, problem in state.problems.items()]
-    view = {**list_view(state, None, None, now), "problems": problems, "wrong": by_name(problems)}
+    view = {**list_view(state, None, None, now), **wrong_view(problems, state.pairs)}
     return view, CODES["parameters_invalid"].status
 
 
@@ -122,13 +121,35 @@ def form_view(state: State, counted: Counted | None) -> dict[str, object]:
         "limit": first(pairs, "limit") or SIZES[0],
         "chosen_order": first(pairs, "order") or NEWEST_FIRST,
         "search_fields": SEARCH_FIELDS,
-        "wrong": by_name(()),
+        **wrong_view((), pairs),
     }
 
 
-def by_name(problems: Sequence[ParameterProblem]) -> Mapping[str, ParameterProblem | None]:
-    """Return what is wrong with each parameter; None where nothing is."""
-    return {**dict.fromkeys([*LABELS, *OWN]), **{one.parameter: one for one in problems}}
+def wrong_view(problems: Sequence[ParameterProblem], pairs: Sequence[Pair]) -> dict[str, object]:
+    """Return what pages show of what is wrong with their parameters, and how to mend it."""
+
+    def instead(problem: ParameterProblem, text: str) -> str:
+        wrong = wrong_pairs((problem,), pairs)
+        kept = [pair for pair in address.without(pairs) if pair not in wrong]
+        return address.link([*kept, (problem.parameter, text)])
+
+    by_name = {one.parameter: one for one in problems}
+    return {
+        "problems": problems,
+        "wrong": {**dict.fromkeys([*LABELS, *OWN]), **by_name},
+        "wrong_pairs": wrong_pairs(problems, pairs),
+        "instead": instead,
+    }
+
+
+def wrong_pairs(problems: Iterable[ParameterProblem], pairs: Sequence[Pair]) -> set[Pair]:
+    """Return what cannot be taken: the values that a problem names, else all of its parameter."""
+    found: set[Pair] = set()
+    for problem in problems:
+        given = [pair for pair in pairs if pair[0] == problem.parameter]
+        named = [pair for pair in given if shown(pair[1]) in problem.reason]
+        found.update(named or given)
+    return found
 
 
 def local(text: str, state: State) -> str:
