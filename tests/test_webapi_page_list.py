@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,17 @@ def test_every_mistake_is_told_at_its_place_with_what_was_perhaps_meant(api: Api
     assert 'action=member.invited">member.invited</a>' in text
     assert "there is no such parameter" in text
     assert '<a href="?q=role+actr%3Aana&amp;action=member.invitd">Do without it</a>' in text
+
+
+def test_the_same_target_user_is_found_whatever_the_id(api: Api) -> None:
+    for asked in ("", "?q=Ana"):
+        found = re.findall(r'<a href="([^"]+)">Same target user<', page(api, asked))
+        assert found
+        for one in found:
+            response = api.visit(unescape(one))
+            assert response.status_code == 200, one
+            assert len(ids(response.text)) == 1, one
+            assert ("<bdi>Ana target.id:" in response.text) == bool(asked)
 
 
 def test_one_of_several_values_is_wrong_alone(api: Api) -> None:

@@ -9,6 +9,7 @@ from audit_events.catalogue import CATALOGUE
 from tests.webapi_api import write_events
 from webapi.page.row import alike, read_row
 
+UUID = "7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10"
 PLACE = {"type": "app", "id": "7"}
 CASES = [
     pytest.param(
@@ -27,9 +28,14 @@ CASES = [
         id="a resource by type and id: another type's 7 is another thing",
     ),
     pytest.param(
-        {"target_user": {"id": "u_2"}},
-        ("Same target user", [("targetUserId", "u_2")]),
+        {"target_user": {"id": UUID}},
+        ("Same target user", [("targetUserId", UUID)]),
         id="a target user by its id",
+    ),
+    pytest.param(
+        {"target_user": {"id": 'u "2"'}},
+        ("Same target user", [("q", 'target.id:"u \\"2\\""')]),
+        id="a target user whose id is no UUID in the search",
     ),
 ]
 

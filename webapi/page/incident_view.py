@@ -26,7 +26,7 @@ from webapi.page.address import OWN, TIME, Pair, State, first
 from webapi.page.browser import describe
 from webapi.page.chips import LABELS
 from webapi.page.incident_place import divide, earlier_cursor, place_on, placed
-from webapi.page.row import Row, given, of_resource, read_row
+from webapi.page.row import Row, given, of_resource, of_target, read_row
 from webapi.page.timeline import timeline
 from webapi.parts import parts, reader
 from webapi.query import Query
@@ -220,7 +220,7 @@ def _actor(one: ActorParticipant) -> Part:
 def _target(one: TargetParticipant) -> Part:
     name = one.email or one.name or one.id or "Unknown"
     detail = one.name if one.name and one.name != name else ""
-    return _part(one, name, detail, [("targetUserId", one.id)] if one.id else [])
+    return _part(one, name, detail, of_target(one.id))
 
 
 def _thing(one: ResourceParticipant) -> Part:

@@ -75,6 +75,10 @@ def ways(pairs: Sequence[Pair]) -> dict[str, object]:
         return url_for("page.show_history") + address.link([*_zone(pairs), *wanted])
 
     def narrowed(wanted: Sequence[Pair]) -> str:
+        words = [text for name, text in wanted if name == "q"]
+        if words:
+            # What is searched for already stays.
+            return path + address.link(address.with_words(address.without(pairs), words))
         others = address.without(pairs, *(name for name, _ in wanted))
         return path + address.link([*others, *wanted])
 

@@ -12,7 +12,7 @@ from audit_events.catalogue_entry import CatalogueEntry, Colour
 from audit_events.envelope import decode_envelope
 from audit_events.event import Actor, Event, Resource, TargetUser, decode_event
 from audit_events.instant import parse_instant
-from webapi.page.address import Pair
+from webapi.page.address import Pair, quoted
 from webapi.page.browser import describe
 from webapi.page.change import Change, changes, others
 from webapi.parameters import SUBJECT, by_name
@@ -176,7 +176,7 @@ def alike(row: Row) -> list[tuple[str, Sequence[Pair]]]:
     actor, target, resource = event.actor, event.target_user, event.resource
     found: list[tuple[str, Sequence[tuple[str, str | None]]]] = [
         ("Same actor", [("actorId", actor.id) if actor.id else ("actorEmail", actor.email)]),
-        ("Same target user", [("targetUserId", target.id if target else None)]),
+        ("Same target user", of_target(target.id if target else None)),
         ("Same resource", of_resource(resource.type, resource.id) if resource else []),
         ("Same address", [("ip", event.ip_address)]),
         ("Same request", [("correlationId", event.correlation_id)]),
@@ -188,6 +188,13 @@ def alike(row: Row) -> list[tuple[str, Sequence[Pair]]]:
 def of_resource(kind: str | None, resource_id: str) -> list[Pair]:
     """Return what asks for the events of a resource: an id is its own only within its type."""
     return given([("resourceType", kind), ("resourceId", resource_id)])
+
+
+def of_target(user_id: str | None) -> list[Pair]:
+    """Return what asks for the events about a user; the parameter for that takes UUIDs alone."""
+    if not user_id:
+        return []
+    return askable([("targetUserId", user_id)]) or [("q", f"target.id:{quoted(user_id)}")]
 
 
 def of_user(user_id: str | None) -> list[Pair]:
