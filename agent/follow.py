@@ -264,13 +264,8 @@ class Follower:
         self.truncations += 1
         _log.info("file_truncated", path=tail.path, read=tail.position, settled=tail.settled)
         self._end(tail)
-        new = Tail(
-            tail.content,
-            tail.path,
-            tail.device,
-            tail.inode,
-            max_line_bytes=self._settings.max_line_bytes,
-        )
+        longest = self._settings.max_line_bytes
+        new = Tail(tail.content, tail.path, tail.device, tail.inode, max_line_bytes=longest)
         new.gone, new.seen, new.grown = tail.gone, tail.seen, now
         tail.content = Plain(-1)
         tail.grown = now

@@ -8,8 +8,6 @@ One index, append-only, never deleted, in no ISM policy. An id follows from what
     409                 it was recorded before: its `seq` is used by the next one
     no answer           it is read back: ours took its `seq`, another's did not. If nobody can tell,
                         the run goes on as a fresh source, as a late write could take the place
-
-Reading back sees everything that was acknowledged, or fails: what is missing here could be a hold.
 """
 
 import socket
@@ -21,7 +19,7 @@ from http import HTTPStatus
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 from opensearchpy import OpenSearch
 
 from audit_events.canonical import canonical
@@ -31,17 +29,16 @@ from audit_events.errors import EventTooLargeError
 from audit_events.event import MAX_LINE_BYTES, SYSTEM_ORGANIZATION, Actor, Event, Resource
 from audit_events.identifier import format_uuid7, new_uuid7
 from audit_events.instant import format_instant
-from indexer.answer import EXISTS, UNREADABLE, read_error
+from indexer.answer import EXISTS, read_error
 from indexer.client import Reply, ask, refusal, request_shape
 from indexer.document_id import document_id
 from indexer.errors import JournalError, NoAnswerError, RefusedError
+from indexer.journal_reading import LOOK, read_events
 from indexer.names import events_template, journal_name
 from indexer.settings import IndexSettings
 from indexer.templates import flatten
 
 SERVICE: Final = "indelible-lifecycle"
-PAGE: Final = 500
-"""Events read at a time: 32 MB where each has all that it may, half a megabyte of usual ones."""
 PARTITION: Final = "partition"
 """`resource.type` of what is recorded of an index."""
 ORGANIZATIONS: Final = "organizations"
@@ -117,7 +114,7 @@ class Journal:
             self._create()
             uuid = self.find()
         if uuid is None:
-            raise JournalError(f"{self._name} is gone again as soon as it is made", hint=_LOOK)
+            raise JournalError(f"{self._name} is gone again as soon as it is made", hint=LOOK)
         self._is_prepared = True
         return uuid
 
@@ -283,58 +280,13 @@ class Journal:
             JournalError: not all of it could be read, or what is there is no event.
             RefusedError, NoAnswerError: see `indexer.client.request`.
         """
-        refreshed = request_shape(
-            self._client, "POST", f"/{self._name}/_refresh", _Refreshed, safe=True
-        )
-        if refreshed is None:
-            return []
-        self._check_shards(refreshed.shards)
-        terms: list[dict[str, object]] = [{"terms": {"action": list(actions)}}]
+        terms: list[object] = [{"terms": {"action": list(actions)}}]
         if organization_id is not None:
             terms.append({"term": {"organizationId": organization_id}})
         if resource_id is not None:
             terms.append({"term": {"resource.id": resource_id}})
-        body: dict[str, object] = {
-            "size": PAGE,
-            "query": {"bool": {"filter": terms}},
-            # Two of one moment and id are a forgery, and must not hide each other between pages.
-            "sort": [{"timestamp": "asc"}, {"id": "asc"}, {"_seq_no": "asc"}],
-            "track_total_hits": False,
-        }
-        if not with_organizations:
-            body["_source"] = {"excludes": [f"context.{ORGANIZATIONS}"]}
-        return self._read_pages(body)
-
-    def _read_pages(self, body: dict[str, object]) -> list[Event]:
-        events: list[Event] = []
-        while True:
-            path, params = f"/{self._name}/_search", {"preference": "_primary"}
-            page = request_shape(
-                self._client, "POST", path, _Page, params=params, body=body, safe=True
-            )
-            if page is None:
-                raise JournalError(f"{self._name} went away while it was read", hint=_LOOK)
-            self._check_shards(page.shards, is_cut=page.timed_out)
-            events += [self._decode(hit) for hit in page.hits.hits]
-            if len(page.hits.hits) < PAGE:
-                return events
-            body["search_after"] = page.hits.hits[-1].sort
-
-    def _decode(self, hit: "_Hit") -> Event:
-        try:
-            return msgspec.json.decode(hit.source, type=Event)
-        except UNREADABLE as error:
-            raise JournalError(f"{self._name}/{hit.id} is no event: {error}", hint=_LOOK) from None
-
-    def _check_shards(self, shards: "_Shards", *, is_cut: bool = False) -> None:
-        if shards.failed or not shards.successful or is_cut:
-            raise JournalError(
-                f"{self._name} could not be read whole, and what is missing might be a hold",
-                hint="wait until its primary shard is back: GET _cluster/health",
-            )
-
-
-_LOOK: Final = "look into the log of the cluster for who did it"
+        excluded = () if with_organizations else (f"context.{ORGANIZATIONS}",)
+        return read_events(self._client, self._name, terms, excluded)
 
 
 def _members(action: str, fields: Mapping[str, object]) -> dict[str, object]:
@@ -380,28 +332,3 @@ class _Recorded(Struct, frozen=True, rename="camel"):
 
 class _Document(Struct, frozen=True, rename={"source": "_source"}):
     source: _Recorded | None = None
-
-
-class _Shards(Struct, frozen=True):
-    successful: int
-    failed: int
-
-
-class _Refreshed(Struct, frozen=True, rename={"shards": "_shards"}):
-    shards: _Shards
-
-
-class _Hit(Struct, frozen=True, rename={"id": "_id", "source": "_source"}):
-    id: str
-    source: Raw
-    sort: list[object]
-
-
-class _Hits(Struct, frozen=True):
-    hits: list[_Hit]
-
-
-class _Page(Struct, frozen=True, rename={"shards": "_shards"}):
-    shards: _Shards
-    hits: _Hits
-    timed_out: bool

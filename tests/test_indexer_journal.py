@@ -232,7 +232,7 @@ def test_an_organisation_may_be_called_like_a_secret(journal: Journal) -> None:
 def test_it_is_read_whole_and_in_order(
     client: OpenSearch, index: IndexSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("indexer.journal.PAGE", 5)
+    monkeypatch.setattr("indexer.journal_reading.PAGE", 5)
     ticks = iter(range(10_000))
     journal = Journal(client, index, clock=lambda: NOW + timedelta(seconds=next(ticks)))
     count = 5 + 3
@@ -245,7 +245,7 @@ def test_it_is_read_whole_and_in_order(
 def test_a_record_is_not_hidden_by_one_of_its_moment_and_id(
     client: OpenSearch, index: IndexSettings, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("indexer.journal.PAGE", 1)
+    monkeypatch.setattr("indexer.journal_reading.PAGE", 1)
     assert record(journal, "a")
     (true,) = journal.read([SEALED])
     path = f"/{journal_name(index)}/_create/forged"
