@@ -217,6 +217,9 @@ def test_a_token_is_for_its_scopes_alone(
         assert [one.context for one in scene.recorded("audit_log.token_refused")] == [
             {"reason": "scope"}
         ]
+        challenge = 'Bearer realm="audit-log", error="insufficient_scope", scope="read"'
+        needed = None if path == TOKENS else challenge
+        assert response.headers.get("WWW-Authenticate") == needed
 
 
 def test_a_token_makes_no_tokens(scene: Scene) -> None:

@@ -9,7 +9,7 @@ of question it answers. A page with a session of its own calls `enter` with its 
 from flask import Flask, Response, current_app, g, request
 
 from webapi.auth import Reader, authorize, read_api_token
-from webapi.errors import ForbiddenError, LimitError, TokenError
+from webapi.errors import LimitError, ScopeError, TokenError
 from webapi.kinds import SCOPE_OF, Kind, asks, kind_of
 from webapi.limits import describe
 from webapi.parts import parts
@@ -83,8 +83,7 @@ def _check_scope(who: Reader, kind: Kind) -> None:
     tokens = parts().api_tokens
     if tokens is not None:
         tokens.tell_refusal(who, "scope")
-    reason = "no API token is" if needed is None else f"it needs the scope {needed}"
-    raise ForbiddenError("scope_not_allowed", reason)
+    raise ScopeError(needed)
 
 
 def _count(who: Reader, kind: Kind, *, at_page: bool) -> None:

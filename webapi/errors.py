@@ -8,6 +8,7 @@
         * ParametersError       400: every bad parameter of the request at once
         * TokenError            401: no token, or one that proves nothing
         * ForbiddenError        403: a good token of somebody who may not read
+            * ScopeError            403: an API token that is for something else
         * MissingError          404: no such event for this organisation
         * ConflictError         409: it cannot be done as things are
         * LimitError            429: the organisation asks too often
@@ -200,11 +201,14 @@ class ParametersError(ProblemError):
         super().__init__("parameters_invalid", what)
 
 
+CHALLENGE: Final = 'Bearer realm="audit-log"'
+
+
 class TokenError(ProblemError):
     """No proof of who asks; carries the challenge of RFC 6750, section 3."""
 
     def __init__(self, code: str, detail: str) -> None:
-        challenge = 'Bearer realm="audit-log"'
+        challenge = CHALLENGE
         if code != "token_missing":
             # The name of a claim is the operator's to choose.
             description = _not_in_challenge.sub("?", detail)
@@ -214,6 +218,18 @@ class TokenError(ProblemError):
 
 class ForbiddenError(ProblemError):
     """Known, but may not read."""
+
+
+class ScopeError(ForbiddenError):
+    """An API token that is for something else; says which it takes (RFC 6750, section 3.1)."""
+
+    def __init__(self, needed: str | None) -> None:
+        reason, headers = "no API token is", dict[str, str]()
+        if needed is not None:
+            reason = f"it needs the scope {needed}"
+            challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{needed}"'
+            headers["WWW-Authenticate"] = challenge
+        super().__init__("scope_not_allowed", reason, headers=headers)
 
 
 ROUTING_CODES: Final = ("route_not_found", "method_not_allowed")
