@@ -19,6 +19,7 @@ from audit_events.event import decode_event
 from audit_events.event_file import LOOK_INTERVAL_SECONDS
 from audit_events.failure import EVENT_MARK
 from tests.mounted_disk import fill, small_disk
+from tests.node_home import open_up
 from tests.written import read_lines
 
 EVENT: dict[str, Any] = {"organization_id": "o", "actor": {"type": "system"}}
@@ -179,8 +180,7 @@ def test_a_permission_that_was_taken_away_fails_the_action_until_it_is_back(
     tmp_path: Path, durability: str
 ) -> None:
     """Rotated, and whoever rotates made a directory in which the application may not write."""
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(0o755)
+    open_up(tmp_path)
     logs = tmp_path / "logs"
     logs.mkdir()
     os.chown(logs, 65534, 65534)

@@ -352,6 +352,8 @@ def test_a_merge_that_the_cluster_refuses_in_the_background_is_a_problem(world: 
     world.fill()
     world.now = SEALABLE
     with world.cluster.admin() as admin:
+        # What no search sees yet is no segment that has to be merged.
+        admin.indices.refresh(index=world.partition)
         body = {"index.blocks.read_only": True}
         admin.indices.put_settings(index=world.partition, body=body)
         (problem,) = world.take_round().problems
