@@ -22,7 +22,7 @@ TEA = "7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10"
 START = "2026-03-15T09:00:00Z"
 SCRIPT = "<script>alert(1)</script>"
 APP = {"type": "app", "id": "app_1", "name": "Shop"}
-WORKSPACE = {"type": "workspace", "id": "w_1"}
+WORKSPACE = {"type": "workspace", "id": "w_1", "name": "Customer Care"}
 OF_APP, OF_TEA = "resourceType=app&resourceId=app_1", f"targetUserId={TEA}"
 HOSTILE = [("resourceType", SCRIPT), ("resourceId", f"\u202e{SCRIPT}")]
 LIFE: list[dict[str, Any]] = [
@@ -60,6 +60,18 @@ LIFE: list[dict[str, Any]] = [
     },
     {"action": "member.offboarded", "target_user": {"id": TEA}},
     {"action": "member.role_changed", "target_user": {"id": "u_7", "name": SCRIPT}},
+    {
+        "action": "workspace_member.added",
+        "target_user": {"id": "U_8", "email": "ana@company.com"},
+        "resource": {**WORKSPACE, "id": "w_2"},
+        "context": {"new": {"role": "viewer"}},
+    },
+    {
+        "action": "workspace_member.added",
+        "target_user": {"id": "u_9"},
+        "resource": {"type": "workspace", "id": "w_2"},
+        "context": {"new": {"role": "viewer"}},
+    },
     {
         "action": "zebra.painted",
         "resource": {"type": SCRIPT, "id": f"\u202e{SCRIPT}", "name": "x" * 1000},
@@ -185,8 +197,14 @@ def test_a_user_is_called_by_name_and_what_is_theirs_elsewhere_stays_apart(api: 
     assert titles(html) == titles(page(api, OF_TEA)) != []
     assert heading(html) == "History of team@company.com"
     assert [one[:2] for one in fields(html)] == [("role", "admin"), ("role", "viewer")]
-    assert "Together with workspace w_1" in text(html)
+    assert "Together with workspace Customer Care w_1" in text(html)
     assert f"{PATH}/history?resourceType=workspace&resourceId=w_1" in ways(html, "History")
+
+
+def test_what_a_thing_shares_fields_with_is_called_by_name_where_an_event_has_one(api: Api) -> None:
+    shown = text(page(api, "resourceType=workspace&resourceId=w_2"))
+    assert "Together with ana@company.com U_8 History of this one" in shown
+    assert "Together with u_9 History of this one" in shown
 
 
 def test_opened_rows_lead_to_the_lives_of_what_they_are_about(api: Api) -> None:

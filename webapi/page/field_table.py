@@ -1,6 +1,6 @@
 """The state of a thing as a table: each field, its value, and the event that tells it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,19 +54,27 @@ class Group:
 
     Args:
         name: of the other one; empty for the thing alone.
+        id: of the other one, where its name does not have it.
         life: what asks for the history of the other one; empty where nothing does.
         fields: by path.
     """
 
     name: str
+    id: str
     life: Sequence[Pair]
     fields: Sequence[Field]
 
 
-def groups(state: State, catalogue: Catalogue) -> list[Group]:
-    """Return the fields of a state, those of the thing alone first."""
-    alone = Group(name="", life=(), fields=_fields(state.fields, catalogue))
-    others = [_together(one, catalogue) for one in state.together]
+def groups(state: State, catalogue: Catalogue, names: Mapping[Pair, str]) -> list[Group]:
+    """Return the fields of a state, those of the thing alone first.
+
+    Args:
+        state: what is known.
+        catalogue: what actions are called.
+        names: of things by type and id; of users by `user` and the id in small letters.
+    """
+    alone = Group(name="", id="", life=(), fields=_fields(state.fields, catalogue))
+    others = [_together(one, catalogue, names) for one in state.together]
     return [one for one in (alone, *others) if one.fields]
 
 
@@ -82,15 +90,19 @@ def telling(event: EventReference, catalogue: Catalogue) -> Telling:
     )
 
 
-def _together(one: TogetherState, catalogue: Catalogue) -> Group:
-    name, life = "", list[Pair]()
+def _together(one: TogetherState, catalogue: Catalogue, names: Mapping[Pair, str]) -> Group:
+    known, name, id_, life = None, "", "", list[Pair]()
     if one.resource is not UNSET:
-        name = f"{one.resource.type} {one.resource.id}"
-        life = of_resource(one.resource.type, one.resource.id)
+        kind, id_ = one.resource.type, one.resource.id
+        known = names.get((kind, id_))
+        name, life = f"{kind} {known or id_}", of_resource(kind, id_)
     elif one.target_user is not UNSET:
         user = one.target_user
-        name, life = user.id or user.email or user.name or "", of_user(user.id)
-    return Group(name=name, life=life, fields=_fields(one.fields, catalogue))
+        id_ = user.id or ""
+        known = names.get(("user", id_.lower()))
+        name, life = known or id_ or user.email or user.name or "", of_user(user.id)
+    fields = _fields(one.fields, catalogue)
+    return Group(name=name, id=id_ if known else "", life=life, fields=fields)
 
 
 def _fields(states: Sequence[FieldState], catalogue: Catalogue) -> list[Field]:
