@@ -157,10 +157,14 @@ def is_same_event(line: bytes, other: bytes) -> bool:
     behind = other[start + len(_INGESTED_KEY) :]
     if other[: start + len(_INGESTED_KEY)] == line[:start] + _INGESTED_KEY:
         return _is_last_member(behind)
-    try:
-        return split_hash(line) == split_hash(other)
-    except AuditEventError:
-        return False
+    # The second as in `verify_line`: one of them may be spelled in another way.
+    for split in (split_hash, _split_parsed):
+        try:
+            if split(line) == split(other):
+                return True
+        except AuditEventError:
+            continue
+    return False
 
 
 def verify_run(previous: bytes, lines: Sequence[bytes], hashes: Sequence[str]) -> bytes | None:
