@@ -260,7 +260,7 @@ def find(letter: Letter, which: tuple[str, ...]) -> list[Record]:
     absent = [one for one in which if (str(int(one)) if _is_number(one) else one) not in known]
     if absent:
         raise CommandError(
-            f"no such record in {letter.path}: {', '.join(absent)}",
+            f"no such record in {letter.path}: {', '.join(one or repr(one) for one in absent)}",
             hint="`indelible dead-letter list --all` names them",
         )
     return found

@@ -125,7 +125,7 @@ class Filter(Struct, frozen=True, kw_only=True):
 
     def _names(self, record: Record) -> bool:
         return record.number in self.numbers or any(
-            one in (record.key, record.event.id) for one in self.ids
+            one and one in (record.key, record.event.id) for one in self.ids
         )
 
 

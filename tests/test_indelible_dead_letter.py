@@ -173,6 +173,13 @@ def test_a_record_that_is_not_there_is_an_error(run: Run) -> None:
         assert "list --all" in raised.value.hint
 
 
+@pytest.mark.usefixtures("letter")
+def test_a_name_that_is_empty_is_not_that_of_all_records_whose_line_has_no_id(run: Run) -> None:
+    """As `acknowledge "$KEY"` with a variable that is not set."""
+    with pytest.raises(CommandError, match="no such record"):
+        run("acknowledge", "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("list",), ("list", "--json"), ("show", "1"), ("show", "1", "--json"), ("show", "2")],
