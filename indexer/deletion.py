@@ -128,9 +128,9 @@ class Deletion:
         self._lease.renew()
         try:
             remove(client, subject.name)
-        except (RefusedError, DeletionBlockedError):
-            # Without an answer the intent stays: what became of it is seen in the next round.
-            self._lease.renew(deleting=None)
+        except (RefusedError, DeletionBlockedError) as error:
+            if not _may_be_done(error):
+                self._lease.renew(deleting=None)
             raise
         self.conclude(subject, seal, more=more, beat=beat)
         return ()
@@ -145,6 +145,14 @@ class Deletion:
         if self._deleter.client is None:
             raise DeletionBlockedError(self._deleter.why, hint=self._deleter.hint)
         return self._deleter.client
+
+
+def _may_be_done(error: RefusedError | DeletionBlockedError) -> bool:
+    """Whether only the next round sees what became of it, as without any answer.
+
+    A 5xx may be that of a proxy that waited no longer for the cluster.
+    """
+    return isinstance(error, RefusedError) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def remove(client: OpenSearch, name: str) -> None:

@@ -4,9 +4,11 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from opensearchpy.exceptions import ConnectionError as NoConnection
+from typing_extensions import override
 
 from audit_events.identifier import new_uuid7
 from indexer.control import ControlDocument
@@ -252,6 +254,31 @@ def test_a_deletion_without_an_answer_is_settled_before_the_next_one(world: Worl
     assert found[0].deleting == world.partition
     taken = [(one.partition, one.step) for one in world.take_round().taken]
     assert taken == [(world.partition, "delete"), (february, "delete")]
+
+
+def test_a_deletion_that_a_proxy_waited_for_no_longer_keeps_its_intent(world: World) -> None:
+    """It may be on its way yet: whoever places a hold now has to see it."""
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    world.now = DELETABLE
+
+    class Proxy(Wire):
+        """Answers for the cluster."""
+
+        @override
+        def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+            if method == "DELETE":
+                return 504, {}, "<html>Gateway Time-out</html>"
+            return super().perform_request(method, url, *args, **kwargs)
+
+    (problem,) = world.take_round(Proxy).problems
+    assert "504" in problem.what
+    with world.cluster.client("lifecycle") as client:
+        found = ControlDocument(client, world.index).read()
+    assert found is not None
+    assert found[0].deleting == world.partition
+    assert [one.step for one in world.take_round().taken] == ["delete"]
 
 
 def test_whoever_loses_the_lease_stops_before_the_next_change(world: World) -> None:
