@@ -47,6 +47,10 @@ class Lock:
         except OSError:
             # Where nothing can be made nobody else gets a lock either.
             return
+        if os.path.sameopenfile(descriptor, self._descriptor):
+            # It could not be looked at for a moment (NFS), or was moved back.
+            os.close(descriptor)
+            return
         if not _lock(descriptor):
             pid = _read_pid(descriptor)
             os.close(descriptor)

@@ -132,6 +132,19 @@ def test_a_lock_whose_file_was_deleted_is_taken_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_lock_that_cannot_be_looked_at_for_a_moment_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_path: Path) -> os.stat_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with hold(tmp_path) as lock:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "stat", fail)
+            lock.keep()
+        assert holder(tmp_path) == os.getpid()
+
+
 def test_a_lock_that_another_agent_took_since_it_was_deleted_is_lost(tmp_path: Path) -> None:
     with hold(tmp_path) as lock:
         (tmp_path / LOCK_NAME).unlink()
