@@ -34,7 +34,7 @@ from indexer.bulk import BulkWriter
 from indexer.client import connect
 from indexer.dead_letter import FILE_NAME
 from indexer.dead_marks import Mark, letter_key, read_marks
-from indexer.dead_records import ADVICE, Filter, Record, read_records
+from indexer.dead_records import ADVICE, KEY_CHARACTERS, Filter, Record, read_records
 from indexer.replay import Replay, Result, acknowledge, hold
 
 T = TypeVar("T", bound=Callable[..., object])
@@ -308,4 +308,5 @@ def foresee(letter: Letter, wanted: Filter) -> Result:
 
 
 def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()
+    # One key in two thousand is of digits alone, and longer than any number.
+    return name.isascii() and name.isdigit() and len(name) < KEY_CHARACTERS

@@ -20,7 +20,7 @@ from typing import Final
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
-from indexer.answer import read_error
+from indexer.answer import NO_INDEX, read_error
 from indexer.beat import Beat
 from indexer.client import ask, refusal
 from indexer.control import ControlDocument, Version
@@ -166,9 +166,11 @@ def remove(client: OpenSearch, name: str) -> None:
     path = f"/{name}"
     params = {"ignore_unavailable": "false", "allow_no_indices": "false"}
     reply = ask(client, "DELETE", path, params=params)
-    if reply.status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
-        return
     error = read_error(reply.text)
+    # A proxy has a 404 of its own, and deletes nothing.
+    is_gone = reply.status == HTTPStatus.NOT_FOUND and error.type == NO_INDEX
+    if reply.status == HTTPStatus.OK or is_gone:
+        return
     if reply.status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
         raise DeletionBlockedError(
             f"the cluster does not let this process delete {name}: {error.reason or error.type}",

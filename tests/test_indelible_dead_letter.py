@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from indelible.dead_letter import command
+from indelible.dead_letter import command, filter_of
 from indelible.errors import CommandError
 from indexer.dead_letter import DeadLetter, Refusal
 from indexer.errors import ReplayError
@@ -346,3 +346,10 @@ def test_a_run_is_shown_line_by_line_and_counted_as_what_it_is(run: Run, tmp_pat
     assert run("replay", "--all").output == "0 stored, 1 are no events and cannot be sent\n"
     assert run("acknowledge", "--all").output == "1 acknowledged\n"
     assert listed(run) == []
+
+
+def test_a_key_of_digits_alone_is_a_key_and_no_number() -> None:
+    key = "1234567890123456"
+    found = filter_of(("12", key), "", "", "")
+    assert found.numbers == {12}
+    assert found.ids == (key,)

@@ -256,6 +256,21 @@ def test_a_deletion_without_an_answer_is_settled_before_the_next_one(world: Worl
     assert taken == [(world.partition, "delete"), (february, "delete")]
 
 
+def proxy_of(status: int) -> type[Wire]:
+    """Build the class of a connection whose deletions a proxy answers for the cluster."""
+
+    class Proxy(Wire):
+        """Answers deletions, and passes on the rest."""
+
+        @override
+        def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+            if method == "DELETE":
+                return status, {}, "<html>from a proxy</html>"
+            return super().perform_request(method, url, *args, **kwargs)
+
+    return Proxy
+
+
 def test_a_deletion_that_a_proxy_waited_for_no_longer_keeps_its_intent(world: World) -> None:
     """It may be on its way yet: whoever places a hold now has to see it."""
     world.fill()
@@ -263,22 +278,25 @@ def test_a_deletion_that_a_proxy_waited_for_no_longer_keeps_its_intent(world: Wo
     world.take_round()
     world.now = DELETABLE
 
-    class Proxy(Wire):
-        """Answers for the cluster."""
-
-        @override
-        def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-            if method == "DELETE":
-                return 504, {}, "<html>Gateway Time-out</html>"
-            return super().perform_request(method, url, *args, **kwargs)
-
-    (problem,) = world.take_round(Proxy).problems
+    (problem,) = world.take_round(proxy_of(504)).problems
     assert "504" in problem.what
     with world.cluster.client("lifecycle") as client:
         found = ControlDocument(client, world.index).read()
     assert found is not None
     assert found[0].deleting == world.partition
     assert [one.step for one in world.take_round().taken] == ["delete"]
+
+
+def test_a_404_of_a_proxy_is_no_deletion(world: World) -> None:
+    """Taken for one, it would be recorded of a partition that is there."""
+    world.fill()
+    world.now = SEALABLE
+    world.take_round()
+    world.now = DELETABLE
+    (problem,) = world.take_round(proxy_of(404)).problems
+    assert (problem.step, "404" in problem.what) == ("delete", True)
+    assert world.exists(world.partition)
+    assert ("partition_deleted", "_system", world.partition) not in world.told()
 
 
 def test_whoever_loses_the_lease_stops_before_the_next_change(world: World) -> None:
