@@ -126,13 +126,16 @@ def _split_parsed(line: bytes) -> tuple[bytes, str]:
     return canonical(event), text
 
 
+_SPLITS: Final = (split_hash, _split_parsed)
+"""In this order: the second for another spelling, and for keys of a newer version after `hash`."""
+
+
 def verify_line(previous: bytes, line: bytes) -> bytes | None:
     """Return the hash of this line if it follows `previous`, or None if it does not.
 
     What has no canonical form (a number without end, nested without end) was hashed by nobody.
     """
-    # The second for another spelling, and for keys of a newer version after `hash`.
-    for split in (split_hash, _split_parsed):
+    for split in _SPLITS:
         try:
             unhashed, text = split(line)
         except AuditEventError:
@@ -157,8 +160,7 @@ def is_same_event(line: bytes, other: bytes) -> bool:
     behind = other[start + len(_INGESTED_KEY) :]
     if other[: start + len(_INGESTED_KEY)] == line[:start] + _INGESTED_KEY:
         return _is_last_member(behind)
-    # The second as in `verify_line`: one of them may be spelled in another way.
-    for split in (split_hash, _split_parsed):
+    for split in _SPLITS:
         try:
             if split(line) == split(other):
                 return True

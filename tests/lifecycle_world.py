@@ -142,6 +142,13 @@ class World:
             admin.indices.refresh(index=self.partition)
         self.store("2024-01-04T10:00:00.000000Z", organization_id="org_2")
 
+    def make_deletable(self) -> None:
+        """January, sealed, and past its retention by now."""
+        self.fill()
+        self.now = SEALABLE
+        self.take_round()
+        self.now = DELETABLE
+
     @contextmanager
     def executor(self, wire: type[Urllib3HttpConnection] = QuietConnection) -> Generator[Executor]:
         """One process's executor; it has the lease only while `attempt` works."""
@@ -198,6 +205,13 @@ class World:
         with self.cluster.client("lifecycle") as client:
             found = Journal(client, self.index)
             return found.read(ACTIONS, organization_id=None, with_organizations=True)
+
+    def deleting(self) -> str | None:
+        """What the control document says is being deleted."""
+        with self.cluster.client("lifecycle") as client:
+            found = ControlDocument(client, self.index).read()
+        assert found is not None
+        return found[0].deleting
 
     def told(self) -> list[tuple[str, str, str]]:
         """Action, organisation and partition of everything that is recorded, sorted."""

@@ -12,7 +12,6 @@ from typing_extensions import override
 from audit_events.identifier import new_uuid7
 from indexer import records
 from indexer.client import QuietConnection
-from indexer.control import ControlDocument
 from indexer.errors import JournalError, PolicyError
 from indexer.hold import PLACED, Hold, place, release
 from indexer.journal import Journal, Key
@@ -341,10 +340,7 @@ def test_what_was_changed_since_it_was_sealed_is_not_deleted(world: World) -> No
     (problem,) = found.problems
     assert "does not hold the 3 events that were recorded" in problem.what
     assert world.exists(world.partition)
-    with world.cluster.client("lifecycle") as client:
-        control = ControlDocument(client, world.index).read()
-    assert control is not None
-    assert control[0].deleting is None
+    assert world.deleting() is None
 
 
 def test_a_merge_that_the_cluster_refuses_in_the_background_is_a_problem(world: World) -> None:

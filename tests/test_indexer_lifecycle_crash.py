@@ -86,10 +86,7 @@ def test_a_crash_between_any_two_changes_changes_nothing_in_the_end(world: World
             ("partition_deleted", "org_2", world.partition),
             ("partition_sealed", "_system", world.partition),
         ]
-        with world.cluster.client("lifecycle") as client:
-            found = ControlDocument(client, world.index).read()
-            assert found is not None
-            assert found[0].deleting is None
+        assert world.deleting() is None
         if not cuts:
             break
         boundaries += cuts
@@ -161,10 +158,7 @@ def test_a_hold_meets_a_deletion_or_is_told_of_it(
     world: World, boundary: str, *, kept: bool
 ) -> None:
     """A hold that is placed at any moment of a deletion either keeps the partition, or waits."""
-    world.fill()
-    world.now = SEALABLE
-    world.take_round()
-    world.now = DELETABLE
+    world.make_deletable()
     placer = Placer(world, boundary)
     found = world.take_round(wire_of(placer.meet))
     placer.thread.join(30)
@@ -182,10 +176,7 @@ def test_a_hold_meets_a_deletion_or_is_told_of_it(
 def test_a_deletion_of_ours_is_no_missing_partition_for_a_hold_that_came_after_it(
     world: World,
 ) -> None:
-    world.fill()
-    world.now = SEALABLE
-    world.take_round()
-    world.now = DELETABLE
+    world.make_deletable()
 
     def cut(moment: str, method: str, _path: str) -> None:
         if (moment, method) == ("after", "DELETE"):
@@ -203,10 +194,7 @@ def test_a_host_that_slept_through_its_lease_does_not_delete_what_is_held_by_now
     world: World,
 ) -> None:
     """Its clock stood still meanwhile, as that of a suspended machine does."""
-    world.fill()
-    world.now = SEALABLE
-    world.take_round()
-    world.now = DELETABLE
+    world.make_deletable()
     writes = itertools.count(1)
     asleep = threading.Event()
 
@@ -248,10 +236,7 @@ def test_a_deletion_without_an_answer_is_settled_before_the_next_one(world: Worl
     first, second = world.take_round(wire_of(lose)).problems
     assert (first.partition, second.partition) == (world.partition, february)
     assert f"what became of the deletion of {world.partition}" in second.what
-    with world.cluster.client("lifecycle") as client:
-        found = ControlDocument(client, world.index).read()
-    assert found is not None
-    assert found[0].deleting == world.partition
+    assert world.deleting() == world.partition
     taken = [(one.partition, one.step) for one in world.take_round().taken]
     assert taken == [(world.partition, "delete"), (february, "delete")]
 
@@ -273,26 +258,17 @@ def proxy_of(status: int) -> type[Wire]:
 
 def test_a_deletion_that_a_proxy_waited_for_no_longer_keeps_its_intent(world: World) -> None:
     """It may be on its way yet: whoever places a hold now has to see it."""
-    world.fill()
-    world.now = SEALABLE
-    world.take_round()
-    world.now = DELETABLE
+    world.make_deletable()
 
     (problem,) = world.take_round(proxy_of(504)).problems
     assert "504" in problem.what
-    with world.cluster.client("lifecycle") as client:
-        found = ControlDocument(client, world.index).read()
-    assert found is not None
-    assert found[0].deleting == world.partition
+    assert world.deleting() == world.partition
     assert [one.step for one in world.take_round().taken] == ["delete"]
 
 
 def test_a_404_of_a_proxy_is_no_deletion(world: World) -> None:
     """Taken for one, it would be recorded of a partition that is there."""
-    world.fill()
-    world.now = SEALABLE
-    world.take_round()
-    world.now = DELETABLE
+    world.make_deletable()
     (problem,) = world.take_round(proxy_of(404)).problems
     assert (problem.step, "404" in problem.what) == ("delete", True)
     assert world.exists(world.partition)
