@@ -1,11 +1,11 @@
 """API tokens: made and revoked by owners, shown once, scoped, ending, and nobody else's."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -22,6 +22,7 @@ from webapi.api_tokens import MAX_ACTIVE, REVOCATION_SECONDS, ApiTokens
 from webapi.audit_log import PATH
 from webapi.auth import Reader
 from webapi.errors import ConflictError, ProblemError, TokenError
+from webapi.export_file import PIECE_EVENTS
 from webapi.parts import EXTENSION
 from webapi.token_request import TokenRequest
 from webapi.token_store import TokenStore
@@ -177,6 +178,30 @@ def test_another_worker_refuses_a_revoked_token_after_the_stated_time(scene: Sce
     clock.seconds = REVOCATION_SECONDS
     with pytest.raises(TokenError):
         other.verify(made["token"])
+
+
+def test_an_export_ends_when_its_token_is_revoked(
+    scene: Scene, opensearch: Cluster, tmp_path: Path
+) -> None:
+    many: list[dict[str, object]] = [
+        {"action": "app.created", "organization_id": scene.organization}
+    ] * (4 * PIECE_EVENTS)
+    with opensearch.client("writer") as writer:
+        store(writer, scene.index, write_events(tmp_path / "m.log", many, "2026-03-15"))
+    made = scene.create(scopes=["export"])
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    response = scene.api.client.get(f"{PATH}/export", headers=headers, buffered=False)
+    pieces = iter(cast("Iterable[bytes]", response.response))
+    sent = [next(pieces)]
+    scene.send("DELETE", f"{TOKENS}/{made['id']}")
+    with pytest.raises(ConnectionResetError):
+        sent.extend(pieces)
+    response.close()
+    assert b"".join(sent).count(b"\n") < len(many)
+    assert b'"export":{' not in b"".join(sent)
+    states = [(event.context or {})["state"] for event in scene.recorded("audit_log.exported")]
+    assert states == ["started", "aborted"]
+    assert len(scene.recorded("audit_log.token_refused")) == 1
 
 
 def test_a_token_ends_by_itself(scene: Scene) -> None:

@@ -156,7 +156,9 @@ def test_a_stop_that_cuts_it_is_recorded(server: Server) -> None:
             read_slowly(answer)
     assert eventually(lambda: server.states() == ["started", "aborted"])
     told = [line for line in log_lines(server.log) if line["level"] not in ("info", "debug")]
-    assert [line["event"] for line in told] == ["export cut by a stop"]
+    assert [(line["event"], line["cause"]) for line in told] == [
+        ("export cut", "this process stops")
+    ]
     assert 0 < int(str(told[0]["events"])) < EVENTS
 
 

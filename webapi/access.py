@@ -6,6 +6,9 @@ A blueprint has `blueprint.before_request(admit)`, and each of its views says wi
 of question it answers. A page with a session of its own calls `enter` with its reader.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from flask import Flask, Response, current_app, g, request
 
 from webapi.auth import Reader, authorize, read_api_token
@@ -14,7 +17,7 @@ from webapi.kinds import SCOPE_OF, Kind, asks, kind_of
 from webapi.limits import describe
 from webapi.parts import parts
 
-__all__ = ["admit", "asked_kind", "asks", "enter", "install", "kind_of", "prove"]
+__all__ = ["admit", "asked_kind", "asks", "enter", "install", "kind_of", "prove", "revocation_check"]
 
 
 def install(app: Flask) -> None:
@@ -45,6 +48,20 @@ def prove() -> Reader:
     if tokens is None:
         raise TokenError("token_invalid", "API tokens are not taken here")
     return tokens.verify(text)
+
+
+def revocation_check() -> Callable[[], object]:
+    """Return a call for what goes on after its request was let in, also when that is over.
+
+    It raises `TokenError` once the request's API token was revoked or has ended, and
+    `UnavailableError` where nobody can tell. Nobody revokes a JWT, and one that expires during a
+    long answer was good when it was asked for.
+    """
+    text = read_api_token(request.headers.get("Authorization"))
+    tokens = parts().api_tokens
+    if text is None or tokens is None:
+        return lambda: None
+    return partial(tokens.verify, text)
 
 
 def enter(who: Reader, *, at_page: bool = False) -> None:

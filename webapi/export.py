@@ -26,14 +26,21 @@ from audit_events.binding import request_facts
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters, values
-from webapi.access import asks
+from webapi.access import asks, revocation_check
 from webapi.audit_log import PATH, blueprint
 from webapi.auth import Reader
 from webapi.description import QUESTION_CODES, REFERENCE, Json, describe_parameter, operation
-from webapi.errors import ParameterError, ParametersError, StoppingError, UnavailableError
+from webapi.errors import (
+    ParameterError,
+    ParametersError,
+    StoppingError,
+    TokenError,
+    UnavailableError,
+)
 from webapi.export_file import (
     FORMATS,
     MEDIA_TYPES,
+    PIECE_EVENTS,
     ExportSummary,
     ExportTrailer,
     Format,
@@ -110,6 +117,7 @@ class Export:
         sweep: where the events come from; closed with the export.
         as_of: the moment before it was opened.
         record: told when it starts, and how it ends.
+        check: raises `TokenError` once nothing more may be sent.
         release: called once, when it ends.
 
     Raises:
@@ -124,6 +132,7 @@ class Export:
         sweep: Sweep,
         as_of: str,
         record: Record,
+        check: Callable[[], object],
         release: Callable[[], None],
     ) -> None:
         self._question = question
@@ -136,7 +145,7 @@ class Export:
         self._tally = Tally()
         self._is_open = True
         try:
-            self._hits = _begun(sweep.hits())
+            self._hits = _begun(_checked(sweep.hits(), check))
             self._tell("started")
         except BaseException:
             self._end()
@@ -147,7 +156,7 @@ class Export:
 
         Raises:
             UnavailableError, InternalError: it cannot be whole; nothing more must be sent.
-            ConnectionResetError: likewise, as this process stops.
+            ConnectionResetError: likewise, as this process stops, or the token was revoked.
         """
         question, hits, tally = self._question, self._hits, self._tally
         if question.format == "csv":
@@ -158,7 +167,7 @@ class Export:
             pieces = write_ndjson(hits, tally, self.summary)
         if question.gzip:
             pieces = compress(pieces)
-        return self._until_stop(hold_last(pieces, self._complete))
+        return self._while_allowed(hold_last(pieces, self._complete))
 
     def summary(self) -> ExportSummary:
         """Return what was written so far."""
@@ -186,14 +195,19 @@ class Export:
         except UnavailableError as error:
             _log.error("an aborted export is not recorded", cause=str(error.__cause__ or error))
 
-    def _until_stop(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _while_allowed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         try:
             yield from pieces
         except StoppingError:
-            _log.warning("export cut by a stop", export=self._id, events=self._tally.events)
-            # As if the client had gone: a server ends the connection without the end of its chunks,
-            # and calls it no fault of ours.
-            raise ConnectionResetError(errno.ECONNRESET, "this process stops") from None
+            cause = "this process stops"
+        except TokenError as error:
+            cause = error.detail
+        else:
+            return
+        _log.warning("export cut", export=self._id, events=self._tally.events, cause=cause)
+        # As if the client had gone: a server ends the connection without the end of its chunks, and
+        # calls it no fault of ours.
+        raise ConnectionResetError(errno.ECONNRESET, cause)
 
     def _complete(self) -> None:
         summary = self.summary()
@@ -348,12 +362,21 @@ def _open(who: Reader, question: ExportQuestion, pairs: Pairs, as_of: str) -> Ex
         sweep=sweep,
         as_of=as_of,
         record=record,
+        check=revocation_check(),
         release=partial(ours.exports.end, who.organization_id),
     )
 
 
 def _takes_gzip() -> bool:
     return request.accept_encodings.quality("gzip") > 0
+
+
+def _checked(hits: Iterator[Hit], check: Callable[[], object]) -> Iterator[Hit]:
+    """Check now and then; not behind the last event, when it is recorded that all were sent."""
+    for number, hit in enumerate(hits):
+        if number % PIECE_EVENTS == 0:
+            check()
+        yield hit
 
 
 def _begun(hits: Iterator[Hit]) -> Iterator[Hit]:
