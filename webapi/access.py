@@ -17,7 +17,16 @@ from webapi.kinds import SCOPE_OF, Kind, asks, kind_of
 from webapi.limits import describe
 from webapi.parts import parts
 
-__all__ = ["admit", "asked_kind", "asks", "enter", "install", "kind_of", "prove", "revocation_check"]
+__all__ = [
+    "admit",
+    "asked_kind",
+    "asks",
+    "enter",
+    "install",
+    "kind_of",
+    "prove",
+    "revocation_check",
+]
 
 
 def install(app: Flask) -> None:

@@ -21,15 +21,16 @@ def present_actions(actions: Collection[str]) -> Collection[str]:
 
 
 def find_event(event_id: str) -> Hit:
-    """Return one event of the reader's organisation.
+    """Return one event of the reader's organisation; its id may be in any case (RFC 9562, 4).
 
     Raises:
         MissingError: there is none, or it is another organisation's: nobody can tell which.
         UnavailableError, InternalError: as `Storage.search`.
     """
-    if re.fullmatch(UUID_PATTERN, event_id, re.ASCII) is None:
+    spelled = event_id.lower()
+    if re.fullmatch(UUID_PATTERN, spelled, re.ASCII) is None:
         raise MissingError("event_not_found", "the id is not one of an event")
-    found = parts().reading.event(reader().organization_id, event_id).hits.hits
+    found = parts().reading.event(reader().organization_id, spelled).hits.hits
     if not found:
         raise MissingError("event_not_found", "no event of your organisation has this id")
     return found[0]

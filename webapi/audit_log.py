@@ -99,7 +99,7 @@ def show_event(event_id: str) -> Response:
     refuse_parameters(read_pairs(request.query_string))
     found = find_event(event_id)
     neighbours = neighbours_of(parts().reading, reader().organization_id, found)
-    record_read((), events=1, event_id=event_id)
+    record_read((), events=1, event_id=found.sort[2])
     response = answer_json(found.source)
     for relation, other in (("prev", neighbours.previous), ("next", neighbours.next)):
         if other is not None:

@@ -60,7 +60,7 @@ def show_surroundings(event_id: str) -> Response:
     reading.finish()
     center = find_event(event_id)
     found = surroundings_of(parts().reading, reader().organization_id, center, question)
-    record_read(pairs, events=len(found.events), event_id=event_id)
+    record_read(pairs, events=len(found.events), event_id=found.event_id)
     return answer_json(found)
 
 

@@ -1,6 +1,5 @@
 """The addresses of the page."""
 
-import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -8,10 +7,9 @@ from typing import Final
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from audit_events.event import UUID_PATTERN
 from webapi.access import asks
-from webapi.answering import answer_json, record_read
-from webapi.errors import CODES, MissingError, ParameterError, ParametersError, ProblemError
+from webapi.answering import answer_json, find_event, record_read
+from webapi.errors import CODES, ParameterError, ParametersError, ProblemError
 from webapi.export import answer_export
 from webapi.page import (
     address,
@@ -173,12 +171,8 @@ def show_news() -> Response:
 def show_event(event_id: str) -> Response:
     """Show one event; another organisation's is as absent as one that never was."""
     refuse_parameters(read_pairs(request.query_string))
-    if re.fullmatch(UUID_PATTERN, event_id, re.ASCII) is None:
-        raise MissingError("event_not_found", "the id is not one of an event")
-    found = parts().reading.event(reader().organization_id, event_id)
-    if not found.hits.hits:
-        raise MissingError("event_not_found", "no event of your organisation has this id")
-    record_read((), events=1, event_id=event_id)
-    row = read_row(bytes(found.hits.hits[0].source), parts().catalogue)
+    found = find_event(event_id)
+    record_read((), events=1, event_id=found.sort[2])
+    row = read_row(bytes(found.source), parts().catalogue)
     view = {"row": row, "now": datetime.now(UTC), "zone": UTC, **ways(()), **_WORDS}
     return document.render("event.html", reader(), view)
