@@ -35,15 +35,6 @@ class Outcome(Enum):
     REFUSED = "refused"
 
 
-class Missing(Enum):
-    """Why no event was found under an id."""
-
-    ABSENT = "absent"
-    """Nothing is stored under it."""
-    UNKNOWN = "unknown"
-    """Nobody could look: the copy that was asked is down, the index is closed or blocked."""
-
-
 _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -101,6 +92,11 @@ class ItemError(Struct, frozen=True):
     reason: str = ""
 
 
+Stored = bytes | ItemError | None
+"""The event under an id; None where none is; or why nobody could look (the copy that was asked is
+down, the index is closed or blocked)."""
+
+
 class ItemResult(Struct, frozen=True):
     """The part of an item's answer that is asked for (`BULK_FILTER`)."""
 
@@ -123,12 +119,11 @@ class _Stored(Struct, frozen=True, rename={"id": "_id", "source": "_source"}):
     found: bool | None = None
     error: ItemError | None = None
 
-    def content(self) -> bytes | Missing:
+    def content(self) -> "Stored":
         if self.found:
             return bytes(self.source)
-        if self.found is False or (self.error is not None and self.error.type == NO_INDEX):
-            return Missing.ABSENT
-        return Missing.UNKNOWN
+        error = self.error or ItemError("lookup_failed")
+        return None if self.found is False or error.type == NO_INDEX else error
 
 
 class _StoredAnswer(Struct, frozen=True):
@@ -216,8 +211,8 @@ def _all_stored_text(count: int) -> str:
     return f'{{"errors":false,"items":[{",".join([_STORED_TEXT] * count)}]}}'
 
 
-def read_stored(text: str, ids: Sequence[str]) -> list[bytes | Missing] | None:
-    """What an answer to `_mget` says of each id: the event that is stored, or why there is none.
+def read_stored(text: str, ids: Sequence[str]) -> list[Stored] | None:
+    """What an answer to `_mget` says of each id.
 
     None in all when it is not a whole answer to these ids.
     """

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from audit_events.chain import is_same_event
-from indexer.answer import ALL_STORED, ItemError, ItemResult, Missing, Outcome, judge
+from indexer.answer import ALL_STORED, ItemError, ItemResult, Outcome, Stored, judge
 from indexer.batch import Batch
 from indexer.late import AFTER_LOOK, Seals, Step, is_sealed
 
@@ -177,7 +177,7 @@ class Round:
         self,
         rows: Sequence[int],
         ours: Sequence[bytes],
-        stored: Sequence[bytes | Missing],
+        stored: Sequence[Stored],
         *,
         too_large: bool = False,
     ) -> None:
@@ -186,7 +186,7 @@ class Round:
         Args:
             rows: whose ids were looked up.
             ours: the line of each row.
-            stored: the stored event for each row, or why there is none.
+            stored: what is there, for each row.
             too_large: the cluster does not take these rows, so what is not stored never will be.
         """
         progress = self.progress
@@ -197,8 +197,9 @@ class Round:
                     progress.duplicates += 1
                 else:
                     progress.refuse(row, 409, "another event with this id is stored")
-            elif found is Missing.UNKNOWN:
-                self.put_back([row], Outcome.RETRY, ItemError("lookup_failed"))
+            elif found is not None:
+                # Without a status of its own, only its type tells what to wait for.
+                self.put_back([row], judge(0, found.type, found.reason), found)
             elif too_large:
                 progress.refuse(row, 413, "the event alone is too large for the cluster")
             elif after is not None:

@@ -6,8 +6,8 @@ from indexer.answer import (
     ALL_STORED,
     ItemError,
     ItemResult,
-    Missing,
     Outcome,
+    Stored,
     judge,
     judge_request,
     read_error,
@@ -156,29 +156,34 @@ def test_a_cut_answer_says_nothing_wherever_it_is_cut() -> None:
     [
         pytest.param(
             '{"docs":[{"_id":"a","found":true,"_source":{"hash":"h"}},{"_id":"b","found":false}]}',
-            [b'{"hash":"h"}', Missing.ABSENT],
+            [b'{"hash":"h"}', None],
             id="one stored, one not",
         ),
         pytest.param(
             '{"docs":[{"_id":"a","error":{"type":"index_not_found_exception"}},'
             '{"_id":"b","found":false}]}',
-            [Missing.ABSENT, Missing.ABSENT],
+            [None, None],
             id="no such index",
         ),
         pytest.param(
             '{"docs":[{"_id":"a","error":{"type":"no_shard_available_action_exception"}},'
-            '{"_id":"b","error":{"type":"index_closed_exception"}}]}',
-            [Missing.UNKNOWN, Missing.UNKNOWN],
+            '{"_id":"b","error":{"type":"index_closed_exception","reason":"closed"}}]}',
+            [
+                ItemError("no_shard_available_action_exception"),
+                ItemError("index_closed_exception", "closed"),
+            ],
             id="nobody could look",
         ),
-        pytest.param('{"docs":[{"_id":"a"},{"_id":"b"}]}', [Missing.UNKNOWN] * 2, id="no word"),
+        pytest.param(
+            '{"docs":[{"_id":"a"},{"_id":"b"}]}', [ItemError("lookup_failed")] * 2, id="no word"
+        ),
         pytest.param('{"docs":[{"_id":"b"},{"_id":"a"}]}', None, id="another order"),
         pytest.param('{"docs":[{"_id":"a"}]}', None, id="one too few"),
         pytest.param("{}", None, id="no docs"),
         pytest.param("", None, id="nothing"),
     ],
 )
-def test_stored_events_are_read(text: str, stored: list[bytes | Missing] | None) -> None:
+def test_stored_events_are_read(text: str, stored: list[Stored] | None) -> None:
     assert read_stored(text, ["a", "b"]) == stored
 
 

@@ -188,24 +188,39 @@ def test_no_fault_on_the_way_stores_twice_or_loses(
     assert world.places() == (ids_of(before), ids_of(late))
 
 
-def failing_lookup(send: faults.Send, body: bytes) -> faults.Answer:
-    """The copy that was asked is down, which is answered with 200 item by item."""
-    code, headers, text = send(body)
-    docs = msgspec.json.decode(text)["docs"]
-    error = {"type": "no_shard_available_action_exception"}
-    answer = {"docs": [{"_id": doc["_id"], "error": error} for doc in docs]}
-    return code, headers, msgspec.json.encode(answer).decode()
+def failing_lookup(error_type: str) -> Fault:
+    """Nobody can look, which is answered with 200 item by item."""
+
+    def fail(send: faults.Send, body: bytes) -> faults.Answer:
+        code, headers, text = send(body)
+        docs = msgspec.json.decode(text)["docs"]
+        answer = {"docs": [{"_id": doc["_id"], "error": {"type": error_type}} for doc in docs]}
+        return code, headers, msgspec.json.encode(answer).decode()
+
+    return fail
 
 
-def test_an_event_that_nobody_can_look_up_is_not_taken_for_absent(world: World) -> None:
+@pytest.mark.parametrize(
+    ("error_type", "alarm"),
+    [
+        pytest.param("no_shard_available_action_exception", "bulk_retrying", id="copy down"),
+        pytest.param("index_closed_exception", "bulk_blocked", id="closed by hand"),
+    ],
+)
+def test_an_event_that_nobody_can_look_up_is_not_taken_for_absent(
+    world: World, error_type: str, alarm: str
+) -> None:
     before = old_lines(2)
     world.write(before)
     world.seal()
-    script = in_turn(None, failing_lookup, failing_lookup, path="/_mget")
+    failing = failing_lookup(error_type)
+    script = in_turn(None, failing, failing, path="/_mget")
     with capture_logs() as logs:
         assert world.write(before, script) == Settlement(0, duplicates=2, dead=0, retries=0)
     assert world.places() == (ids_of(before), set())
-    assert [log["event"] for log in logs] == ["bulk_retrying", "bulk_resumed"]
+    assert [(log["event"], log.get("error_type")) for log in logs] == [
+        (alarm, error_type), ("bulk_resumed", error_type),
+    ]  # fmt: skip
 
 
 @pytest.fixture
