@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import islice
 from typing import Final, TypeVar
 
 import msgspec
@@ -211,18 +212,24 @@ def _all_stored_text(count: int) -> str:
     return f'{{"errors":false,"items":[{",".join([_STORED_TEXT] * count)}]}}'
 
 
-def read_stored(text: str, ids: Sequence[str]) -> list[Stored] | None:
-    """What an answer to `_mget` says of each id.
+def read_stored(text: str, ids: Sequence[Sequence[str]]) -> list[Stored] | None:
+    """What an answer to `_mget` says of each event.
 
-    None in all when it is not a whole answer to these ids.
+    None in all when it is not a whole answer to these ids, of which an event may have several.
     """
     try:
         docs = decode(text, _StoredAnswer).docs
     except UNREADABLE:
         return None
-    if [doc.id for doc in docs] != list(ids):
+    if [doc.id for doc in docs] != [one for of_event in ids for one in of_event]:
         return None
-    return [doc.content() for doc in docs]
+    contents = (doc.content() for doc in docs)
+    return [_first_stored(list(islice(contents, len(of_event)))) for of_event in ids]
+
+
+def _first_stored(contents: Sequence[Stored]) -> Stored:
+    told = [one for one in contents if one is not None]
+    return next((one for one in told if isinstance(one, bytes)), told[0] if told else None)
 
 
 def read_error(text: str) -> ItemError:

@@ -142,7 +142,7 @@ def test_an_answer_nested_without_end_says_nothing(levels: int) -> None:
     """It must not end the process: deeper than the decoder's stack, not a fault of the format."""
     nested = '{"x":' + "[" * levels
     assert read_items(nested, 1) is None
-    assert read_stored(nested, ["a"]) is None
+    assert read_stored(nested, [["a"]]) is None
     assert read_error(nested) == ItemError()
 
 
@@ -184,22 +184,45 @@ def test_a_cut_answer_says_nothing_wherever_it_is_cut() -> None:
     ],
 )
 def test_stored_events_are_read(text: str, stored: list[Stored] | None) -> None:
-    assert read_stored(text, ["a", "b"]) == stored
+    assert read_stored(text, [["a"], ["b"]]) == stored
+
+
+FOUND = '{"_id":"%s","found":true,"_source":{"hash":"h"}}'
+ABSENT = '{"_id":"%s","found":false}'
+DOWN = '{"_id":"%s","error":{"type":"no_shard_available_action_exception"}}'
+NOBODY = ItemError("no_shard_available_action_exception")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stored"),
+    [
+        (FOUND, ABSENT, b'{"hash":"h"}'),
+        (ABSENT, FOUND, b'{"hash":"h"}'),
+        (ABSENT, ABSENT, None),
+        (ABSENT, DOWN, NOBODY),
+        (DOWN, ABSENT, NOBODY),
+    ],
+)
+def test_an_event_may_be_stored_under_any_of_its_ids(
+    first: str, second: str, stored: Stored
+) -> None:
+    text = f'{{"docs":[{first % "a"},{second % "old-a"},{ABSENT % "b"}]}}'
+    assert read_stored(text, [["a", "old-a"], ["b"]]) == [stored, None]
 
 
 def test_a_stored_event_is_read_whatever_letters_a_forger_gave_it() -> None:
     stored = r'{"a":"\ud800","b":"\ud83d\ude00","c":"\\ud800","d":"\uDC00\uD800"}'
     text = f'{{"docs":[{{"_id":"a","found":true,"_source":{stored}}}]}}'
     spelled = rb'{"a":"\ufffdd800","b":"\ud83d\ude00","c":"\\ud800","d":"\ufffdDC00\ufffdD800"}'
-    assert read_stored(text, ["a"]) == [spelled]
+    assert read_stored(text, [["a"]]) == [spelled]
     raw = '{"docs":[{"_id":"a","found":true,"_source":{"x":"\ud800"}}]}'
-    assert read_stored(raw, ["a"]) == [b'{"x":"\xed\xa0\x80"}']
+    assert read_stored(raw, [["a"]]) == [b'{"x":"\xed\xa0\x80"}']
 
 
 def test_a_stored_event_is_read_however_deep_a_forger_made_it() -> None:
     deep = "[" * STORED_LEVELS + "]" * STORED_LEVELS
     text = f'{{"docs":[{{"_id":"a","found":true,"_source":{deep}}}]}}'
-    assert read_stored(text, ["a"]) == [deep.encode()]
+    assert read_stored(text, [["a"]]) == [deep.encode()]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,13 @@ class World:
         dead_letter = DeadLetter(self.directory)
         return BulkWriter(client, self.index, dead_letter, stop=self.stop, backoff=HURRIED)
 
+    def store_as_before(self, name: str, lines: list[bytes]) -> None:
+        """Store events as the first versions did: the `_id` is the text of the `id`."""
+        with self.cluster.client("writer") as client:
+            for line in lines:
+                reply = ask(client, "PUT", f"/{name}/_create/{ids_of([line]).pop()}", body=line)
+                assert reply.status == 201, reply.text
+
     def set_blocks(self, name: str, blocks: str) -> None:
         with self.cluster.client("lifecycle") as client:
             reply = ask(client, "PUT", f"/{name}/_settings", body=blocks.encode())
@@ -117,6 +124,20 @@ def test_late_events_are_told_from_those_that_were_stored_before_the_seal(world:
     again = world.write([*before, *late, *fresh])
     assert again == Settlement(created=0, duplicates=6, dead=0, retries=0)
     assert world.places() == (ids_of(before), ids_of(late))
+
+
+def test_what_the_first_versions_stored_is_known_behind_a_seal(world: World) -> None:
+    """Read again after an upgrade: a file that was brought back, or a state that was lost."""
+    before, late = old_lines(2), old_lines(2)
+    world.store_as_before(partition_name(OLD, world.index), before)
+    world.store_as_before(late_name(OLD, world.index), late)
+    world.seal()
+    again = [*before, *late, *old_lines(1)]
+    assert world.write(again) == Settlement(created=1, duplicates=4, dead=0, retries=0)
+    assert world.write(again) == Settlement(created=0, duplicates=5, dead=0, retries=0)
+    world.index = wrong_clock(world.index)
+    assert world.write(again) == Settlement(created=0, duplicates=5, dead=0, retries=0)
+    assert not DeadLetter(world.directory).path.exists()
 
 
 def test_a_seal_that_is_lifted_makes_nothing_twice(world: World) -> None:
