@@ -31,7 +31,7 @@ from audit_events.identifier import format_uuid7, new_uuid7
 from audit_events.instant import format_instant
 from indexer.answer import EXISTS, read_error
 from indexer.client import Reply, ask, refusal, request_shape
-from indexer.document_id import document_id
+from indexer.document_id import document_id, possible_document_ids
 from indexer.errors import JournalError, NoAnswerError, RefusedError
 from indexer.journal_reading import LOOK, read_events
 from indexer.names import events_template, journal_name
@@ -200,7 +200,8 @@ class Journal:
         if len(line) > MAX_LINE_BYTES:
             problem = f"is {len(line)} bytes long as a line; the most is {MAX_LINE_BYTES}"
             raise EventTooLargeError("event", problem, "put less into context")
-        is_new = self._write(event_id, line)
+        # What an older version recorded may be recorded again: a step that it did not end.
+        is_new = self._find_under(event_id) is None and self._write(event_id, line)
         if is_new:
             self._seq += 1
             self._previous = digest
@@ -241,9 +242,13 @@ class Journal:
             )
 
     def _find(self, event_id: str) -> "_Recorded | None":
+        found = map(self._find_under, possible_document_ids(event_id))
+        return next((one for one in found if one is not None), None)
+
+    def _find_under(self, stored_id: str) -> "_Recorded | None":
         included = "source.id,action,organizationId,resource.id"
         params = {"preference": "_primary", "_source_includes": included}
-        path = f"/{self._name}/_doc/{document_id(event_id)}"
+        path = f"/{self._name}/_doc/{stored_id}"
         found = request_shape(self._client, "GET", path, _Document, params=params)
         return None if found is None else found.source
 

@@ -132,6 +132,27 @@ def test_a_record_is_an_event_and_is_recorded_once(
 
 
 @pytest.mark.opensearch
+def test_what_an_older_version_recorded_is_recorded_once(
+    opensearch: Cluster, index: IndexSettings, journal: Journal, client: OpenSearch
+) -> None:
+    """Its `_id` is the text of the `id`, and the step that it ended with may not have ended."""
+    assert record(journal, "a")
+    (line,) = stored_lines(opensearch, index)
+    name, event_id = journal_name(index), identify(SEALED, "_system", Key("b", INSTANT))
+    former = {**msgspec.json.decode(line), "id": event_id, "ingestedAt": "2026-11-24T10:00:00Z"}
+    body = msgspec.json.encode(former)
+    assert ask(client, "PUT", f"/{name}/_create/{event_id}", body=body).status == 201
+    assert not record(journal, "b")
+    assert len(journal.read([SEALED])) == 2
+
+    taken = identify(SEALED, "_system", Key("c", INSTANT))
+    forged = msgspec.json.encode({**former, "id": taken, "organizationId": "org_1"})
+    assert ask(client, "PUT", f"/{name}/_create/{taken}", body=forged).status == 201
+    with pytest.raises(JournalError, match="that belongs there"):
+        record(journal, "c")
+
+
+@pytest.mark.opensearch
 def test_the_records_of_a_run_are_one_unbroken_chain(
     opensearch: Cluster, index: IndexSettings, journal: Journal, client: OpenSearch
 ) -> None:
@@ -161,8 +182,12 @@ def test_what_got_no_answer_leaves_no_gap_and_no_second_record(
 ) -> None:
     assert record(journal, "a")
 
+    former_id = identify(SEALED, "_system", Key("b", INSTANT))
+
     def lose(_method: str, path: str) -> str | None:
-        return next((loss for part, loss in losses.items() if part in path), None)
+        # What is looked for before it is written is under the `_id` of older versions.
+        asked = (loss for part, loss in losses.items() if part in path and former_id not in path)
+        return next(asked, None)
 
     losing.lose = staticmethod(lose)
     is_found = losses == {"/_create/": "answer"}
