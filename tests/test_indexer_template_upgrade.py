@@ -52,6 +52,33 @@ def test_an_upgraded_template_touches_no_partition_that_stands(
         assert {event[FIELD] for event in api.page()["events"]} == {"c1"}
 
 
+PERSON = {"type": "user", "id": "u_1", "email": "ana1@company.com", "name": "José Müller"}
+
+
+def test_people_are_found_in_partitions_of_the_first_template(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has all words in one field, and emails and names whole."""
+    named: list[dict[str, Any]] = [
+        {"action": "app.created", "actor": PERSON},
+        {"action": "app.deleted"},
+    ]
+    with opensearch.client("writer") as writer, opensearch.client("lifecycle") as lifecycle:
+        with monkeypatch.context() as older:
+            body = with_all_words_in_one_field(templates.render(index))
+            older.setattr(templates, "render", lambda _settings: body)
+            install(lifecycle, index)
+        store(writer, index, write_events(tmp_path / "old.log", named, OLD))
+        install(lifecycle, index)
+        store(writer, index, write_events(tmp_path / "new.log", named, NEW))
+    with opensearch.client("reader") as reader:
+        api = Api(reader, index)
+        for text in ("jose", "JOSÉ", "mül*", '"josé müller"', "ana1@company.com", "company.com"):
+            assert api.actions([("q", f"{text} action:app.created")]) == ["app.created"] * 2, text
+        for field in ("actor:ana1@company.com", "actor:ANA1@company.com", "actor:ana1*"):
+            assert api.actions([("q", field)]) == ["app.created"] * 2, field
+
+
 def events(path: Path, start: str) -> list[bytes]:
     named = [{"action": name, "correlation_id": "c1"} for name in ("app.created", "app.deleted")]
     return write_events(path, named, start)
@@ -61,6 +88,18 @@ def without(field: str, rendered: dict[str, Body]) -> dict[str, Body]:
     for body in rendered.values():
         mappings = cast("dict[str, dict[str, Any]]", body["template"])["mappings"]
         del mappings["properties"][field]
+    return rendered
+
+
+def with_all_words_in_one_field(rendered: dict[str, Body]) -> dict[str, Body]:
+    for body in rendered.values():
+        part = cast("dict[str, dict[str, Any]]", body["template"])
+        fields = part["mappings"]["properties"]
+        letters = {"simple": {"type": "text", "analyzer": "simple"}}
+        fields["searchText"] = {"type": "text", "fields": letters}
+        whole = {"type": "keyword", "normalizer": "lowercase", "copy_to": ["searchText"]}
+        fields["actor"]["properties"] |= {"email": whole, "name": whole}
+        part["settings"]["index"]["query"] = {"default_field": ["searchText"]}
     return rendered
 
 

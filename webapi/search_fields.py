@@ -15,7 +15,7 @@ CONTEXT: Final = "context"
 class Scope:
     """Fields of the index that a value is looked for in; any of them will do.
 
-    A field that a partition does not have (`searchText` is of an older template) finds nothing.
+    A field that a partition does not have finds nothing (`SEARCH_TEXT`).
 
     Args:
         whole: ids and such: found whole or by their beginning, in any case.
@@ -37,6 +37,8 @@ class Scope:
 
 
 ACTION_WORDS: Final = "action.words"
+SEARCH_TEXT: Final = "searchText"
+"""All words of an event, in partitions of an older template."""
 ANY_ORDER: Final = frozenset(
     {
         "actor.email.text",
@@ -90,7 +92,7 @@ ANYWHERE: Final = Scope(
         "targetUser.email.text",
         "resource.name.text",
         "userAgent.text",
-        "searchText",
+        SEARCH_TEXT,
     ),
     letters=(
         "action.words",
@@ -99,13 +101,14 @@ ANYWHERE: Final = Scope(
         "resource.type.words",
         "resource.name.words",
         "source.service.words",
-        "searchText.simple",
+        f"{SEARCH_TEXT}.simple",
     ),
     folded=(
         "actor.name.text",
         "targetUser.name.text",
         "resource.name.text",
         "resource.name.words",
+        SEARCH_TEXT,
         CONTEXT,
     ),
     address=True,

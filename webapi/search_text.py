@@ -25,7 +25,15 @@ from webapi.errors import ParameterError
 from webapi.grammar import parse
 from webapi.query import Clause, TextFilter, any_action, any_of, any_result, catalogued, stored_as
 from webapi.question import Every, Kind, Match, Node, Not, Value, matches_of
-from webapi.search_fields import ACTION_WORDS, ANY_ORDER, ANYWHERE, CONTEXT, Scope, field_named
+from webapi.search_fields import (
+    ACTION_WORDS,
+    ANY_ORDER,
+    ANYWHERE,
+    CONTEXT,
+    SEARCH_TEXT,
+    Scope,
+    field_named,
+)
 from webapi.values import RESULTS, action_of, is_catalogued
 
 MAX_CLAUSES: Final = 880
@@ -150,11 +158,12 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     else:
         clauses = [_tokens(tokens, text, "best_fields")] if tokens else []
     spellings = patterns(text)
-    # Whole emails are found by their words.
+    # Whole emails are found by their words, which an older partition has in `searchText` alone.
+    by_words = tokens if SEARCH_TEXT in tokens else ()
     clauses += [
         _whole("term", path, text)
         for path in scope.whole + scope.only_whole
-        if f"{path}.text" not in tokens and not (spellings and path in scope.folded)
+        if f"{path}.text" not in by_words and not (spellings and path in scope.folded)
     ]
     clauses += _folded(scope, text)
     if scope.address:
