@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit_events.catalogue import CATALOGUE
 from indexer.settings import Secret
+from webapi.arrivals import Place
 from webapi.cursor import cursor_key, read_cursor, write_cursor
 from webapi.errors import ParameterError
 from webapi.field_selection import read_field, selection_of
 from webapi.query import Position, Query
 from webapi.search_text import read_text
 from webapi.settings import WebSettings
+from webapi.stream import read_stream, stream_key
 
 KEY = b"k" * 32
 QUERY = Query(organization_id="org_a", actions=("a.b", "c.d"), equal={"actorId": ("x", "y")})
@@ -26,6 +29,30 @@ PLACE = Position(1_795_460_448_236_019_000, "01a209c8-3fec-704d-9ea0-6979ad24323
 def test_a_cursor_is_read_as_it_was_written(timestamp_ns: int, event_id: str) -> None:
     place = Position(timestamp_ns, event_id)
     assert read_cursor(KEY, QUERY, write_cursor(KEY, QUERY, place)) == place
+
+
+KEPT = (
+    "WzE3OTU0NjA0NDgyMzYwMTkwMDAsIjAxYTIwOWM4LTNmZWMtNzA0ZC05ZWEwLTY5NzlhZDI0MzIzZSJd"
+    "8skIzWYROS5FcDEx_zCARA"
+)
+KEPT_OF_STREAM = (
+    "k4GoQWJDZEVmR2gpkahJaktsTW5PcLsyMDI2LTAzLTE1VDAwOjAwOjAwLjAwMDAwMFo6wcDjqdBKqKQo-0r6eDIT"
+)
+
+
+def test_what_readers_kept_before_an_upgrade_is_read_after_it() -> None:
+    """A SIEM that could not go on would miss events, so these stand as they were written then."""
+    since = datetime(2026, 3, 15, tzinfo=UTC)
+    query = replace(QUERY, text=read_text("actor:ana"), since=since, results=("success",))
+    assert read_cursor(KEY, query, KEPT) == PLACE
+
+    pairs = [("action", "member.invited"), ("after", KEPT_OF_STREAM)]
+    question = read_stream(
+        "org_a", pairs, present=lambda _: (), key=stream_key(KEY), catalogue=CATALOGUE
+    )
+    assert question.place == Place(
+        read={"AbCdEfGh": 41}, done=frozenset({"IjKlMnOp"}), since="2026-03-15T00:00:00.000000Z"
+    )
 
 
 def test_what_leaves_the_following_events_the_same_keeps_the_cursor() -> None:
