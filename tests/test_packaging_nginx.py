@@ -26,7 +26,8 @@ from tests.nginx_block import CONF, HOST, Block, Ports, check_nginx, read_blocks
 from tests.throw_away_tls import make_authority
 from tests.webapi_process import ROOT, serving
 from webapi.app import MAX_BODY_BYTES
-from webapi.settings import WebSettings, conflicts
+from webapi.settings import WebSettings
+from webapi.settings_conflicts import conflicts
 from webapi.sign_in.cookie import cookie_name
 from webapi.sign_in.proxy import SECRET_HEADER, header_names
 

@@ -32,7 +32,8 @@ from webapi.page import refusal, views
 from webapi.parts import EXTENSION, Parts
 from webapi.reading import Reading
 from webapi.running import Running
-from webapi.settings import WebSettings, conflicts
+from webapi.settings import WebSettings
+from webapi.settings_conflicts import conflicts
 from webapi.shared import shared
 from webapi.sign_in import views as sign_in
 from webapi.storage import Storage
