@@ -64,12 +64,12 @@ class Row:
     ratio: float
 
 
-def _measure(emit: Emit, events: int = EVENTS) -> float:
+def _measure(emit: Emit) -> float:
     """Return microseconds an event, of CPU and waiting together."""
     start = time.perf_counter()
-    for _ in range(events):
+    for _ in range(EVENTS):
         emit()
-    return (time.perf_counter() - start) / events * 1e6
+    return (time.perf_counter() - start) / EVENTS * 1e6
 
 
 def _measure_threads(emit: Emit, threads: int, events: int) -> float:

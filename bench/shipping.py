@@ -47,15 +47,13 @@ class Cost:
         return self.usage.cpu_seconds / self.events * 1e6
 
 
-def agent_command(
-    work: Path, port: int, settings: Mapping[str, str] | None = None, *, pattern: str = "*.log"
-) -> Command:
+def agent_command(work: Path, port: int, settings: Mapping[str, str] | None = None) -> Command:
     """The agent as it is installed, on `logs/` of a directory."""
     return Command(
         [sys.executable, "-m", "indelible", "agent"],
         {
             "INDELIBLE_HOME": str(work / "home"),
-            "INDELIBLE_AGENT_PATHS": str(work / "logs" / pattern),
+            "INDELIBLE_AGENT_PATHS": str(work / "logs" / "*.log"),
             "INDELIBLE_OPENSEARCH_URL": f"http://127.0.0.1:{port}",
             **(settings or {}),
         },

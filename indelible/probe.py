@@ -18,10 +18,10 @@ class _Problem(Struct):
     detail: str = ""
 
 
-def ask(url: str, *, token: str | None = None) -> bytes | None:
+def ask(url: str) -> bytes | None:
     """Return the body of a 200; None for any other answer, and for none."""
     try:
-        return _get(url, token)
+        return _get(url)
     except (OSError, HTTPException):
         # URLError and HTTPError are OSErrors.
         return None
@@ -40,10 +40,8 @@ def find_trouble(url: str) -> str:
     return ""
 
 
-def _get(url: str, token: str | None = None) -> bytes:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # our own http URL
-    with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+def _get(url: str) -> bytes:
+    with _opener.open(url, timeout=TIMEOUT_SECONDS) as answer:
         content: bytes = answer.read()
         return content
 

@@ -24,17 +24,13 @@ PROCESSORS: Final[list[Processor]] = [
 """What every line has, before it is rendered."""
 
 
-def configure(*, level: int = logging.INFO) -> None:
-    """Write JSON lines to stderr, unless the process has said already how it logs.
-
-    Args:
-        level: of the standard library; what is below it is not written.
-    """
+def configure() -> None:
+    """Write JSON lines to stderr, from INFO on, unless the process has said already how it logs."""
     if structlog.is_configured():
         return
     structlog.configure(
         processors=[*PROCESSORS, structlog.processors.JSONRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=_stderr_logger,
     )
 
