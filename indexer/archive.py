@@ -23,6 +23,7 @@ from indexer.beat import Beat, pauses
 from indexer.client import ask, refusal, request, request_shape
 from indexer.digest import Digest
 from indexer.errors import ArchiveError, RefusedError
+from indexer.live_index import find_index
 from indexer.settings import LifecycleSettings
 
 State = Literal["SUCCESS", "PARTIAL", "FAILED", "IN_PROGRESS"]
@@ -87,10 +88,6 @@ class _Snapshots(Struct, frozen=True):
 class _Repository(Struct, frozen=True):
     type: str
     settings: dict[str, str] = {}
-
-
-class _Index(Struct, frozen=True):
-    settings: dict[str, object]
 
 
 def prepare_repository(client: OpenSearch, lifecycle: LifecycleSettings) -> str:
@@ -195,6 +192,7 @@ def take(
 
     Raises:
         ArchiveError: the partition is not there or not sealed, or the snapshot failed.
+        AliasError: it is an alias.
         RefusedError, NoAnswerError: see `indexer.client.request`; to ask again is right.
     """
     uuid = _sealed_uuid(client, name)
@@ -274,40 +272,16 @@ def snapshot_name(name: str, uuid: str, taken: Collection[str] = ()) -> str:
     return next(one for end in ends if (one := f"{name}-{text}{end}") not in taken)
 
 
-def live_index(client: OpenSearch, name: str) -> dict[str, object] | None:
-    """The settings of an index by their flat names, None where it is not there.
-
-    Raises:
-        ArchiveError: it is an alias.
-    """
-    params = {"flat_settings": "true", "expand_wildcards": "none"}
-    found = request_shape(client, "GET", f"/{name}", dict[str, _Index], params=params)
-    if not found:
-        return None
-    if name not in found:
-        raise ArchiveError(
-            f"{name} is an alias of {', '.join(sorted(found))}, and no index",
-            hint="find out who made it, and remove the alias",
-        )
-    return found[name].settings
-
-
-def is_write_once(settings: Mapping[str, object]) -> bool:
-    """Whether an index takes no write at all, and would only take new events without the block."""
-    wanted = ("index.blocks.write", "index.append_only.enabled")
-    return all(settings.get(one) == "true" for one in wanted)
-
-
 def _sealed_uuid(client: OpenSearch, name: str) -> str:
-    settings = live_index(client, name)
-    if settings is None:
+    index = find_index(client, name)
+    if index is None:
         raise ArchiveError(f"there is no {name} to archive", hint="indelible indices status")
-    if settings.get("index.blocks.write") != "true":
+    if not index.is_sealed:
         raise ArchiveError(
             f"{name} is not sealed, so a snapshot would not hold all of it",
             hint="`indelible lifecycle run --once` seals what is due",
         )
-    return str(settings["index.uuid"])
+    return index.uuid
 
 
 def _is_of(archived: Archived, uuid: str) -> bool:

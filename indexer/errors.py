@@ -11,6 +11,7 @@ IndexerError              .hint is the next step for the operator
 ├── ManagedIndexError     the ISM plugin left indices as they were (.failed)
 ├── DeadLetterError       the dead letter could not be made durable
 ├── DigestError           a partition could not be read as a whole
+├── AliasError            an alias stands where an index has to be
 ├── ArchiveError          a snapshot cannot be taken, restored or trusted
 ├── ReplayError           dead letters cannot be replayed now
 ├── JournalError          the journal cannot be written or read whole
@@ -23,7 +24,7 @@ IndexerError              .hint is the next step for the operator
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -190,6 +191,15 @@ class DigestError(IndexerError):
     def __init__(self, name: str, cause: str) -> None:
         super().__init__(f"{name} cannot be digested: {cause}")
         self.name = name
+
+
+class AliasError(IndexerError):
+    """An alias has the name of an index of ours, so what is asked of it is another index's."""
+
+    hint = "find out who made it, and remove the alias"
+
+    def __init__(self, name: str, indices: Iterable[str]) -> None:
+        super().__init__(f"{name} is an alias of {', '.join(sorted(indices))}, and no index")
 
 
 class ArchiveError(IndexerError):

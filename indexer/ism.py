@@ -100,7 +100,7 @@ def record_policies(client: OpenSearch, settings: IndexSettings, mode: Mode) -> 
     """Record each policy of the plugin in the journal, as it is; once for each version of it.
 
     Raises:
-        JournalError: see `Journal.prepare`.
+        JournalError, AliasError: see `Journal.prepare`.
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
     journal = Journal(client, settings)

@@ -34,6 +34,7 @@ from indexer.client import Reply, ask, refusal, request_shape
 from indexer.document_id import document_id, possible_document_ids
 from indexer.errors import JournalError, NoAnswerError, RefusedError
 from indexer.journal_reading import LOOK, read_events
+from indexer.live_index import find_index
 from indexer.names import events_template, journal_name
 from indexer.settings import IndexSettings
 from indexer.templates import flatten
@@ -107,6 +108,7 @@ class Journal:
         Raises:
             JournalError: the template is missing, or the index was not made from it; nothing may
                 be recorded there.
+            AliasError: see `find_index`.
             RefusedError, NoAnswerError: see `indexer.client.request`.
         """
         uuid = self.find()
@@ -123,17 +125,12 @@ class Journal:
 
         Raises:
             JournalError: it was not made from the template.
+            AliasError: see `find_index`.
+            RefusedError, NoAnswerError: see `indexer.client.request`.
         """
-        path, params = f"/{self._name}", {"flat_settings": "true"}
-        found = request_shape(self._client, "GET", path, dict[str, _Index], params=params)
-        if not found:
-            return None
-        index = found.get(self._name)
+        index = find_index(self._client, self._name)
         if index is None:
-            raise JournalError(
-                f"{self._name} is an alias of {', '.join(sorted(found))}, and no index",
-                hint="find out who made it, and remove the alias",
-            )
+            return None
         flat = flatten({"settings": index.settings, "mappings": index.mappings})
         wrong = [path for path, value in _REQUIRED.items() if flat.get(path) != value]
         if wrong:
@@ -143,7 +140,7 @@ class Journal:
                 hint="find out who made it; delete it with the admin certificate if it holds"
                 " nothing, then `indelible indices apply`",
             )
-        return flat["settings.index.uuid"]
+        return index.uuid
 
     def _create(self) -> None:
         path = f"/_index_template/{self._template}"
@@ -172,7 +169,7 @@ class Journal:
         """Record one event; False when it was recorded before.
 
         Raises:
-            JournalError: see `prepare`.
+            JournalError, AliasError: see `prepare`.
             EventError: the event is none.
             RefusedError: the cluster refused.
             NoAnswerError: it may have been recorded; to record it again is right.
@@ -302,11 +299,6 @@ def _members(action: str, fields: Mapping[str, object]) -> dict[str, object]:
         # An application's context is cut to fit; what stands here is read back and acted upon.
         raise EventTooLargeError("context", "would have to be cut", "put less into context")
     return members
-
-
-class _Index(Struct, frozen=True):
-    settings: dict[str, object]
-    mappings: dict[str, object]
 
 
 class _TemplateBody(Struct, frozen=True):

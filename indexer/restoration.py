@@ -15,13 +15,14 @@ from opensearchpy import OpenSearch
 
 from audit_events.event import SYSTEM_ORGANIZATION, Resource
 from audit_events.instant import format_instant, parse_instant
-from indexer.archive import Archived, is_write_once, live_index
+from indexer.archive import Archived
 from indexer.beat import Beat
 from indexer.client import NOT_READY, ask, request, request_shape
 from indexer.digest import Digest, Report, digest_partition
 from indexer.errors import ArchiveError, DigestError, JournalError, RefusedError
 from indexer.ism import AUTO_MANAGE
 from indexer.journal import PARTITION, Journal, Key
+from indexer.live_index import LiveIndex, find_index
 from indexer.records import (
     RESTORED,
     is_told,
@@ -115,11 +116,12 @@ def restore(
     Raises:
         ArchiveError: an index of this name holds something else, the snapshot cannot be restored,
             or what came of it is not what was taken.
+        AliasError: an alias has its name.
         DigestError, JournalError, RefusedError, NoAnswerError: see there; to ask again is right.
     """
     name = archived.content.index
     _check_sealed(journal, archived)
-    present = live_index(clients.lifecycle, name)
+    present = find_index(clients.lifecycle, name)
     if present is not None:
         _check_back(present, archived)
     means = find_means(clients.lifecycle)
@@ -163,14 +165,14 @@ def _check_sealed(journal: Journal, archived: Archived) -> None:
         )
 
 
-def _check_back(present: dict[str, object], archived: Archived) -> None:
+def _check_back(present: LiveIndex, archived: Archived) -> None:
     name = archived.content.index
-    if present.get("index.uuid") == archived.content.index_uuid:
+    if present.uuid == archived.content.index_uuid:
         raise ArchiveError(
             f"{name} is still there: it is the partition that the snapshot was taken of",
             hint="nothing has to be restored",
         )
-    if present.get("index.blocks.write") != "true":
+    if not present.is_sealed:
         raise ArchiveError(
             f"there is another {name}, and it takes events",
             hint=f"`indelible archive verify {name}` reads the snapshot without restoring it",
@@ -221,13 +223,13 @@ def compare_seal(journal: Journal, archived: Archived) -> Sequence[str]:
 
 
 def _check_write_once(clients: Clients, name: str) -> str:
-    found = live_index(clients.lifecycle, name)
-    if found is None or not is_write_once(found):
+    found = find_index(clients.lifecycle, name)
+    if found is None or not found.is_write_once:
         raise ArchiveError(
             f"{name} is back, but not write-once",
             hint="delete it with the admin certificate, and restore it again",
         )
-    return str(found["index.uuid"])
+    return found.uuid
 
 
 def _record(

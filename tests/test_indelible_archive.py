@@ -9,11 +9,12 @@ from click.testing import CliRunner, Result
 
 from indelible.archive import choose, command, describe_restored, describe_verified
 from indelible.errors import CommandError
-from indexer.archive import Archived, Content, State, live_index, prepare_repository, take
+from indexer.archive import Archived, Content, State, prepare_repository, take
 from indexer.client import request
 from indexer.digest import Digest
 from indexer.errors import ArchiveError
 from indexer.journal import Journal
+from indexer.live_index import find_index
 from indexer.records import Subject, record_archived
 from indexer.restoration import Restored
 from indexer.settings import IndexSettings
@@ -95,11 +96,11 @@ def archive(place: ArchiveNode, index: IndexSettings) -> tuple[str, Digest]:
     clients = place.clients()
     name = store(place.cluster, index, lines())
     digest = seal(clients, name)
-    found = live_index(clients.lifecycle, name)
+    found = find_index(clients.lifecycle, name)
     assert found is not None
     repository = prepare_repository(clients.lifecycle, place.lifecycle(index.prefix))
     take(clients.lifecycle, repository, name, digest)
-    record(clients, index, name, str(found["index.uuid"]), digest)
+    record(clients, index, name, found.uuid, digest)
     return name, digest
 
 

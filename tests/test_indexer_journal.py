@@ -16,7 +16,7 @@ from audit_events.errors import EventError
 from audit_events.event import Actor, Event, Resource
 from indexer.client import QuietConnection, ask, connect, request
 from indexer.document_id import document_id
-from indexer.errors import JournalError, NoAnswerError
+from indexer.errors import AliasError, JournalError, NoAnswerError
 from indexer.journal import Journal, Key, identify
 from indexer.names import events_template, journal_name
 from indexer.settings import IndexSettings
@@ -233,7 +233,7 @@ def test_an_alias_is_no_journal(
     with opensearch.admin() as admin:
         aliases: dict[str, object] = {"aliases": {f"{index.prefix}-journal": {}}}
         admin.indices.create(index=f"{index.prefix}-other", body=aliases)
-    with pytest.raises(JournalError, match=f"is an alias of {index.prefix}-other"):
+    with pytest.raises(AliasError, match=f"is an alias of {index.prefix}-other"):
         journal.prepare()
 
 

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from audit_events.instant import format_instant, parse_instant
-from indexer.archive import Archived, find, list_archived, live_index, prepare_repository, take
+from indexer.archive import Archived, find, list_archived, prepare_repository, take
 from indexer.client import ask, request
 from indexer.digest import Digest, digest_partition
-from indexer.errors import ArchiveError
+from indexer.errors import AliasError, ArchiveError
 from indexer.journal import Journal
+from indexer.live_index import find_index
 from indexer.records import RESTORED, read_records, read_seal
 from indexer.repository import Repository
 from indexer.restoration import Clients, restore
@@ -79,9 +80,9 @@ def kept(place: ArchiveNode, clients: Clients, index: IndexSettings) -> Kept:
 
 
 def uuid_of(clients: Clients, name: str) -> str:
-    found = live_index(clients.lifecycle, name)
+    found = find_index(clients.lifecycle, name)
     assert found is not None
-    return str(found["index.uuid"])
+    return found.uuid
 
 
 def bring_back(place: ArchiveNode, clients: Clients, index: IndexSettings, kept: Kept) -> str:
@@ -160,7 +161,7 @@ def test_an_alias_in_its_place_is_told(
         clients.owner, "PUT", f"/{other}", body=b'{"aliases":{"%s":{}}}' % kept.name.encode()
     )
     assert reply.status == 200, reply.text
-    with pytest.raises(ArchiveError, match=f"is an alias of {other}") as caught:
+    with pytest.raises(AliasError, match=f"is an alias of {other}") as caught:
         bring_back(place, clients, index, kept)
     assert "remove the alias" in caught.value.hint
 
@@ -200,7 +201,7 @@ def test_only_the_admin_certificate_restores_what_is_immutable(
     with pytest.raises(ArchiveError, match="admin certificate") as caught:
         bring_back(place, weak, index, kept)
     assert "INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE" in caught.value.hint
-    assert live_index(clients.lifecycle, kept.name) is None
+    assert find_index(clients.lifecycle, kept.name) is None
 
 
 def test_what_was_taken_is_verified(clients: Clients, index: IndexSettings, kept: Kept) -> None:
@@ -237,7 +238,7 @@ def test_a_record_of_other_events_is_found(
     delete(clients, name)
     with pytest.raises(ArchiveError, match="is not what was sealed: its sha256"):
         restore(clients, archived, kept.journal, index, place.lifecycle(index.prefix), now=NOW)
-    assert live_index(clients.lifecycle, name) is None
+    assert find_index(clients.lifecycle, name) is None
 
 
 def test_a_snapshot_that_the_journal_does_not_know_is_a_problem(
@@ -261,7 +262,7 @@ def test_metadata_that_do_not_fit_the_events_are_found(
     delete(clients, name)
     with pytest.raises(ArchiveError, match="holds other events"):
         restore(clients, archived, kept.journal, index, place.lifecycle(index.prefix), now=NOW)
-    assert live_index(clients.lifecycle, name) is None
+    assert find_index(clients.lifecycle, name) is None
 
 
 def test_a_damaged_file_of_the_archive_is_found(
