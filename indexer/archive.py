@@ -13,14 +13,13 @@ from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from audit_events.instant import format_unix_ns
 from indexer.answer import read_error
 from indexer.beat import Beat, pauses
-from indexer.client import ask, refusal, request, request_shape
+from indexer.client import ask, read_reply, request, request_shape
 from indexer.digest import Digest
 from indexer.errors import ArchiveError, RefusedError
 from indexer.live_index import find_index
@@ -248,9 +247,7 @@ def list_archived(client: OpenSearch, repository: str, name: str = "*") -> list[
             hint="`indelible archive list` names the one that is set; see"
             " INDELIBLE_LIFECYCLE_SNAPSHOT_REPOSITORY",
         )
-    if reply.status != HTTPStatus.OK:
-        raise refusal(client, "GET", path, reply)
-    found = msgspec.json.decode(reply.text, type=_Snapshots).snapshots
+    found = read_reply(client, "GET", path, reply, _Snapshots).snapshots
     ours = [
         _archived(repository, one, content)
         for one in found

@@ -49,7 +49,7 @@ NOT_READY: Final = frozenset(
 )
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 ANY_STATUS: Final = range(300, 600)
-_WRONG_SHAPE: Final = ItemError("not_an_answer", "the answer is no JSON, or not what was asked for")
+WRONG_SHAPE: Final = ItemError("not_an_answer", "the answer is no JSON, or not what was asked for")
 NOTHING_SENT: Final = (ConnectTimeoutError, SSLError)
 """Refused or unreachable, unknown name, a certificate that is not believed."""
 
@@ -255,12 +255,21 @@ def request_shape(
     reply = ask(client, method, path, params=params, body=encoded, safe=safe)
     if reply.status == HTTPStatus.NOT_FOUND:
         return None
-    if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
-        try:
-            return decode(reply.text, shape)
-        except UNREADABLE:
-            raise refusal(client, method, path, reply, _WRONG_SHAPE) from None
-    raise refusal(client, method, path, reply)
+    return read_reply(client, method, path, reply, shape)
+
+
+def read_reply(client: OpenSearch, method: str, path: str, reply: Reply, shape: type[T]) -> T:
+    """What a good answer to `ask` says; the first four are those of `refusal`.
+
+    Raises:
+        RefusedError: another status than 200 and 201, or an answer of another shape.
+    """
+    if reply.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+        raise refusal(client, method, path, reply)
+    try:
+        return decode(reply.text, shape)
+    except UNREADABLE:
+        raise refusal(client, method, path, reply, WRONG_SHAPE) from None
 
 
 def refusal(

@@ -14,7 +14,7 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from indexer.answer import EXISTS, read_error
-from indexer.client import ask, refusal, request_shape
+from indexer.client import ask, read_reply, refusal, request_shape
 from indexer.names import control_name
 from indexer.settings import IndexSettings
 
@@ -101,12 +101,10 @@ class ControlDocument:
             }
         body = msgspec.json.encode(control)
         reply = ask(self._client, "PUT", path, params=params, body=body)
-        if reply.status in (HTTPStatus.OK, HTTPStatus.CREATED):
-            written = msgspec.json.decode(reply.text, type=_Written)
-            return Version(written.seq_no, written.primary_term)
         if reply.status == HTTPStatus.CONFLICT:
             return None
-        raise refusal(self._client, "PUT", path, reply)
+        written = read_reply(self._client, "PUT", path, reply, _Written)
+        return Version(written.seq_no, written.primary_term)
 
     def _create_index(self) -> None:
         settings = {"number_of_shards": 1, "number_of_replicas": self._replicas, "hidden": True}

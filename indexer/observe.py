@@ -6,7 +6,6 @@ timestamps are two searches of one hit for each open index, `SEARCHES` of them i
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from http import HTTPStatus
 from itertools import islice
 from typing import Final
 
@@ -15,8 +14,7 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from audit_events.instant import format_unix_ns, parse_instant
-from indexer.answer import UNREADABLE, ItemError
-from indexer.client import ask, refusal, request_shape
+from indexer.client import WRONG_SHAPE, ask, read_reply, refusal, request_shape
 from indexer.names import EXPAND_ALL, events_pattern, index_kind, late_pattern
 from indexer.plan import Observed
 from indexer.settings import IndexSettings
@@ -237,16 +235,10 @@ def _search(client: OpenSearch, searches: list[tuple[str, str]]) -> Iterator[dat
         ]
     body = msgspec.json.Encoder().encode_lines(lines)
     reply = ask(client, "POST", "/_msearch", body=body, safe=True)
-    answers: _Answers | None = None
-    if reply.status == HTTPStatus.OK:
-        try:
-            answers = msgspec.json.decode(reply.text, type=_Answers)
-        except UNREADABLE:
-            answers = None
-    if answers is None or len(answers.responses) != len(searches):
-        error = ItemError("not_an_answer", reply.text[:200])
-        raise refusal(client, "POST", "/_msearch", reply, error)
-    for answer in answers.responses:
+    responses = read_reply(client, "POST", "/_msearch", reply, _Answers).responses
+    if len(responses) != len(searches):
+        raise refusal(client, "POST", "/_msearch", reply, WRONG_SHAPE)
+    for answer in responses:
         hits = answer.hits.hits if answer.hits is not None else []
         yield parse_instant(format_unix_ns(hits[0].sort[0])) if hits else None
 

@@ -344,3 +344,24 @@ def test_whoever_is_refused_is_named_whatever_they_asked(
     with connect(settings, role="lifecycle") as client, pytest.raises(RefusedError) as raised:
         act(client)
     assert "refused with 500 for the lifecycle 'eve': x_exception: why" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(
+            lambda client: ControlDocument(client, INDEX).write(Control(), None), id="lease"
+        ),
+        pytest.param(lambda client: list_archived(client, "archive"), id="snapshots"),
+    ],
+)
+def test_a_page_of_a_proxy_is_a_refusal_whatever_was_asked(
+    act: Callable[[OpenSearch], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("control", "archive"):
+        monkeypatch.setattr(f"indexer.{module}.ask", lambda *_, **__: Reply(200, "<html>", {}))
+    with (
+        connect(ConnectionSettings(), role="lifecycle") as client,
+        pytest.raises(RefusedError, match="not_an_answer"),
+    ):
+        act(client)
