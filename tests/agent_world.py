@@ -4,6 +4,9 @@
 says so.
 """
 
+import os
+import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING
 from agent import checkpoint
 from agent.checkpoint import Checkpoint
 from agent.follow import Follower
+from agent.places import COPYING_SECONDS
 from agent.settings import AgentSettings
 from agent.shipment import Loader, Shipment
 from agent.sources import Sources
@@ -150,3 +154,20 @@ def ids(*numbers: int) -> set[str]:
 
 def read_twice(agent: Bench) -> list[str]:
     return [one for one, count in agent.read_ids.items() if count > 1]
+
+
+def compress(path: Path) -> Path:
+    """As logrotate does: the archive has the time of the file, and the file goes."""
+    subprocess.run(["gzip", path], check=True)  # noqa: S607  # wherever it is installed
+    return path.with_name(path.name + ".gz")
+
+
+def rest(agent: Bench) -> None:
+    """Look until it is sure that nothing changes any more."""
+    for _ in range(3):
+        agent.drain()
+
+
+def age(path: Path, seconds: float = 2 * COPYING_SECONDS) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
