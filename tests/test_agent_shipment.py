@@ -199,7 +199,10 @@ def test_each_line_carries_where_it_stood(tmp_path: Path) -> None:
         )
     )
     data = path.read_bytes()
-    for shipment in agent.look():
+    shipments = agent.look()
+    assert sum(len(one.batch) for one in shipments) == 40
+    assert sum(one.refusals.lines for one in shipments) == 10
+    for shipment in shipments:
         batch = shipment.batch
         located = batch.located(range(len(batch)))
         assert [line for _, _, line in located] == batch.lines()

@@ -344,6 +344,8 @@ def test_whatever_is_emitted_is_valid(
     for context in contexts:
         log.info("a.b", organization_id="o", actor={"type": "user"}, context=context)
     chains = Chains(is_whole=True)
-    for line in path.read_bytes().splitlines():
+    lines = path.read_bytes().splitlines()
+    assert len(lines) == len(contexts)
+    for line in lines:
         VALIDATOR.validate(msgspec.json.decode(line))
         assert [*check_line(line), *chains.check(line)[1]] == []
