@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from agent.findings import Finding, Findings, Kind, Range
+from audit_events.envelope import LARGEST_SEQ
 from audit_events.errors import SinkError
 from audit_events.event import MAX_NAME_CHARACTERS, SYSTEM_ORGANIZATION
 from audit_events.event_file import LOOK_INTERVAL_SECONDS
@@ -52,7 +53,6 @@ _HINTS: Final[dict[Kind, str]] = {
 SYNC_RETRY_SECONDS: Final = 1.0
 """After a sync that failed; then twice as long each time, as each attempt adds its events anew."""
 LONGEST_RETRY_SECONDS: Final = 600.0
-_LARGEST_EXACT: Final = 2**53 - 1
 
 _log = structlog.get_logger("agent")
 
@@ -232,5 +232,5 @@ def _spell_range(ends: Range) -> str:
 
 
 def _exact(number: int) -> int | str:
-    """A foreign line may carry any `seq`, of thousands of digits; RFC 8785 has no such numbers."""
-    return number if number <= _LARGEST_EXACT else f"more than {_LARGEST_EXACT}"
+    """No `seq` is larger, but what gaps come to together may be; RFC 8785 has no such numbers."""
+    return number if number <= LARGEST_SEQ else f"more than {LARGEST_SEQ}"

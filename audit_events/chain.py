@@ -82,15 +82,18 @@ def split_hash(line: bytes) -> tuple[bytes, str]:
     """
     start = line.rfind(HASH_KEY)
     end = start + len(HASH_KEY) + HASH_CHARACTERS + 1
-    cut = line.rfind(_INGESTED_KEY)
-    body = line
-    if cut > end and _is_last_member(line[cut + len(_INGESTED_KEY) :]):
-        body = line[:cut] + b"}"
+    body = without_ingested(line)
     if start > 0 and body[end - 1 : end + 6] == b'","id":':
         text = body[start + len(HASH_KEY) : end - 1]
         if text == _carried(line):
             return body[:start] + body[end:], text.decode()
     return _split_parsed(line)
+
+
+def without_ingested(line: bytes) -> bytes:
+    """Return the line as its emitter wrote it: without `ingestedAt`, where an agent appended it."""
+    covered, key, rest = line.rpartition(_INGESTED_KEY)
+    return covered + b"}" if key and _is_last_member(rest) else line
 
 
 def _is_last_member(rest: bytes) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from audit_events.redaction import Redaction
+from audit_events.walk import MAX_SAFE_INTEGER
 
 MAX_TEXT_CHARACTERS: Final = 128
 MAX_VALUES: Final = 32
 """So that no context that passes comes near any limit of size or depth."""
 _MAX_KEYS: Final = 4_096
 _MAX_KEY_CHARACTERS: Final = 64
-_MAX_SAFE_INTEGER: Final = 2**53
 
 
 class PlainContexts:
@@ -86,4 +86,4 @@ class PlainContexts:
 def _is_safe_integer(value: object) -> bool:
     if type(value) is not int:
         return False
-    return -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER
+    return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER

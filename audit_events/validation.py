@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple, cast
 import msgspec
 
 from audit_events.canonical import canonical, read_back
-from audit_events.chain import carried_hash, follows, genesis
+from audit_events.chain import carried_hash, follows, genesis, without_ingested
 from audit_events.envelope import LARGEST_SEQ, UNREADABLE, Envelope, decode_envelope
 from audit_events.errors import CanonicalError, LineError
 from audit_events.event import (
@@ -181,9 +181,7 @@ def _is_address(text: str) -> bool:
 
 def _check_canonical(line: bytes) -> list[Flaw]:
     """Whether the line is written as RFC 8785 writes it; `ingestedAt` may stand at its end."""
-    covered, mark, rest = line.rpartition(b',"ingestedAt":"')
-    if mark and rest.endswith(b'"}') and b'"' not in rest[:-2]:
-        line = covered + b"}"
+    line = without_ingested(line)
     is_shallow = line.count(b"{") + line.count(b"[") <= MAX_DEPTH
     try:
         if is_shallow and _has_unusual(line) is None and _encode_sorted(_decode_any(line)) == line:
