@@ -41,6 +41,7 @@ from indexer.records import (
     MISSING,
     Context,
     Seal,
+    Subject,
     read_seal,
     record_archived,
     record_end,
@@ -272,31 +273,37 @@ class Executor:
             )
         subject, seal = view.subject(name), self._seal(name, view)
         self._check_copy(name, seal)
-
-        def decide() -> Decision:
-            if view.observed[name].open:
-                # What was written last may not be counted yet.
-                refresh(self._access.lifecycle, name)
-            now = self._look()
-            seen, planned = now.observed.get(name), now.plans.get(name)
-            is_same = seen is not None and seen.uuid == subject.uuid
-            if seen is not None and seen.open:
-                is_same = is_same and seen.events == seal.events
-            is_due = planned is not None and planned.next_step is Step.DELETE
-            if is_due and not is_same:
-                raise StepError(
-                    f"{name} does not hold the {seal.events} events that were recorded when it was"
-                    " sealed, so it is not deleted",
-                    hint="find out who changed it: audit_log.partition_sealed has its digest",
-                )
-            return Decision(now.holds.active, is_due)
-
         deletion = Deletion(self._access.deleter, self.lease, self._journal)
-        more = self._deletion_context(view.observed[name])
-        kept_by = deletion.delete(subject, seal, decide=decide, more=more, beat=self._beat)
+        kept_by = deletion.delete(
+            subject,
+            seal,
+            decide=lambda: self._decide(subject, seal, is_open=view.observed[name].open),
+            more=self._deletion_context(view.observed[name]),
+            beat=self._beat,
+        )
         if kept_by:
             _log.info("deletion_held", partition=name, holds=[hold.id for hold in kept_by])
         return not kept_by
+
+    def _decide(self, subject: Subject, seal: Seal, *, is_open: bool) -> Decision:
+        """Look once more, and see that it is still what was sealed."""
+        name = subject.name
+        if is_open:
+            # What was written last may not be counted yet.
+            refresh(self._access.lifecycle, name)
+        now = self._look()
+        seen, planned = now.observed.get(name), now.plans.get(name)
+        is_same = seen is not None and seen.uuid == subject.uuid
+        if seen is not None and seen.open:
+            is_same = is_same and seen.events == seal.events
+        is_due = planned is not None and planned.next_step is Step.DELETE
+        if is_due and not is_same:
+            raise StepError(
+                f"{name} does not hold the {seal.events} events that were recorded when it was"
+                " sealed, so it is not deleted",
+                hint="find out who changed it: audit_log.partition_sealed has its digest",
+            )
+        return Decision(now.holds.active, is_due)
 
     def _check_copy(self, name: str, seal: Seal) -> None:
         """The copy that was recorded is to be there still when the original goes."""

@@ -297,22 +297,7 @@ def bring(
         ArchiveError: this user may not, the name is taken, or the snapshot is not there.
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
-    own: dict[str, object] = {
-        "index.number_of_replicas": 0 if means.in_place else settings.replicas,
-        "index.blocks.write": True,
-        "index.append_only.enabled": True,
-    }
-    body: dict[str, object] = {
-        "indices": archived.content.index,
-        "include_global_state": False,
-        "include_aliases": False,
-        "partial": False,
-        "index_settings": own | ({AUTO_MANAGE: False} if means.ism else {}),
-    }
-    if target != archived.content.index:
-        body |= {"rename_pattern": "^.*$", "rename_replacement": target}
-    if means.in_place:
-        body["storage_type"] = "remote_snapshot"
+    body = _restore_body(archived.content.index, target, settings, means)
     path = f"/_snapshot/{archived.repository}/{archived.snapshot}/_restore"
     try:
         answer = request(client, "POST", path, body=body, params={"wait_for_completion": "false"})
@@ -333,6 +318,26 @@ def bring(
             f"the snapshot {archived.snapshot} is not in {archived.repository}",
             hint="`indelible archive list` shows what is there",
         )
+
+
+def _restore_body(name: str, target: str, settings: IndexSettings, means: Means) -> object:
+    own: dict[str, object] = {
+        "index.number_of_replicas": 0 if means.in_place else settings.replicas,
+        "index.blocks.write": True,
+        "index.append_only.enabled": True,
+    }
+    body: dict[str, object] = {
+        "indices": name,
+        "include_global_state": False,
+        "include_aliases": False,
+        "partial": False,
+        "index_settings": own | ({AUTO_MANAGE: False} if means.ism else {}),
+    }
+    if target != name:
+        body |= {"rename_pattern": "^.*$", "rename_replacement": target}
+    if means.in_place:
+        body["storage_type"] = "remote_snapshot"
+    return body
 
 
 def await_readable(clients: Clients, name: str, beat: Beat) -> None:
