@@ -36,6 +36,7 @@ from webapi.request import read_filters, read_pairs
 from webapi.request_reading import Pairs, RequestReading
 from webapi.running import Running
 from webapi.storage_answer import Hit
+from webapi.trail import VIEWED
 
 DEFAULT_LIMIT: Final = 200
 MAX_LIMIT: Final = 1000
@@ -271,4 +272,4 @@ def _is_own_reading(hit: Hit, subject: str) -> bool:
         seen = msgspec.json.decode(hit.source, type=_Seen)
     except msgspec.ValidationError:
         return False
-    return seen.action == "audit_log.viewed" and seen.actor.id == subject
+    return seen.action == VIEWED and seen.actor.id == subject

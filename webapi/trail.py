@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import audit_events
 from audit_events import AuditEventError
@@ -20,9 +21,11 @@ from webapi.auth import Reader
 from webapi.errors import UnavailableError
 from webapi.settings import WebSettings
 
-MAX_CONTEXT_CHARACTERS = 200
-SERVICE = "webapi"
-REMEMBERED = 4096
+VIEWED: Final = "audit_log.viewed"
+EXPORTED: Final = "audit_log.exported"
+MAX_CONTEXT_CHARACTERS: Final = 200
+SERVICE: Final = "webapi"
+REMEMBERED: Final = 4096
 """Questions; what is forgotten is recorded anew."""
 
 
@@ -38,7 +41,7 @@ class Read:
         events: how many events the answer holds.
         event_id: the one event that was asked for, if so.
         repeats: how often the same was asked since it was recorded last.
-        export: how an export stands, if it is one: then it is `audit_log.exported`.
+        export: how an export stands, if it is one: then it is `EXPORTED`.
     """
 
     reader: Reader
@@ -53,7 +56,7 @@ class Read:
     @property
     def action(self) -> str:
         """The action of the event that tells of it."""
-        return "audit_log.viewed" if self.export is None else "audit_log.exported"
+        return VIEWED if self.export is None else EXPORTED
 
 
 Record = Callable[[Read], None]

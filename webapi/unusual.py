@@ -53,8 +53,6 @@ def compare(count: int, before: int, totals: tuple[int, int], values: int) -> Co
 
 def at_least(count: int, mean: float) -> float:
     """Return how likely a Poisson variable is to be `count` or more."""
-    if count <= 0:
-        return 1.0
     if count <= mean:
         # Whatever is expected is not unusual; how likely exactly is nobody's question.
         return 1.0

@@ -15,6 +15,7 @@ from msgspec import Meta, Raw, Struct
 
 from audit_events.event import SOURCE_CLOSED, SOURCE_HEARTBEAT, SYSTEM_ORGANIZATION
 from audit_events.instant import format_instant, parse_instant
+from indexer.records import MISSING
 from indexer.settings import IndexSettings
 from indexer.span import Span, span_of
 from webapi.aggregation import Number, TermBucket, Terms, instant_of, terms
@@ -33,7 +34,6 @@ GAP: Final = "audit_log.gap_detected"
 GAP_CLOSED: Final = "audit_log.gap_closed"
 BREAK: Final = "audit_log.chain_broken"
 SILENT: Final = "audit_log.source_silent"
-MISSING: Final = "audit_log.partition_missing"
 WATCHED: Final = (SOURCE_HEARTBEAT, SOURCE_CLOSED, SILENT, GAP, GAP_CLOSED, BREAK, MISSING)
 
 

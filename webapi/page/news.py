@@ -16,9 +16,9 @@ from webapi.page.address import Pair, State, first
 from webapi.page.listing import Listing
 from webapi.parts import parts
 from webapi.query import Query
+from webapi.trail import VIEWED
 from webapi.values import NEWEST_FIRST, read_instant
 
-VIEWED = "audit_log.viewed"
 AFTER = "after"
 _PURPOSE = b"indelible news 1"
 
