@@ -131,6 +131,7 @@ def test_an_organisation_that_asks_too_often_is_told_when_to_come_again(limited:
 def test_a_search_is_counted_as_one_and_the_siblings_with_the_list(limited: Api) -> None:
     assert limited.get("q=x").status_code == 200
     problem(limited.get("q=y"), 429, "rate_limited")
+    problem(limited.get("resourceType=a&resourceId=b", path=f"{PATH}/state"), 429, "rate_limited")
     assert limited.get().status_code == 200
     assert limited.get(path=f"{PATH}/actions").status_code == 200
     assert limited.get("limit=0").status_code == 400, "a wrong request counts as well"
