@@ -51,7 +51,6 @@ class _Check:
     """Stands in for `tally.note_unknown`, and tells at a test's end what passed there.
 
     Args:
-        note_unknown: what it stands in for.
         enabled: whether tests fail for it.
     """
 
