@@ -290,8 +290,8 @@ def test_what_is_new_and_what_is_unusual_is_told_where_the_days_before_are_enoug
 def test_what_is_no_incident_is_refused(api: Api) -> None:
     cursor = ask(api, f"{AROUND}&limit=4")["nextCursor"]
     for query, wrong in (
-        ("", {("around", "missing")}),
-        ("since=2026-03-01", {("around", "missing")}),
+        ("", {("around", "required")}),
+        ("since=2026-03-01", {("around", "required")}),
         ("since=2026-01-01&until=2026-12-01", {("until", "out_of_range")}),
         ("since=1900-01-01&until=1900-01-02", {("until", "out_of_range")}),
         ("around=0001-01-01", {("until", "out_of_range")}),

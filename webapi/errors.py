@@ -93,7 +93,6 @@ PARAMETER_CODES: Final = (
     "out_of_range",
     "unknown_value",
     "conflict",
-    "missing",
 )
 """The codes of single parameters, in `errors[].code` of a `parameters_invalid` answer."""
 

@@ -65,7 +65,7 @@ def _window(reading: RequestReading, query: Query) -> Window:
     if query.since is None or query.until is None:
         if not reading.problems:
             reason = "an incident needs a window: `around`, or both `since` and `until`"
-            reading.refuse("around", ParameterError("missing", reason))
+            reading.refuse("around", ParameterError("required", reason))
         return Window(query=query, since=EARLIEST, until=EARLIEST)
     since, until = holdable(query.since), holdable(query.until)
     if until - since > timedelta(days=MAX_DAYS):
