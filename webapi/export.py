@@ -72,18 +72,10 @@ FORMAT: Final = Parameter(
     description="`ndjson`: the events as they are stored, and a last line that says what is in it;"
     " `csv`: a table for spreadsheets; `zip`: `events.ndjson` and `manifest.json`.",
 )
-GZIP: Final = Parameter(
-    name="gzip",
-    read=values.read_flag,
-    schema={"type": "string", "enum": list(values.FLAGS), "default": "false"},
-    description="A file that is packed (`.gz`). `Accept-Encoding: gzip` packs only the way to you.",
+GZIP: Final = parameters.flag(
+    "gzip", "A file that is packed (`.gz`). `Accept-Encoding: gzip` packs only the way to you."
 )
-BOM: Final = Parameter(
-    name="bom",
-    read=values.read_flag,
-    schema={"type": "string", "enum": list(values.FLAGS), "default": "false"},
-    description="Begin a CSV with the mark by which Excel knows UTF-8.",
-)
+BOM: Final = parameters.flag("bom", "Begin a CSV with the mark by which Excel knows UTF-8.")
 AFTER: Final = Parameter(
     name="after",
     read=values.read_uuid,

@@ -27,11 +27,12 @@ FACET: Final = Parameter(
     repeatable=True,
     commas=True,
 )
-VALUES: Final = Parameter(
-    name="values",
-    read=values.integer_between(1, MAX_VALUES),
-    schema={"type": "integer", "minimum": 1, "maximum": MAX_VALUES, "default": DEFAULT_VALUES},
-    description="How many values of each, those with most events first.",
+VALUES: Final = parameters.number(
+    "values",
+    "How many values of each, those with most events first.",
+    least=1,
+    most=MAX_VALUES,
+    default=DEFAULT_VALUES,
 )
 
 

@@ -19,12 +19,13 @@ from webapi.request import read_after, read_filters
 from webapi.request_reading import Pairs, RequestReading
 
 MAX_DAYS: Final = 2 * values.MAX_WINDOW_DAYS
-VALUES: Final = Parameter(
-    name="values",
-    read=values.integer_between(1, MAX_VALUES),
-    schema={"type": "integer", "minimum": 1, "maximum": MAX_VALUES, "default": DEFAULT_VALUES},
-    description="How many actors, targets, resources, addresses and user agents are listed, those"
-    " with most events first.",
+VALUES: Final = parameters.number(
+    "values",
+    "How many actors, targets, resources, addresses and user agents are listed, those with most"
+    " events first.",
+    least=1,
+    most=MAX_VALUES,
+    default=DEFAULT_VALUES,
 )
 
 

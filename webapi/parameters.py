@@ -72,6 +72,22 @@ def _choice(name: str, description: str, allowed: tuple[str, ...]) -> Parameter[
     )
 
 
+def flag(name: str, description: str) -> Parameter[bool]:
+    """Return a parameter that is `true` or `false`, and false where it is not given."""
+    schema = {"type": "string", "enum": list(values.FLAGS), "default": "false"}
+    return Parameter(name=name, read=values.read_flag, schema=schema, description=description)
+
+
+def number(name: str, description: str, *, least: int, most: int, default: int) -> Parameter[int]:
+    """Return a parameter that is a whole number within bounds, both included."""
+    return Parameter(
+        name=name,
+        read=values.integer_between(least, most),
+        schema={"type": "integer", "minimum": least, "maximum": most, "default": default},
+        description=description,
+    )
+
+
 _INSTANT_SCHEMA: Final[Schema] = {
     "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
     "examples": ["2026-03-15", "2026-03-15T09:30:00Z"],
@@ -176,23 +192,15 @@ FIELDS: Final = Parameter(
     repeatable=True,
     commas=True,
 )
-HIGHLIGHT: Final = Parameter(
-    name="highlight",
-    read=values.read_flag,
-    schema={"type": "string", "enum": list(values.FLAGS), "default": "false"},
-    description="Add to each event `highlights`: where `q` matched.",
-)
+HIGHLIGHT: Final = flag("highlight", "Add to each event `highlights`: where `q` matched.")
 ORDER: Final = Parameter(
     name="order",
     read=values.choice_of(values.ORDERS),
     schema={"type": "string", "enum": list(values.ORDERS), "default": values.NEWEST_FIRST},
     description="`desc` is newest first; the id breaks ties.",
 )
-LIMIT: Final = Parameter(
-    name="limit",
-    read=values.integer_between(1, MAX_LIMIT),
-    schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    description="Events of one page.",
+LIMIT: Final = number(
+    "limit", "Events of one page.", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT
 )
 OFFSET: Final = Parameter(
     name="offset",

@@ -127,11 +127,8 @@ START: Final = Parameter(
     description="Where to begin without `after`: behind all there is (`now`, as without it), before"
     " all (`beginning`), or with what was shipped since an instant (`ingestedAt`).",
 )
-LIMIT: Final = Parameter(
-    name="limit",
-    read=values.integer_between(1, MAX_LIMIT),
-    schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    description="Most events of one page.",
+LIMIT: Final = parameters.number(
+    "limit", "Most events of one page.", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT
 )
 WAIT: Final = Parameter(
     name="wait",

@@ -19,18 +19,15 @@ from webapi.around_event import (
 )
 from webapi.audit_log import PATH, blueprint
 from webapi.description import EVENT_ID, QUESTION_CODES, Json, describe_parameter, operation
-from webapi.parameters import Parameter, by_name
+from webapi.parameters import Parameter, by_name, number
 from webapi.parts import parts, reader
 from webapi.request import read_pairs
 from webapi.request_reading import RequestReading
 
 
 def _how_many(name: str, side: str) -> Parameter[int]:
-    return Parameter(
-        name=name,
-        read=values.integer_between(0, MAX_EVENTS),
-        schema={"type": "integer", "minimum": 0, "maximum": MAX_EVENTS, "default": DEFAULT_EVENTS},
-        description=f"How many events {side} it.",
+    return number(
+        name, f"How many events {side} it.", least=0, most=MAX_EVENTS, default=DEFAULT_EVENTS
     )
 
 
