@@ -100,8 +100,10 @@ class GroupCommit(Generic[Work]):
         """Queue what `make` returns; the order of these calls is the order of the work."""
         with self._lock:
             seat = self._queue.join(make())
-            if self._gathering is not None and self._queue.is_gathered:
-                _wake(self._gathering)
+            # Looked at once: the leader that gathers may lose patience at any moment.
+            leader = self._gathering
+            if leader is not None and self._queue.is_gathered:
+                _wake(leader)
             return seat
 
     def settle(self, seat: Seat[Work]) -> None:

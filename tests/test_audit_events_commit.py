@@ -139,6 +139,21 @@ def test_a_leader_that_never_began_is_replaced(monkeypatch: pytest.MonkeyPatch) 
     assert group.join(lambda: "next").leads
 
 
+def test_who_comes_last_may_find_that_the_leader_has_lost_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between the look at who gathers and the waking: it raised, and the event was in the file."""
+    group: GroupCommit[str] = GroupCommit(lambda _works: None)
+    group._gathering = group.join(lambda: "leader")  # no other way to that moment
+
+    def lose_patience(_queue: Queue[str]) -> bool:
+        group._gathering = None
+        return True
+
+    monkeypatch.setattr(Queue, "is_gathered", property(lose_patience))
+    assert not group.join(lambda: "last").leads
+
+
 def test_a_slow_sync_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit, "_PATIENCE_SECONDS", 0.01)
     running: list[int] = []
