@@ -1,6 +1,9 @@
 """What docs/applications.md says of frameworks is tried as it stands there."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,6 +60,19 @@ def test_the_first_of_them_records(tmp_path: Path) -> None:
     event = decode_event(line)
     assert (event.actor.id, event.organization_id) == ("u_ana", "org_acme")
     assert event.ip_address == "127.0.0.1"
+
+
+@pytest.mark.slow
+def test_a_coroutine_of_django_says_who_its_database_knows(tmp_path: Path) -> None:
+    bind_actor, view = snippets("ASGI: Starlette, FastAPI, Django")[1:]
+    (tmp_path / "middleware.py").write_text(bind_actor)
+    (tmp_path / "views.py").write_text(f"import audit_events\n{view}")
+    program = ROOT / "tests" / "apps" / "django_users.py"
+    paths = os.pathsep.join(map(str, (ROOT, tmp_path)))
+    subprocess.run([sys.executable, program], env={**os.environ, "PYTHONPATH": paths}, check=True)
+    (line,) = (tmp_path / "audit.log").read_bytes().splitlines()
+    event = decode_event(line)
+    assert (event.actor.id, event.organization_id) == ("1", "org_acme")
 
 
 def test_addresses_are_as_the_table_says() -> None:
