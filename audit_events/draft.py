@@ -178,6 +178,8 @@ def draft_event(
     try:
         given = msgspec.convert(fields, Given)
     except msgspec.ValidationError:
+        given = None
+    if given is None:  # not above: msgspec's error, of another field, would lead the traceback
         given = check_each(fields)
     organization, address, context = given.organization_id, given.ip_address, given.context
     if organization[0] == RESERVED_PREFIX:

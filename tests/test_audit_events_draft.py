@@ -50,6 +50,13 @@ def _members(action: str, **fields: Any) -> dict[str, Any]:
     return msgspec.json.decode(draft.encode(), type=dict[str, Any])
 
 
+def test_an_error_is_the_only_one_of_its_traceback() -> None:
+    """Another one, of msgspec, named what was not meant: here the organisation."""
+    with pytest.raises(EventError, match="actor: is missing") as raised:
+        draft_event("member.role_changed", {})
+    assert raised.value.__context__ is None
+
+
 def test_the_smallest_event_gains_result_and_version() -> None:
     assert _members("member.invited") == {
         "action": "member.invited",
