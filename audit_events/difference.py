@@ -26,7 +26,10 @@ from audit_events.object_members import (
 from audit_events.redaction import REDACTED
 from audit_events.walk import MAX_SAFE_INTEGER
 
-_KINDS: Final = "a mapping, dataclass, pydantic model or SQLAlchemy instance"
+_KINDS: Final = (
+    "a mapping, dataclass, attrs class, msgspec struct, pydantic model or SQLAlchemy instance;"
+    " of a Django model take model_to_dict()"
+)
 _CHOOSE: Final = "compare dictionaries of what matters"
 _RELOAD: Final = "take a snapshot() before the commit, or refresh it"
 
@@ -58,7 +61,7 @@ def snapshot(value: object) -> dict[str, object]:
     """Return a copy of what `changes` compares, to be given to it as `before`.
 
     Raises:
-        EventError: it is nothing that has parts with names.
+        EventError: it is nothing that has parts with names, or nothing of it is loaded.
     """
     return _read("value", value)
 
@@ -69,6 +72,9 @@ def _read(name: str, value: object) -> dict[str, object]:
         raise EventError(name, members.problem, _CHOOSE)
     if members is None:
         raise EventError(name, f"is of type {type(value).__name__}", f"expected {_KINDS}")
+    if members and all(part is NOT_LOADED for part in members.values()):
+        # Beside None it would be left out whole, and nothing said of what was made.
+        raise EventError(name, "is expired, nothing of it is loaded", _RELOAD)
     return members
 
 

@@ -233,7 +233,7 @@ def test_what_the_commit_expired_is_an_error_and_no_query(database: Database) ->
     member.role = "admin"
     database.session.commit()
     database.statements.clear()
-    with pytest.raises(EventError, match=r"after\.\w+: is not loaded.*snapshot\(\) before"):
+    with pytest.raises(EventError, match=r"after: is expired.*snapshot\(\) before"):
         changes(before, member)
     assert database.statements == []
     database.session.refresh(member)
@@ -263,6 +263,18 @@ def test_an_instance_that_is_made_or_deleted(database: Database) -> None:
     database.session.delete(member)
     assert changes(member, None)["previous"]["role"] == "member"
     assert changes(member, None)["new"] == {}
+
+
+def test_what_is_made_and_expired_by_its_commit_is_no_empty_change(database: Database) -> None:
+    """`session.commit()` and then the event: it said that something was made, and nothing of it."""
+    made = Member(role="member")
+    database.session.add(made)
+    database.session.commit()
+    for ask in (lambda: changes(None, made), lambda: changes(made, None), lambda: snapshot(made)):
+        with pytest.raises(EventError, match="is expired, nothing of it is loaded"):
+            ask()
+    database.session.refresh(made, ["role"])
+    assert changes(None, made) == {"previous": {}, "new": {"role": "member"}}
 
 
 def test_relationships_are_not_followed(database: Database) -> None:
