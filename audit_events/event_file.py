@@ -36,6 +36,7 @@ taken. The argument, for whoever changes this:
 `take_unsynced` are for those who want more.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -254,6 +255,12 @@ class EventFile:
         close_all(retired)
         close_all(self._taken)
         self.close()
+
+    def __del__(self) -> None:
+        """Let go of what nobody can append to any more: the log was dropped."""
+        with contextlib.suppress(Exception):  # while the interpreter ends nothing is certain
+            if self._descriptor >= 0 and is_still(self._descriptor, self._identity):
+                os.close(self._descriptor)
 
     def _describe(self, operation: str, error: OSError) -> SinkError:
         hint = _HINTS.get(error.errno or 0, "")

@@ -1,6 +1,7 @@
 """From the log call to the line: stamped, chained, in the kernel, or an error at the call."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -280,6 +281,16 @@ def test_each_parameter_is_checked_at_start_and_named(
 def test_a_path_that_cannot_be_opened_is_an_error_at_start(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match=r"cannot open .* name a file"):
         open_log(tmp_path, service="members")
+
+
+def test_a_log_that_is_dropped_keeps_no_descriptor(path: Path) -> None:
+    """One for each organisation, opened anew each time, used up all that a process may have."""
+    gc.collect()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        open_log(path, service="s").info("app.created", organization_id="o", actor=ACTOR)
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_threads_share_one_unbroken_chain(path: Path) -> None:
