@@ -134,6 +134,15 @@ def test_a_body_that_is_there_is_passed_as_it_is() -> None:
     file.close()
 
 
+def test_a_server_s_file_wrapper_may_be_a_function() -> None:
+    """PEP 3333 asks for a callable; with that of uWSGI every request was an error."""
+    body = [b"done"]
+    environ = {"REQUEST_METHOD": "GET", "wsgi.file_wrapper": lambda file: file}
+    assert AuditMiddleware(lambda *_: body)(environ, lambda *_: lambda _: None) is body
+    streamed = AuditMiddleware(lambda *_: iter(body))(environ, lambda *_: lambda _: None)
+    assert list(streamed) == body
+
+
 def test_an_outer_middleware_knows_the_peer_and_an_inner_one_the_actor(
     log: FilteringBoundLogger, path: Path
 ) -> None:

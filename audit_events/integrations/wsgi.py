@@ -71,7 +71,8 @@ class AuditMiddleware:
         """
         context = copy_context()
         body = context.run(self._run, environ, start_response)
-        if isinstance(body, list | tuple | environ.get("wsgi.file_wrapper", tuple)):
+        wrapper = environ.get("wsgi.file_wrapper")  # a class, or as of uWSGI a function
+        if isinstance(body, (list, tuple, wrapper) if isinstance(wrapper, type) else (list, tuple)):
             return body  # nothing of the application runs any more
         return BoundBody(context, body)
 
