@@ -235,6 +235,13 @@ def fill_bound(fields: dict[str, object]) -> None:
         request.fill(fields)
 
 
+def note_bound(error: EventError, fields: Mapping[str, object]) -> None:
+    """Add to an error where its field was said, if it was not at the call."""
+    name = error.field.partition(".")[0]
+    if name in fields and structlog.contextvars.get_contextvars().get(name) is fields[name]:
+        error.add_note(f"{name} is bound in structlog's contextvars, perhaps for other logs")
+
+
 _Variables: TypeAlias = tuple[tuple[str, ContextVar[object]], ...]
 _VARIABLES: Final[Mapping[str, ContextVar[object]]] = structlog.contextvars._CONTEXT_VARS  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 """structlog's own, one for each name that was ever bound; there is no public way to them. Its

@@ -24,11 +24,11 @@ import weakref
 from collections.abc import Callable, Container
 from typing import Final, cast
 
-from audit_events.binding import fill_bound
+from audit_events.binding import fill_bound, note_bound
 from audit_events.commit import GroupCommit
 from audit_events.descriptor import sync_and_close
 from audit_events.draft import DEFAULT_RULES, Draft, DraftRules, draft_event
-from audit_events.errors import AuditEventError, SinkError
+from audit_events.errors import AuditEventError, EventError, SinkError
 from audit_events.event_file import EventFile
 from audit_events.failure import FailureHandler, OnError, choose_handler, hand_over
 from audit_events.identifier import new_uuid7
@@ -133,7 +133,12 @@ class ChainedLogger:
             EventError, SinkError: as `msg`.
         """
         fill_bound(fields)
-        return self.msg(draft_event(action, fields, self._rules))
+        try:
+            draft = draft_event(action, fields, self._rules)
+        except EventError as error:
+            note_bound(error, fields)
+            raise
+        return self.msg(draft)
 
     def msg(self, draft: Draft) -> str:  # noqa: C901, PLR0915  # a call more is 0.15 µs an event
         """Append the event and return its id.

@@ -95,6 +95,19 @@ def test_what_the_call_says_wins_then_contextvars_then_the_request(
     assert (event.correlation_id, event.ip_address) == ("job-1", None)
 
 
+def test_an_error_of_what_the_call_did_not_say_tells_where_it_was_said(
+    log: FilteringBoundLogger,
+) -> None:
+    """An application binds `resource` for its own logs, and no call of its mentions one."""
+    with bound_contextvars(resource="/members", organization_id="org_acme", actor=ANA):
+        with pytest.raises(EventError, match="resource: is of type str") as raised:
+            log.info("member.removed")
+        assert "is bound in structlog's contextvars" in raised.value.__notes__[0]
+        with pytest.raises(EventError, match="resource: is of type str") as raised:
+            log.info("member.removed", resource="/apps")
+        assert not hasattr(raised.value, "__notes__")
+
+
 def test_nobody_is_asked_before_the_first_event_and_nobody_twice(
     request_: BoundRequest, log: FilteringBoundLogger
 ) -> None:
