@@ -22,7 +22,7 @@ from webapi.event_values import read_values
 from webapi.query import catalogued
 from webapi.question import Kind, Match, Node, Not, Value
 from webapi.search_fields import ANY_ORDER, Scope
-from webapi.search_text import actions_of, chosen_of, name_of, scope_of
+from webapi.search_text import actions_of, chosen_of, name_of, scope_of, token_fields
 
 MAX_PLACES: Final = 100
 """Of one event."""
@@ -169,8 +169,8 @@ def _in_scope(scope: Scope, value: Value, plain: Sought) -> Sought:
 
 
 def _words(scope: Scope, value: Value, *, folds: bool) -> Iterator[Words]:
-    letters = () if any(map(str.isdigit, value.text)) else scope.letters
-    for paths, cut in ((scope.words, _STANDARD), (letters, _LETTERS)):
+    words, letters = token_fields(scope, value)
+    for paths, cut in ((words, _STANDARD), (letters, _LETTERS)):
         for path in paths:
             folded = folds and path in scope.folded
             kind = Kind.WORD if value.kind is Kind.PHRASE and path in ANY_ORDER else value.kind

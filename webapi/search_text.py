@@ -44,6 +44,8 @@ _RUN: Final = re.compile(r"[^\W_]+")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _FIRST_OF_MANY_WORDS: Final = "\u0e00"
 """From Thai on there are scripts of which each character may be a word of the index."""
+_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_EMAIL_BEGINNING: Final = re.compile(r"[^\s@]+@[^\s@]*")
 _LONGEST_TOKEN: Final = 255
 """`standard` and `simple` cut longer words into several."""
 
@@ -149,21 +151,21 @@ class _Making:
 
 def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     """Return the clauses, any of which finds a value in a scope."""
-    if value.kind is Kind.PREFIX:
-        return _beginnings(scope, value.text)
     text = value.text
-    tokens = scope.words + (() if _numbered(text) else scope.letters)
+    words, letters = token_fields(scope, value)
+    tokens = words + letters
+    if value.kind is Kind.PREFIX:
+        return _beginnings(scope, tokens, text)
     if value.kind is Kind.PHRASE:
-        clauses = _phrase(scope, text, catalogue)
+        clauses = _phrase(tokens, text, catalogue)
     else:
         clauses = [_tokens(tokens, text, "best_fields")] if tokens else []
     spellings = patterns(text)
-    # Whole emails are found by their words, which an older partition has in `searchText` alone.
-    by_words = tokens if SEARCH_TEXT in tokens else ()
+    # What is no whole email is found there by its words.
     clauses += [
         _whole("term", path, text)
         for path in scope.whole + scope.only_whole
-        if f"{path}.text" not in by_words and not (spellings and path in scope.folded)
+        if f"{path}.text" not in tokens and not (spellings and path in scope.folded)
     ]
     clauses += _folded(scope, text)
     if scope.address:
@@ -174,7 +176,18 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     return clauses
 
 
-def _phrase(scope: Scope, text: str, catalogue: Catalogue) -> list[Clause]:
+def token_fields(scope: Scope, value: Value) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the fields of a scope where the words of a value are asked for, and its letters.
+
+    Whoever writes a whole email means that one, and by its words `bob.ana@x.com` is found too.
+    """
+    shape = _EMAIL_BEGINNING if value.kind is Kind.PREFIX else _EMAIL
+    if shape.fullmatch(value.text) is None:
+        return scope.words, () if _numbered(value.text) else scope.letters
+    return tuple(path for path in scope.words if path.removesuffix(".text") not in scope.whole), ()
+
+
+def _phrase(fields: Sequence[str], text: str, catalogue: Catalogue) -> list[Clause]:
     """Return the clauses for words beside each other.
 
     `match_only_text` knows no positions: for a phrase OpenSearch reads each event that has the
@@ -182,7 +195,6 @@ def _phrase(scope: Scope, text: str, catalogue: Catalogue) -> list[Clause]:
     user agents and types the words may stand in any order, and what the catalogue knows of an
     action is not asked of the events.
     """
-    fields = scope.words + (() if _numbered(text) else scope.letters)
     clauses: list[Clause] = []
     ordered = [path for path in fields if path not in ANY_ORDER and path != ACTION_WORDS]
     if ordered:
@@ -212,8 +224,7 @@ def _beside(wanted: Sequence[str], words: Sequence[str]) -> bool:
     return any(list(wanted) == list(words[at : at + len(wanted)]) for at in starts)
 
 
-def _beginnings(scope: Scope, text: str) -> list[Clause]:
-    tokens = scope.words + (() if _numbered(text) else scope.letters)
+def _beginnings(scope: Scope, tokens: Sequence[str], text: str) -> list[Clause]:
     clauses = [_tokens(tokens, text, "bool_prefix")] if tokens else []
     spellings = patterns(text)
     clauses += [

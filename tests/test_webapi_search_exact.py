@@ -1,0 +1,56 @@
+"""Search on the real node, where values are nearly alike: what is found, and what is not."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.test_webapi_search import shown
+from tests.webapi_api import Api, store, write_events
+
+pytestmark = pytest.mark.opensearch
+
+ANA, SHOUTED = "ana@company.com", "Ana@Company.COM"
+LIKE_ANA = [
+    "ana.lopez@company.com", "bob.ana@company.com", "ana+audit@company.com", "ana42@company.com",
+    "bob-ana@company.com", "company@ana.com", "ana@mail.company.com",
+]  # fmt: skip
+BEHIND = "ana@company.com.evil.example"
+EMAILS = [ANA, SHOUTED, *LIKE_ANA, BEHIND]
+
+
+@pytest.fixture(scope="module")
+def api(opensearch: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    events: list[dict[str, object]] = [
+        {"action": "member.invited", "actor": {"type": "user", "email": email}} for email in EMAILS
+    ]
+    path = tmp_path_factory.mktemp("exact") / "e.log"
+    with opensearch.own_prefix() as index, opensearch.client("writer") as writer:
+        store(writer, index, write_events(path, events, "2026-03-15T09:00:00Z"))
+        yield Api(opensearch.client("reader"), index)
+
+
+def emails(api: Api, text: str) -> list[str]:
+    pairs = [("q", text), ("order", "asc")]
+    return [event["actor"]["email"] for event in api.page(pairs)["events"]]
+
+
+@pytest.mark.parametrize("name", ["", "actor:", "actor.email:"])
+def test_a_whole_email_is_that_one_and_no_other(api: Api, name: str) -> None:
+    for text in (ANA, SHOUTED, f'"{ANA}"'):
+        assert emails(api, name + text) == [ANA, SHOUTED], text
+        assert emails(api, f"-{name}{text}") == [*LIKE_ANA, BEHIND], text
+    (event,) = api.page([("q", name + ANA), ("highlight", "true"), ("limit", "1")])["events"]
+    assert shown(event) == [f"/actor/email: {SHOUTED}"]
+
+
+def test_the_beginning_of_an_email_is_no_other_name_at_the_same_domain(api: Api) -> None:
+    for text in ("ana@company.*", "ana@comp*", "ana@company.com*"):
+        assert emails(api, text) == [ANA, SHOUTED, BEHIND], text
+    assert emails(api, "ana@*") == [ANA, SHOUTED, "ana@mail.company.com", BEHIND]
+
+
+def test_parts_of_emails_are_found_by_their_words(api: Api) -> None:
+    for text in ("company.com", "@company.com", "@company*", "ana company"):
+        assert emails(api, text) == EMAILS, text
+    assert emails(api, "ana@company") == EMAILS, "half of an address is no whole one"
