@@ -10,7 +10,13 @@ from msgspec import Raw
 
 from tests.test_webapi_search_text import TEXTS
 from webapi.errors import ParameterError
-from webapi.highlights import MAX_PLACES, Highlighter, add_highlights
+from webapi.highlights import (
+    MAX_PLACES,
+    Highlight,
+    Highlighted,
+    Highlighter,
+    add_highlights,
+)
 from webapi.search_text import read_text
 
 EVENT: dict[str, Any] = {
@@ -48,6 +54,34 @@ def marked(text: str, event: dict[str, Any] = EVENT) -> list[tuple[str, int, int
 )  # fmt: skip
 def test_places(text: str, places: list[tuple[str, int, int]]) -> None:
     assert marked(text) == places
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "places"),
+    [
+        pytest.param("lopez", "Jose\u0301 Lo\u0301pez", ["Lo\u0301pez"], id="a mark inside"),
+        pytest.param("jose", "Jose\u0301 Lo\u0301pez", ["Jose\u0301"], id="a mark at its end"),
+        pytest.param("lop*", "Jose\u0301 Lo\u0301pez", ["Lo\u0301p"], id="a mark in a beginning"),
+        pytest.param("jose*", "Jose\u0301", ["Jose\u0301"], id="a mark at the end of one"),
+        pytest.param("lo\u0301pez", "José López", ["López"], id="a mark in the question"),
+        pytest.param("प्रिया", "प्रिया शर्मा", ["प्रिया"], id="marks that are vowels"),
+        pytest.param("שָׁלוֹם", "שָׁלוֹם דוד", ["שָׁלוֹם"], id="points"),
+        pytest.param("タナカ", "タナカ・タロウ", ["タナカ"], id="a run of Katakana"),
+        pytest.param("田中", "田中太郎", ["田", "中"], id="signs"),
+        pytest.param("ibra*", "İbrahim", ["İbra"], id="a letter that is two in lower case"),
+    ],
+)  # fmt: skip
+def test_places_in_names_of_other_scripts(text: str, name: str, places: list[str]) -> None:
+    found = marked(text, {"actor": {"name": name}})
+    assert [name[start:end] for _, start, end in found] == places
+
+
+@pytest.mark.parametrize("number", ["1e+21", "-2.5e-9", "1.50", "1e999"])
+def test_a_number_is_marked_as_it_is_spelled(number: str) -> None:
+    stored = b'{"context":{"x":%b}}' % number.encode()
+    highlighter = Highlighter(read_text(f"context.x:{number}").node)
+    found = msgspec.json.decode(add_highlights(Raw(stored), highlighter), type=Highlighted)
+    assert found.highlights == [Highlight("/context/x", 0, len(number))]
 
 
 def test_places_are_bounded() -> None:

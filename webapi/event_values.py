@@ -18,11 +18,17 @@ def _number(text: str) -> object:
 
 
 _decoder: Final = msgspec.json.Decoder(float_hook=_number)
+_spelled: Final = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode()))
 
 
 def read_values(source: Raw | bytes) -> Mapping[str, object]:
     """Return the members of a stored event; a number that no float can hold is its own text."""
     return cast("Mapping[str, object]", _decoder.decode(source))
+
+
+def read_spelled(source: Raw | bytes) -> Mapping[str, object]:
+    """Return the members of a stored event; numbers but whole ones as they are spelled."""
+    return cast("Mapping[str, object]", _spelled.decode(source))
 
 
 def read_parts(source: Raw | bytes, shape: type[S]) -> S:

@@ -7,6 +7,7 @@ be missing. What must not hold has no place.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -18,7 +19,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi.accents import fold, patterns
 from webapi.addresses import Span, network_span, prefix_spans
 from webapi.event_texts import EventTexts, Text, Tokens, compared
-from webapi.event_values import read_values
+from webapi.event_values import read_spelled
 from webapi.query import catalogued
 from webapi.question import Kind, Match, Node, Not, Value
 from webapi.search_fields import ANY_ORDER, Scope
@@ -27,8 +28,15 @@ from webapi.search_text import actions_of, chosen_of, name_of, scope_of, token_f
 MAX_PLACES: Final = 100
 """Of one event."""
 
+_MARKS: Final = "".join(
+    one for one in map(chr, range(0x300, 0x2000)) if unicodedata.category(one).startswith("M")
+)
+"""They stand on the letter before, and end no word; `\\w` has none of them."""
+_IN_WORDS: Final = rf"[{_MARKS}\u00ad\u200c\u200d]"
 _STANDARD: Final = re.compile(
-    r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W\u2e80-\u9fff]+(?:['.\u2019:\u00b7][^\W_]+)*"
+    r"[\u30a1-\u30fa\u30fc-\u30ff]+|[\u2e80-\u9fff\uf900-\ufaff]"
+    rf"|[^\W\u2e80-\u9fff](?:[^\W\u2e80-\u9fff]|{_IN_WORDS})*"
+    rf"(?:['.\u2019:\u00b7][^\W_](?:[^\W_]|{_IN_WORDS})*)*"
 )
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 
@@ -61,7 +69,7 @@ def add_highlights(source: Raw, highlighter: "Highlighter | None", shown: Raw | 
         highlighter: of the question, if it has words.
         shown: what the answer has of the event, where that is not all.
     """
-    found = Highlighted([] if highlighter is None else highlighter.places(read_values(source)))
+    found = Highlighted([] if highlighter is None else highlighter.places(read_spelled(source)))
     body = bytes(source if shown is None else shown).strip()
     separator = b"" if body == b"{}" else b","
     return Raw(body[:-1] + separator + msgspec.json.encode(found)[1:])
@@ -211,13 +219,18 @@ def _all(text: Text) -> Highlight:
 def _beginnings(texts: Iterable[Text], wanted: str, *, folded: bool) -> Iterator[Highlight]:
     for text in texts:
         if text.compared(folded=folded).startswith(wanted):
-            length = end = 0
-            for character in text.text:
-                if length >= len(wanted):
-                    break
-                length += len(compared(character, folded=folded))
-                end += 1
-            yield Highlight(text.pointer, 0, end)
+            yield Highlight(text.pointer, 0, _end(text.text, len(wanted), folded=folded))
+
+
+def _end(text: str, length: int, *, folded: bool) -> int:
+    """Return where so many compared characters end, with the marks that stand on the last."""
+    reached = 0
+    for at, character in enumerate(text):
+        width = len(compared(character, folded=folded))
+        if reached >= length and width:
+            return at
+        reached += width
+    return len(text)
 
 
 def _tokens(text: Text, words: Words) -> Iterator[Highlight]:
@@ -237,7 +250,9 @@ def _tokens(text: Text, words: Words) -> Iterator[Highlight]:
         return
     for at in places.pop():
         start, end = tokens.spans[at]
-        yield Highlight(text.pointer, start, min(start + cut, end) if cut else end)
+        if cut:
+            end = start + _end(text.text[start:end], cut, folded=words.folded)
+        yield Highlight(text.pointer, start, end)
     for at in (at for found in places for at in found):
         yield Highlight(text.pointer, *tokens.spans[at])
 
