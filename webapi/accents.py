@@ -25,9 +25,10 @@ _LATIN_GREEK_CYRILLIC: Final = (
     range(0x1E00, 0x2000),
 )
 _STROKES: Final = MappingProxyType(
-    {"ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ŧ": "t", "\u0131": "i"}
+    {"ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ŧ": "t", "\u0131": "i", "ς": "\u03c3"}
 )
-"""Letters that Unicode does not decompose, and people write without their stroke."""
+"""Letters that Unicode does not decompose, and people write without their stroke; and the sigma at
+the end of a word, which the index makes of no capital."""
 _HALF_COMPOSED: Final = "âêôăơư"
 """Vietnamese letters that older encodings write with their accent, and a mark for the tone."""
 _ACCENTS: Final = frozenset(map(chr, range(0x300, 0x370)))
