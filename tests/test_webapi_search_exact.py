@@ -17,12 +17,23 @@ LIKE_ANA = [
 ]  # fmt: skip
 BEHIND = "ana@company.com.evil.example"
 EMAILS = [ANA, SHOUTED, *LIKE_ANA, BEHIND]
+CITY, CAPITALS, SMALL = "Львов-Юг", "ЯЛТА", "são paulo"
+CITIES = [CITY, CAPITALS, SMALL, "Straße-1", "STRASSE-1"]
 
 
 @pytest.fixture(scope="module")
 def api(opensearch: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     events: list[dict[str, object]] = [
         {"action": "member.invited", "actor": {"type": "user", "email": email}} for email in EMAILS
+    ]
+    events += [
+        {
+            "action": "app.created",
+            "actor": {"type": "system"},
+            "resource": {"type": "app", "id": city},
+            "context": {"in": city},
+        }
+        for city in CITIES
     ]
     path = tmp_path_factory.mktemp("exact") / "e.log"
     with opensearch.own_prefix() as index, opensearch.client("writer") as writer:
@@ -39,7 +50,7 @@ def emails(api: Api, text: str) -> list[str]:
 def test_a_whole_email_is_that_one_and_no_other(api: Api, name: str) -> None:
     for text in (ANA, SHOUTED, f'"{ANA}"'):
         assert emails(api, name + text) == [ANA, SHOUTED], text
-        assert emails(api, f"-{name}{text}") == [*LIKE_ANA, BEHIND], text
+        assert emails(api, f"-{name}{text} invited") == [*LIKE_ANA, BEHIND], text
     (event,) = api.page([("q", name + ANA), ("highlight", "true"), ("limit", "1")])["events"]
     assert shown(event) == [f"/actor/email: {SHOUTED}"]
 
@@ -54,3 +65,16 @@ def test_parts_of_emails_are_found_by_their_words(api: Api) -> None:
     for text in ("company.com", "@company.com", "@company*", "ana company"):
         assert emails(api, text) == EMAILS, text
     assert emails(api, "ana@company") == EMAILS, "half of an address is no whole one"
+
+
+@pytest.mark.parametrize("name", ["", "context.in:", "context:", "resource.id:"])
+def test_ids_and_values_are_found_in_any_case_beyond_ascii_too(api: Api, name: str) -> None:
+    def found(text: str) -> list[str]:
+        return [event["resource"]["id"] for event in api.page([("q", name + text)])["events"]]
+
+    for text in ("львов-юг", "ЛЬВОВ-ЮГ", "Львов-Юг", "львов-*", "Львов-ю*"):
+        assert found(text) == [CITY], text
+    assert found("Ялта") == found("ялта") == found("ЯЛТ*") == [CAPITALS]
+    assert found('"SÃO PAULO"') == found('"São Paulo"') == [SMALL]
+    assert found("STRAßE-1") == ["Straße-1"]
+    assert found("strasse-1") == ["STRASSE-1"]

@@ -7,7 +7,8 @@ that is never too low.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -42,6 +43,7 @@ MAX_CLAUSES: Final = 880
 _UUID: Final = re.compile(UUID_PATTERN, re.ASCII)
 _RUN: Final = re.compile(r"[^\W_]+")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
+_ASCII_LOWERED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _FIRST_OF_MANY_WORDS: Final = "\u0e00"
 """From Thai on there are scripts of which each character may be a word of the index."""
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
@@ -163,9 +165,10 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     spellings = patterns(text)
     # What is no whole email is found there by its words.
     clauses += [
-        _whole("term", path, text)
+        clause
         for path in scope.whole + scope.only_whole
         if f"{path}.text" not in tokens and not (spellings and path in scope.folded)
+        for clause in _whole("term", path, text)
     ]
     clauses += _folded(scope, text)
     if scope.address:
@@ -228,9 +231,10 @@ def _beginnings(scope: Scope, tokens: Sequence[str], text: str) -> list[Clause]:
     clauses = [_tokens(tokens, text, "bool_prefix")] if tokens else []
     spellings = patterns(text)
     clauses += [
-        _whole("prefix", path, text)
+        clause
         for path in scope.whole
         if not (spellings and path in scope.folded)
+        for clause in _whole("prefix", path, text)
     ]
     clauses += _folded(scope, text, ".*")
     if scope.address:
@@ -245,9 +249,21 @@ def _tokens(fields: Sequence[str], text: str, kind: str) -> Clause:
     return {"multi_match": {**asked, "lenient": True}}
 
 
-def _whole(kind: str, path: str, text: str) -> Clause:
+def _whole(kind: str, path: str, text: str) -> list[Clause]:
     # Ids are kept as they were written; people ask for them in any case.
-    return {kind: {path: {"value": text, "case_insensitive": True}}}
+    return [{kind: {path: {"value": one, "case_insensitive": True}}} for one in _in_cases(text)]
+
+
+def _in_cases(text: str) -> Iterable[str]:
+    """Return a text in the cases in which people write it: OpenSearch ignores that of ASCII alone.
+
+    As it is, all small, all capital, and with a capital where it, or each of its words, begins.
+    """
+    found: dict[str, str] = {}
+    for one in (text, text.lower(), text.upper(), text.capitalize(), text.title()):
+        if len(one) == len(text):  # `ß` stays what it is
+            found.setdefault(one.translate(_ASCII_LOWERED), one)
+    return found.values()
 
 
 def _folded(scope: Scope, text: str, ending: str = "") -> list[Clause]:
