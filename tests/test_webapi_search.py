@@ -101,6 +101,7 @@ FINDS: list[tuple[str, str, list[str]]] = [
     ("the beginning of a part", "203.0.11*", [ZEBRA, ROLE]),
     ("an IPv6 address", "2001:DB8::1", [APP]),
     ("the beginning of one", "2001:db8:*", [APP]),
+    ("the beginning as it is shown", "2001:db8::*", [APP]),
     ("an IPv6 block", "2001:db8::/32", [APP]),
     ("an address in the context", "10.1.2.3", [ROLE]),
     ("a user agent", "firefox", [ROLE]),

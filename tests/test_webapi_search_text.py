@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audit_events.catalogue import CATALOGUE, Catalogue
@@ -277,7 +277,10 @@ def test_a_list_of_fifty_ids_is_fine() -> None:
         ("255.255", [("255.255.0.0", "255.255.255.255")]),
         ("2001:db8:", [("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff")]),
         ("a:", [("a::", "a:ffff:ffff:ffff:ffff:ffff:ffff:ffff")]),
-        ("20", []), ("1.2.3.4.", []), ("1.256", []), ("1.01", []), ("2001:db8::", []), ("x.y", []),
+        ("2001:db8::", [("2001:db8::", "2001:db8::ffff:ffff:ffff:ffff")]),
+        ("1:2:3:4:5::", [("1:2:3:4:5::", "1:2:3:4:5::ffff")]),
+        ("20", []), ("1.2.3.4.", []), ("1.256", []), ("1.01", []), ("x.y", []),
+        ("::", []), (":::", []), ("1::2::", []), ("1:2:3:4:5:6::", []), ("1.2::", []),
         ("1.\u0662", []), ("1.\u00b2", []), ("256.1", []), (":", []), ("g:", []), ("ag:", []),
         ("2001:db8:1", []), ("1:2:3:4:5:6:7:8:", []),
     ],
@@ -291,6 +294,17 @@ def test_an_address_is_in_the_spans_of_each_of_its_beginnings(address: str, leng
     beginning = address[:length]
     if "." in beginning:
         assert any(span.holds(address) for span in prefix_spans(beginning))
+
+
+@given(st.ip_addresses(v=6).map(str))
+@example("2001:db8::1")
+@example("fe80::")
+def test_an_ipv6_address_is_in_the_span_of_each_of_its_beginnings(address: str) -> None:
+    for end in range(1, len(address) - 1):
+        beginning = address[: end + 1]
+        # How many groups are zero, only what follows would tell.
+        if address[end] == ":" and "::" not in beginning[:-1] and beginning != "::":
+            assert any(span.holds(address) for span in prefix_spans(beginning)), beginning
 
 
 @given(st.ip_addresses().map(str), st.text("0123456789.", max_size=8))

@@ -36,7 +36,7 @@ def network_span(text: str) -> Span | None:
 
 
 def prefix_spans(text: str) -> tuple[Span, ...]:
-    """Return what begins like this: `203.0.113.`, `203.0.1`, `2001:db8:`; nothing otherwise."""
+    """Return what begins like this: `203.0.1`, `2001:db8:`, `2001:db8::`; nothing otherwise."""
     if ":" in text:
         return _ipv6_spans(text)
     *whole, last = text.split(".")
@@ -71,8 +71,8 @@ def _is_octet(text: str) -> bool:
 
 
 def _ipv6_spans(text: str) -> tuple[Span, ...]:
-    groups = text.split(":")
-    last = groups.pop()
+    # `2001:db8::1` begins with `2001:db8::`; there two groups at least are zero.
+    *groups, last = (f"{text[:-1]}0:0:" if text.endswith("::") else text).split(":")
     complete = not last and 1 <= len(groups) < _IPV6_PARTS and all(map(_is_group, groups))
     if not complete:
         return ()
