@@ -150,8 +150,13 @@ CASES: list[tuple[str, Query, list[object]]] = [
     ),
     (
         "fields AND, values OR",
-        replace(ORG, equal={"actorId": ("x", "y"), "ip": ("1.2.3.0/24",)}),
-        [{"terms": {"actor.id": ["x", "y"]}}, {"terms": {"ipAddress": ["1.2.3.0/24"]}}],
+        replace(ORG, equal={"actorId": ("x", "y"), "ip": ("1.2.3.4", "::1")}),
+        [{"terms": {"actor.id": ["x", "y"]}}, {"terms": {"ipAddress": ["1.2.3.4", "::1"]}}],
+    ),
+    (
+        "a block",
+        replace(ORG, equal={"ip": ("1.2.3.0/24",)}),
+        [{"range": {"ipAddress": {"gte": "1.2.3.0", "lte": "1.2.3.255"}}}],
     ),
 ]
 

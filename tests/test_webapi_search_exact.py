@@ -21,6 +21,9 @@ CITY, CAPITALS, SMALL = "Львов-Юг", "ЯЛТА", "são paulo"
 CITIES = [CITY, CAPITALS, SMALL, "Straße-1", "STRASSE-1"]
 
 
+ADDRESSES = ["203.0.113.7", "198.51.100.4", "2001:db8::1", "fe80::1"]
+
+
 @pytest.fixture(scope="module")
 def api(opensearch: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     events: list[dict[str, object]] = [
@@ -34,6 +37,10 @@ def api(opensearch: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             "context": {"in": city},
         }
         for city in CITIES
+    ]
+    events += [
+        {"action": "domain.added", "actor": {"type": "system"}, "ip_address": one}
+        for one in ADDRESSES
     ]
     path = tmp_path_factory.mktemp("exact") / "e.log"
     with opensearch.own_prefix() as index, opensearch.client("writer") as writer:
@@ -78,3 +85,28 @@ def test_ids_and_values_are_found_in_any_case_beyond_ascii_too(api: Api, name: s
     assert found('"SÃO PAULO"') == found('"São Paulo"') == [SMALL]
     assert found("STRAßE-1") == ["Straße-1"]
     assert found("strasse-1") == ["STRASSE-1"]
+
+
+@pytest.mark.parametrize(
+    ("block", "places"),
+    [
+        ("::/0", [2, 3]),
+        ("0.0.0.0/0", [0, 1]),
+        ("2000::/3", [2]),
+        ("::/80", []),
+        ("::ffff:0:0/96", [0, 1]),
+        ("::ffff:203.0.113.7", [0]),
+        ("::ffff:cb00:7100/120", [0]),
+    ],
+)
+def test_ipv4_is_in_no_block_of_ipv6_but_its_own(api: Api, block: str, places: list[int]) -> None:
+    wanted = [ADDRESSES[place] for place in places]
+    asked = [("q", f"ip:{block}"), ("ip", block), ("q", f"-(-ip:{block})")]
+    for pair in asked:
+        events = api.page([pair, ("order", "asc"), ("highlight", "true")])["events"]
+        assert [event["ipAddress"] for event in events] == wanted, pair
+    events = api.page([asked[0], ("highlight", "true")])["events"]
+    assert all(shown(event) == [f"/ipAddress: {event['ipAddress']}"] for event in events)
+    several = [("ip", block), ("ip", "fe80::1"), ("order", "asc")]
+    found = [event["ipAddress"] for event in api.page(several)["events"]]
+    assert found == [one for one in ADDRESSES if one in {*wanted, "fe80::1"}]

@@ -1,12 +1,14 @@
 """Addresses as people write them: whole, as a block, or by their beginning."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 _IPV4_PARTS: Final = 4
 _IPV6_PARTS: Final = 8
 _OCTET: Final = 255
 _HEX_DIGITS: Final = 4
+_IPV4_IN_IPV6: Final = IPv6Network("::ffff:0:0/96")
+"""As these OpenSearch keeps the addresses of IPv4, and finds them in `::/0`."""
 
 
 class Span(NamedTuple):
@@ -21,8 +23,19 @@ class Span(NamedTuple):
             address = ip_address(text)
         except ValueError:
             return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
         first, last = ip_address(self.first), ip_address(self.last)
         return address.version == first.version and int(first) <= int(address) <= int(last)
+
+    @property
+    def surrounds_ipv4(self) -> bool:
+        """Whether these are addresses of IPv6, and OpenSearch finds those of IPv4 among them."""
+        first, last = ip_address(self.first), ip_address(self.last)
+        ends = int(_IPV4_IN_IPV6[0]), int(_IPV4_IN_IPV6[-1])
+        return first.version == _IPV4_IN_IPV6.version and (
+            int(first) <= ends[0] and ends[1] <= int(last)
+        )
 
 
 def network_span(text: str) -> Span | None:
@@ -32,6 +45,9 @@ def network_span(text: str) -> Span | None:
         network = ip_network(text.replace("%", " "), strict=False)
     except ValueError:
         return None
+    if isinstance(network, IPv6Network) and network.subnet_of(_IPV4_IN_IPV6):
+        inner = int(network[0]) - int(_IPV4_IN_IPV6[0])
+        network = IPv4Network((inner, network.prefixlen - _IPV4_IN_IPV6.prefixlen))
     return Span(str(network[0]), str(network[-1]))
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.instant import format_instant
 from indexer.document_id import possible_document_ids
+from webapi.addresses import Span, network_span
 from webapi.field_selection import Selection
 from webapi.question import Node
 
@@ -297,6 +298,12 @@ def any_result(results: Sequence[str]) -> Clause:
 
 def _any_value(name: str, values: Sequence[str]) -> Clause:
     path = FIELDS[name]
+    if name == "ip":
+        # As terms, OpenSearch refuses blocks such as `::ffff:0:0/96`.
+        spans = [network_span(value) for value in values if "/" in value]
+        whole = [value for value in values if "/" not in value]
+        clauses: list[Clause] = [{"terms": {path: whole}}] if whole else []
+        return any_of([*clauses, *(between_addresses(one) for one in spans if one is not None)])
     if name == "targetUserId":
         # A UUID is the same in any case, and applications write it in several.
         return any_of(
@@ -313,6 +320,15 @@ def between(since: datetime | None, until: datetime | None) -> Clause:
         if bound is not None
     }
     return {"range": {"timestamp": bounds}}
+
+
+def between_addresses(span: Span) -> Clause:
+    """Return the clause for the addresses of a span; in one of IPv6 there are none of IPv4."""
+    clause: Clause = {"range": {"ipAddress": {"gte": span.first, "lte": span.last}}}
+    if not span.surrounds_ipv4:
+        return clause
+    ipv4: Clause = {"term": {"ipAddress": "0.0.0.0/0"}}
+    return {"bool": {"filter": [clause], "must_not": [ipv4]}}
 
 
 def any_of(clauses: Sequence[Clause]) -> Clause:

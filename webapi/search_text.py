@@ -20,11 +20,20 @@ from audit_events.catalogue_entry import COLOURS
 from audit_events.event import UUID_PATTERN, is_action
 from indexer.document_id import possible_document_ids
 from webapi.accents import patterns
-from webapi.addresses import Span, network_span, prefix_spans
+from webapi.addresses import network_span, prefix_spans
 from webapi.caret import caret
 from webapi.errors import ParameterError
 from webapi.grammar import parse
-from webapi.query import Clause, TextFilter, any_action, any_of, any_result, catalogued, stored_as
+from webapi.query import (
+    Clause,
+    TextFilter,
+    any_action,
+    any_of,
+    any_result,
+    between_addresses,
+    catalogued,
+    stored_as,
+)
 from webapi.question import Every, Kind, Match, Node, Not, Value, matches_of
 from webapi.search_fields import (
     ACTION_WORDS,
@@ -173,7 +182,7 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     clauses += _folded(scope, text)
     if scope.address:
         span = network_span(text)
-        clauses += [] if span is None else [_between(span)]
+        clauses += [] if span is None else [between_addresses(span)]
     if scope.event_id and _UUID.fullmatch(text.lower()) is not None:
         clauses.append({"ids": {"values": possible_document_ids(text.lower())}})
     return clauses
@@ -238,7 +247,7 @@ def _beginnings(scope: Scope, tokens: Sequence[str], text: str) -> list[Clause]:
     ]
     clauses += _folded(scope, text, ".*")
     if scope.address:
-        clauses += [_between(span) for span in prefix_spans(text)]
+        clauses += [between_addresses(span) for span in prefix_spans(text)]
     return clauses
 
 
@@ -278,10 +287,6 @@ def _folded(scope: Scope, text: str, ending: str = "") -> list[Clause]:
         wanted = spellings[:1] if is_letters else spellings
         found += [{"regexp": {path: {"value": one + ending, "flags": "NONE"}}} for one in wanted]
     return found
-
-
-def _between(span: Span) -> Clause:
-    return {"range": {"ipAddress": {"gte": span.first, "lte": span.last}}}
 
 
 def _numbered(text: str) -> bool:
@@ -373,7 +378,7 @@ def _chosen(value: Value, allowed: Sequence[str]) -> list[str]:
 def _ip(value: Value, _: Catalogue) -> Clause:
     span = None if value.kind is Kind.PREFIX else network_span(value.text)
     spans = prefix_spans(value.text) if span is None and value.kind is Kind.PREFIX else (span,)
-    clauses = [_between(one) for one in spans if one is not None]
+    clauses = [between_addresses(one) for one in spans if one is not None]
     if clauses:
         return any_of(clauses)
     reason = "expected an address, a block such as 203.0.113.0/24, or a beginning: 203.0.113.*"
