@@ -17,7 +17,8 @@ from webapi.caret import caret
 from webapi.errors import ParameterError
 from webapi.highlights import Highlighter
 from webapi.search_fields import ANYWHERE, SEARCH_FIELDS, field_named
-from webapi.search_text import MAX_CLAUSES, read_text, uncatalogued_actions, words_at_most
+from webapi.search_text import MAX_CLAUSES, read_text, uncatalogued_actions
+from webapi.search_words import words_at_most
 
 EVENT_ID = "01a209c8-3fec-704d-9ea0-6979ad24323e"
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"

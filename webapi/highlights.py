@@ -23,7 +23,8 @@ from webapi.event_values import read_spelled
 from webapi.query import catalogued
 from webapi.question import Kind, Match, Node, Not, Value
 from webapi.search_fields import ANY_ORDER, Scope
-from webapi.search_text import actions_of, chosen_of, name_of, scope_of, token_fields
+from webapi.search_text import actions_of, chosen_of, name_of, scope_of
+from webapi.search_words import token_fields
 
 MAX_PLACES: Final = 100
 """Of one event."""

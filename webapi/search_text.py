@@ -35,14 +35,13 @@ from webapi.query import (
     stored_as,
 )
 from webapi.question import Every, Kind, Match, Node, Not, Value, matches_of
-from webapi.search_fields import (
-    ACTION_WORDS,
-    ANY_ORDER,
-    ANYWHERE,
-    CONTEXT,
-    SEARCH_TEXT,
-    Scope,
-    field_named,
+from webapi.search_fields import ANYWHERE, CONTEXT, Scope, field_named
+from webapi.search_words import (
+    is_numbered,
+    phrase_clauses,
+    token_fields,
+    words_at_most,
+    words_clause,
 )
 from webapi.values import RESULTS, action_of, is_catalogued
 
@@ -50,15 +49,7 @@ MAX_CLAUSES: Final = 880
 """OpenSearch takes 1,024 in all; the other parameters need some."""
 
 _UUID: Final = re.compile(UUID_PATTERN, re.ASCII)
-_RUN: Final = re.compile(r"[^\W_]+")
-_LETTERS: Final = re.compile(r"[^\W\d_]+")
 _ASCII_LOWERED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_FIRST_OF_MANY_WORDS: Final = "\u0e00"
-"""From Thai on there are scripts of which each character may be a word of the index."""
-_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
-_EMAIL_BEGINNING: Final = re.compile(r"[^\s@]+@[^\s@]*")
-_LONGEST_TOKEN: Final = 255
-"""`standard` and `simple` cut longer words into several."""
 
 
 def text_reader(catalogue: Catalogue) -> Callable[[str], TextFilter]:
@@ -168,9 +159,9 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     if value.kind is Kind.PREFIX:
         return _beginnings(scope, tokens, text)
     if value.kind is Kind.PHRASE:
-        clauses = _phrase(tokens, text, catalogue)
+        clauses = phrase_clauses(tokens, text, catalogue)
     else:
-        clauses = [_tokens(tokens, text, "best_fields")] if tokens else []
+        clauses = [words_clause(tokens, text, "best_fields")] if tokens else []
     spellings = patterns(text)
     # What is no whole email is found there by its words.
     clauses += [
@@ -188,56 +179,8 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     return clauses
 
 
-def token_fields(scope: Scope, value: Value) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the fields of a scope where the words of a value are asked for, and its letters.
-
-    Whoever writes a whole email means that one, and by its words `bob.ana@x.com` is found too.
-    """
-    shape = _EMAIL_BEGINNING if value.kind is Kind.PREFIX else _EMAIL
-    if shape.fullmatch(value.text) is None:
-        return scope.words, () if _numbered(value.text) else scope.letters
-    return tuple(path for path in scope.words if path.removesuffix(".text") not in scope.whole), ()
-
-
-def _phrase(fields: Sequence[str], text: str, catalogue: Catalogue) -> list[Clause]:
-    """Return the clauses for words beside each other.
-
-    `match_only_text` knows no positions: for a phrase OpenSearch reads each event that has the
-    words, also one that has them in another order. So that is asked of names alone. In addresses,
-    user agents and types the words may stand in any order, and what the catalogue knows of an
-    action is not asked of the events.
-    """
-    clauses: list[Clause] = []
-    ordered = [path for path in fields if path not in ANY_ORDER and path != ACTION_WORDS]
-    if ordered:
-        clauses.append(_tokens(ordered, text, "phrase"))
-    unordered = [path for path in fields if path in ANY_ORDER]
-    if unordered:
-        clauses.append(_tokens(unordered, text, "best_fields"))
-    if ACTION_WORDS in fields:
-        clauses += _action_phrase(text, catalogue)
-    return clauses
-
-
-def _action_phrase(text: str, catalogue: Catalogue) -> list[Clause]:
-    wanted = _LETTERS.findall(text.lower())
-    found = [name for name in catalogue.rules if _beside(wanted, _LETTERS.findall(name))]
-    others: Clause = {
-        "bool": {
-            "filter": [_tokens([ACTION_WORDS], text, "phrase")],
-            "must_not": [{"terms": {"action": list(catalogue.rules)}}],
-        }
-    }
-    return [{"terms": {"action": found}}, others] if found else [others]
-
-
-def _beside(wanted: Sequence[str], words: Sequence[str]) -> bool:
-    starts = range(len(words) - len(wanted) + 1)
-    return any(list(wanted) == list(words[at : at + len(wanted)]) for at in starts)
-
-
 def _beginnings(scope: Scope, tokens: Sequence[str], text: str) -> list[Clause]:
-    clauses = [_tokens(tokens, text, "bool_prefix")] if tokens else []
+    clauses = [words_clause(tokens, text, "bool_prefix")] if tokens else []
     spellings = patterns(text)
     clauses += [
         clause
@@ -249,13 +192,6 @@ def _beginnings(scope: Scope, tokens: Sequence[str], text: str) -> list[Clause]:
     if scope.address:
         clauses += [between_addresses(span) for span in prefix_spans(text)]
     return clauses
-
-
-def _tokens(fields: Sequence[str], text: str, kind: str) -> Clause:
-    asked: dict[str, object] = {"query": text, "fields": list(fields), "type": kind}
-    if kind != "phrase":
-        asked["operator"] = "and"
-    return {"multi_match": {**asked, "lenient": True}}
 
 
 def _whole(kind: str, path: str, text: str) -> list[Clause]:
@@ -279,7 +215,7 @@ def _folded(scope: Scope, text: str, ending: str = "") -> list[Clause]:
     found: list[Clause] = []
     for path in scope.folded:
         is_letters = path in scope.letters
-        if is_letters and _numbered(text):
+        if is_letters and is_numbered(text):
             continue
         # Names are indexed in lower case, values of `context` as they were written.
         spellings = patterns(text, lowered=path != CONTEXT)
@@ -289,21 +225,10 @@ def _folded(scope: Scope, text: str, ending: str = "") -> list[Clause]:
     return found
 
 
-def _numbered(text: str) -> bool:
-    """Runs of letters have no digits: `app_42` would find every `app` there."""
-    return any(map(str.isdigit, text))
-
-
 def _cost(made: Sequence[Clause], scope: Scope, value: Value) -> int:
     """Return how many clauses OpenSearch counts at most, once texts are split into words."""
     fields = len(scope.words) + len(scope.letters)
     return len(made) + words_at_most(value.text) * fields
-
-
-def words_at_most(text: str) -> int:
-    """Return into how many words the index can split a text, never too few."""
-    runs = sum(1 + len(run) // _LONGEST_TOKEN for run in _RUN.findall(text))
-    return max(1, runs + sum(character >= _FIRST_OF_MANY_WORDS for character in text))
 
 
 def _action_of(value: Value) -> str | None:
