@@ -20,8 +20,10 @@ EMAILS = [ANA, SHOUTED, *LIKE_ANA, BEHIND]
 CITY, CAPITALS, SMALL = "Львов-Юг", "ЯЛТА", "são paulo"
 CITIES = [CITY, CAPITALS, SMALL, "Straße-1", "STRASSE-1"]
 
-
 ADDRESSES = ["203.0.113.7", "198.51.100.4", "2001:db8::1", "fe80::1"]
+
+
+AGENTS = ["curl/8.5.0", "curl/80.1", "Firefox/128.0 (X11)", "Firefox/12.8 curl"]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,10 @@ def api(opensearch: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     events += [
         {"action": "domain.added", "actor": {"type": "system"}, "ip_address": one}
         for one in ADDRESSES
+    ]
+    events += [
+        {"action": "member.left", "actor": {"type": "system", "name": name}, "user_agent": one}
+        for one, name in zip(AGENTS, ["J.R.R. Tolkien", "Zoe", "Bo", "Cy"], strict=True)
     ]
     path = tmp_path_factory.mktemp("exact") / "e.log"
     with opensearch.own_prefix() as index, opensearch.client("writer") as writer:
@@ -110,3 +116,25 @@ def test_ipv4_is_in_no_block_of_ipv6_but_its_own(api: Api, block: str, places: l
     several = [("ip", block), ("ip", "fe80::1"), ("order", "asc")]
     found = [event["ipAddress"] for event in api.page(several)["events"]]
     assert found == [one for one in ADDRESSES if one in {*wanted, "fe80::1"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "agents"),
+    [
+        ("agent:curl/8.*", ["curl/8.5.0"]),
+        ("curl/8.5.*", ["curl/8.5.0"]),
+        ("agent:curl/8*", ["curl/8.5.0", "curl/80.1"]),
+        ("firefox/128.*", ["Firefox/128.0 (X11)"]),
+        ("agent:firefox/12.*", ["Firefox/12.8 curl"]),
+        ("firefox/1.*", []),
+        ("agent:curl.*", ["curl/8.5.0", "curl/80.1", "Firefox/12.8 curl"]),
+        ("J.R.*", ["curl/8.5.0"]),
+        ("actor:j.r.*", ["curl/8.5.0"]),
+    ],
+)
+def test_a_beginning_may_end_with_a_sign_within_a_word(
+    api: Api, text: str, agents: list[str]
+) -> None:
+    events = api.page([("q", text), ("order", "asc"), ("highlight", "true")])["events"]
+    assert [event["userAgent"] for event in events] == agents
+    assert all(shown(event) for event in events)

@@ -37,6 +37,7 @@ from webapi.query import (
 from webapi.question import Every, Kind, Match, Node, Not, Value, matches_of
 from webapi.search_fields import ANYWHERE, CONTEXT, Scope, field_named
 from webapi.search_words import (
+    beginning_clauses,
     is_numbered,
     phrase_clauses,
     token_fields,
@@ -153,11 +154,11 @@ class _Making:
 
 def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     """Return the clauses, any of which finds a value in a scope."""
+    if value.kind is Kind.PREFIX:
+        return _beginnings(scope, value)
     text = value.text
     words, letters = token_fields(scope, value)
     tokens = words + letters
-    if value.kind is Kind.PREFIX:
-        return _beginnings(scope, tokens, text)
     if value.kind is Kind.PHRASE:
         clauses = phrase_clauses(tokens, text, catalogue)
     else:
@@ -179,8 +180,9 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
     return clauses
 
 
-def _beginnings(scope: Scope, tokens: Sequence[str], text: str) -> list[Clause]:
-    clauses = [words_clause(tokens, text, "bool_prefix")] if tokens else []
+def _beginnings(scope: Scope, value: Value) -> list[Clause]:
+    text = value.text
+    clauses = beginning_clauses(*token_fields(scope, value), text)
     spellings = patterns(text)
     clauses += [
         clause
@@ -228,6 +230,8 @@ def _folded(scope: Scope, text: str, ending: str = "") -> list[Clause]:
 def _cost(made: Sequence[Clause], scope: Scope, value: Value) -> int:
     """Return how many clauses OpenSearch counts at most, once texts are split into words."""
     fields = len(scope.words) + len(scope.letters)
+    if value.kind is Kind.PREFIX and not value.text[-1].isalnum():
+        fields += len(scope.words)  # `128.` may be all of a word, or its beginning
     return len(made) + words_at_most(value.text) * fields
 
 

@@ -20,6 +20,7 @@ _LONGEST_TOKEN: Final = 255
 """`standard` and `simple` cut longer words into several."""
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _EMAIL_BEGINNING: Final = re.compile(r"[^\s@]+@[^\s@]*")
+_GOES_ON: Final = re.compile(r"(.*?)(\w+(?:['.,:\u2019\u00b7]\w+)*['.,:\u2019\u00b7])", re.DOTALL)
 
 
 def token_fields(scope: Scope, value: Value) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -50,6 +51,25 @@ def phrase_clauses(fields: Sequence[str], text: str, catalogue: Catalogue) -> li
         clauses.append(words_clause(unordered, text, "best_fields"))
     if ACTION_WORDS in fields:
         clauses += _action_phrase(text, catalogue)
+    return clauses
+
+
+def beginning_clauses(words: Sequence[str], letters: Sequence[str], text: str) -> list[Clause]:
+    """Return the clauses for words of which the last one begins so.
+
+    OpenSearch takes the last one for whole where a sign stands behind it. `128.` begins `128.0`.
+    """
+    fields = [*words, *letters]
+    clauses = [words_clause(fields, text, "bool_prefix")] if fields else []
+    found = _GOES_ON.fullmatch(text)
+    if found is None:
+        return clauses
+    before, last = found.groups()
+    for path in words:
+        begins: Clause = {"prefix": {path: last.lower()}}
+        with_others = [words_clause([path], before, "best_fields"), begins]
+        others = any(map(str.isalnum, before))
+        clauses.append({"bool": {"filter": with_others}} if others else begins)
     return clauses
 
 
