@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from webapi.accents import fold, fold_character, patterns
+from webapi.accents import fold, fold_character, is_spelled, patterns
 
 CHARACTERS = [*map(chr, range(0x21, 0x300)), *map(chr, range(0x370, 0x2000))]
 """Those that patterns are made of, and their neighbours."""
@@ -24,6 +24,17 @@ def test_spellings_that_are_one(one: str, other: str) -> None:
 @pytest.mark.parametrize("text", ["a.b", "日本", "a*", "[a]", "x" * 300, "हिन्दी", "42"])
 def test_what_is_not_folded(text: str) -> None:
     assert patterns(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [("jose", True), ("José", True), ("JOSE\u0301", True), ("Ade\u0301ba\u0301yo", True),
+     ("Ad\u00e9bayo\u0323\u0300", False), ("\u1ecc\u0300ya", False), ("42", False)],
+)  # fmt: skip
+def test_a_word_that_mixes_spellings_is_not_found_by_its_own_patterns(
+    text: str, *, spelled: bool
+) -> None:
+    assert is_spelled(text) == spelled
 
 
 @pytest.mark.parametrize("lowered", [False, True], ids=["in any case", "lowered"])

@@ -66,6 +66,8 @@ def test_places(text: str, places: list[tuple[str, int, int]]) -> None:
         pytest.param("lo\u0301pez", "José López", ["López"], id="a mark in the question"),
         pytest.param("प्रिया", "प्रिया शर्मा", ["प्रिया"], id="marks that are vowels"),
         pytest.param("שָׁלוֹם", "שָׁלוֹם דוד", ["שָׁלוֹם"], id="points"),
+        pytest.param("οδυσσ*", "ΟΔΥΣΣΕΥΣ", ["ΟΔΥΣΣ"], id="no sigma at the end of a word"),
+        pytest.param('"jose"', "José Jose", ["José", "Jose"], id="one word in quotes"),
         pytest.param("タナカ", "タナカ・タロウ", ["タナカ"], id="a run of Katakana"),
         pytest.param("田中", "田中太郎", ["田", "中"], id="signs"),
         pytest.param("ibra*", "İbrahim", ["İbra"], id="a letter that is two in lower case"),
@@ -74,6 +76,10 @@ def test_places(text: str, places: list[tuple[str, int, int]]) -> None:
 def test_places_in_names_of_other_scripts(text: str, name: str, places: list[str]) -> None:
     found = marked(text, {"actor": {"name": name}})
     assert [name[start:end] for _, start, end in found] == places
+
+
+def test_a_beginning_in_capitals_is_marked_where_accents_count() -> None:
+    assert marked("agent:ΟΔΥΣΣ*", {"userAgent": "ΟΔΥΣΣΕΥΣ"}) == [("/userAgent", 0, 5)]
 
 
 @pytest.mark.parametrize("number", ["1e+21", "-2.5e-9", "1.50", "1e999"])

@@ -10,6 +10,7 @@ anew for each field of each partition, two thirds more. What it costs grows with
 classes; where all words are in lower case there are fewer.
 """
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -65,6 +66,12 @@ def patterns(word: str, *, lowered: bool = False) -> tuple[str, ...]:
     if max(map(len, found)) > MAX_PATTERN_CHARACTERS:
         return ()
     return _spell(folded, _LOWERED) if lowered else found
+
+
+def is_spelled(text: str) -> bool:
+    """Tell whether a text is a spelling that its own patterns find."""
+    found = patterns(text)
+    return bool(found) and (text.isascii() or any(re.fullmatch(one, text) for one in found))
 
 
 class _Alphabet(NamedTuple):

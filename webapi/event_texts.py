@@ -19,7 +19,8 @@ MAX_TEXT_CHARACTERS: Final = 2048
 
 def compared(text: str, *, folded: bool) -> str:
     """Return a text as it is compared, without accents where it is folded."""
-    return fold(text) if folded else text.lower()
+    # Python writes the sigma at the end of a word as people do; the index has one of all capitals.
+    return fold(text) if folded else text.lower().replace("ς", "\u03c3")
 
 
 class Tokens(NamedTuple):

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from audit_events.catalogue import CATALOGUE, Catalogue
-from webapi.accents import fold, patterns
+from webapi.accents import patterns
 from webapi.addresses import Span, network_span, prefix_spans
 from webapi.event_texts import EventTexts, Text, Tokens, compared
 from webapi.event_values import read_spelled
@@ -147,7 +147,11 @@ def _positive(node: Node) -> Iterator[Match]:
 
 def _sought(match: Match, value: Value, catalogue: Catalogue) -> Sought:
     name = name_of(match)
-    plain = Sought(kind=value.kind, lower=value.text.lower(), folded=fold(value.text))
+    plain = Sought(
+        kind=value.kind,
+        lower=compared(value.text, folded=False),
+        folded=compared(value.text, folded=True),
+    )
     if name in {"category", "colour"}:
         chosen = chosen_of(name, value, catalogue)
         return replace(
@@ -161,7 +165,7 @@ def _sought(match: Match, value: Value, catalogue: Catalogue) -> Sought:
 
 
 def _in_scope(scope: Scope, value: Value, plain: Sought) -> Sought:
-    folds = value.kind is not Kind.PHRASE and bool(patterns(value.text))
+    folds = bool(patterns(value.text))
     beginning = value.kind is Kind.PREFIX
     span = None if beginning else network_span(value.text)
     spans = prefix_spans(value.text) if beginning else (span,)

@@ -19,7 +19,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import COLOURS
 from audit_events.event import UUID_PATTERN, is_action
 from indexer.document_id import possible_document_ids
-from webapi.accents import patterns
+from webapi.accents import is_spelled, patterns
 from webapi.addresses import network_span, prefix_spans
 from webapi.caret import caret
 from webapi.errors import ParameterError
@@ -163,12 +163,12 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
         clauses = phrase_clauses(tokens, text, catalogue)
     else:
         clauses = [words_clause(tokens, text, "best_fields")] if tokens else []
-    spellings = patterns(text)
+    spelled = is_spelled(text)
     # What is no whole email is found there by its words.
     clauses += [
         clause
         for path in scope.whole + scope.only_whole
-        if f"{path}.text" not in tokens and not (spellings and path in scope.folded)
+        if f"{path}.text" not in tokens and not (spelled and path in scope.folded)
         for clause in _whole("term", path, text)
     ]
     clauses += _folded(scope, text)
@@ -183,11 +183,11 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
 def _beginnings(scope: Scope, value: Value) -> list[Clause]:
     text = value.text
     clauses = beginning_clauses(*token_fields(scope, value), text)
-    spellings = patterns(text)
+    spelled = is_spelled(text)
     clauses += [
         clause
         for path in scope.whole
-        if not (spellings and path in scope.folded)
+        if not (spelled and path in scope.folded)
         for clause in _whole("prefix", path, text)
     ]
     clauses += _folded(scope, text, ".*")
