@@ -44,7 +44,12 @@ _DECLARED: Final = (
     click.option(
         "--action", multiple=True, help="Event type, or noun.*; may be given several times."
     ),
-    click.option("--actor", multiple=True, help="Email or id of who did it."),
+    click.option(
+        "--actor",
+        multiple=True,
+        help="Email (what has an @) or id of who did it; several emails, or several ids, are"
+        " alternatives.",
+    ),
     click.option("--since", help="First instant (RFC 3339 or a date, UTC), included."),
     click.option("--until", help="Last instant, not included."),
     click.option("--around", help="A moment; shows how far from it each event is."),
@@ -82,7 +87,17 @@ def question_options(command: F) -> F:
 def asked_pairs(
     action: Sequence[str], actor: Sequence[str], /, **single: str | None
 ) -> list[tuple[str, str]]:
-    """Return what the options say, as pairs of a query string; `single` by the API's names."""
+    """Return what the options say, as pairs of a query string; `single` by the API's names.
+
+    Raises:
+        click.UsageError: an email and an id, which are different parameters: both would have to
+            match.
+    """
+    if len({"@" in one for one in actor}) > 1:
+        asked = shlex.quote(f"actor:{','.join(actor)}")
+        raise click.UsageError(
+            f"--actor: expected emails or ids, not both; ask for either: {asked}"
+        )
     pairs = [(name, value) for name, value in single.items() if value is not None]
     pairs += [("action", one) for one in action]
     pairs += [("actorEmail" if "@" in one else "actorId", one) for one in actor]

@@ -70,6 +70,13 @@ def test_the_table_says_who_did_what_when_on_what(search: Search) -> None:
     assert "app.created" not in result.output
 
 
+def test_an_email_and_an_id_of_actors_are_not_asked_for_at_once() -> None:
+    result = CliRunner().invoke(command, ["--actor", "u_7", "--actor", "ana@company.com"])
+    assert result.exit_code == 2
+    assert "--actor: expected emails or ids, not both" in result.output
+    assert "actor:u_7,ana@company.com" in result.output
+
+
 @pytest.mark.opensearch
 def test_options_are_the_filters_of_the_api(search: Search) -> None:
     everything = ["zebra.danced", "app.created", "member.role_changed"]
@@ -78,6 +85,7 @@ def test_options_are_the_filters_of_the_api(search: Search) -> None:
     assert search.actions("--action", "app.*", "--action", "zebra.danced") == everything[:2]
     assert search.actions("--actor", "ANA@company.com") == everything[1:]
     assert search.actions("--actor", "u_ana", "--limit", "1") == ["app.created"]
+    assert search.actions("--actor", "u_ana", "--actor", "u_other") == everything[1:]
     assert search.actions("--since", "2026-03-16") == ["zebra.danced"]
     assert search.actions("--until", "2026-03-16", "role") == ["member.role_changed"]
     assert search.actions("--organization", "_system") == ["app.deleted"]
