@@ -1,0 +1,66 @@
+"""The forms of the page in a browser: they show the filters of their page, and no others."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.cluster import Cluster
+from tests.page_browser import Visit, run_browser, visit
+from tests.page_site import Site, run_site
+
+pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
+
+APP = {"type": "app", "id": "app_1"}
+EVENTS = [{"action": "app.created", "resource": APP}, {"action": "app.moved", "resource": APP}]
+HISTORY = "/history?resourceType=app&resourceId=app_1"
+
+
+@pytest.fixture(scope="module")
+def site(opensearch: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with run_site(opensearch, tmp_path_factory.mktemp("site")) as running:
+        running.emit(EVENTS, "2026-03-15T09:00:00Z")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with run_browser() as running:
+        yield running
+
+
+@pytest.fixture(params=[True, False], ids=["", "without JavaScript"])
+def look(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterator[Visit]:
+    with visit(browser, site, javascript=request.param) as found:
+        yield found
+
+
+def test_after_going_back_no_filter_of_the_other_list_is_left_in_the_form(look: Visit) -> None:
+    page = look.open()
+    page.locator("#actions > summary").click()
+    page.locator("#actions").get_by_label("App created").check()
+    page.locator("#actions").get_by_role("button", name="Apply").click()
+    look.shows("App created")
+    page.go_back()
+    page.locator("#dates > summary").click()
+    page.locator("input[name=from]").fill("2026-03-15T10:00:30")
+    page.locator("#dates").get_by_role("button", name="Apply").click()
+    page.wait_for_url("**since=*")
+    page.go_back()
+    look.shows("App moved", "App created")
+    expect(page.locator("#actions input:checked")).to_have_count(0)
+    expect(page.locator("input[name=from]")).to_have_value("")
+    page.locator("#q").fill("app")
+    page.locator("#q").press("Enter")
+    page.wait_for_url("**/audit-log?q=app")
+    look.shows("App moved", "App created")
+
+
+def test_after_going_back_a_history_asks_for_no_moment_that_it_does_not_show(look: Visit) -> None:
+    page = look.open(HISTORY)
+    page.locator("input[name=moment]").fill("2026-03-15T10:00:30")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**at=*")
+    page.go_back()
+    expect(page.get_by_role("heading", name="State now")).to_be_visible()
+    expect(page.locator("input[name=moment]")).to_have_value("")
