@@ -64,3 +64,16 @@ def test_after_going_back_a_history_asks_for_no_moment_that_it_does_not_show(loo
     page.go_back()
     expect(page.get_by_role("heading", name="State now")).to_be_visible()
     expect(page.locator("input[name=moment]")).to_have_value("")
+
+
+@pytest.mark.parametrize("since", ["2026-03-15T09:00:00+00:00", "2026-03-15T09:00:00 00:00"])
+@pytest.mark.parametrize("path", ["?since={}", f"{HISTORY}&at={{}}"])
+def test_a_moment_is_shown_in_the_viewers_zone_however_the_url_spells_it(
+    browser: Browser, site: Site, path: str, since: str
+) -> None:
+    """In an address, a plus that nobody escaped arrives as a blank."""
+    with visit(browser, site) as found:
+        page = found.open(path.format(since))
+        bound = page.locator("input[data-bound]")
+        expect(bound).to_have_value("2026-03-15T10:00")
+        expect(page.locator(".rows time[data-as=clock]").last).to_contain_text("10:00:0")

@@ -20,7 +20,7 @@ from webapi.page.chips import LABELS, chips
 from webapi.page.field_table import groups, telling
 from webapi.page.incident_place import centred_on, divide
 from webapi.page.listing import Listing
-from webapi.page.listing_view import SIZES, local, ways, wrong_view
+from webapi.page.listing_view import SIZES, exact, local, ways, wrong_view
 from webapi.page.row import Row, affected, of_resource, thing
 from webapi.parts import parts, reader
 from webapi.query import Query
@@ -147,7 +147,7 @@ def _view(asked: State, problems: Sequence[ParameterProblem], now: datetime) -> 
         "carried": address.without(pairs),
         "at": address.instant_of(at),
         "bound": local(at, asked),
-        "exact": at,
+        "exact": exact(at),
         "chips": [one for one in chips(asked, parts().catalogue) if one.name in TIME],
         "sizes": SIZES,
         "limit": first(pairs, "limit") or SIZES[0],

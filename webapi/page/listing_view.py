@@ -6,6 +6,7 @@ from typing import Final
 
 from flask import url_for
 
+from audit_events.instant import format_instant
 from webapi.errors import CODES, ParameterProblem, ParametersError
 from webapi.page import address
 from webapi.page.address import DAYS, OWN, RANGES, TIME, Pair, State, first
@@ -113,7 +114,7 @@ def form_view(state: State, counted: Counted | None) -> dict[str, object]:
         "chosen": chosen,
         "q": first(pairs, "q"),
         "bounds": {name: local(first(pairs, name), state) for name in ("since", "until")},
-        "exact": {name: first(pairs, name) for name in ("since", "until")},
+        "exact": {name: exact(first(pairs, name)) for name in ("since", "until")},
         "carried": [pair for pair in pairs if pair[0] not in SHOWN],
         "ranges": {key: title for key, (title, _) in RANGES.items()},
         "days": DAYS,
@@ -160,3 +161,9 @@ def local(text: str, state: State) -> str:
     """Return a moment as `datetime-local` takes it."""
     instant = address.instant_of(text)
     return "" if instant is None else clock(instant, state.zone).replace(" ", "T")
+
+
+def exact(text: str) -> str:
+    """Return a moment as scripts read it, however the URL spells it; empty where it names none."""
+    instant = address.instant_of(text)
+    return "" if instant is None else format_instant(instant)
