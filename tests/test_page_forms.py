@@ -77,3 +77,17 @@ def test_a_moment_is_shown_in_the_viewers_zone_however_the_url_spells_it(
         bound = page.locator("input[data-bound]")
         expect(bound).to_have_value("2026-03-15T10:00")
         expect(page.locator(".rows time[data-as=clock]").last).to_contain_text("10:00:0")
+
+
+def test_half_a_date_in_a_closed_dropdown_is_shown_when_it_holds_up_a_search(
+    browser: Browser, site: Site
+) -> None:
+    with visit(browser, site) as found:
+        page = found.open()
+        page.locator("#dates > summary").click()
+        page.locator("input[name=from]").press_sequentially("03152026")
+        page.keyboard.press("Escape")
+        page.locator("#q").fill("moved")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator("input[name=from]")).to_be_focused()
+        found.shoot("half-a-date")

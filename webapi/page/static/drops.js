@@ -15,8 +15,16 @@ export function start(root) {
       drop.querySelector("summary").focus();
     }
   });
+  // Half a date keeps a form from being sent; closed in, nobody would see why. It does not bubble.
+  root.addEventListener("invalid", (event) => open(event.target.closest("details.drop")), true);
   for (const sieve of root.querySelectorAll(".sieve")) {
     prepare(sieve);
+  }
+}
+
+function open(drop) {
+  if (drop) {
+    drop.open = true;
   }
 }
 
