@@ -91,3 +91,12 @@ def test_half_a_date_in_a_closed_dropdown_is_shown_when_it_holds_up_a_search(
         page.get_by_role("button", name="Search").click()
         expect(page.locator("input[name=from]")).to_be_focused()
         found.shoot("half-a-date")
+
+
+def test_an_export_that_is_refused_is_a_page_and_no_file(browser: Browser, site: Site) -> None:
+    with visit(browser, site, javascript=False) as found:
+        page = found.open("?action=app.created")
+        page.context.clear_cookies()
+        page.get_by_role("link", name="CSV", exact=True).click()
+        page.wait_for_url("**/sign-in?next=*export*app.created*csv")
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
