@@ -193,3 +193,19 @@ def test_what_is_no_window_is_told(api: Api, query: str) -> None:
     response = api.visit(f"{PATH}/incident?{query}")
     assert response.status_code == 400
     assert 'role="alert"' in response.text
+
+
+@pytest.mark.parametrize("window", [AROUND, "since=2026-03-29&until=2026-03-30"])
+def test_without_a_filter_it_is_still_the_incident_and_without_a_bound_the_list(
+    api: Api, window: str
+) -> None:
+    html = incident(api, f"{window}&action=app.deleted&zone=Asia/Tokyo")
+    ways = dict(re.findall(r'<a href="([^"]+)" aria-label="Remove the filter (\w+)', html))
+    named = {name: unescape(way) for way, name in ways.items()}
+    kept = named.pop("Action")
+    assert kept.startswith(f"{PATH}/incident?")
+    assert "action=" not in kept
+    assert len(distances(incident(api, kept.partition("?")[2]))) == 12
+    assert named
+    assert all(way.startswith(f"{PATH}?") for way in named.values())
+    assert f'<a href="{PATH}?zone=Asia/Tokyo">Clear all</a>' in html

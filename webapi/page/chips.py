@@ -6,7 +6,7 @@ from typing import Final
 
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
-from webapi.page.address import RANGES, Pair, State, first, instant_of, without, without_value
+from webapi.page.address import RANGES, TIME, Pair, State, first, instant_of, without, without_value
 from webapi.page.moment import clock, offset
 from webapi.values import DEFAULT_WINDOW
 
@@ -57,6 +57,11 @@ class Chip:
     rest: Sequence[Pair]
     instant: str = ""
     suffix: str = ""
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it bounds the time."""
+        return self.name in TIME
 
 
 def chips(state: State, catalogue: Catalogue) -> list[Chip]:
