@@ -75,6 +75,7 @@ def list_holds() -> Response:
         "active": show_holds(holds.active, names, index),
         "released": show_holds(holds.released, (), index),
         "place_command": place_command(organization_id),
+        "now": datetime.now(UTC),
     }
     return document.render("owners/holds.html", reader(), view)
 

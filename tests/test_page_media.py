@@ -1,12 +1,16 @@
-"""The page in colours that the viewer's system forces: what is current is told without ours."""
+"""The pages in colours that the viewer's system forces, and on paper."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.cluster import Cluster
 from tests.page_browser import run_browser, visit
 from tests.page_site import Site, run_site
+from tests.webapi_api import OWNER
+from webapi.owners.views import PATH
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 
@@ -40,3 +44,17 @@ def test_what_is_current_is_told_from_the_rest_in_forced_colours(site: Site) -> 
             assert others
             assert current[0] not in others, group
         found.shoot("forced-colours")
+
+
+def test_printed_owners_pages_say_whose_they_are_and_of_when(site: Site) -> None:
+    with run_browser() as browser, visit(browser, site) as found:
+        for name in ("legal-holds", "log-state"):
+            found.page.goto(f"{site.url}{PATH}/{name}")
+            printed = found.page.locator(".printed")
+            expect(printed).to_be_hidden()
+            found.page.emulate_media(media="print")
+            expect(printed).to_be_visible()
+            told = rf"^{OWNER.organization_id}, as of \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC$"
+            expect(printed).to_have_text(re.compile(told))
+            found.shoot(f"printed-{name}")
+            found.page.emulate_media(media="screen")
