@@ -119,6 +119,18 @@ def test_one_link_shows_one_event_whole(api: Api) -> None:
     assert "&#34;schemaVersion&#34;: 1" in html
 
 
+@pytest.mark.parametrize("path", ["", "/incident"])
+def test_an_event_is_shown_in_the_zone_that_leads_to_it(api: Api, path: str) -> None:
+    html = page(api, f"{path}?around=2026-03-15T09:00:01Z&zone=Asia/Tokyo")
+    link = f"{PATH}/{ids(html)[1]}?zone=Asia%2FTokyo"
+    assert f'<a href="{link}" data-copy=' in html
+    html = api.visit(link).text
+    assert re.search(r"2026-03-15 18:00:0\d UTC[+]09:00", html)
+    assert '<a href="?" data-zone-choice="UTC">' in html
+    assert api.visit(link.replace("Tokyo", "Nowhere")).status_code == 400
+    assert api.visit(f"{link}&q=a").status_code == 400
+
+
 @pytest.mark.parametrize("event_id", ["x", "0" * 36, "01a209c8-3fec-704d-9ea0-6979ad24323e"])
 def test_an_event_that_is_not_there_is_told_politely(api: Api, event_id: str) -> None:
     response = api.visit(f"{PATH}/{event_id}")

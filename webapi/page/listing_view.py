@@ -61,19 +61,24 @@ def refused_view(
 
 
 def ways(pairs: Sequence[Pair]) -> dict[str, object]:
-    """Return the ways from a row to others: what is around it, before it, and has things in common.
+    """Return the ways from a row: to it alone, around it, before it, and to what is like it.
 
     `then` is a way of histories alone.
     """
     path = url_for("page.show_list")
+    zone = _zone(pairs)
+
+    def alone(event_id: str) -> str:
+        there = url_for("page.show_event", event_id=event_id)
+        return there + address.link(zone) if zone else there
 
     def around(row: Row) -> str:
         moment = [("around", row.timestamp), ("window", DEFAULT_WINDOW)]
-        asked = address.link([*_zone(pairs), *moment])
+        asked = address.link([*zone, *moment])
         return f"{url_for('page.show_incident')}{asked}#e-{row.id}"
 
     def history(wanted: Sequence[Pair]) -> str:
-        return url_for("page.show_history") + address.link([*_zone(pairs), *wanted])
+        return url_for("page.show_history") + address.link([*zone, *wanted])
 
     def narrowed(wanted: Sequence[Pair]) -> str:
         words = [text for name, text in wanted if name == "q"]
@@ -84,6 +89,7 @@ def ways(pairs: Sequence[Pair]) -> dict[str, object]:
         return path + address.link([*others, *wanted])
 
     return {
+        "alone": alone,
         "around": around,
         "narrowed": narrowed,
         "history": history,
@@ -94,6 +100,20 @@ def ways(pairs: Sequence[Pair]) -> dict[str, object]:
 
 def _zone(pairs: Iterable[Pair]) -> list[Pair]:
     return [pair for pair in pairs if pair[0] == "zone"]
+
+
+def event_view(state: State, row: Row, now: datetime) -> dict[str, object]:
+    """Return what the template of one event needs."""
+    return {
+        "row": row,
+        "state": state,
+        "now": now,
+        "zone": state.zone,
+        "link": address.link,
+        "without": address.without,
+        **wrong_view((), state.pairs),
+        **ways(state.pairs),
+    }
 
 
 def form_view(state: State, counted: Counted | None) -> dict[str, object]:

@@ -22,7 +22,7 @@ from webapi.page import (
     refusal,
 )  # fmt: skip
 from webapi.page.address import State
-from webapi.page.listing_view import list_view, refused_view, ways
+from webapi.page.listing_view import event_view, list_view, refused_view
 from webapi.page.news import AFTER, count_news, news_address
 from webapi.page.row import (
     affected,
@@ -170,9 +170,14 @@ def show_news() -> Response:
 @asks("list")
 def show_event(event_id: str) -> Response:
     """Show one event; another organisation's is as absent as one that never was."""
-    refuse_parameters(read_pairs(request.query_string))
+    now = datetime.now(UTC)
+    pairs = read_pairs(request.query_string)
+    refuse_parameters([pair for pair in pairs if pair[0] != "zone"])
+    state = address.read_state(pairs, now)
+    if state.problems:
+        raise ParametersError(tuple(one.of(name) for name, one in state.problems.items()))
     found = find_event(event_id)
     record_read((), events=1, event_id=found.sort[2])
     row = read_row(bytes(found.source), parts().catalogue)
-    view = {"row": row, "now": datetime.now(UTC), "zone": UTC, **ways(()), **_WORDS}
+    view = {**event_view(state, row, now), **_WORDS}
     return document.render("event.html", reader(), view)
