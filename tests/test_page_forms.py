@@ -100,3 +100,15 @@ def test_an_export_that_is_refused_is_a_page_and_no_file(browser: Browser, site:
         page.get_by_role("link", name="CSV", exact=True).click()
         page.wait_for_url("**/sign-in?next=*export*app.created*csv")
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_actions_are_chosen_at_a_zoom_of_400_percent(browser: Browser, site: Site) -> None:
+    """What is 1280 by 1024 pixels large is 320 by 256 then (WCAG 2.2, 1.4.10)."""
+    with visit(browser, site) as found:
+        found.page.set_viewport_size({"width": 320, "height": 256})
+        page = found.open()
+        page.locator("#actions > summary").click()
+        page.locator("#actions").get_by_label("App moved").check(timeout=5000)
+        found.shoot("zoomed")
+        page.locator("#actions").get_by_role("button", name="Apply").click(timeout=5000)
+        found.shows("App moved")
