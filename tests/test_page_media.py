@@ -1,4 +1,4 @@
-"""The pages in colours that the viewer's system forces, and on paper."""
+"""The pages in colours that the viewer's system forces, in wide letters, and on paper."""
 
 import re
 from collections.abc import Iterator
@@ -31,6 +31,7 @@ LOOKS = """
 @pytest.fixture(scope="module")
 def site(opensearch: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with run_site(opensearch, tmp_path_factory.mktemp("site")) as running:
+        running.emit([{"action": "app.created"}], "2026-03-15T09:00:00Z")
         yield running
 
 
@@ -58,3 +59,14 @@ def test_printed_owners_pages_say_whose_they_are_and_of_when(site: Site) -> None
             expect(printed).to_have_text(re.compile(told))
             found.shoot(f"printed-{name}")
             found.page.emulate_media(media="screen")
+
+
+def test_a_time_is_whole_in_letters_as_far_apart_as_a_viewer_sets_them(site: Site) -> None:
+    """WCAG 2.2, 1.4.12."""
+    apart = "* { letter-spacing: 0.12em !important; word-spacing: 0.16em !important }"
+    with run_browser() as browser, visit(browser, site) as found:
+        page = found.open()
+        page.evaluate("(rule) => document.styleSheets[0].insertRule(rule)", apart)
+        time = page.locator(".rows .when small").last
+        expect(time).to_have_text("2026-03-15 10:00:00")
+        assert time.evaluate("(one) => one.scrollWidth <= one.clientWidth")
