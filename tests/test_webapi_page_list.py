@@ -119,6 +119,28 @@ def test_one_link_shows_one_event_whole(api: Api) -> None:
     assert "&#34;schemaVersion&#34;: 1" in html
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("", "Audit Log"),
+        ("?action=app.created&ip=192.0.2.1", "Audit Log: App created · 192.0.2.1"),
+        ("?q=%3C/title%3E%E2%80%AE", r"Audit Log: &lt;/title&gt;\u202e"),
+        ("?since=2026-03-15&zone=Asia/Tokyo", "Audit Log: 2026-03-15 09:00:00 UTC+09:00"),
+        (f"?q={'x' * 100}", f"Audit Log: {'x' * 79}…"),
+        ("/incident?around=2026-03-15T09:00:01Z", "Around 2026-03-15 09:00:01 UTC"),
+        (
+            "/incident?since=2026-03-15&until=2026-03-16",
+            "Between 2026-03-15 00:00:00 UTC and 2026-03-16 00:00:00 UTC",
+        ),
+    ],
+)
+def test_tabs_are_told_apart_by_what_they_show(api: Api, path: str, told: str) -> None:
+    html = page(api, path)
+    assert f"<title>{told} · Indelible</title>" in html
+    here = re.findall(r'<li aria-current="page">([^<]*)</li>', html)
+    assert here[0] in {"Audit Log", "Around a moment", "Between two moments"}
+
+
 @pytest.mark.parametrize("path", ["", "/incident"])
 def test_an_event_is_shown_in_the_zone_that_leads_to_it(api: Api, path: str) -> None:
     html = page(api, f"{path}?around=2026-03-15T09:00:01Z&zone=Asia/Tokyo")
