@@ -37,6 +37,11 @@ CASES = [
         ("Same target user", [("q", 'target.id:"u \\"2\\""')]),
         id="a target user whose id is no UUID in the search",
     ),
+    pytest.param(
+        {"target_user": {"email": "a@b.example"}},
+        ("Same target user", [("q", 'target.email:"a@b.example"')]),
+        id="a target user who is invited, and has no id yet, by the address",
+    ),
 ]
 
 

@@ -220,7 +220,7 @@ def _actor(one: ActorParticipant) -> Part:
 def _target(one: TargetParticipant) -> Part:
     name = one.email or one.name or one.id or "Unknown"
     detail = one.name if one.name and one.name != name else ""
-    return _part(one, name, detail, of_target(one.id))
+    return _part(one, name, detail, of_target(one.id, one.email))
 
 
 def _thing(one: ResourceParticipant) -> Part:

@@ -176,7 +176,7 @@ def alike(row: Row) -> list[tuple[str, Sequence[Pair]]]:
     actor, target, resource = event.actor, event.target_user, event.resource
     found: list[tuple[str, Sequence[tuple[str, str | None]]]] = [
         ("Same actor", [("actorId", actor.id) if actor.id else ("actorEmail", actor.email)]),
-        ("Same target user", of_target(target.id if target else None)),
+        ("Same target user", of_target(target.id, target.email) if target else []),
         ("Same resource", of_resource(resource.type, resource.id) if resource else []),
         ("Same address", [("ip", event.ip_address)]),
         ("Same request", [("correlationId", event.correlation_id)]),
@@ -190,10 +190,13 @@ def of_resource(kind: str | None, resource_id: str) -> list[Pair]:
     return given([("resourceType", kind), ("resourceId", resource_id)])
 
 
-def of_target(user_id: str | None) -> list[Pair]:
-    """Return what asks for the events about a user; the parameter for that takes UUIDs alone."""
+def of_target(user_id: str | None, email: str | None) -> list[Pair]:
+    """Return what asks for the events about a user; the parameter for that takes UUIDs alone.
+
+    Whoever is invited has no id yet: then it is the email.
+    """
     if not user_id:
-        return []
+        return [("q", f"target.email:{quoted(email)}")] if email else []
     return askable([("targetUserId", user_id)]) or [("q", f"target.id:{quoted(user_id)}")]
 
 
