@@ -25,6 +25,7 @@ from agent.lock import holder
 from audit_events.instant import format_instant
 from indelible.configuration import load
 from indelible.listing import open_console
+from indelible.terminal import plain, write_json
 from webapi.page.moment import duration
 
 ROWS: Final = 50
@@ -109,7 +110,7 @@ def command(
     directory = Path(named).expanduser().absolute()
     report = look(directory, time.time())
     if as_json:
-        click.echo(msgspec.json.encode(report))
+        write_json(msgspec.json.encode(report))
     else:
         show(report, open_console(), None if show_all else ROWS)
     ctx.exit(0 if report.ok else 1)
@@ -155,7 +156,8 @@ def show(report: Report, console: Console, rows: int | None) -> None:
             line = Text(f"{one.path} does not count: {one.problem}", "bold red")
             console.print(line, soft_wrap=True)
     for finding in report.findings:
-        waiting = f"not recorded yet: {finding.kind} of {finding.events} events in {finding.path}"
+        what = f"{finding.kind} of {finding.events} events in {plain(finding.path)}"
+        waiting = f"not recorded yet: {what}"
         console.print(Text(waiting, "yellow"), soft_wrap=True)
     _show_files(report.files[:rows], console)
     _show_rest(len(report.files), rows, "files", console)
@@ -235,7 +237,7 @@ def _show_files(files: Sequence[FileReport], console: Console) -> None:
         size = "-" if one.size is None else f"{one.size:,}"
         lag = "-" if one.lag_bytes is None else decimal(one.lag_bytes)
         row = (f"{one.offset:,}", size, lag, " ".join(marks), seen)
-        table.add_row(Text(one.path), *row)
+        table.add_row(Text(plain(one.path)), *row)
     console.print(table)
 
 

@@ -25,6 +25,7 @@ from agent.flag import Asked
 from agent.start import Outcome
 from agent.status import Status, Totals
 from indelible.display import QuietConsole
+from indelible.terminal import plain, write_json
 
 EXIT_UNFINISHED: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -86,7 +87,10 @@ def ship(
     with show(board, stop, console, shutdown_seconds=shutdown_seconds):
         outcome = run()
     report = judge(outcome, board.status, is_stopped=stop.is_set())
-    click.echo(msgspec.json.encode(report) if as_json else describe(report))
+    if as_json:
+        write_json(msgspec.json.encode(report))
+    else:
+        click.echo(describe(report))
     return report.exit_code
 
 
@@ -117,8 +121,8 @@ def describe(report: Report) -> str:
         lines.append(f"missing: {totals.missing_events} events in {totals.gaps} gaps, recorded")
     if totals.chain_breaks:
         lines.append(f"altered: {totals.chain_breaks} events, stored and recorded")
-    lines += [f"no file matches {pattern}" for pattern in report.unmatched]
-    lines += [f"not read: {path}: {reason}" for path, reason in report.unreadable.items()]
+    lines += [f"no file matches {plain(pattern)}" for pattern in report.unmatched]
+    lines += [f"not read: {plain(path)}: {reason}" for path, reason in report.unreadable.items()]
     if report.checkpoint_problem:
         lines.append(f"checkpoint not saved: {report.checkpoint_problem}; they will be sent again")
     if report.trail_problem:

@@ -3,7 +3,6 @@
 The question is read and answered by the API's own code (`/history`).
 """
 
-import sys
 from datetime import UTC, datetime
 
 import click
@@ -15,7 +14,7 @@ from indelible.event_table import event_table
 from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.question import asking
-from indelible.terminal import plain
+from indelible.terminal import plain, write_json
 from webapi.history import History, history_of, read_question
 from webapi.reading import Reading
 from webapi.request_reading import Pairs
@@ -53,7 +52,7 @@ def command(
     with asking():
         history = told(events.reading, events.organization, pairs, events.catalogue)
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.encode(history) + b"\n")
+        write_json(msgspec.json.encode(history))
         return
     show(history, events.organization, events.catalogue)
     if not history.entries:

@@ -3,7 +3,6 @@
 The question is read and answered by the API's own code (`/incident`).
 """
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +17,7 @@ from indelible.incident_tables import actor_table, head, other_table, unusual_ta
 from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.question import asked_pairs, asking
+from indelible.terminal import write_json
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import read_question
 from webapi.incident_shapes import Incident
@@ -58,7 +58,7 @@ def command(
     events = open_events(organization)
     incident = examine(events.reading, events.organization, pairs, events.catalogue)
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.encode(incident) + b"\n")
+        write_json(msgspec.json.encode(incident))
         return
     show(incident, events.organization, events.catalogue)
     if not incident.total:

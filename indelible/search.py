@@ -4,7 +4,6 @@ The question is read by the API's own parameters and becomes the API's own searc
 here is what the API answers.
 """
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,6 +14,7 @@ from indelible.event_table import event_table, summary
 from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.question import QuestionCommand, asked_pairs, asking, question_options, read_question
+from indelible.terminal import write_json
 from webapi.query import Query
 from webapi.reading import Reading
 from webapi.storage_answer import Found
@@ -77,7 +77,7 @@ def find(
 def write_lines(found: Found, limit: int) -> None:
     """Write the events as they are stored, one a line."""
     for hit in found.hits.hits[:limit]:
-        sys.stdout.buffer.write(bytes(hit.source) + b"\n")
+        write_json(bytes(hit.source))
 
 
 def show(query: Query, found: Found, around: str | None) -> None:

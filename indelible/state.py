@@ -3,8 +3,6 @@
 The question is read and answered by the API's own code (`/state`).
 """
 
-import sys
-
 import click
 import msgspec
 from msgspec import UNSET
@@ -16,7 +14,7 @@ from indelible.event_table import shown, who
 from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.question import asking
-from indelible.terminal import plain
+from indelible.terminal import plain, write_json
 from webapi.state import State, read_question, state_of
 from webapi.state_fields import EventReference, FieldState
 from webapi.state_fold import TogetherState
@@ -58,7 +56,7 @@ def command(
         question = read_question(events.organization, pairs, events.catalogue)
         state = state_of(events.reading, question)
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
+        write_json(msgspec.json.encode(state))
         return
     show(state)
     if not state.events + state.later_events:

@@ -34,6 +34,7 @@ from indelible.listing import open_console
 from indelible.part import Part
 from indelible.probe import find_trouble
 from indelible.run_record import running_web
+from indelible.terminal import plain, write_json
 from indexer.client import connect, request_shape
 from indexer.copies import CopyTrouble, count_data_nodes, judge_copies
 from indexer.dead_letter import FILE_NAME
@@ -56,7 +57,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     with _telling() as say:
         parts = look(configuration, now=datetime.now(UTC), say=say)
     if as_json:
-        click.echo(msgspec.json.encode({"ok": all_ok(parts), "parts": parts}).decode())
+        write_json(msgspec.json.encode({"ok": all_ok(parts), "parts": parts}))
     else:
         show(parts)
     ctx.exit(0 if all_ok(parts) else 1)
@@ -315,5 +316,5 @@ def show(parts: list[Part]) -> None:
         else:
             mark = Text("ok", "green") if part.ok else Text("down", "bold red")
         # As it is: a setting is named `[agent] paths`, which is no mark-up.
-        table.add_row(mark, part.name, Text(part.summary))
+        table.add_row(mark, part.name, Text(plain(part.summary)))
     open_console().print(table)

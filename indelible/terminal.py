@@ -1,5 +1,6 @@
 """What may reach a terminal of texts that others wrote."""
 
+import sys
 import unicodedata
 from typing import Final
 
@@ -29,6 +30,14 @@ def plain(text: str) -> str:
         character if unicodedata.category(character) not in _OBEYED else _escape(character)
         for character in text
     )
+
+
+def write_json(line: bytes) -> None:
+    """Print a line of JSON byte for byte; to a terminal the same value, which it cannot obey."""
+    if sys.stdout.isatty():
+        line = line.decode("utf-8", "replace").translate(_ESCAPES).encode()
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def plain_json(value: object) -> str:

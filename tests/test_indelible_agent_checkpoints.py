@@ -188,6 +188,15 @@ def test_what_is_not_recorded_yet_is_shown(agent: Bench, tmp_path: Path) -> None
     assert "not recorded yet: gap of 2 events in /var/log/a.log" in result.output
 
 
+def test_the_name_of_a_file_is_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    write(tmp_path / "a\x1b[2J.log", 0)
+    one = bench(tmp_path)
+    one.drain()
+    result = run(tmp_path, "--state-directory", one.settings.state_directory)
+    assert "\x1b" not in result.output
+    assert "\\u001b[2J.log" in "".join(result.output.split())
+
+
 def test_thousands_of_files_are_counted_and_not_poured_out(tmp_path: Path) -> None:
     for number in range(60):
         write(tmp_path / f"{number}.log", number)

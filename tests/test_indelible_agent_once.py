@@ -116,6 +116,14 @@ def test_what_it_came_to(
     assert says in describe(report)
 
 
+def test_names_of_files_are_nothing_that_a_terminal_obeys() -> None:
+    outcome = Outcome(Totals(), {"/a\x1b[2J": "denied"}, unmatched=("/b\x1b[2J",))
+    text = describe(judge(outcome, None, is_stopped=False))
+    assert "/a\\u001b[2J" in text
+    assert "/b\\u001b[2J" in text
+    assert "\x1b" not in text
+
+
 def test_gaps_and_breaks_are_said() -> None:
     totals = Totals(created=10, gaps=2, missing_events=7, chain_breaks=3)
     text = describe(judge(Outcome(totals, {}), None, is_stopped=False))

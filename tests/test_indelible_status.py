@@ -440,6 +440,13 @@ def test_what_looks_like_mark_up_is_printed(capsys: pytest.CaptureFixture[str]) 
     assert "refused: [agent] paths: [/x] bad" in capsys.readouterr().out
 
 
+def test_the_name_of_a_file_is_nothing_that_a_terminal_obeys(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show([Part(name="agent", ok=True, summary="not unpacked: /a\x1b[2J.gz: incomplete archive")])
+    assert "/a\\u001b[2J.gz" in capsys.readouterr().out
+
+
 def test_a_node_whose_process_is_there_and_does_not_answer_is_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
