@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -35,7 +36,14 @@ from indelible.export_part import (
     read_part,
 )
 from indelible.organization_events import open_events
-from indelible.question import QuestionCommand, asked_pairs, asking, question_options, read_question
+from indelible.question import (
+    QuestionCommand,
+    asked_pairs,
+    asking,
+    check_question,
+    question_options,
+    read_question,
+)
 from indelible.terminal import plain
 from webapi import csv_rows
 from webapi.export_file import (
@@ -115,7 +123,7 @@ def command(
     )
     if resume and kind == "zip":
         raise click.UsageError("--resume: a zip cannot be gone on with; export ndjson")
-    events = open_events(organization)
+    events = open_events(organization, partial(check_question, pairs))
     as_of = format_instant(datetime.now(UTC))
     asked = Asked(events.organization, tuple(pairs), kind, as_of)
     with asking():

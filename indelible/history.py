@@ -48,7 +48,7 @@ def command(
         "since": since, "until": until, "order": "desc" if newest_first else None, "limit": limit,
     }  # fmt: skip
     pairs = [(name, value) for name, value in asked.items() if value is not None]
-    events = open_events(organization)
+    events = open_events(organization, lambda known: read_question("", pairs, b"", known))
     with asking():
         history = told(events.reading, events.organization, pairs, events.catalogue)
     if as_json:

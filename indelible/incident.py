@@ -55,7 +55,8 @@ def command(
     pairs = asked_pairs(
         action, actor, q=text, around=around, window=window, since=since, until=until, limit=limit
     )
-    events = open_events(organization)
+    check = partial(read_question, "", pairs, present=set, cursor_key=b"")
+    events = open_events(organization, lambda known: check(catalogue=known))
     incident = examine(events.reading, events.organization, pairs, events.catalogue)
     if as_json:
         write_json(msgspec.json.encode(incident))

@@ -4,15 +4,19 @@ With the reader's credentials, in this process: so commands answer what the API 
 none that runs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
 
 from audit_events.catalogue import Catalogue
 from indelible.configuration import load
+from indelible.errors import CommandError
 from indelible.listing import open_console
 from indelible.organizations import only_organization, what_there_is
+from indelible.question import asking
 from indexer.client import connect
+from indexer.errors import IndexerError
 from indexer.settings import IndexSettings
 from webapi.reading import Reading
 from webapi.storage import Storage
@@ -46,13 +50,18 @@ class OrganizationEvents:
         open_console().print(told)
 
 
-def open_events(organization: str | None) -> OrganizationEvents:
+def open_events(
+    organization: str | None, check: Callable[[Catalogue], object]
+) -> OrganizationEvents:
     """Connect as the configuration says.
 
     Args:
         organization: whose events; None for the only one that there is.
+        check: reads the question with the actions that are known. Where nobody can be found, what
+            is wrong with it is told first.
 
     Raises:
+        click.UsageError: what `check` refuses.
         CommandError: nobody is named, and there is none or several.
         SettingsError, NodeError, CatalogueError: the configuration, as `load`.
         RefusedError, NoAnswerError: the cluster, as `only_organization`.
@@ -60,8 +69,14 @@ def open_events(organization: str | None) -> OrganizationEvents:
     configuration = load()
     client, index = connect(configuration.connection, role="reader"), configuration.index
     storage = Storage(client, index, configuration.web.query_timeout_seconds)
+    try:
+        name = organization or only_organization(client, index)
+    except (CommandError, IndexerError):
+        with asking():
+            check(configuration.catalogue)
+        raise
     return OrganizationEvents(
-        organization=organization or only_organization(client, index),
+        organization=name,
         catalogue=configuration.catalogue,
         storage=storage,
         reading=Reading(storage, index),

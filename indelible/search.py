@@ -6,6 +6,7 @@ here is what the API answers.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 
@@ -13,7 +14,14 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.event_table import event_table, summary
 from indelible.listing import open_console
 from indelible.organization_events import open_events
-from indelible.question import QuestionCommand, asked_pairs, asking, question_options, read_question
+from indelible.question import (
+    QuestionCommand,
+    asked_pairs,
+    asking,
+    check_question,
+    question_options,
+    read_question,
+)
 from indelible.terminal import write_json
 from webapi.query import Query
 from webapi.reading import Reading
@@ -48,7 +56,7 @@ def command(
     pairs = asked_pairs(
         action, actor, q=text, since=since, until=until, around=around, window=window, limit=limit
     )
-    events = open_events(organization)
+    events = open_events(organization, partial(check_question, pairs))
     query, found = find(events.reading, events.organization, pairs, events.catalogue)
     if as_json:
         write_lines(found, query.limit)

@@ -51,7 +51,7 @@ def command(
         "at": at, "since": since,
     }  # fmt: skip
     pairs = [(name, value) for name, value in asked.items() if value is not None]
-    events = open_events(organization)
+    events = open_events(organization, lambda known: read_question("", pairs, known))
     with asking():
         question = read_question(events.organization, pairs, events.catalogue)
         state = state_of(events.reading, question)

@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from indelible import export, search
+from indelible import export, history, incident, search, state
 
 COMMANDS = {"search": search.command, "export": export.command}
 
@@ -31,3 +31,23 @@ def test_a_long_option_that_is_misspelt_is_named_as_click_does() -> None:
     assert result.exit_code == 2
     assert "Did you mean '--limit'?" in result.stderr
     assert "TEXT" not in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "named"),
+    [
+        (search.command, ["--limit", "0"], "--limit"),
+        (search.command, ["role actr:ana"], "TEXT"),
+        (export.command, ["--since", "now", "--output", "unused.ndjson"], "--since"),
+        (incident.command, [], "--around"),
+        (history.command, [], "--user"),
+        (state.command, ["app"], "ID"),
+    ],
+)
+def test_what_is_wrong_is_told_also_where_nobody_says_whose_events_there_are(
+    command: click.Command, arguments: list[str], named: str
+) -> None:
+    nobody = {"INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:9"}
+    result = CliRunner().invoke(command, arguments, env=nobody)
+    assert result.exit_code == 2, result.exception
+    assert f"Error: {named}: " in result.stderr
