@@ -1,5 +1,6 @@
 """`indelible agent`: follow log files and ship their events, in the foreground."""
 
+import difflib
 import os
 import signal
 from pathlib import Path
@@ -35,6 +36,17 @@ class AgentGroup(click.Group):
         from indelible.agent_checkpoints import command as checkpoints  # noqa: PLC0415  # as above
 
         return checkpoints
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Files are named by --path."
+            ctx.fail(f"No such command {name!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
 
 @click.group("agent", cls=AgentGroup, invoke_without_command=True, subcommand_metavar="[COMMAND]")

@@ -16,7 +16,7 @@ from indelible.event_table import event_table
 from indelible.incident_tables import actor_table, head, other_table, unusual_table
 from indelible.listing import open_console
 from indelible.organization_events import open_events
-from indelible.question import asked_pairs, asking
+from indelible.question import QuestionCommand, asked_pairs, asking
 from indelible.terminal import write_json
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import read_question
@@ -24,7 +24,7 @@ from webapi.incident_shapes import Incident
 from webapi.reading import Reading
 
 
-@click.command("incident")
+@click.command("incident", cls=QuestionCommand)
 @click.argument("text", required=False)
 @click.option("--around", help="The moment (RFC 3339 or a date, UTC).")
 @click.option("--window", help="How far --around reaches to each side.  [default: 15m]")

@@ -61,14 +61,17 @@ _DECLARED: Final = (
 class QuestionCommand(click.Command):
     """A command with TEXT, which says what to do where that was taken for options.
 
-    It is not taken as TEXT there and then: a misspelt option would be a question nobody asked.
+    It is not taken as TEXT there and then: a misspelt option would be a question nobody asked. Nor
+    are several words, as what stands in no quotes has lost its own, and its `*`, to the shell.
     """
+
+    allow_extra_args = True
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             name = error.option_name
             text = next((one for one in given if one.startswith(name)), name)
@@ -77,6 +80,12 @@ class QuestionCommand(click.Command):
             hint = f"{ctx.command_path} [OPTIONS] -- {shlex.quote(text)}"
             reason = f"{error.format_message()} A TEXT that begins with a minus goes behind --"
             raise click.UsageError(f"{reason}: {hint}", ctx) from None
+        if rest:
+            text = " ".join((ctx.params["text"], *rest))
+            behind = "-- " if text.startswith("-") else ""
+            hint = f"{ctx.command_path} [OPTIONS] {behind}{shlex.quote(text)}"
+            ctx.fail(f"TEXT is one argument: put it in quotes: {hint}")
+        return rest
 
 
 def question_options(command: F) -> F:

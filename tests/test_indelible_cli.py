@@ -116,6 +116,18 @@ def test_a_misspelled_command_is_answered_with_the_nearest() -> None:
     assert "Did you mean 'search'?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("chekpoints", "Did you mean 'checkpoints'?"), ("/var/log/a.log", "named by --path")],
+)
+def test_what_is_no_command_of_the_agent_is_answered_with_what_was_meant(
+    name: str, hint: str
+) -> None:
+    done = run("agent", name)
+    assert done.returncode == 2
+    assert hint in done.stderr
+
+
 @pytest.mark.slow
 def test_bad_settings_are_listed_all_at_once_and_exit_2(tmp_path: Path) -> None:
     done = run(

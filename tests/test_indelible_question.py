@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from indelible import export, history, incident, search, state
 
-COMMANDS = {"search": search.command, "export": export.command}
+COMMANDS = {"search": search.command, "export": export.command, "incident": incident.command}
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
@@ -19,6 +19,23 @@ COMMANDS = {"search": search.command, "export": export.command}
     ids=["a field", "words behind an option"],
 )
 def test_where_a_text_was_taken_for_options_the_way_out_is_shown(
+    command: click.Command, arguments: list[str], shown: str
+) -> None:
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.rstrip().endswith(shown)
+
+
+@pytest.mark.parametrize("command", [search.command, incident.command])
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["role", "changed"], "[OPTIONS] 'role changed'"),
+        (["role", "--since", "2026-03-15", "creat*"], "[OPTIONS] 'role creat*'"),
+        (["--", "-a", "b"], "[OPTIONS] -- '-a b'"),
+    ],
+)
+def test_words_without_quotes_are_shown_with_them(
     command: click.Command, arguments: list[str], shown: str
 ) -> None:
     result = CliRunner().invoke(command, arguments)
