@@ -8,7 +8,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +31,7 @@ from indelible.export_part import (
     asked_of,
     begin,
     finish,
+    give_up,
     part_of,
     read_asked,
     read_part,
@@ -156,7 +157,7 @@ def export(
 
     Raises:
         CommandError: the file is there, it cannot be gone on with, or it cannot be written.
-        UnavailableError, InternalError: as `Storage.search`; the part stays.
+        UnavailableError, InternalError: as `Storage.search`; a part with an event in it stays.
     """
     if path.exists():
         raise CommandError(f"{path} is there already", hint="name another file, or remove it")
@@ -168,16 +169,27 @@ def export(
         def summarize() -> ExportSummary:
             return summary_of(tally, asked)
 
-        sweep = reading.sweep(query)
-        try:
-            with part_of(path).open("ab", buffering=0) as file:
-                for piece in _pieces(sweep.hits(), tally, asked.format, written, summarize):
-                    _write(file, piece)
-                    report(tally.events)
-                finish(path, file)
-        finally:
-            sweep.close()
+        with (
+            nullcontext() if resume else _leaving_nothing(path, tally),
+            closing(reading.sweep(query)) as sweep,
+            part_of(path).open("ab", buffering=0) as file,
+        ):
+            for piece in _pieces(sweep.hits(), tally, asked.format, written, summarize):
+                _write(file, piece)
+                report(tally.events)
+            finish(path, file)
         return summarize()
+
+
+@contextmanager
+def _leaving_nothing(path: Path, tally: Tally) -> Generator[None]:
+    """Take away what an export left that failed before its first event: the next one is as new."""
+    try:
+        yield
+    except BaseException:
+        if not tally.events:
+            give_up(path)
+        raise
 
 
 def summary_of(tally: Tally, asked: Asked) -> ExportSummary:

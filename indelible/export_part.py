@@ -93,6 +93,12 @@ def begin(path: Path, asked: Asked) -> None:
     part_of(path).open("xb").close()
 
 
+def give_up(path: Path) -> None:
+    """Remove both files, where there is nothing to go on with."""
+    part_of(path).unlink(missing_ok=True)
+    asked_of(path).unlink(missing_ok=True)
+
+
 def finish(path: Path, file: FileIO) -> None:
     """Give the part its own name, once it is on disk."""
     os.fsync(file.fileno())

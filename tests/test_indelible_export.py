@@ -190,6 +190,19 @@ def test_a_wrong_option_leaves_nothing_behind(exporting: Exporting) -> None:
         assert list(exporting.path.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "zip"])
+def test_what_failed_before_its_first_event_is_nothing_to_go_on_with(
+    exporting: Exporting, kind: str
+) -> None:
+    right = exporting.environ["INDELIBLE_OPENSEARCH_READER_PASSWORD"]
+    exporting.environ["INDELIBLE_OPENSEARCH_READER_PASSWORD"] = "wrong"  # noqa: S105  # on purpose
+    question = ("--organization", "org_a", "--format", kind)
+    assert exporting(*question).exit_code == 1
+    assert not list(exporting.path.parent.iterdir())
+    exporting.environ["INDELIBLE_OPENSEARCH_READER_PASSWORD"] = right
+    assert exporting.done(*question)["export"]["events"] == len(exporting.lines)
+
+
 def test_a_disk_that_is_full_is_told_and_gone_on_with(exporting: Exporting) -> None:
     """The limit of a file's size takes a part of a write first, as a disk does that fills."""
     most = sum(map(len, exporting.lines[:7]))
