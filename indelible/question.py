@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.errors import CommandError
-from indexer.errors import NoAnswerError
+from indexer.errors import NoAnswerError, RefusedError
 from webapi.errors import InternalError, ParametersError, TooLongError, UnavailableError
 from webapi.query import Query
 from webapi.reading import Reading
@@ -132,7 +132,8 @@ def asking() -> Generator[None]:
 
     Raises:
         click.UsageError: naming each option that is wrong.
-        CommandError: OpenSearch does not answer, or not in whole.
+        CommandError: OpenSearch does not answer in whole.
+        NoAnswerError, RefusedError: it does not answer, or refuses the reader.
     """
     try:
         yield
@@ -147,6 +148,8 @@ def asking() -> Generator[None]:
             as_here(error.detail), hint="leave out what is old with --since"
         ) from None
     except InternalError as error:
+        if isinstance(error.__cause__, RefusedError):
+            raise error.__cause__ from None
         raise CommandError(error.cause, hint="look at `indelible status`") from error
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from indelible.errors import CommandError
 from indelible.search import command
-from indexer.errors import NoAnswerError
+from indexer.errors import NoAnswerError, RefusedError
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.webapi_api import store, write_events
@@ -166,6 +166,15 @@ def test_a_cluster_that_is_down_is_an_operators_error(search: Search) -> None:
     result = search("role", "--organization", "org_a", **down)
     assert isinstance(result.exception, NoAnswerError)
     assert result.exception.hint
+
+
+@pytest.mark.opensearch
+def test_a_wrong_password_is_told_with_the_settings_to_look_at(search: Search) -> None:
+    wrong = {"INDELIBLE_OPENSEARCH_READER_PASSWORD": "wrong"}
+    result = search("--organization", "org_a", **wrong)
+    assert isinstance(result.exception, RefusedError)
+    assert "refused with 401 for the reader" in str(result.exception)
+    assert "INDELIBLE_OPENSEARCH_<ROLE>_USERNAME" in result.exception.hint
 
 
 @pytest.mark.opensearch

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from indexer import answer
-from indexer.answer import UNREADABLE
+from indexer.answer import UNREADABLE, read_error
 from indexer.client import Reply
+from indexer.errors import RefusedError
 from webapi.errors import IndexGoneError, InternalError, UnavailableError
 from webapi.listing import Listed
 
@@ -213,7 +214,7 @@ def read(reply: Reply, shape: type[T], what: str) -> T:
     """
     refuse_unavailable(reply)
     if reply.status != HTTPStatus.OK:
-        raise InternalError(f"{what}: {reply.status}: {reply.text[:1000]}")
+        raise InternalError(f"{what}: {reply.status}: {reply.text[:1000]}") from _refusal(reply)
     return decode(reply.text, shape, what)
 
 
@@ -255,7 +256,8 @@ def refuse(reply: Reply) -> None:
     if reply.status == HTTPStatus.NOT_FOUND and "search_context_missing_exception" in reply.text:
         raise UnavailableError("storage_incomplete", "the point in time is gone; begin anew")
     if reply.status != HTTPStatus.OK:
-        raise InternalError(f"search refused with {reply.status}: {reply.text[:1000]}")
+        cause = f"search refused with {reply.status}: {reply.text[:1000]}"
+        raise InternalError(cause) from _refusal(reply)
 
 
 def refuse_unavailable(reply: Reply) -> None:
@@ -275,7 +277,14 @@ def refuse_unavailable(reply: Reply) -> None:
         code = "storage_incomplete" if partial else "storage_unavailable"
         raise silent(code)
     if reply.status in {401, 403}:
-        raise InternalError(f"OpenSearch refuses the reader with {reply.status}: {error[:300]}")
+        cause = f"OpenSearch refuses the reader with {reply.status}: {error[:300]}"
+        raise InternalError(cause) from _refusal(reply)
+
+
+def _refusal(reply: Reply) -> RefusedError:
+    """The same for an operator, who is told what to do."""
+    error = read_error(reply.text)
+    return RefusedError("the search", reply.status, error.type, error.reason, asker="the reader")
 
 
 def silent(code: str = "storage_unavailable") -> UnavailableError:
