@@ -10,9 +10,12 @@ prints; what goes wrong on the way becomes one of these exits, here and nowhere 
     130  interrupted (Ctrl-C), without a word
 """
 
+import codecs
 import difflib
 import errno
 import importlib
+import io
+import json
 import os
 import signal
 import sys
@@ -136,6 +139,7 @@ def command() -> None:
 def main() -> None:
     """Run the command line and exit; the exit codes stand in the module's docstring."""
     _open_closed_streams()
+    _spell_what_has_no_letter()
     if sys.argv[1:2] == ["agent"]:
         # logrotate may ask before the agent listens, and the default would end it.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -180,6 +184,20 @@ def _open_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # to stay
 
 
+def _spell_what_has_no_letter() -> None:
+    r"""Write `\u2192`, as JSON has it, for what a terminal of Latin-1 or ASCII does not know."""
+    stdout = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper) and codecs.lookup(stdout.encoding).name != "utf-8":
+        codecs.register_error("spell", _spell)
+        stdout.reconfigure(errors="spell")
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
 def _run() -> int:
     try:
         result: object = command.main(prog_name="indelible", standalone_mode=False)
@@ -191,13 +209,25 @@ def _run() -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        report = describe(error)
+        report = describe(error) or _describe_directory(error)
         if report is None:
             raise
         text, code = report
         click.echo(text, err=True)
         return code
     return result if isinstance(result, int) else 0
+
+
+def _describe_directory(error: Exception) -> tuple[str, int] | None:
+    """What is read where a relative path has nothing to be relative to."""
+    if not isinstance(error, FileNotFoundError):
+        return None
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        text = "error: the directory in which this runs is not there any more"
+        return f"{text}\nnext: change to another one (`cd`), or name whole paths", EXIT_ERROR
+    return None
 
 
 def describe(error: Exception) -> tuple[str, int] | None:

@@ -230,6 +230,33 @@ def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main()
 
 
+def test_what_the_terminal_has_no_letter_for_is_spelled(tmp_path: Path) -> None:
+    file = tmp_path / "日本.jsonl"
+    file.write_text("no event\n")
+    environ = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    people = run("validate", str(file), **environ)
+    assert people.returncode == 1, people.stderr
+    assert r"\u65e5\u672c.jsonl:1: error" in people.stdout
+    programs = run("validate", "--json", str(file), **environ)
+    assert json.loads(programs.stdout)["problems"][0]["file"] == str(file)
+
+
+def test_without_a_directory_a_relative_path_is_an_error_with_a_next_step(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = f"{sys.executable} -P -m indelible agent checkpoints --state-directory here"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"rmdir {gone} && {program}"],
+        cwd=gone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "error: the directory in which this runs is not there any more\nnext: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     command = f"{sys.executable} -P -m indelible --help | true"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
