@@ -22,6 +22,7 @@ import platformdirs
 
 from agent.settings import AgentSettings
 from audit_events.catalogue import Catalogue
+from indelible.home import unusable_home
 from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings, Secret
 from indexer.settings_reading import SettingsReading
 from webapi.settings import CatalogueSettings, WebSettings, configured_catalogue
@@ -92,6 +93,7 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
     Raises:
         SettingsError: with every problem of every group.
         NodeError: the embedded node's credentials cannot be read.
+        ForeignHomeError: nor can anything else of the home.
     """
     environ = os.environ if environ is None else environ
     reading = SettingsReading(environ)
@@ -122,11 +124,14 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
     configuration = _sign_with_own_secret(configuration)
     if not configuration.embedded:
         return configuration
-    if not any(_sets(environ, reading.document, "node", name) for name in PORTS):
-        configuration = _on_last_ports(configuration)
-    return _reach_embedded(
-        configuration, replicas_set=_sets(environ, reading.document, "index", "replicas")
-    )
+    try:
+        if not any(_sets(environ, reading.document, "node", name) for name in PORTS):
+            configuration = _on_last_ports(configuration)
+        return _reach_embedded(
+            configuration, replicas_set=_sets(environ, reading.document, "index", "replicas")
+        )
+    except (NotADirectoryError, PermissionError) as error:
+        raise unusable_home(home, error) from error
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:

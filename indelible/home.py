@@ -44,10 +44,15 @@ def claim(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
         (home / MARKER).write_text(TEXT, "utf-8")
     except OSError as error:
-        raise ForeignHomeError(
-            f"{home} cannot be used as the home: {error.strerror}",
-            hint="choose another directory: INDELIBLE_HOME",
-        ) from error
+        raise unusable_home(home, error) from error
+
+
+def unusable_home(home: Path, error: OSError) -> ForeignHomeError:
+    """The error where the system refuses a directory as a home, or this user."""
+    return ForeignHomeError(
+        f"{home} cannot be used as the home: {error.strerror}",
+        hint="choose another directory: INDELIBLE_HOME; or run as the user whose home it is",
+    )
 
 
 def is_home(directory: Path) -> bool:

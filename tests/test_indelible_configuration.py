@@ -9,6 +9,7 @@ import pytest
 
 from indelible import configuration
 from indelible.configuration import load
+from indelible.errors import ForeignHomeError
 from indexer.errors import SettingsError
 from node import NodeConfig
 from node.layout import find_layout
@@ -79,6 +80,13 @@ def test_without_a_url_the_embedded_nodes_credentials_are_used(tmp_path: Path) -
     assert found.index.replicas == 0
     assert found.lifecycle.admin_cert_file == tmp_path / "node" / "admin.pem"
     assert found.lifecycle.admin_key_file == tmp_path / "node" / "admin.key"
+
+
+def test_a_home_that_is_none_is_told_by_every_command(tmp_path: Path) -> None:
+    """So is one that this user may not enter, which no test of root can show."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ForeignHomeError, match="file cannot be used as the home: Not a directory"):
+        load({"INDELIBLE_HOME": str(tmp_path / "file")})
 
 
 def started_before(home: Path, *, http_port: int, transport_port: int) -> None:
