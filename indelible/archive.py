@@ -18,7 +18,7 @@ from audit_events.instant import format_instant
 from indelible.access import admin_connection
 from indelible.configuration import Configuration, load
 from indelible.errors import CommandError
-from indelible.listing import new_table, open_console
+from indelible.listing import new_table, open_console, print_table
 from indelible.whole_help import WholeHelpGroup
 from indexer.archive import Archived, find_repository, list_archived
 from indexer.client import connect
@@ -67,7 +67,7 @@ def list_snapshots(*, as_json: bool) -> None:
         click.echo(msgspec.json.encode(report).decode())
     else:
         console = open_console()
-        console.print(tabulate(rows, repository, console.width))
+        print_table(console, tabulate(rows, repository, console.width))
 
 
 @command.command("restore")

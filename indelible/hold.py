@@ -18,7 +18,7 @@ from audit_events.identifier import new_uuid7
 from audit_events.instant import format_instant, parse_instant
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
-from indelible.listing import new_table, open_console
+from indelible.listing import new_table, open_console, print_table
 from indelible.terminal import plain, plain_json
 from indelible.whole_help import WholeHelpGroup
 from indexer.deletion import await_decision
@@ -224,7 +224,7 @@ def list_holds(*, as_json: bool) -> None:
         rows = [{**as_report(hold), "keeps": keeps[hold.id]} for hold in holds]
         click.echo(plain_json({"holds": rows}))
         return
-    open_console().print(tabulate(holds, keeps))
+    print_table(open_console(), tabulate(holds, keeps))
 
 
 @command.command("release")

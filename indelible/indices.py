@@ -11,7 +11,7 @@ from rich.text import Text
 
 from indelible.configuration import load
 from indelible.indices_plan import plan_command
-from indelible.listing import new_table, open_console
+from indelible.listing import new_table, open_console, print_table
 from indelible.whole_help import WholeHelpGroup
 from indexer.client import connect
 from indexer.copies import count_data_nodes, judge_copies
@@ -106,7 +106,7 @@ def status(*, as_json: bool) -> None:
         click.echo(msgspec.json.encode(report).decode())
         return
     console = open_console()
-    console.print(tabulate(partitions))
+    print_table(console, tabulate(partitions))
     for trouble in troubles:
         console.print(trouble.describe())
     for drift in drifts:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from audit_events.instant import format_instant
 from indelible.configuration import Configuration, load
-from indelible.listing import new_table, open_console
+from indelible.listing import new_table, open_console, print_table
 from indexer.client import connect
 from indexer.outlook import Outlook, look_ahead
 from indexer.plan import Observed, Plan
@@ -82,7 +82,7 @@ def plan_command(*, as_json: bool) -> None:
         click.echo(msgspec.json.encode(report).decode())
         return
     console = open_console()
-    console.print(tabulate(report, console.width))
+    print_table(console, tabulate(report, console.width))
     console.print(report.mode.why)
 
 

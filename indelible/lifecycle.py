@@ -12,7 +12,7 @@ from rich.text import Text
 from agent.flag import Flag
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
-from indelible.listing import new_table, open_console
+from indelible.listing import new_table, open_console, print_table
 from indelible.stopping import stop_on_signals
 from indelible.whole_help import WholeHelpGroup
 from indexer.clock import check_clock
@@ -211,7 +211,7 @@ def show(
         click.echo(msgspec.json.encode(as_report(found)).decode())
         return
     console = open_console()
-    console.print(tabulate(found.plans))
+    print_table(console, tabulate(found.plans))
     for taken in found.taken:
         console.print(f"done: {taken.partition}: {taken.step}")
     for problem in found.problems:

@@ -309,6 +309,8 @@ def web_url(host: str, port: int) -> str:
 def show(parts: list[Part]) -> None:
     """Print a line for each part."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in ("mark", "name", "summary"):
+        table.add_column(overflow="fold")
     for part in parts:
         known = part.figures.get("state") != "unknown"
         if not known:

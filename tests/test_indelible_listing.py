@@ -10,7 +10,7 @@ from rich.table import Table
 from indelible import archive, hold, indices_plan
 from indelible.indices_plan import ModeReport, Report
 from indelible.lifecycle import tabulate as tabulate_plans
-from indelible.listing import open_console
+from indelible.listing import open_console, print_table
 from indexer.hold import Hold
 from indexer.plan import Plan, Step
 from indexer.settings import IndexSettings
@@ -101,6 +101,25 @@ def test_a_snapshot_is_shown_with_the_partition_that_restore_takes(width: int) -
     for whole in (PARTITION, "2026-11-24", "good"):
         assert whole in text
     assert (row.snapshot in text) is (width == 200)
+
+
+@pytest.mark.parametrize("width", [20, 60])
+def test_on_a_terminal_that_is_too_narrow_no_name_and_no_day_is_cut(width: int) -> None:
+    plan = Plan(
+        name=PARTITION,
+        state="missing",
+        seal_at=DAY,
+        delete_at=DAY.replace(year=2027),
+        held_by=(),
+        next_step=Step.SNAPSHOT,
+        why="its retention has passed",
+    )
+    file = io.StringIO()
+    console = Console(file=file, width=width, markup=False, highlight=False)
+    print_table(console, tabulate_plans((plan,)))
+    for whole in (PARTITION, "missing", "2026-11-24", "2027-11-24", "snapshot", "retention"):
+        assert whole in file.getvalue()
+    assert console.width == width
 
 
 def test_what_goes_into_a_pipe_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:

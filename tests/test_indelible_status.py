@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 import node
 from agent.health import RETRY_SECONDS, judge
@@ -438,6 +439,15 @@ def test_the_bytes_of_a_node_are_its_data(
 def test_what_looks_like_mark_up_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     show([Part(name="agent", ok=False, summary="refused: [agent] paths: [/x] bad")])
     assert "refused: [agent] paths: [/x] bad" in capsys.readouterr().out
+
+
+def test_on_a_narrow_terminal_no_address_is_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indelible.status.open_console", lambda: Console(width=30))
+    show([Part(name="node", ok=True, summary="running: https://127.0.0.1:9571")])
+    rows = [line[10:].strip() for line in capsys.readouterr().out.splitlines()]
+    assert "".join(rows) == "running:https://127.0.0.1:9571"
 
 
 def test_the_name_of_a_file_is_nothing_that_a_terminal_obeys(
