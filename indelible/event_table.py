@@ -15,7 +15,7 @@ from audit_events.instant import parse_instant
 from indelible.terminal import plain
 from webapi.event_values import read_parts
 from webapi.page.moment import duration as spell_duration
-from webapi.query import Query
+from webapi.query import MAX_LIMIT, Query
 from webapi.storage_answer import Total
 
 MAX_VALUE_CHARACTERS: Final = 40
@@ -121,8 +121,13 @@ def summary(query: Query, shown: int, total: Total) -> Text:
     line = f"{shown} of {least}{total.value} events of {plain(query.organization_id)}"
     line += ", newest first" if query.newest_first else ""
     if shown < total.value:
-        line += "; see more with --limit, or narrow with --since, --until or --action"
+        line += f"; {further(query.limit)}, or narrow with --since, --until or --action"
     return Text(line, style="dim")
+
+
+def further(limit: int) -> str:
+    """Say how to see the events that a table has no room for."""
+    return "see more with --limit" if limit < MAX_LIMIT else "all of them: `indelible export`"
 
 
 def _window(query: Query) -> str:

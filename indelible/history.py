@@ -16,6 +16,7 @@ from indelible.organization_events import open_events
 from indelible.question import asking
 from indelible.terminal import plain, write_json
 from webapi.history import History, history_of, read_question
+from webapi.query import MAX_LIMIT
 from webapi.reading import Reading
 from webapi.request_reading import Pairs
 
@@ -77,4 +78,8 @@ def show(history: History, organization: str, catalogue: Catalogue) -> None:
     table = event_table(lines, now=now, around=None, width=console.width, catalogue=catalogue)
     console.print(table)
     more = "" if history.total_relation == "eq" else "more than "
-    console.print(f"{len(lines)} of {more}{history.total} events")
+    rest = ""
+    if len(lines) < history.total:
+        is_most = history.limit == MAX_LIMIT
+        rest = "; the others with --since or --until" if is_most else "; see more with --limit"
+    console.print(f"{len(lines)} of {more}{history.total} events{rest}")

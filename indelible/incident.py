@@ -12,7 +12,7 @@ import msgspec
 
 from audit_events.catalogue import Catalogue
 from audit_events.instant import parse_instant
-from indelible.event_table import event_table
+from indelible.event_table import event_table, further
 from indelible.incident_tables import actor_table, head, other_table, unusual_table
 from indelible.listing import open_console
 from indelible.organization_events import open_events
@@ -100,4 +100,6 @@ def show(incident: Incident, organization: str, catalogue: Catalogue) -> None:
     )
     console.print("", table, sep="\n")
     if len(lines) < incident.total:
-        console.print(f"the first {len(lines)} of {incident.total} events; more with --limit")
+        console.print(
+            f"the first {len(lines)} of {incident.total} events; {further(incident.limit)}"
+        )

@@ -16,6 +16,8 @@ from audit_events.event import Actor
 from indelible import event_table as table
 from indelible.terminal import plain
 from tests.test_audit_events_catalogue import WITH_ALIASES
+from webapi.query import MAX_LIMIT, Query
+from webapi.storage_answer import Total
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 LINE = (
@@ -251,3 +253,18 @@ def test_an_event_of_another_shape_is_shown_as_far_as_it_is_sure() -> None:
     shown = printed([line])
     assert "member.role_changed" in shown
     assert "01a209c8-3fec-704d-9ea0-6979ad24323e" in shown
+
+
+@pytest.mark.parametrize(
+    ("limit", "way"),
+    [(50, "see more with --limit"), (MAX_LIMIT, "all of them: `indelible export`")],
+)
+def test_where_there_are_more_events_the_way_to_them_is_one_that_there_is(
+    limit: int, way: str
+) -> None:
+    query = Query(organization_id="org_a", limit=limit)
+    line = table.summary(query, limit, Total(10_000, "gte")).plain
+    assert line == (
+        f"{limit} of more than 10000 events of org_a, newest first; {way},"
+        " or narrow with --since, --until or --action"
+    )

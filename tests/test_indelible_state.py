@@ -68,6 +68,8 @@ def test_a_life_is_a_table_of_events(run: Run) -> None:
     assert result.output.index("app.created") < result.output.index("app.deleted")
     assert "name: Shop → Store" in result.output
     assert "4 of 4 events" in result.output
+    few = run("history", "app", "app_1", "--limit", "3")
+    assert "3 of 4 events; see more with --limit" in few.output
     nobody = run("history", "app", "[nonsense]", "--since", "2026-03-01")
     assert nobody.exit_code == 0
     said, has = nobody.output.splitlines()
