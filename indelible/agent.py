@@ -19,6 +19,7 @@ from agent.start import Outcome, run
 from indelible.configuration import load
 from indelible.environment_file import read as read_variables
 from indelible.stopping import find_terminals, stop_on_signals
+from indelible.whole_help import examples
 from indexer.client import connect
 
 
@@ -49,7 +50,16 @@ class AgentGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group("agent", cls=AgentGroup, invoke_without_command=True, subcommand_metavar="[COMMAND]")
+@click.group(
+    "agent",
+    cls=AgentGroup,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND]",
+    epilog=examples(
+        "agent --once --path '/var/log/members/audit.log*' --state-directory try",
+        "agent checkpoints",
+    ),
+)
 @click.option("--once", is_flag=True, help="Ship what is there now, then exit.")
 @click.option(
     "--path", "paths", multiple=True, help="Glob to follow instead of the configured; repeatable."

@@ -19,7 +19,7 @@ from indelible.access import admin_connection
 from indelible.configuration import Configuration, load
 from indelible.errors import CommandError
 from indelible.listing import new_table, open_console, print_table
-from indelible.whole_help import WholeHelpGroup
+from indelible.whole_help import WholeHelpGroup, examples
 from indexer.archive import Archived, find_repository, list_archived
 from indexer.client import connect
 from indexer.digest import Report
@@ -70,7 +70,7 @@ def list_snapshots(*, as_json: bool) -> None:
         print_table(console, tabulate(rows, repository, console.width))
 
 
-@command.command("restore")
+@command.command("restore", epilog=examples("archive restore audit-events-2025.03"))
 @click.argument("partitions", nargs=-1, required=True)
 @click.option("--snapshot", help="Not the newest good one, but this; `list --json` names them.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was restored as JSON.")
@@ -106,7 +106,10 @@ def restore_partitions(*, partitions: tuple[str, ...], snapshot: str | None, as_
         click.echo(msgspec.json.encode({"restored": results}).decode())
 
 
-@command.command("verify")
+@command.command(
+    "verify",
+    epilog=examples("archive verify --all", "archive verify --quick audit-events-2025.03"),
+)
 @click.argument("partitions", nargs=-1)
 @click.option(
     "--all", "everything", is_flag=True, help="Every good snapshot, and those that are gone."

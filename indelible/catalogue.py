@@ -17,7 +17,7 @@ from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.listing import open_console
 from indelible.terminal import plain
-from indelible.whole_help import WholeHelpGroup
+from indelible.whole_help import WholeHelpGroup, examples
 
 EXIT_WRONG: Final = 1
 
@@ -48,7 +48,7 @@ def list_actions(*, category: str | None, as_json: bool) -> None:
         open_console().print(tabulate(entries))
 
 
-@command.command("show")
+@command.command("show", epilog=examples("catalogue show member.role_changed"))
 @click.argument("action")
 @as_json_option
 def show(*, action: str, as_json: bool) -> None:
@@ -67,7 +67,7 @@ def show(*, action: str, as_json: bool) -> None:
     click.echo("\n".join(explain(entry)))
 
 
-@command.command("check")
+@command.command("check", epilog=examples("catalogue check actions.toml"))
 @click.argument("file", type=click.Path(path_type=Path))
 @as_json_option
 def check(*, file: Path, as_json: bool) -> int:

@@ -29,7 +29,7 @@ from indelible.dead_letter_table import (
 from indelible.errors import CommandError
 from indelible.listing import open_console
 from indelible.terminal import plain_json
-from indelible.whole_help import WholeHelpGroup
+from indelible.whole_help import WholeHelpGroup, examples
 from indexer.bulk import BulkWriter
 from indexer.client import connect
 from indexer.dead_letter import FILE_NAME
@@ -115,7 +115,7 @@ def list_records(
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-@command.command("show")
+@command.command("show", epilog=examples("dead-letter show 17"))
 @click.argument("which", nargs=-1, required=True)
 @click.option("--state-directory", help="Of the agent; default: as configured.")
 @click.option("--json", "as_json", is_flag=True, help="The record as JSON, with its line.")
@@ -132,7 +132,10 @@ def show_records(*, which: tuple[str, ...], state_directory: str | None, as_json
             open_console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-@command.command("replay")
+@command.command(
+    "replay",
+    epilog=examples("dead-letter replay --reason too_large --dry-run", "dead-letter replay 17 18"),
+)
 @click.argument("which", nargs=-1)
 @_restrict
 @click.option("--all", "everything", is_flag=True, help="All that is open.")
@@ -168,7 +171,10 @@ def replay_records(
     ctx.exit(0 if dry_run or result.is_complete() else 1)
 
 
-@command.command("acknowledge")
+@command.command(
+    "acknowledge",
+    epilog=examples('dead-letter acknowledge 18 --note "a debug line of the shop, mended"'),
+)
 @click.argument("which", nargs=-1)
 @_restrict
 @click.option("--all", "everything", is_flag=True, help="All that is open.")

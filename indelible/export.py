@@ -46,6 +46,7 @@ from indelible.question import (
     read_question,
 )
 from indelible.terminal import plain
+from indelible.whole_help import examples
 from webapi import csv_rows
 from webapi.export_file import (
     ExportSummary,
@@ -81,7 +82,14 @@ class Done(Struct, frozen=True, kw_only=True, rename="camel"):
 Report = Callable[[int], None]
 
 
-@click.command("export", cls=QuestionCommand)
+@click.command(
+    "export",
+    cls=QuestionCommand,
+    epilog=examples(
+        "export --since 2026-03-01 --until 2026-04-01 --output march.ndjson",
+        "export --since 2026-03-01 --until 2026-04-01 --output march.ndjson --resume",
+    ),
+)
 @question_options
 @click.option(
     "--format",

@@ -15,13 +15,19 @@ from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.question import asking
 from indelible.terminal import plain, write_json
+from indelible.whole_help import examples
 from webapi.history import History, history_of, read_question
 from webapi.query import MAX_LIMIT
 from webapi.reading import Reading
 from webapi.request_reading import Pairs
 
 
-@click.command("history")
+@click.command(
+    "history",
+    epilog=examples(
+        "history app app_42", "history --user 7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10 --newest-first"
+    ),
+)
 @click.argument("resource_type", metavar="[TYPE", required=False)
 @click.argument("resource_id", metavar="ID]", required=False)
 @click.option("--user", help="A user (UUID), instead of TYPE and ID.")

@@ -20,7 +20,7 @@ from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
 from indelible.listing import new_table, open_console, print_table
 from indelible.terminal import plain, plain_json
-from indelible.whole_help import WholeHelpGroup
+from indelible.whole_help import WholeHelpGroup, examples
 from indexer.deletion import await_decision
 from indexer.errors import HoldError, IndexerError, NoAnswerError
 from indexer.hold import OPEN_END, Hold, place, read_holds, touches
@@ -129,7 +129,12 @@ def command() -> None:
     """Keep what a court may ask for, whatever its age."""
 
 
-@command.command("add")
+@command.command(
+    "add",
+    epilog=examples(
+        "hold add --organization org_1 --from 2026-03-01 --until 2026-04-01 --reason 'case 17'"
+    ),
+)
 @click.option(
     "--organization", "organization_id", required=True, help="Whose events are asked for."
 )
@@ -227,7 +232,12 @@ def list_holds(*, as_json: bool) -> None:
     print_table(open_console(), tabulate(holds, keeps))
 
 
-@command.command("release")
+@command.command(
+    "release",
+    epilog=examples(
+        "hold release 01a20b65-6d9c-7000-b0ea-d6399cf83c66 --reason 'closed by the court'"
+    ),
+)
 @click.argument("hold_id")
 @click.option("--reason", required=True, help="Why; everybody reads it who may read the log.")
 @click.option("--by", help="Who releases it; else the user of this terminal.")

@@ -18,13 +18,18 @@ from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.question import QuestionCommand, asked_pairs, asking
 from indelible.terminal import write_json
+from indelible.whole_help import examples
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import read_question
 from webapi.incident_shapes import Incident
 from webapi.reading import Reading
 
 
-@click.command("incident", cls=QuestionCommand)
+@click.command(
+    "incident",
+    cls=QuestionCommand,
+    epilog=examples("incident --around 2026-03-15T09:00:00Z --window 15m"),
+)
 @click.argument("text", required=False)
 @click.option("--around", help="The moment (RFC 3339 or a date, UTC).")
 @click.option("--window", help="How far --around reaches to each side.  [default: 15m]")

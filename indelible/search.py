@@ -23,12 +23,21 @@ from indelible.question import (
     read_question,
 )
 from indelible.terminal import write_json
+from indelible.whole_help import examples
 from webapi.query import Query
 from webapi.reading import Reading
 from webapi.storage_answer import Found
 
 
-@click.command("search", cls=QuestionCommand)
+@click.command(
+    "search",
+    cls=QuestionCommand,
+    epilog=examples(
+        "search 'role changed' --around 2026-03-15T09:00:00Z --window 10m",
+        "search 'actor:jose -result:success ip:203.0.113.*'",
+        "search --actor ana@company.com --action 'member.*' --json",
+    ),
+)
 @question_options
 @click.option("--limit", help="Most events to show, 1 to 200.  [default: 50]")
 @click.option(

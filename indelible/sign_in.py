@@ -12,13 +12,14 @@ from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.run_record import running_web
 from indelible.token import check_organization, warn_of_refusal
+from indelible.whole_help import examples
 from webapi.settings import WebSettings, public_url
 from webapi.sign_in.ticket import TICKET_SECONDS, write_ticket
 
 ONCE_PATH: Final = "/sign-in/once"
 
 
-@click.command("sign-in")
+@click.command("sign-in", epilog=examples("sign-in --organization org_1 --email you@company.com"))
 @click.option("--organization", required=True, help="Whose events the person may read.")
 @click.option("--role", default="owner", show_default=True, help="Role of the person there.")
 @click.option("--plan", default="studio_pro", show_default=True, help="Plan of the organisation.")

@@ -15,6 +15,7 @@ from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.question import asking
 from indelible.terminal import plain, write_json
+from indelible.whole_help import examples
 from webapi.state import State, read_question, state_of
 from webapi.state_fields import EventReference, FieldState
 from webapi.state_fold import TogetherState
@@ -27,7 +28,12 @@ _WORDS = {
 }
 
 
-@click.command("state")
+@click.command(
+    "state",
+    epilog=examples(
+        "state app app_42 --at 2026-03-15", "state --user 7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10"
+    ),
+)
 @click.argument("resource_type", metavar="[TYPE", required=False)
 @click.argument("resource_id", metavar="ID]", required=False)
 @click.option("--user", help="A user (UUID), instead of TYPE and ID.")

@@ -11,6 +11,7 @@ from typing_extensions import override
 from audit_events.event import RESERVED_PREFIX
 from indelible.configuration import load
 from indelible.errors import CommandError
+from indelible.whole_help import examples
 from webapi.auth import Reader, authorize
 from webapi.errors import ForbiddenError, ParameterError
 from webapi.settings import WebSettings, algorithms
@@ -35,7 +36,9 @@ class Duration(click.ParamType[timedelta]):
             self.fail(error.reason, param, ctx)
 
 
-@click.command("token")
+@click.command(
+    "token", epilog=examples("token --organization org_1 --email you@company.com --expires 8h")
+)
 @click.option("--organization", required=True, help="Whose events the token may read.")
 @click.option("--role", default="owner", show_default=True, help="Role of its bearer there.")
 @click.option("--plan", default="studio_pro", show_default=True, help="Plan of the organisation.")

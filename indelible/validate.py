@@ -20,6 +20,7 @@ from rich.progress import (
 from indelible.event_lines import EventLines
 from indelible.terminal import plain, plain_json
 from indelible.validation import Problem, Summary, Validation
+from indelible.whole_help import examples
 
 EXIT_INVALID: Final = 1
 PROGRESS_BYTES: Final = 8 << 20
@@ -27,7 +28,10 @@ PROGRESS_BYTES: Final = 8 << 20
 _TEXT_CHARACTERS: Final = 300
 
 
-@click.command("validate")
+@click.command(
+    "validate",
+    epilog=examples("validate audit.log.2.gz audit.log.1 audit.log", "validate march.ndjson"),
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--complete",

@@ -20,3 +20,8 @@ class WholeHelpGroup(click.Group):
 def first_paragraph(command: click.Command) -> str:
     """Return what the help of a command begins with, on one line."""
     return " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: lines to copy, which are not folded."""
+    return "\n  ".join(("\b\nExamples:", *(f"indelible {line}" for line in lines)))

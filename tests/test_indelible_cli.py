@@ -1,8 +1,10 @@
 """The command line itself: help, exit codes, and what an operator reads."""
 
 import json
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -103,6 +105,34 @@ def test_the_help_of_a_group_cuts_no_sentence_off(name: str) -> None:
     told = " ".join(group.get_help(click.Context(group)).split())
     for one in group.commands.values() if isinstance(group, click.Group) else ():
         assert first_paragraph(one) in told
+
+
+def leaves(group: click.Group, context: click.Context) -> Iterator[click.Command]:
+    """Every command that does something, and the groups that do without a subcommand."""
+    for name in group.list_commands(context):
+        one = group.get_command(context, name)
+        assert one is not None
+        if not isinstance(one, click.Group) or one.invoke_without_command:
+            yield one
+        if isinstance(one, click.Group):
+            yield from leaves(one, context)
+
+
+def test_a_command_that_takes_arguments_shows_examples_and_each_is_one() -> None:
+    context = click.Context(cli.command)
+    shown: list[str] = []
+    for one in leaves(cli.command, context):
+        takes = any(isinstance(of, click.Argument) or of.required for of in one.params)
+        examples = [line for line in (one.epilog or "").splitlines() if "indelible " in line]
+        assert examples or not takes, one.name
+        shown += examples
+    for example in shown:
+        _, *arguments = shlex.split(example)
+        group: click.Command = cli.command
+        while isinstance(group, click.Group) and arguments[0] in group.list_commands(context):
+            group = group.get_command(context, arguments.pop(0)) or group
+        # Raises where a name or a value is wrong.
+        group.make_context(group.name, arguments)
 
 
 def test_version() -> None:
