@@ -101,7 +101,11 @@ def list_records(
     letter = open_letter(load(), state_directory)
     counts: Counter[str] = Counter()
     newest: deque[Record] = deque(maxlen=limit)
-    for record in letter.records(filter_of((), reason, since, path), marked=marked):
+    wanted, others = filter_of((), reason, since, path), 0
+    for record in letter.records(Filter(), marked=marked):
+        if not wanted.takes(record):
+            others += 1
+            continue
         counts[record.kind] += 1
         newest.append(record)
     if as_json:
@@ -111,7 +115,7 @@ def list_records(
     console = open_console()
     if newest:
         console.print(tabulate([(one, letter.mark(one)) for one in newest]))
-    text = describe_counts(counts, len(newest), letter.path)
+    text = describe_counts(counts, len(newest), others, letter.path)
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -206,9 +210,12 @@ def open_letter(configuration: Configuration, state_directory: str | None) -> Le
 
     Raises:
         CommandError: this user may not read it.
+        BadParameter: the directory that is named is none.
     """
     directory = Path(state_directory or configuration.agent.state_directory).expanduser()
     try:
+        if state_directory is not None and not directory.is_dir():
+            raise click.BadParameter(f"{directory} is no directory", param_hint="--state-directory")
         if (path := directory / FILE_NAME).exists():
             path.open("rb").close()
         return Letter(directory, read_marks(directory))

@@ -61,9 +61,13 @@ def tabulate(records: Sequence[tuple[Record, Mark | None]]) -> Table:
     return table
 
 
-def describe_counts(counts: Counter[str], shown: int, path: Path) -> str:
-    """How many there are of each kind."""
+def describe_counts(counts: Counter[str], shown: int, others: int, path: Path) -> str:
+    """How many there are of each kind; `others` were looked at, and not asked for."""
     total = sum(counts.values())
+    if not total and others:
+        return (
+            f"none of {others:,} in {plain(str(path))} is meant: look at --reason, --since, --path"
+        )
     if not total:
         return f"nothing open in {plain(str(path))}"
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())

@@ -139,6 +139,26 @@ def test_the_list_is_filtered(run: Run, arguments: tuple[str, ...], numbers: lis
     assert [one["number"] for one in listed(run, *arguments)] == numbers
 
 
+@pytest.mark.usefixtures("letter")
+def test_where_no_open_record_is_meant_it_is_not_said_that_none_is_open(
+    run: Run, tmp_path: Path
+) -> None:
+    result = run("list", "--reason", "confict")
+    assert result.exit_code == 0
+    said = f"none of 3 in {tmp_path}/agent/dead-letter.jsonl is meant"
+    assert result.output == f"{said}: look at --reason, --since, --path\n"
+    run("acknowledge", "--all")
+    assert run("list", "--reason", "confict").output.startswith("nothing open in ")
+
+
+@pytest.mark.parametrize("name", ["list", "acknowledge", "replay"])
+def test_a_directory_that_is_not_there_is_told(run: Run, name: str, tmp_path: Path) -> None:
+    typo = str(tmp_path / "agnet")
+    result = run(name, *([] if name == "list" else ["--all"]), "--state-directory", typo)
+    assert result.exit_code == 2
+    assert f"--state-directory: {typo} is no directory" in result.stderr
+
+
 def test_the_list_counts_what_it_does_not_show(run: Run, letter: DeadLetter) -> None:
     assert "the newest 1 of 3" in run("list", "--limit", "1").output
     assert str(letter.path) in run("list").output
