@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.flag import Flag
+from audit_events.instant import format_instant
 from indelible.access import Entry, enter
 from indelible.configuration import Configuration, load
 from indelible.listing import new_table, open_console, print_table
@@ -238,8 +239,8 @@ def as_row(plan: Plan) -> dict[str, object]:
     return {
         "name": plan.name,
         "state": plan.state,
-        "sealAt": plan.seal_at,
-        "deleteAt": plan.delete_at,
+        "sealAt": plan.seal_at and format_instant(plan.seal_at),
+        "deleteAt": plan.delete_at and format_instant(plan.delete_at),
         "heldBy": plan.held_by,
         "nextStep": None if plan.next_step is None else plan.next_step.value,
         "why": plan.why,

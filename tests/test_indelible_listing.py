@@ -9,6 +9,7 @@ from rich.table import Table
 
 from indelible import archive, hold, indices_plan
 from indelible.indices_plan import ModeReport, Report
+from indelible.lifecycle import as_row
 from indelible.lifecycle import tabulate as tabulate_plans
 from indelible.listing import open_console, print_table
 from indexer.hold import Hold
@@ -101,6 +102,20 @@ def test_a_snapshot_is_shown_with_the_partition_that_restore_takes(width: int) -
     for whole in (PARTITION, "2026-11-24", "good"):
         assert whole in text
     assert (row.snapshot in text) is (width == 200)
+
+
+def test_days_of_a_round_are_spelled_as_those_of_the_plan() -> None:
+    plan = Plan(
+        name=PARTITION,
+        state="open",
+        seal_at=DAY,
+        delete_at=None,
+        held_by=(),
+        next_step=None,
+        why="takes events",
+    )
+    row = as_row(plan)
+    assert (row["sealAt"], row["deleteAt"]) == ("2026-11-24T00:00:00.000000Z", None)
 
 
 @pytest.mark.parametrize("width", [20, 60])
