@@ -130,6 +130,8 @@ def command(
     pairs = asked_pairs(
         action, actor, q=text, since=since, until=until, around=around, window=window, order=order
     )
+    if str(output) == "-":
+        raise click.UsageError("--output: an export is a file, so name one; `-` is none")
     if resume and kind == "zip":
         raise click.UsageError("--resume: a zip cannot be gone on with; export ndjson")
     events = open_events(organization, partial(check_question, pairs))

@@ -59,7 +59,7 @@ def link(claims: Mapping[str, object], settings: WebSettings, *, now: float) -> 
         now: seconds since the epoch.
 
     Raises:
-        CommandError: there is no secret, or the organisation is reserved.
+        CommandError: there is no secret, or the organisation is reserved or empty.
     """
     if settings.session_secret is None and settings.jwt_secret is None:
         raise CommandError(

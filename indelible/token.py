@@ -75,7 +75,7 @@ def sign(
         now: seconds since the epoch.
 
     Raises:
-        CommandError: there is no shared secret, or the organisation is reserved.
+        CommandError: there is no shared secret, or the organisation is reserved or empty.
     """
     if settings.jwt_secret is None:
         raise CommandError(
@@ -112,8 +112,10 @@ def check_organization(claims: Mapping[str, object]) -> None:
     """Refuse an organisation that is nobody's.
 
     Raises:
-        CommandError: it is reserved.
+        CommandError: it is reserved, or empty.
     """
+    if not str(claims["organizationId"]).strip():
+        raise CommandError("the organisation is empty", hint="name one with --organization")
     if str(claims["organizationId"]).startswith(RESERVED_PREFIX):
         raise CommandError(
             f"organisation {claims['organizationId']!r} is reserved; no token can carry it",

@@ -182,6 +182,14 @@ def test_only_the_same_question_is_gone_on_with(exporting: Exporting) -> None:
     assert "not what is stored" in str(error)
 
 
+def test_a_pipe_is_no_file(exporting: Exporting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(exporting.path.parent)
+    result = exporting("--output", "-")
+    assert result.exit_code == 2
+    assert "--output: an export is a file" in result.stderr
+    assert not list(exporting.path.parent.iterdir())
+
+
 def test_a_wrong_option_leaves_nothing_behind(exporting: Exporting) -> None:
     for arguments in (("--since", "yesterday"), ("--action", "nobody.knows")):
         result = exporting(*arguments)

@@ -52,6 +52,14 @@ def test_without_a_shared_secret_it_says_where_tokens_come_from(tmp_path: Path) 
     assert "INDELIBLE_WEB_JWT_SECRET" in result.exception.hint
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_organization_gets_no_token(empty: str, tmp_path: Path) -> None:
+    """As `--organization "$ORGANIZATION"` has it where the variable is not set."""
+    result = run(tmp_path, "--organization", empty)
+    assert result.exit_code == 1
+    assert "the organisation is empty" in str(result.exception)
+
+
 def test_no_token_carries_a_reserved_organisation(tmp_path: Path) -> None:
     result = run(tmp_path, "--organization", "_system")
     assert isinstance(result.exception, CommandError)
