@@ -36,7 +36,7 @@ def gunicorn_options(settings: WebSettings) -> dict[str, Any]:
         "bind": f"{host}:{settings.port}",
         "workers": settings.workers,
         "threads": settings.threads,
-        "worker_class": "gthread",
+        "worker_class": "webapi.worker.Worker",
         "timeout": WORKER_SILENCE_SECONDS,
         "graceful_timeout": settings.shutdown_seconds + STOP_MARGIN_SECONDS,
         "keepalive": KEEP_ALIVE_SECONDS,

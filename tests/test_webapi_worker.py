@@ -1,0 +1,93 @@
+"""Workers of gunicorn share what comes: none is full while another has a thread that rests."""
+
+import http.client
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.conftest import free_ports
+from tests.webapi_process import ROOT, await_answer
+
+THREADS: Final = 4
+SECONDS: Final = 0.5
+ROUNDS: Final = 4
+SERVER: Final = f"""
+import os, sys, time
+from flask import Flask
+from webapi import server
+from webapi.settings import WebSettings
+
+app = Flask("slow")
+
+@app.get("/healthz")
+def answer():
+    return ""
+
+@app.get("/slow")
+def answer_slowly():
+    time.sleep({SECONDS})
+    return str(os.getpid())
+
+server.serve(WebSettings(port=int(sys.argv[1]), workers=2, threads={THREADS}), lambda: app)
+"""
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    """A server of two workers, which takes `SECONDS` to answer."""
+    (port,) = free_ports(1)
+    log = tmp_path / "web.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(port)], cwd=ROOT, stdout=errors, stderr=errors
+        )
+        try:
+            await_answer(f"http://127.0.0.1:{port}/healthz", process, log)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.mark.slow
+def test_whoever_keeps_a_connection_goes_before_nobody(port: int) -> None:
+    clients, rounds = 4 * THREADS, 8
+    with ThreadPoolExecutor(clients) as pool:
+        asked = [
+            pool.submit(ask_again_and_again, port, "keep-alive", rounds) for _ in range(clients)
+        ]
+    times = [seconds for client in asked for _, seconds in client.result()]
+    assert max(times) < rounds * SECONDS / 2, "two at a time share each thread"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_no_worker_is_full_while_another_rests(port: int, connection: str) -> None:
+    clients = 2 * THREADS
+    with ThreadPoolExecutor(clients) as pool:
+        asked = [pool.submit(ask_again_and_again, port, connection) for _ in range(clients)]
+    workers = Counter(worker for client in asked for worker, _ in client.result())
+    times = sorted(seconds for client in asked for _, seconds in client.result())
+    assert len(workers) == 2
+    assert max(workers.values()) <= ROUNDS * THREADS + THREADS, workers
+    assert times[len(times) * 3 // 4] < 2 * SECONDS, "most of them waited for no other"
+
+
+def ask_again_and_again(port: int, kept: str, rounds: int = ROUNDS) -> list[tuple[bytes, float]]:
+    """Return which worker answered each time, and after how long."""
+    found: list[tuple[bytes, float]] = []
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    for _ in range(rounds):
+        begin = time.monotonic()
+        connection.request("GET", "/slow", headers={"Connection": kept})
+        worker = connection.getresponse().read()
+        found.append((worker, time.monotonic() - begin))
+    connection.close()
+    return found
