@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from tests.conftest import free_ports
-from tests.webapi_process import ROOT, await_answer
+from tests.webapi_process import ROOT, await_answer, log_lines
 
 THREADS: Final = 4
 SECONDS: Final = 0.5
@@ -21,9 +21,10 @@ ROUNDS: Final = 4
 SERVER: Final = f"""
 import os, sys, time
 from flask import Flask
-from webapi import server
+from webapi import log, server
 from webapi.settings import WebSettings
 
+server.CLIENT_SILENCE_SECONDS = 1
 app = Flask("slow")
 
 @app.get("/healthz")
@@ -40,10 +41,15 @@ server.serve(WebSettings(port=int(sys.argv[1]), workers=2, threads={THREADS}), l
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
+def log(tmp_path: Path) -> Path:
+    """What the server says."""
+    return tmp_path / "web.log"
+
+
+@pytest.fixture
+def port(log: Path) -> Iterator[int]:
     """A server of two workers, which takes `SECONDS` to answer."""
     (port,) = free_ports(1)
-    log = tmp_path / "web.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-c", SERVER, str(port)], cwd=ROOT, stdout=errors, stderr=errors
@@ -78,6 +84,18 @@ def test_no_worker_is_full_while_another_rests(port: int, connection: str) -> No
     assert len(workers) == 2
     assert max(workers.values()) <= ROUNDS * THREADS + THREADS, workers
     assert times[len(times) * 3 // 4] < 2 * SECONDS, "most of them waited for no other"
+
+
+@pytest.mark.slow
+def test_a_client_that_is_cut_for_its_silence_is_one_line_of_the_log(port: int, log: Path) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.connect()
+    connection.sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
+    assert connection.sock.recv(1) == b"", "cut"
+    connection.close()
+    (line,) = [line for line in log_lines(log) if "client" in str(line["event"])]
+    assert (line["level"], "exception" in line) == ("info", False)
+    assert "error" not in {line["level"] for line in log_lines(log)}
 
 
 def ask_again_and_again(port: int, kept: str, rounds: int = ROUNDS) -> list[tuple[bytes, float]]:

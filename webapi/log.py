@@ -4,6 +4,7 @@ No request is logged with its query string here: filters hold names and addresse
 who read what is told by `audit_log.viewed`.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -14,6 +15,7 @@ from structlog.typing import EventDict
 from indexer.log import PROCESSORS
 from webapi.settings import WebSettings
 
+SILENT_CLIENT: Final = "a client that sent, or took, nothing was cut"
 _query: Final = re.compile(r"\?.*", re.DOTALL)
 
 
@@ -21,6 +23,14 @@ def hide_query(_logger: object, _method: str, event_dict: EventDict) -> EventDic
     """Cut what gunicorn repeats of a request it cannot read, or fails to end, before its query."""
     event_dict["event"] = _query.sub("?…", str(event_dict["event"]))
     return event_dict
+
+
+def tell_silence(record: logging.LogRecord) -> bool:
+    """Make the error of a client that was cut for its silence one line: nothing of ours failed."""
+    if record.exc_info and isinstance(record.exc_info[1], BlockingIOError):
+        record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+        record.msg, record.args, record.exc_info = SILENT_CLIENT, (), None
+    return True
 
 
 GUNICORN: Final[Mapping[str, object]] = {
@@ -45,7 +55,12 @@ GUNICORN: Final[Mapping[str, object]] = {
     },
     "root": {"level": "WARNING", "handlers": ["stderr"]},
     "loggers": {
-        "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
+        "gunicorn.error": {
+            "level": "INFO",
+            "handlers": ["stderr"],
+            "filters": [tell_silence],
+            "propagate": False,
+        },
         "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
     },
 }
