@@ -40,6 +40,8 @@ Role = Literal["writer", "reader", "lifecycle", "tokens"]
 GZIP_LEVEL: Final = 1
 """Measured on audit lines: as fast as level 0, and a quarter smaller (15 % of the bytes)."""
 POOL_CONNECTIONS: Final = 8
+"""So many are kept to a node; whoever asks with more threads says so, or each of the others begins
+with TLS anew, and a line in the log."""
 DEAD_NODE_SECONDS: Final = 5
 DEAD_NODE_DOUBLINGS: Final = 2
 """A node that fails again and again is left out for 5, 10, then 20 s: one request in so many
@@ -97,10 +99,17 @@ def connect(
     *,
     role: Role,
     connection_class: type[Urllib3HttpConnection] = QuietConnection,
+    connections: int = POOL_CONNECTIONS,
 ) -> OpenSearch:
     """A client for one role: keep-alive, a bounded pool, no retries of its own.
 
     Nothing is sent yet, so an unreachable cluster is no error here.
+
+    Args:
+        settings: where the cluster is.
+        role: as whom it is asked.
+        connection_class: what sends.
+        connections: how many are kept to each node.
 
     Raises:
         ConnectionFileError: the CA or the client certificate cannot be used.
@@ -114,7 +123,7 @@ def connect(
         headers=_authorization(settings, role),
         http_compress=settings.http_compress,
         timeout=settings.timeout_seconds,
-        pool_maxsize=POOL_CONNECTIONS,
+        pool_maxsize=connections,
         dead_timeout=DEAD_NODE_SECONDS,
         timeout_cutoff=DEAD_NODE_DOUBLINGS,
         max_retries=0,

@@ -10,6 +10,7 @@ another one died goes by the same, so a file that somebody edits ends no service
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import structlog
@@ -28,6 +29,10 @@ from webapi.settings import CatalogueSettings, WebSettings, configured_catalogue
 
 ANSWER_MARGIN_SECONDS = 2.0
 """OpenSearch itself gives up first, so that its answer and not a broken connection tells so."""
+
+CONNECTIONS_A_THREAD: Final = 2
+"""A list of the partitions is asked for beside the question, and the next page of an export while
+the one before is sent."""
 
 _log = structlog.get_logger("webapi")
 
@@ -118,12 +123,14 @@ def assemble(
     """
     patience = min(connection.timeout_seconds, web.query_timeout_seconds + ANSWER_MARGIN_SECONDS)
     connection = msgspec.structs.replace(connection, timeout_seconds=patience)
-    client = connect(connection, role="reader")
+    client = connect(connection, role="reader", connections=CONNECTIONS_A_THREAD * web.threads)
     named = connection.tokens_username or connection.username or not connection.reader_username
     return create_app(
         web,
         client=client,
         index=index,
         catalogue=catalogue,
-        tokens_client=connect(connection, role="tokens") if named else None,
+        tokens_client=connect(connection, role="tokens", connections=web.threads)
+        if named
+        else None,
     )
