@@ -6,6 +6,9 @@ a step at a turn, so that nobody waits for it. One that is not known is read fro
 was stored of it before is found a duplicate by its ids. One that is still being written is left
 alone until it reaches the place, or has not grown for `COPYING_SECONDS`.
 
+Each that is unpacked holds a window and what it unpacked last, some hundred KiB. So they are few at
+a time (`AT_ONCE`), and a start that finds thousands needs no memory for all of them.
+
 What was read to its end and is settled is closed and remembered with its size and its last bytes:
 it is not unpacked again, at a restart neither, unless it changes.
 
@@ -14,7 +17,9 @@ One that ends too early is told as soon as it rests; whoever ends by itself (`--
 
 import os
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
+from itertools import islice
+from typing import Final
 
 import msgspec
 
@@ -24,6 +29,7 @@ from agent.places import COPYING_SECONDS, Key, Opened, Places
 from agent.tail import Tail
 from agent.unreadable import Unreadable
 
+AT_ONCE: Final = 128
 Look = tuple[int, int]
 """Size and time of change."""
 
@@ -125,6 +131,9 @@ class Archives:
         self._places = places
         self._searches: dict[Key, Search] = {}
         self._done: dict[Key, _Done] = {}
+        self._turn = 0
+        self.reading = 0
+        """How many are read by tails: as counted last, and those that were taken up since."""
 
     def __contains__(self, key: Key) -> bool:
         return key in self._searches or key in self._done
@@ -137,7 +146,7 @@ class Archives:
     @property
     def has_more(self) -> bool:
         """Whether a `step` may bring something."""
-        return any(not search.is_waiting for search in self._searches.values())
+        return bool(self._at_hand())
 
     def searches(self) -> set[Search]:
         """Those of which a `step` says more."""
@@ -145,8 +154,8 @@ class Archives:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether one is still being written."""
-        return any(search.is_waiting for search in self._searches.values())
+        """Whether one is still being written, or waits for its turn."""
+        return bool(self._searches)
 
     def add(
         self, opened: Opened, content: Unpacked, path: str, now: float, *, left_globs: bool
@@ -194,17 +203,25 @@ class Archives:
             if now - done.gone >= grace_seconds:
                 del self._done[key]
 
+    def count_reading(self, tails: Iterable[Tail]) -> None:
+        """Count those that tails read."""
+        self.reading = sum(isinstance(tail.content, Unpacked) for tail in tails)
+
     def step(self) -> Search | None:
         """Go on with one of the searches; it, when it is over."""
-        for key, search in self._searches.items():
-            if not search.is_waiting:
-                del self._searches[key]
-                if search.step(self._places):
-                    return search
-                # The others come first next time.
-                self._searches[key] = search
-                return None
-        return None
+        at_hand = self._at_hand()
+        if not at_hand:
+            return None
+        self._turn += 1
+        search = at_hand[self._turn % len(at_hand)]
+        if not search.step(self._places):
+            return None
+        del self._searches[search.key]
+        return search
+
+    def _at_hand(self) -> list[Search]:
+        first = islice(self._searches.values(), max(0, AT_ONCE - self.reading))
+        return [search for search in first if not search.is_waiting]
 
     def close(self) -> None:
         """Close every descriptor."""

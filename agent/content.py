@@ -195,7 +195,8 @@ class _Stream:
     def __init__(self, descriptor: int, careful_from: int | None = None) -> None:
         self._descriptor = descriptor
         self.careful_from = careful_from
-        self._inflate = _new_inflate()
+        # Its window is memory, which one that is not read yet does without.
+        self._inflate: _Inflate | None = None
         self._packed, self._is_full, self._between = b"", False, False
         self.offset, self.given = 0, 0
         """In the file, and bytes that were unpacked."""
@@ -232,8 +233,8 @@ class _Stream:
                 return b""
             if not self._packed.startswith(_MAGIC[: len(self._packed)]):
                 raise _DamagedError("behind its end stands something that is no archive")
-            self._between = False
-            self._inflate = _new_inflate()
+            self._between, self._inflate = False, None
+        self._inflate = self._inflate or _new_inflate()
         data = self._inflate.decompress(self._packed, length)
         self._is_full = len(data) == length
         self._packed = self._inflate.unconsumed_tail

@@ -117,6 +117,7 @@ class Follower:
         for key in [key for key in self.tails if key not in present]:
             self._miss(self.tails[key], now)
         self._archives.look(present, now, self._settings.rotated_grace_seconds)
+        self._archives.count_reading(self.tails.values())
         self._names = keys
         self.unreadable.forget({*found, *unspeakable} if unspeakable else found)
         for path in unspeakable:
@@ -375,6 +376,7 @@ class Follower:
         if tail is None:
             return
         self.tails[tail.device, tail.inode] = tail
+        self._archives.reading += isinstance(tail.content, Unpacked)
         tail.seen = _seen_now()
         self._look_at(tail, os.fstat(tail.descriptor), now)
         _log.info("file_followed", path=tail.path, offset=tail.position, size=tail.size)
