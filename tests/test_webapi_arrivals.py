@@ -222,3 +222,18 @@ def test_a_place_of_two_years_of_days_fits_into_an_address() -> None:
     text = msgspec.msgpack.encode(place)
     assert msgspec.msgpack.decode(text, type=Place) == place
     assert len(text) * 4 / 3 < 6000
+
+
+def test_a_checkpoint_counts_only_when_a_refresh_that_began_after_it_has_ended() -> None:
+    """On a node that is overloaded it takes longer than any time that one could wait for."""
+    now = [0.0]
+    samples = Samples(10, lambda: now[0])
+    samples.keep({"x": Checkpoint("x-uuid", 5, refreshes=3, pending=True)})
+    for refreshes, settled in ((3, {}), (4, {}), (5, {"x-uuid": 6}), (6, {"x-uuid": 7})):
+        now[0] += 15
+        number = 5 + int(now[0]) // 15
+        samples.keep({"x": Checkpoint("x-uuid", number, refreshes=refreshes, pending=True)})
+        assert samples.settled().numbers == settled
+    now[0] += 15
+    samples.keep({"x": Checkpoint("x-uuid", 9, refreshes=6, pending=False)})
+    assert samples.settled().numbers == {"x-uuid": 9}, "nothing waits for a refresh any more"

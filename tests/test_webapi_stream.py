@@ -118,6 +118,28 @@ def test_what_arrives_is_read_once_and_late_events_too(
     assert page(api, f"after={cursor}")["events"] == []
 
 
+def test_what_waits_for_a_refresh_is_not_passed_however_long_that_takes(
+    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    ship(writer, index, lines[:1])
+    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+        wanted = ship(writer, index, lines[1:])
+        found = page(api, f"after={cursor}")
+        end = time.monotonic() + SETTLED_REFRESHES + 3
+        while time.monotonic() < end:
+            found = page(api, f"after={cursor}")
+            assert found["events"] == []
+            cursor = found["cursor"]
+            time.sleep(0.3)
+        assert found["more"], "nobody takes that for the end"
+        admin.indices.refresh(index=name)
+    assert follow(api, cursor)[0] == wanted
+
+
 def test_it_begins_where_one_says(
     api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
 ) -> None:

@@ -7,14 +7,13 @@ earlier one:
 
 * Several requests are under way at once. The shard's *global checkpoint* is the number up to which
   all are done, on every copy; none of those can be taken back or given to another event.
-* What is done is found only after the next refresh. So a checkpoint counts once it is old enough.
+* What is done is found only after the next refresh, which is late on a busy node. So a checkpoint
+  counts once it is old enough, and a refresh that began after it has ended.
 
 A page therefore ends at the newest checkpoint that this process saw that long ago, by its own
-monotonic clock; no clock of an agent, of the cluster or of another server plays a part. A process
-that was not asked lately saw none, and holds back what is there: it says that there is more, so
-that nobody takes that for the end. A place is,
-for each index, the number up to which it was read. A sealed index that was read to its end is one
-entry of a few bytes. An index that a place does not know is read from its beginning.
+monotonic clock; no other clock plays a part. A process that was not asked lately saw none, and says
+that there is more. A place is, for each index, the number up to which it was read. A sealed index
+that was read to its end is one entry of a few bytes. One that it does not know is read whole.
 """
 
 import threading
@@ -88,7 +87,7 @@ class Settled(Struct, frozen=True):
     """By uuid the number up to which all can be found.
 
     Args:
-        numbers: as the newest checkpoint says that is old enough.
+        numbers: as the newest checkpoint says that counts.
         recent: the uuids of which that one is at most twice as old as it has to be.
     """
 
@@ -108,25 +107,26 @@ class Samples:
         self._settled_seconds = settled_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        self._samples: deque[tuple[float, Mapping[str, int]]] = deque(maxlen=SAMPLES)
+        self._samples: deque[tuple[float, Mapping[str, Checkpoint]]] = deque(maxlen=SAMPLES)
 
     def keep(self, found: Mapping[str, Checkpoint]) -> None:
         """Remember what was answered just now."""
-        numbers = {one.uuid: one.number for one in found.values()}
         with self._lock:
             now = self._clock()
             if not self._samples or now - self._samples[-1][0] >= SAMPLE_SECONDS:
-                self._samples.append((now, numbers))
+                self._samples.append((now, {one.uuid: one for one in found.values()}))
 
-    def settled(self) -> "Settled":
+    def settled(self) -> Settled:
         """Return up to which numbers all can be found, and of which indices that is no old news."""
         found: dict[str, int] = {}
         recent: set[str] = set()
         with self._lock:
             until = self._clock() - self._settled_seconds
-            for at, numbers in self._samples:
+            newest: Mapping[str, Checkpoint] = self._samples[-1][1] if self._samples else {}
+            for at, seen in self._samples:
                 if at > until:
                     break
+                numbers = {key: one.number for key, one in seen.items() if one.is_found(newest)}
                 found.update(numbers)
                 if at >= until - self._settled_seconds:
                     recent.update(numbers)

@@ -64,7 +64,9 @@ STATS_PARAMS: Final = {
     **EXPAND_ALL,
     "level": "shards",
     "filter_path": "indices.*.uuid,indices.*.shards.*.routing.primary"
-    ",indices.*.shards.*.seq_no.global_checkpoint",
+    ",indices.*.shards.*.seq_no.global_checkpoint"
+    ",indices.*.shards.*.refresh.external_total"
+    ",indices.*.shards.*.segments.index_writer_memory_in_bytes",
 }
 MAX_PATH_BYTES: Final = 3000
 """OpenSearch takes 4,096 for the whole line; more names than that go by `_msearch`."""
@@ -191,7 +193,7 @@ class Storage:
         names = ",".join(indices)
         if len(names) > MAX_PATH_BYTES:
             names = read_indices(self._index)
-        reply = self._ask("GET", f"/{names}/_stats/docs", params=STATS_PARAMS)
+        reply = self._ask("GET", f"/{names}/_stats/refresh,segments", params=STATS_PARAMS)
         refuse(reply)
         found = decode(reply.text, StatsReply, "the answer about checkpoints").indices
         checkpoints: dict[str, Checkpoint] = {}
@@ -201,7 +203,14 @@ class Storage:
             if len(primaries) > 1:
                 raise InternalError(f"{name} has {len(primaries)} shards, not one")
             for one in primaries:
-                checkpoints[name] = Checkpoint(of_index.uuid, one.seq_no.global_checkpoint)
+                if one.seq_no is None:
+                    continue
+                checkpoints[name] = Checkpoint(
+                    of_index.uuid,
+                    one.seq_no.global_checkpoint,
+                    refreshes=one.refresh.external_total,
+                    pending=one.segments.index_writer_memory_in_bytes > 0,
+                )
         return checkpoints
 
     def template_state(self) -> str:

@@ -4,7 +4,7 @@ An answer that is not whole is an error: failed shards, a timeout, a hit of anot
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -130,10 +130,27 @@ class CountedReply(Struct, frozen=True):
 
 
 class Checkpoint(Struct, frozen=True):
-    """Up to which number (`_seq_no`) an index has done all that it took, on every copy."""
+    """Up to which number (`_seq_no`) an index has done all that it took, on every copy.
+
+    Args:
+        uuid: of the index.
+        number: the number.
+        refreshes: how many refreshes its primary has ended.
+        pending: whether something waits there for the next one.
+    """
 
     uuid: str
     number: int
+    refreshes: int = 0
+    pending: bool = False
+
+    def is_found(self, newest: "Mapping[str, Checkpoint]") -> bool:
+        """Tell whether all up to the number can be found, by what was answered last, by uuid.
+
+        Of two refreshes that ended since, the second began after this was answered.
+        """
+        now = newest.get(self.uuid)
+        return now is None or not now.pending or now.refreshes >= self.refreshes + 2
 
 
 class ShardStats(Struct, frozen=True):
@@ -149,8 +166,21 @@ class ShardStats(Struct, frozen=True):
 
         global_checkpoint: int
 
+    class Refreshes(Struct, frozen=True):
+        """How often what was taken became what can be found."""
+
+        external_total: int = 0
+
+    class Segments(Struct, frozen=True):
+        """What was taken and cannot be found yet."""
+
+        index_writer_memory_in_bytes: int = 1
+
     routing: Routing
-    seq_no: Numbers
+    # A copy that starts says nothing of these yet; then something may wait for a refresh.
+    seq_no: Numbers | None = None
+    refresh: Refreshes = Refreshes()
+    segments: Segments = Segments()
 
 
 class StatsReply(Struct, frozen=True):
