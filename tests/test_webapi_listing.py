@@ -20,12 +20,12 @@ class World:
 
     def __init__(self, rows: dict[str, Listed]) -> None:
         self.rows = rows
-        self.documents: dict[str, int] = {}
+        self.documents: dict[str, str] = {}
         self.now = 100.0
-        self.count: Callable[[Sequence[str]], Mapping[str, int]] = lambda _: self.documents
+        self.count: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: self.documents
         self.listing = Listing(lambda: self.rows, self.tell, IndexSettings(), lambda: self.now)
 
-    def tell(self, names: Sequence[str]) -> Mapping[str, int]:
+    def tell(self, names: Sequence[str]) -> Mapping[str, str]:
         return self.count(names)
 
     def steady(self) -> str:
@@ -111,16 +111,19 @@ def test_a_long_list_is_looked_at_after_the_refresh_interval() -> None:
 def days() -> World:
     """More partitions that take events than each question asks in any case."""
     world = World({f"audit-events-2026.02.{n:02}": Listed(f"u{n}") for n in range(FEW_GROWING + 1)})
-    world.documents = {f"u{n}": 7 for n in range(FEW_GROWING + 1)}
+    world.documents = {f"u{n}": "7.1" for n in range(FEW_GROWING + 1)}
     return world
 
 
-def test_an_index_that_has_no_more_documents_than_before_is_quiet(days: World) -> None:
+@pytest.mark.parametrize(
+    "more", [pytest.param("8.1", id="a document"), pytest.param("7.2", id="a late refresh")]
+)
+def test_an_index_that_has_no_more_documents_than_before_is_quiet(days: World, more: str) -> None:
     assert days.steady() == ""
     days.now += SETTLED_REFRESHES
     quiet = days.steady()
     assert quiet.startswith("u0")
-    days.documents = {**days.documents, "u0": 8}
+    days.documents = {**days.documents, "u0": more}
     assert days.steady() == ""
     days.now += SETTLED_REFRESHES - 1
     assert days.steady() == ""
@@ -146,7 +149,7 @@ def test_one_that_is_sealed_is_the_same_whatever_it_was_before(days: World) -> N
 
 def test_one_that_nobody_counts_is_not_steady(days: World) -> None:
     """Its shard is nowhere: it is asked, and the answer is an error, never a silent half."""
-    days.documents = {"u1": 7}
+    days.documents = {"u1": "7.1"}
     days.steady()
     days.now += SETTLED_REFRESHES
     assert [bool(one.steady) for one in days.listing.renew()] == [False, True, False, False]
@@ -166,7 +169,7 @@ def test_numbers_that_are_refused_are_done_without_for_a_while(
 ) -> None:
     asked: list[Sequence[str]] = []
 
-    def refuse(names: Sequence[str]) -> Mapping[str, int]:
+    def refuse(names: Sequence[str]) -> Mapping[str, str]:
         asked.append(names)
         raise error
 
@@ -185,7 +188,7 @@ def test_an_answer_does_not_wait_for_numbers_that_do_not_come(
     monkeypatch.setattr("webapi.listing.PATIENCE_SECONDS", 0.01)
     come = threading.Event()
 
-    def stall(_: Sequence[str]) -> Mapping[str, int]:
+    def stall(_: Sequence[str]) -> Mapping[str, str]:
         come.wait(30)
         return {}
 

@@ -3,10 +3,11 @@
 What was counted in a steady index holds for as long as it is that. It is
 
     sealed      it has a write block, or
-    quiet       it has as many documents as before,
+    quiet       it has as many documents as before, and no copy was refreshed since,
 
 and that was seen for so long that all that was written before can be found by now, on every copy
-(a refresh makes it so, every `refresh_interval_seconds`). An index only ever takes documents more,
+(a refresh makes it so, every `refresh_interval_seconds`; one that comes later, on a node that is
+overloaded, begins the time anew). An index only ever takes documents more,
 so one that is quiet with the same number is the same. The numbers are a help and no more: what
 nobody could tell soon enough is not steady, and is asked.
 """
@@ -52,8 +53,9 @@ class Listed(
 
 
 Fetch = Callable[[], Mapping[str, Listed]]
-Count = Callable[[Sequence[str]], Mapping[str, int]]
-"""How many documents some indices have, by uuid; without those of which it is not known."""
+Count = Callable[[Sequence[str]], Mapping[str, str]]
+"""What stands for the documents that some indices have, and for those that can be found, by uuid;
+without those of which it is not known."""
 
 
 class Listing:
@@ -61,7 +63,7 @@ class Listing:
 
     Args:
         fetch: asks the cluster for all of them.
-        count: asks it for their numbers of documents.
+        count: asks it what stands for their documents.
         settings: what their names mean, and how often they refresh.
         clock: seconds.
         settled_refreshes: for how many refresh intervals an index has to stay as it is.
@@ -147,7 +149,7 @@ class Listing:
         settled = max(0.0, now - self._since[state]) >= self._settled_seconds
         return state if settled else ""
 
-    def _counts(self, names: Sequence[str], now: float) -> Mapping[str, int]:
+    def _counts(self, names: Sequence[str], now: float) -> Mapping[str, str]:
         if len(names) <= FEW_GROWING or now < self._uncounted_until:
             return {}
         try:
@@ -166,7 +168,7 @@ def may_grow(row: Listed) -> bool:
     return row.write != "true" and row.closed != "true"
 
 
-def state_of(row: Listed, counts: Mapping[str, int]) -> str:
+def state_of(row: Listed, counts: Mapping[str, str]) -> str:
     """Return what stands for all that an index holds; empty where nobody can tell.
 
     A closed one is asked, and refuses: its events must not be missing without a word.

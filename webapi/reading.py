@@ -82,7 +82,7 @@ class Reading:
         self._index = index
         self._listing = Listing(
             storage.list_indices,
-            storage.count_documents,
+            storage.contents,
             index,
             settled_refreshes=settled_refreshes,
             trusted_seconds=trusted_seconds,

@@ -49,7 +49,8 @@ LISTED: Final = "index.uuid,index.blocks.write,index.verified_before_close"
 COUNT_PARAMS: Final = {
     "ignore_unavailable": "true",
     "expand_wildcards": "open,hidden",
-    "filter_path": "indices.*.uuid,indices.*.primaries.docs.count",
+    "filter_path": "indices.*.uuid,indices.*.primaries.docs.count"
+    ",indices.*.total.refresh.external_total",
 }
 KEEP_PINNED: Final = "5m"
 """How long a point in time stays without being asked: a client that takes what was asked for more
@@ -165,8 +166,8 @@ class Storage:
         rows = read(reply, dict[str, ListedReply], "the list of indices")
         return {name: row.settings for name, row in rows.items()}
 
-    def count_documents(self, names: Sequence[str]) -> Mapping[str, int]:
-        """Return how many documents indices have, by uuid, without those that do not say.
+    def contents(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return what stands for the documents of indices, by uuid, without those that do not say.
 
         Raises:
             UnavailableError: no answer.
@@ -175,13 +176,9 @@ class Storage:
         asked = ",".join(names)
         if len(asked) > MAX_PATH_BYTES:
             asked = f"{events_pattern(self._index)},{late_pattern(self._index)}"
-        reply = self._ask("GET", f"/{asked}/_stats/docs", params=COUNT_PARAMS)
+        reply = self._ask("GET", f"/{asked}/_stats/docs,refresh", params=COUNT_PARAMS)
         rows = read(reply, CountedReply, "the list of sizes").indices.values()
-        return {
-            row.uuid: row.primaries.docs.count
-            for row in rows
-            if row.primaries is not None and row.primaries.docs is not None
-        }
+        return {row.uuid: row.content for row in rows if row.content}
 
     def checkpoints(self, indices: Sequence[str]) -> Mapping[str, Checkpoint]:
         """Return how far the primaries of some indices (names and patterns) are, by name.

@@ -116,11 +116,31 @@ class Primaries(Struct, frozen=True):
     docs: Documents | None = None
 
 
+class Refreshes(Struct, frozen=True):
+    """How often what was taken became what can be found."""
+
+    external_total: int = 0
+
+
+class Copies(Struct, frozen=True):
+    """All copies of an index."""
+
+    refresh: Refreshes | None = None
+
+
 class CountedIndex(Struct, frozen=True):
     """The statistics of one index."""
 
     uuid: str
     primaries: Primaries | None = None
+    total: Copies | None = None
+
+    @property
+    def content(self) -> str:
+        """What changes when documents come, or can be found; empty where nobody can tell."""
+        docs = None if self.primaries is None else self.primaries.docs
+        refresh = None if self.total is None else self.total.refresh
+        return "" if docs is None or refresh is None else f"{docs.count}.{refresh.external_total}"
 
 
 class CountedReply(Struct, frozen=True):
@@ -165,11 +185,6 @@ class ShardStats(Struct, frozen=True):
         """How far it is."""
 
         global_checkpoint: int
-
-    class Refreshes(Struct, frozen=True):
-        """How often what was taken became what can be found."""
-
-        external_total: int = 0
 
     class Segments(Struct, frozen=True):
         """What was taken and cannot be found yet."""
