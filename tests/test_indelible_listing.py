@@ -19,6 +19,15 @@ from indexer.settings import IndexSettings
 DAY = datetime(2026, 11, 24, tzinfo=UTC)
 INSTANT = "2026-11-24T01:02:03.000004Z"
 PARTITION = "audit-events-2026.11.24"
+DUE = Plan(
+    name=PARTITION,
+    state="missing",
+    seal_at=DAY,
+    delete_at=DAY.replace(year=2027),
+    held_by=(),
+    next_step=Step.SNAPSHOT,
+    why="its retention has passed",
+)
 HOLD = Hold(
     id="01a20b65-6d9c-7000-b0ea-d6399cf83c66",
     organization_id="org_acme",
@@ -71,16 +80,7 @@ def test_a_plan_is_shown_with_name_days_and_reason(width: int) -> None:
 
 
 def test_a_round_is_shown_with_names_days_and_steps() -> None:
-    plan = Plan(
-        name=PARTITION,
-        state="missing",
-        seal_at=DAY,
-        delete_at=DAY.replace(year=2027),
-        held_by=(),
-        next_step=Step.SNAPSHOT,
-        why="its retention has passed",
-    )
-    text = shown(tabulate_plans((plan,)))
+    text = shown(tabulate_plans((DUE,)))
     for whole in (PARTITION, "missing", "2026-11-24", "2027-11-24", "snapshot", "retention"):
         assert whole in text
 
@@ -120,18 +120,9 @@ def test_days_of_a_round_are_spelled_as_those_of_the_plan() -> None:
 
 @pytest.mark.parametrize("width", [20, 60])
 def test_on_a_terminal_that_is_too_narrow_no_name_and_no_day_is_cut(width: int) -> None:
-    plan = Plan(
-        name=PARTITION,
-        state="missing",
-        seal_at=DAY,
-        delete_at=DAY.replace(year=2027),
-        held_by=(),
-        next_step=Step.SNAPSHOT,
-        why="its retention has passed",
-    )
     file = io.StringIO()
     console = Console(file=file, width=width, markup=False, highlight=False)
-    print_table(console, tabulate_plans((plan,)))
+    print_table(console, tabulate_plans((DUE,)))
     for whole in (PARTITION, "missing", "2026-11-24", "2027-11-24", "snapshot", "retention"):
         assert whole in file.getvalue()
     assert console.width == width

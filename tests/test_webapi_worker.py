@@ -1,8 +1,7 @@
 """Workers of gunicorn share what comes: none is full while another has a thread that rests."""
 
 import http.client
-import subprocess
-import sys
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.conftest import free_ports
-from tests.webapi_process import ROOT, await_answer, log_lines
+from tests.webapi_process import log_lines, serving
 
 THREADS: Final = 4
 SECONDS: Final = 0.5
@@ -50,16 +49,8 @@ def log(tmp_path: Path) -> Path:
 def port(log: Path) -> Iterator[int]:
     """A server of two workers, which takes `SECONDS` to answer."""
     (port,) = free_ports(1)
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(port)], cwd=ROOT, stdout=errors, stderr=errors
-        )
-        try:
-            await_answer(f"http://127.0.0.1:{port}/healthz", process, log)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(30)
+    with serving(["-c", SERVER, str(port)], dict(os.environ), port, log):
+        yield port
 
 
 @pytest.mark.slow
