@@ -152,16 +152,19 @@ def test_nothing_that_a_writer_can_store_keeps_a_partition_from_being_sealed(
     )
     with opensearch.client("writer") as writer:
         reply = ask(writer, "POST", f"/{name}/_bulk", params={"refresh": "true"}, body=body)
-    assert '"errors":false' in reply.text, reply.text
+    items = msgspec.json.decode(reply.text)["items"]
+    refused = [number for number, item in enumerate(items) if item["create"]["status"] != 201]
+    # OpenSearch 3.8.0 refuses bytes that are half a letter; 3.4.0 stores them.
+    assert refused in ([], [2]), reply.text
     a, (newest, newer, odd, *oldest), e = by_organization(lines)
     assert odd == ODD
-    spelled = FORGED[2].replace(b"\\ud800", b"\\ufffdd800")
+    spelled = [] if refused else [FORGED[2].replace(b"\\ud800", b"\\ufffdd800")]
     of_b = [newest, newer, *FORGED[4:6], ODD, *FORGED[6:], *oldest]
     expected = Digest(
-        events=23,
+        events=23 - len(refused),
         first="2026-01-01T00:00:00.000000Z",
         last=MOMENTS[1],
-        sha256=digest_of([FORGED[3], *a, *of_b, *e, *FORGED[:2], spelled]),
+        sha256=digest_of([FORGED[3], *a, *of_b, *e, *FORGED[:2], *spelled]),
         organizations={"org_0": 1, "org_a": 4, "org_b": 11, "org_é": 4},
     )
     # Whatever a page ends on: in the middle of one place, too.
