@@ -218,6 +218,7 @@ def test_a_host_that_slept_through_its_lease_does_not_delete_what_is_held_by_now
     assert ("partition_deleted", "_system", world.partition) not in world.told()
 
 
+@pytest.mark.secured
 def test_a_deletion_without_an_answer_is_settled_before_the_next_one(world: World) -> None:
     """It may be carried out yet: until that is known, its intent must not make room for another."""
     world.fill()
