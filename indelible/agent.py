@@ -1,6 +1,5 @@
 """`indelible agent`: follow log files and ship their events, in the foreground."""
 
-import difflib
 import os
 import signal
 from pathlib import Path
@@ -19,7 +18,7 @@ from agent.start import Outcome, run
 from indelible.configuration import load
 from indelible.environment_file import read as read_variables
 from indelible.stopping import find_terminals, stop_on_signals
-from indelible.whole_help import examples
+from indelible.whole_help import examples, refuse_unknown
 from indexer.client import connect
 
 
@@ -42,11 +41,7 @@ class AgentGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name, known = args[0], self.list_commands(ctx)
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else "Files are named by --path."
-            ctx.fail(f"No such command {name!r}. {hint}")
+        refuse_unknown(ctx, args[0], self.list_commands(ctx), "Files are named by --path.")
         return super().resolve_command(ctx, args)
 
 

@@ -11,7 +11,6 @@ prints; what goes wrong on the way becomes one of these exits, here and nowhere 
 """
 
 import codecs
-import difflib
 import errno
 import importlib
 import io
@@ -29,6 +28,7 @@ import click
 from typing_extensions import override
 
 from indelible.imports import import_opensearch, import_structlog
+from indelible.whole_help import refuse_unknown
 
 EXIT_ERROR: Final = 1
 EXIT_SETTINGS: Final = 2
@@ -101,10 +101,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        if near and name not in COMMANDS:
-            ctx.fail(f"No such command {name!r}. Did you mean {near[0]!r}?")
+        refuse_unknown(ctx, args[0], list(COMMANDS))
         return super().resolve_command(ctx, args)
 
     @override

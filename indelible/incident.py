@@ -60,8 +60,10 @@ def command(
     pairs = asked_pairs(
         action, actor, q=text, around=around, window=window, since=since, until=until, limit=limit
     )
-    check = partial(read_question, "", pairs, present=set, cursor_key=b"")
-    events = open_events(organization, lambda known: check(catalogue=known))
+    events = open_events(
+        organization,
+        lambda known: read_question("", pairs, present=set, cursor_key=b"", catalogue=known),
+    )
     incident = examine(events.reading, events.organization, pairs, events.catalogue)
     if as_json:
         write_json(msgspec.json.encode(incident))

@@ -1,13 +1,15 @@
-"""The help of a group with whole sentences: click ends what it says of a subcommand in `...`."""
+"""Help where click says less: whole sentences, examples, and what was meant by a wrong name."""
 
+import difflib
 import inspect
+from collections.abc import Sequence
 
 import click
 from typing_extensions import override
 
 
 class WholeHelpGroup(click.Group):
-    """A click group whose help has the whole first paragraph of each subcommand."""
+    """A click group whose help has the whole first paragraph of each subcommand, not `...`."""
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -25,3 +27,25 @@ def first_paragraph(command: click.Command) -> str:
 def examples(*lines: str) -> str:
     """Return the end of a command's help: lines to copy, which are not folded."""
     return "\n  ".join(("\b\nExamples:", *(f"indelible {line}" for line in lines)))
+
+
+def refuse_unknown(
+    ctx: click.Context, name: str, known: Sequence[str], otherwise: str = ""
+) -> None:
+    """Refuse the name of no subcommand with what was meant, where the group imports them late.
+
+    click itself tells the near ones of what is imported.
+
+    Args:
+        ctx: of the group.
+        name: as it was typed.
+        known: the subcommands.
+        otherwise: what is said where none is near; without it, click has the word.
+
+    Raises:
+        click.UsageError: the name is none, and there is something to say.
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else otherwise
+    if name not in known and hint:
+        ctx.fail(f"No such command {name!r}. {hint}")

@@ -120,7 +120,7 @@ class _Stored(Struct, frozen=True, rename={"id": "_id", "source": "_source"}):
     found: bool | None = None
     error: ItemError | None = None
 
-    def content(self) -> "Stored":
+    def content(self) -> Stored:
         if self.found:
             return bytes(self.source)
         error = self.error or ItemError("lookup_failed")

@@ -53,7 +53,7 @@ class Listed(
 
 
 Fetch = Callable[[], Mapping[str, Listed]]
-Count = Callable[[Sequence[str]], Mapping[str, str]]
+Contents = Callable[[Sequence[str]], Mapping[str, str]]
 """What stands for the documents that some indices have, and for those that can be found, by uuid;
 without those of which it is not known."""
 
@@ -63,7 +63,7 @@ class Listing:
 
     Args:
         fetch: asks the cluster for all of them.
-        count: asks it what stands for their documents.
+        contents: asks it what stands for their documents.
         settings: what their names mean, and how often they refresh.
         clock: seconds.
         settled_refreshes: for how many refresh intervals an index has to stay as it is.
@@ -73,7 +73,7 @@ class Listing:
     def __init__(
         self,
         fetch: Fetch,
-        count: Count,
+        contents: Contents,
         settings: IndexSettings,
         clock: Callable[[], float] = time.monotonic,
         *,
@@ -81,7 +81,7 @@ class Listing:
         trusted_seconds: float = TRUSTED_SECONDS,
     ) -> None:
         self._fetch = fetch
-        self._count = count
+        self._contents = contents
         self._trusted_seconds = trusted_seconds
         self._settings = settings
         self._clock = clock
@@ -119,10 +119,12 @@ class Listing:
         """
         asked_at = self._clock()
         rows = self._fetch()
-        counts = self._counts([name for name, row in rows.items() if may_grow(row)], asked_at)
+        contents = self._contents_of(
+            [name for name, row in rows.items() if may_grow(row)], asked_at
+        )
         seen_at = self._clock()
         with self._lock:
-            states = {name: state_of(row, counts) for name, row in rows.items()}
+            states = {name: state_of(row, contents) for name, row in rows.items()}
             there = {state for state in states.values() if state}
             self._since = {one: self._since.get(one, seen_at) for one in there}
             found = tuple(
@@ -149,11 +151,11 @@ class Listing:
         settled = max(0.0, now - self._since[state]) >= self._settled_seconds
         return state if settled else ""
 
-    def _counts(self, names: Sequence[str], now: float) -> Mapping[str, str]:
+    def _contents_of(self, names: Sequence[str], now: float) -> Mapping[str, str]:
         if len(names) <= FEW_GROWING or now < self._uncounted_until:
             return {}
         try:
-            counting = self._counting.submit(self._count, names)
+            counting = self._counting.submit(self._contents, names)
         except RuntimeError:
             return {}
         try:
@@ -168,7 +170,7 @@ def may_grow(row: Listed) -> bool:
     return row.write != "true" and row.closed != "true"
 
 
-def state_of(row: Listed, counts: Mapping[str, str]) -> str:
+def state_of(row: Listed, contents: Mapping[str, str]) -> str:
     """Return what stands for all that an index holds; empty where nobody can tell.
 
     A closed one is asked, and refuses: its events must not be missing without a word.
@@ -177,8 +179,8 @@ def state_of(row: Listed, counts: Mapping[str, str]) -> str:
         return ""
     if row.write == "true":
         return row.uuid
-    count = counts.get(row.uuid)
-    return "" if count is None else f"{row.uuid}/{count}"
+    content = contents.get(row.uuid)
+    return "" if content is None else f"{row.uuid}/{content}"
 
 
 def still_holds(listed: Sequence[Index], renewed: Sequence[Index]) -> bool:

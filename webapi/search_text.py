@@ -8,7 +8,7 @@ that is never too low.
 
 import re
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -165,12 +165,12 @@ def scoped(scope: Scope, value: Value, catalogue: Catalogue) -> list[Clause]:
         clauses = [words_clause(tokens, text, "best_fields")] if tokens else []
     spelled = is_spelled(text)
     # What is no whole email is found there by its words.
-    clauses += [
-        clause
+    paths = [
+        path
         for path in scope.whole + scope.only_whole
         if f"{path}.text" not in tokens and not (spelled and path in scope.folded)
-        for clause in _whole("term", path, text)
     ]
+    clauses += _whole("term", paths, text)
     clauses += _folded(scope, text)
     if scope.address:
         span = network_span(text)
@@ -184,24 +184,23 @@ def _beginnings(scope: Scope, value: Value) -> list[Clause]:
     text = value.text
     clauses = beginning_clauses(*token_fields(scope, value), text)
     spelled = is_spelled(text)
-    clauses += [
-        clause
-        for path in scope.whole
-        if not (spelled and path in scope.folded)
-        for clause in _whole("prefix", path, text)
-    ]
+    paths = [path for path in scope.whole if not (spelled and path in scope.folded)]
+    clauses += _whole("prefix", paths, text)
     clauses += _folded(scope, text, ".*")
     if scope.address:
         clauses += [between_addresses(span) for span in prefix_spans(text)]
     return clauses
 
 
-def _whole(kind: str, path: str, text: str) -> list[Clause]:
+def _whole(kind: str, paths: Sequence[str], text: str) -> list[Clause]:
     # Ids are kept as they were written; people ask for them in any case.
-    return [{kind: {path: {"value": one, "case_insensitive": True}}} for one in _in_cases(text)]
+    cases = _in_cases(text)
+    return [
+        {kind: {path: {"value": one, "case_insensitive": True}}} for path in paths for one in cases
+    ]
 
 
-def _in_cases(text: str) -> Iterable[str]:
+def _in_cases(text: str) -> Collection[str]:
     """Return a text in the cases in which people write it: OpenSearch ignores that of ASCII alone.
 
     As it is, all small, all capital, and with a capital where it, or each of its words, begins.
