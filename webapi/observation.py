@@ -61,11 +61,11 @@ def _observe(response: Response) -> Response:
     if identity is not None:
         response.headers[REQUEST_ID] = identity
     if parts().settings.access_log and (route not in UNLOGGED or status >= FAILURE):
-        _tell(route, method, status, seconds)
+        _tell(route, method, status, seconds, identity)
     return response
 
 
-def _tell(route: str, method: str, status: int, seconds: float) -> None:
+def _tell(route: str, method: str, status: int, seconds: float, identity: str | None) -> None:
     who: Reader | None = g.get("reader")
     _log.info(
         "request",
@@ -73,6 +73,6 @@ def _tell(route: str, method: str, status: int, seconds: float) -> None:
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 1),
-        request_id=request_id(),
+        request_id=identity,
         organization_id=None if who is None else who.organization_id,
     )

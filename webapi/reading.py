@@ -241,7 +241,9 @@ class Asking:
                 wanted *= 2
             guess = 1
 
-    def _before(self, hits: Sequence[Hit], limit: int) -> list[Hit]:
+    def _before(self, hits: list[Hit], limit: int) -> list[Hit]:
+        if limit == EVER:
+            return hits
         newest_first = self._query.newest_first
         return [hit for hit in hits if place(hit.sort[1], newest_first=newest_first) < limit]
 

@@ -163,6 +163,8 @@ def read_window(reading: RequestReading, query: Query) -> Query:
         since, until = span(around, window or values.read_duration(values.DEFAULT_WINDOW))
     if since is not None and until is not None and since >= until:
         reading.refuse("since", ParameterError("conflict", "must be before `until`"))
+    if since is None and until is None:
+        return query
     return replace(query, since=since, until=until)
 
 
@@ -191,7 +193,8 @@ def read_page(reading: RequestReading, query: Query, cursor_key: bytes) -> Query
     if reading.given(parameters.OFFSET) and reading.given(parameters.CURSOR):
         reading.refuse("cursor", ParameterError("conflict", "goes without `offset`"))
     query = replace(query, limit=limit, offset=offset)
-    return replace(query, after=read_after(reading, query, cursor_key))
+    after = read_after(reading, query, cursor_key)
+    return query if after is None else replace(query, after=after)
 
 
 def read_after(reading: RequestReading, query: Query, cursor_key: bytes) -> Position | None:

@@ -49,7 +49,9 @@ class RequestReading:
 
     def several(self, parameter: Parameter[T]) -> tuple[T, ...]:
         """Return all values of a repeatable parameter that can be read, each once."""
-        texts = self._texts.get(parameter.name, [])
+        texts = self._texts.get(parameter.name)
+        if texts is None:
+            return ()
         if parameter.commas:
             texts = [part.strip() for text in texts for part in text.split(",")]
         if len(texts) > MAX_VALUES:

@@ -8,7 +8,8 @@ no span, reaches over everything and is always asked.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -74,13 +75,21 @@ def expected(listed: Collection[str], now: datetime, settings: IndexSettings) ->
     finds them, however old the list is. The star stands where no other spelling fits: that of
     `audit-events-2026.11*` would also be every day of that month.
     """
-    names = {partition_name(format_instant(now + about), settings) for about in AROUND_NOW}
-    head = f"{settings.prefix}-events-"
-    found = [
-        Index(f"{head}*{name.removeprefix(head)}", span=span_of(name, settings))
-        for name in sorted(names - set(listed))
-    ]
+    about = _patterns(now.date(), settings)
+    found = [pattern for name, pattern in about.items() if name not in listed]
     return [*found, Index(f"{journal_name(settings)}*")]
+
+
+@lru_cache(maxsize=8)
+def _patterns(day: date, settings: IndexSettings) -> Mapping[str, Index]:
+    """Return the partitions of about a day, each as a pattern, by their names."""
+    noon = datetime.combine(day, time(12), UTC)
+    names = {partition_name(format_instant(noon + about), settings) for about in AROUND_NOW}
+    head = f"{settings.prefix}-events-"
+    return {
+        name: Index(f"{head}*{name.removeprefix(head)}", span=span_of(name, settings))
+        for name in sorted(names)
+    }
 
 
 def within(indices: Iterable[Index], since: datetime | None, until: datetime | None) -> list[Index]:
