@@ -248,17 +248,20 @@ class Asking:
         return [hit for hit in hits if place(hit.sort[1], newest_first=newest_first) < limit]
 
     def _total(self, asked: Sequence[str], total: Total) -> Total:
-        self._count(set(asked), total.value)
-        rest = sum(self._known.get(one.name, 0) for one in self._indices if one.name not in asked)
-        value = total.value + rest
+        there = set(asked)
+        self._count(there, total.value)
+        value = total.value + self._known_beside(there)
         if total.relation != "eq" or value > TOTAL_CAP:
             return Total(TOTAL_CAP, "gte")
         return Total(value, "eq")
 
     def _uncounted(self) -> list[Index]:
-        order = in_order(self._indices, newest_first=self._query.newest_first)
         passed = self._always | self._known.keys()
-        return [one for one in order if one.name not in passed]
+        uncounted = [one for one in self._indices if one.name not in passed]
+        return in_order(uncounted, newest_first=self._query.newest_first)
+
+    def _known_beside(self, asked: Collection[str]) -> int:
+        return sum(count for name, count in self._known.items() if name not in asked)
 
     def _count(self, asked: set[str], total: int) -> bool:
         """Count where it is not known yet, until the total is beyond its cap.
@@ -266,7 +269,7 @@ class Asking:
         What was asked, too: the next question is then asked right away of all that fill its page.
         """
         rest = self._uncounted()
-        total += sum(count for name, count in self._known.items() if name not in asked)
+        total += self._known_beside(asked)
         counted = False
         while rest and total <= TOTAL_CAP:
             part, rest = rest[:COUNTED_AT_ONCE], rest[COUNTED_AT_ONCE:]

@@ -22,6 +22,8 @@ from webapi.query import unix_ns
 
 EVER: Final = 1 << 80
 """Further than any place."""
+MOST_KEPT: Final = 4096
+"""Spans whose place is kept: each question orders all indices that it may be about."""
 AROUND_NOW: Final = (timedelta(days=-1), timedelta(0), timedelta(days=1))
 """When events of now may carry: late by an agent's outage, early by a clock."""
 
@@ -94,6 +96,8 @@ def _patterns(day: date, settings: IndexSettings) -> Mapping[str, Index]:
 
 def within(indices: Iterable[Index], since: datetime | None, until: datetime | None) -> list[Index]:
     """Return the indices that can hold events of a window; the others cannot, by their names."""
+    if since is None and until is None:
+        return list(indices)
     earliest = since or datetime.min.replace(tzinfo=UTC)
     latest = until or datetime.max.replace(tzinfo=UTC)
     return [one for one in indices if one.span is None or one.span.meets(earliest, latest)]
@@ -116,8 +120,14 @@ def reach(index: Index, *, newest_first: bool) -> tuple[int, int]:
     """Return the first place of an index, and the first one behind it."""
     if index.span is None:
         return -EVER, EVER
-    start, end = unix_ns(index.span.start), unix_ns(index.span.end)
+    start, end = _bounds(index.span)
     return (1 - end, 1 - start) if newest_first else (start, end)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _bounds(span: Span) -> tuple[int, int]:
+    """Return the first nanosecond of a span, and the first one behind it."""
+    return unix_ns(span.start), unix_ns(span.end)
 
 
 def in_order(indices: Iterable[Index], *, newest_first: bool) -> list[Index]:
@@ -146,19 +156,21 @@ def choose(
     """
     chosen: list[Index] = []
     others: list[Index] = []
-    limit, events, last = EVER, 0, -EVER
-    for index in in_order(indices, newest_first=want.newest_first):
+    events, last = 0, -EVER
+    order = in_order(indices, newest_first=want.newest_first)
+    for number, index in enumerate(order):
         near, far = reach(index, newest_first=want.newest_first)
         count = counts.get(index.name, want.guess)
         needed = far > want.start and count > 0
-        full = limit < EVER or (near > last and events >= want.events)
+        full = near > last and events >= want.events
         if full and needed and index.name not in always:
-            limit = min(limit, near)
-        elif needed and not full:
+            others += [one for one in order[number:] if one.name in always]
+            return Choice((*chosen, *others), near)
+        if needed and not full:
             chosen.append(index)
             last = near
             # What may not even be there yet fills no page.
             events += count if index.span and index.uuid else 0
         elif index.name in always:
             others.append(index)
-    return Choice((*chosen, *others), limit)
+    return Choice((*chosen, *others), EVER)
