@@ -151,6 +151,26 @@ def test_whatever_answers_in_the_stores_place_is_not_ready(status: int) -> None:
         problem(Api(client, INDEX).get(path="/readyz"), 503, code)
 
 
+@pytest.mark.parametrize(
+    ("template", "search", "ready"), [(401, 401, False), (403, 403, False), (403, 200, True)]
+)
+def test_a_cluster_that_refuses_the_reader_is_not_ready(
+    template: int, search: int, *, ready: bool
+) -> None:
+    """A password that was changed, a role that was taken away: every question is a 500 then."""
+    script = Faults(
+        lambda _method, path, _body: (
+            lambda *_: (template if "template" in path else search, {}, "{}")
+        )
+    )
+    with connect_through(UNREACHABLE, script) as client:
+        response = Api(client, INDEX).get(path="/readyz")
+    if ready:
+        assert response.get_json()["template"] == "unknown"
+    else:
+        assert "password" in str(problem(response, 503, "not_ready")["detail"])
+
+
 def test_the_process_lives_without_a_cluster(api: Api) -> None:
     assert api.get(path="/healthz", bearer=None).get_json() == {"status": "alive"}
 

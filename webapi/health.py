@@ -22,7 +22,7 @@ class Ready(Struct, frozen=True, rename="camel"):
     """The service can answer questions.
 
     Args:
-        template: `present`, or `unknown` where the reader's role may not look.
+        template: `present`, or `unknown` where the reader's role may search and may not look.
         reads_recorded: whether reads become `audit_log.viewed`.
     """
 
@@ -39,8 +39,12 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Answer 200 when OpenSearch answers and the index template is there, else 503."""
+    """Answer 200 when OpenSearch lets the reader ask and the index template is there, else 503."""
     template = parts().storage.template_state()
+    if template == "refused":
+        raise UnavailableError(
+            "not_ready", "OpenSearch refuses the reader; check its user name, password and role"
+        )
     if template == "missing":
         raise UnavailableError(
             "not_ready", "the index template is missing; run `indelible indices apply`"

@@ -211,7 +211,7 @@ class Storage:
         return checkpoints
 
     def template_state(self) -> str:
-        """Return `present`, `missing` or `unknown` (the reader may not look), and so ask for life.
+        """Return `present`, `missing`, `unknown` (the reader may not look), `refused` (nor search).
 
         Raises:
             UnavailableError: OpenSearch does not answer.
@@ -219,13 +219,21 @@ class Storage:
         reply = self._ask("GET", f"/_index_template/{events_template(self._index)}")
         if reply.status == HTTPStatus.OK:
             return "present"
-        if reply.status in {401, 403}:
-            return "unknown"
+        if reply.status == HTTPStatus.UNAUTHORIZED:
+            return "refused"
+        if reply.status == HTTPStatus.FORBIDDEN:
+            return "unknown" if self._may_search() else "refused"
         refuse_unavailable(reply)
         if reply.status == HTTPStatus.NOT_FOUND:
             return "missing"
         # A proxy's page, a redirect: whatever answers there, it is not the store.
         raise silent()
+
+    def _may_search(self) -> bool:
+        """Tell whether the reader's role lets it ask for events, where it sees no template."""
+        params = {**EXPAND_ALL, "allow_no_indices": "true", "size": "0"}
+        reply = self._ask("POST", f"/{read_indices(self._index)}/_search", params=params)
+        return reply.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
     def _ask(
         self,
