@@ -99,6 +99,8 @@ def _agent_trouble(
     trouble: list[str] = []
     if found.state != "running":
         trouble.append(f"{found.state} since {found.updated_at}")
+    elif age_seconds < -STALE_SECONDS:
+        trouble.append(f"silent since the clock was set back: it last wrote at {found.updated_at}")
     elif age_seconds > STALE_SECONDS:
         trouble.append(f"silent for {age_seconds:.0f} s" + (_ALIVE.format(pid) if pid else ""))
     else:
@@ -115,7 +117,7 @@ def _agent_trouble(
 
 def _agent_notes(found: agent_status.Status, age_seconds: float, now: datetime) -> list[str]:
     """What leaves it up; of one that is not there, not what it waits for."""
-    is_there = found.state == "running" and age_seconds <= STALE_SECONDS
+    is_there = found.state == "running" and abs(age_seconds) <= STALE_SECONDS
     notes = find_notes(found, now)
     named = {"configuration_refused": "configuration refused: "}
     return [

@@ -161,10 +161,11 @@ def _idle(
     renewed, ended = _instant(control.renewed_at), None
     if control.last_round is not None:
         ended = _instant(control.last_round.ended_at)
-    if control.holder and renewed is not None and now - renewed < patience:
+    # What lies further ahead was written before a clock was set back.
+    if control.holder and renewed is not None and abs(now - renewed) < patience:
         return []
     newest = ended or renewed
-    if not due or (newest is not None and now - newest < patience):
+    if not due or (newest is not None and abs(now - newest) < patience):
         return []
     since = "nobody ever looked"
     if newest is not None:

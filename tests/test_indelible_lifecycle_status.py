@@ -47,6 +47,13 @@ STALE = Control(renewed_at=ago(3600), last_round=LastRound(ago(3600)))
         pytest.param((DUE,), FRESH, True, "1 due", id="due since the last round"),
         pytest.param(
             (DUE,),
+            Control(holder="a/1/x", renewed_at=ago(-9000), last_round=LastRound(ago(-9000))),
+            False,
+            "nobody looked since",
+            id="gone, and the clock was set back since",
+        ),
+        pytest.param(
+            (DUE,),
             Control(holder="a/1/x", renewed_at=ago(5), last_round=LastRound(ago(9000))),
             True,
             "a/1/x has the lease",

@@ -187,6 +187,13 @@ def test_an_agent_that_lives_and_cannot_write_its_status_is_not_told_as_killed()
     assert "silent for 35 s, but its process 4711 lives: its state directory may be" in part.summary
 
 
+def test_an_agent_that_went_before_the_clock_was_set_back_is_told() -> None:
+    """It would pass for one that runs until that time comes again, a year later."""
+    part = judge_agent(msgspec.structs.replace(RUNNING, updated_at=ago(-STALE_SECONDS - 5)), NOW)
+    assert not part.ok
+    assert part.summary.startswith("silent since the clock was set back: it last wrote at ")
+
+
 def test_open_dead_letters_are_counted(tmp_path: Path) -> None:
     assert judge_dead_letters(tmp_path).summary == "0 open"
     refusals = [
