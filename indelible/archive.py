@@ -218,7 +218,7 @@ def choose(
 def describe_restored(one: Restored) -> str:
     """What came of it, in a few lines."""
     begin = f"{one.name} is back" if one.new else f"{one.name} was back already"
-    lines = [f"{begin}: {one.events:,} events as they were sealed, until {one.until[:10]}"]
+    lines = [f"{begin}: {one.events:,} events as they were sealed, at least until {one.until[:10]}"]
     if one.in_place:
         lines.append(
             "it is searched in the archive, which has to stay where it is until then (this version"

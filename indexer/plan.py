@@ -279,7 +279,7 @@ def _judge_staying(
         return "held", None, f"{_held_by(moment.held)}: not deleted, whatever its age"
     restored = observed.restored_until
     if restored is not None and moment.now < restored:
-        return "restored", None, f"restored; stays until {restored:%Y-%m-%d}"
+        return "restored", None, f"restored; {_stays(restored, moment.delete_at)}"
     if not moment.due_to_delete:
         when = _after("deleted", moment.delete_at)
         if moment.promised_days is None:
@@ -297,6 +297,13 @@ def _held_by(holds: Sequence[str]) -> str:
     """Name the holds; of many a few, as a record has room for a text of some length only."""
     named, more = holds[:NAMED_HOLDS], len(holds) - NAMED_HOLDS
     return f"held by {', '.join(named)}" + (f" and {more} more" if more > 0 else "")
+
+
+def _stays(restored_until: datetime, delete_at: datetime | None) -> str:
+    """For how long: what was brought back before it was due stays as long as any other."""
+    if delete_at is None or delete_at > restored_until:
+        return _after("deleted", delete_at)
+    return f"stays until {restored_until:%Y-%m-%d}"
 
 
 def _stays_until(observed: Observed, lifecycle: LifecycleSettings) -> datetime | None:

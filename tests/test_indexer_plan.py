@@ -333,6 +333,15 @@ def test_where_ism_deletes_we_do_not_unless_it_was_restored() -> None:
     assert planned(restored, EXPIRED, lifecycle=ISM).next_step is Step.DELETE
 
 
+def test_what_was_restored_before_it_was_due_stays_as_long_as_any_other() -> None:
+    """All of a lost cluster is brought back so: it must not look as if it went in a month."""
+    before_its_time = having(restored_until=day("2026-04-01"))
+    assert planned(before_its_time, SEALED).why == "restored; deleted on 2027-03-08"
+    assert planned(before_its_time, day("2026-04-01")).state == "sealed"
+    for_a_look = having(restored_until=day("2027-05-01"))
+    assert planned(for_a_look, EXPIRED).why == "restored; stays until 2027-05-01"
+
+
 def test_dates_are_those_of_the_settings_whenever_the_index_was_made() -> None:
     found = planned(seen(), OPEN)
     assert (found.seal_at, found.delete_at) == (day("2026-02-08"), day("2027-03-08"))
