@@ -24,6 +24,8 @@ from indexer.archive import Archived, find_repository, list_archived
 from indexer.client import connect
 from indexer.digest import Report
 from indexer.journal import Journal
+from indexer.live_index import find_index
+from indexer.observe import Records
 from indexer.records import read_records, read_sealed_uuids
 from indexer.restoration import Clients, Restored, restore
 from indexer.verification import Verification, clean_up, find_missing, verify
@@ -59,9 +61,9 @@ def list_snapshots(*, as_json: bool) -> None:
     configuration = load()
     with _connected(configuration) as (clients, repository):
         journal = Journal(clients.lifecycle, configuration.index)
-        restored = read_records(journal).restored
+        back = _find_back(clients, read_records(journal))
         snapshots = _of_prefix(list_archived(clients.lifecycle, repository), configuration)
-    rows = [_row(one, restored.get(one.content.index)) for one in snapshots]
+    rows = [_row(one, back.get(one.content.index)) for one in snapshots]
     if as_json:
         report = {"repository": repository, "snapshots": rows}
         click.echo(msgspec.json.encode(report).decode())
@@ -256,6 +258,16 @@ def tabulate(rows: list[Row], repository: str, width: int) -> Table:
             *((row.snapshot,) if more else ()),
         )
     return table
+
+
+def _find_back(clients: Clients, records: Records) -> dict[str, datetime]:
+    """What was brought back and is there: the journal may be that of a cluster that is lost."""
+    back: dict[str, datetime] = {}
+    for name, until in records.restored.items():
+        present = find_index(clients.lifecycle, name)
+        if present is not None and present.uuid == records.restored_as[name]:
+            back[name] = until
+    return back
 
 
 def _row(one: Archived, restored_until: datetime | None) -> Row:

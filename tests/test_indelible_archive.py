@@ -124,6 +124,8 @@ def test_a_partition_is_listed_verified_and_restored(
     assert (row["partition"], row["state"], row["events"], row["sha256"]) == expected
     assert f"until {row['restoredUntil'][:10]}" in run("list").output
     assert json.loads(run("restore", name, "--json").output)["restored"][0]["new"] is False
+    delete(clients, name)
+    assert "back until" not in run("list").output, "the journal outlives a cluster"
 
 
 @pytest.mark.opensearch
