@@ -121,8 +121,8 @@ def judge_lifecycle(seen: Seen, lifecycle: LifecycleSettings, now: datetime) -> 
     last = control.last_round
     trouble = _idle(control, due, lifecycle, now)
     if last is not None and last.problems:
-        said = f"the last round had {last.problems} problems: {last.what}; next: {last.hint}"
-        trouble.append(said)
+        count = "1 problem" if last.problems == 1 else f"{last.problems} problems"
+        trouble.append(f"the last round had {count}: {last.what}; next: {last.hint}")
     if missing:
         trouble.append(f"deleted by hand before their time: {_names(missing)}; next: {_RESTORE}")
     if closed:

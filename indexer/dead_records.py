@@ -29,8 +29,8 @@ ADVICE: Final = {
     "over_long": "Only its place is known: raise agent.max_line_bytes if events may be that long;"
     " the line may still be read in its file. Acknowledge the record.",
     "not_admitted": "Too old: raise index.retention_days, then replay. In the future: set the"
-    " clock of the host that wrote it, and replay when its time has come. Nested too deep: it"
-    " would end the cluster's process, so acknowledge it.",
+    " clock of the host that wrote it, and replay when its time has come, or at once with a larger"
+    " index.future_hours. Nested too deep: it would end the cluster's process, so acknowledge it.",
     "refused": "The cluster cannot store this value in this field. Where the mapping is wrong,"
     " mend it (`indelible indices status`) and replay; where the event is, mend what wrote it,"
     " and acknowledge the record.",

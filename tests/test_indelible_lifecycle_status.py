@@ -73,6 +73,13 @@ STALE = Control(renewed_at=ago(3600), last_round=LastRound(ago(3600)))
             "2 problems: p: delete: why; next: do it",
             id="deletion is blocked",
         ),
+        pytest.param(
+            (),
+            Control(last_round=LastRound(ago(1), 1, "p: copy: why", "do it")),
+            False,
+            "had 1 problem: p: copy: why",
+            id="one step failed",
+        ),
         pytest.param((planned("missing"),), FRESH, False, "by hand before", id="missing"),
         pytest.param((planned("closed"),), FRESH, False, "_open", id="closed"),
         pytest.param((planned("blocked"),), FRESH, True, "not as planned", id="blocked early"),
