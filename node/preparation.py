@@ -15,6 +15,7 @@ import msgspec
 from node import certificates
 from node.config import NodeConfig
 from node.credentials import have_credentials
+from node.errors import HomeError
 from node.file import write_file
 from node.layout import Layout, User
 from node.render import render_log4j, render_opensearch
@@ -25,7 +26,13 @@ _STICKY_FOR_GROUP = 0o1770
 
 
 def prepare(config: NodeConfig, layout: Layout, user: User | None) -> None:
-    """Write everything that the server reads; keep its data and certificates."""
+    """Write everything that the server reads; keep its data and certificates.
+
+    Raises:
+        HomeError: the node has served from data that are gone.
+        CredentialsError: see `have_credentials`.
+    """
+    _check_data(layout)
     credentials = have_credentials(layout)
     _have_directories(layout, user)
     _have_certificates(config, layout, user)
@@ -46,6 +53,20 @@ def read_record(layout: Layout) -> NodeConfig | None:
         )
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+def _check_data(layout: Layout) -> None:
+    """Refuse to begin anew by itself: a disk that is not mounted looks like a first start.
+
+    Events would go into an empty store, and nothing would tell that those before are missing.
+    """
+    has_served = layout.initialised.exists() and layout.record.exists()
+    if has_served and not (layout.data.exists() and any(layout.data.iterdir())):
+        raise HomeError(
+            f"{layout.data} is empty, and {layout.node_name} has kept events there",
+            hint="mount it, or restore it from a backup; or begin with none (docs/operations.md,"
+            f" The cluster is lost, says what else has its events): rm {layout.initialised}",
+        )
 
 
 def _have_directories(layout: Layout, user: User | None) -> None:
