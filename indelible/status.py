@@ -40,6 +40,7 @@ from indexer.copies import CopyTrouble, count_data_nodes, judge_copies
 from indexer.dead_letter import FILE_NAME
 from indexer.dead_marks import Tally
 from indexer.errors import IndexerError
+from indexer.flood import describe_flooded, find_flooded
 from indexer.names import read_indices
 from indexer.partitions import Partition, list_partitions
 from indexer.settings import IndexSettings
@@ -184,6 +185,7 @@ def look_at_indices(configuration: Configuration) -> Part:
         with connect(configuration.connection, role="lifecycle") as client:
             partitions = list_partitions(client, index, [])
             troubles = judge_copies(partitions, count_data_nodes(client))
+            flooded = find_flooded(client, index)
         span = find_span(configuration, troubles)
     except IndexerError as error:
         hangs = isinstance(error.__cause__, ConnectionTimeout)
@@ -194,15 +196,17 @@ def look_at_indices(configuration: Configuration) -> Part:
     oldest, newest = span
     ends = f", {oldest} to {newest}" if oldest else ""
     held = f"{events:,} events in {_count(partitions)} ({decimal(size_bytes)}){ends}"
+    said = [describe_flooded(flooded)] if flooded else []
     return Part(
         name="indices",
-        ok=all(trouble.colour != "red" for trouble in troubles),
-        summary="; ".join([held, *(one.describe() for one in troubles)]),
+        ok=not flooded and all(trouble.colour != "red" for trouble in troubles),
+        summary="; ".join([held, *said, *(one.describe() for one in troubles)]),
         figures={
             "url": configuration.connection.url,
             "partitions": len(partitions),
             "red": sum(one.health == "red" for one in partitions),
             "yellow": sum(one.health == "yellow" for one in partitions),
+            "flooded": len(flooded),
             "events": events,
             "sizeBytes": size_bytes,
             "oldest": oldest,

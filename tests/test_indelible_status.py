@@ -384,6 +384,21 @@ def test_missing_copies_are_told_and_a_red_partition_is_down(
     assert f"; red: {index.prefix}-events-2026.02: no copy is there" in red.summary
 
 
+@pytest.mark.opensearch
+def test_a_disk_at_its_flood_stage_is_told(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    """All can be read, and all is green: only what writes would know."""
+    write(opensearch, index, ["2026-10-03T10:00:00.000000Z"])
+    with opensearch.admin() as admin:
+        block = {"index.blocks.read_only_allow_delete": True}
+        admin.indices.put_settings(index=f"{index.prefix}-events-*", body=block)
+    part = look_at_indices(configuration_of(opensearch, index, tmp_path))
+    assert not part.ok
+    assert part.figures["flooded"] == 1
+    assert f"flood stage: no writes to {index.prefix}-events-2026.10, new events" in part.summary
+
+
 def write(opensearch: Cluster, index: IndexSettings, times: list[str]) -> None:
     client = opensearch.client("writer")
     for number, timestamp in enumerate(times):
