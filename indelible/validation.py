@@ -87,12 +87,14 @@ class Validation:
         self._paths: list[str] = []
         self._kinds: Counter[str] = Counter()
         self._unknown: set[str] = set()
+        self._is_behind_empty = False
 
     def check(self, lines: EventLines) -> Iterator[Problem]:
         """Everything that is wrong with one file; the work is done while it is asked for."""
         self.summary.files += 1
         self._paths.append(lines.path)
         self._tally = ExportTally() if read_claim(lines.last()) else None
+        self._is_behind_empty = False
         self.summary.exports += self._tally is not None
         number = 0
         try:
@@ -126,6 +128,8 @@ class Validation:
 
     def _check_line(self, line: Line) -> Iterator[Flaw]:
         self.summary.lines += 1
+        is_behind_empty = self._is_behind_empty
+        self._is_behind_empty = is_empty = not line.text and line.is_ended and not line.is_too_long
         if (claim := read_claim(line.text)) is not None:
             yield from [_UNSEEN] if self._tally is None else self._tally.conclude(claim)
             return
@@ -135,8 +139,11 @@ class Validation:
             problem = f"is {line.length} bytes long; the most is {MAX_LINE_BYTES} with the newline"
             yield Flaw("size", "", problem, "put less into context")
             return
-        if not line.text and line.is_ended:
-            yield Flaw("json", "", "is empty", "it is skipped", is_warning=True)
+        if is_empty:
+            # A line that a full disk tore is hundreds of them: what matters must not be behind.
+            if not is_behind_empty:
+                hint = "it is skipped, as are empty ones right behind it"
+                yield Flaw("json", "", "is empty", hint, is_warning=True)
             return
         flaws = check_line(line.text)
         yield from flaws

@@ -72,6 +72,12 @@ def test_what_we_write_is_valid(tmp_path: Path, lines: list[bytes]) -> None:
         ),
         pytest.param(lambda one: [*one, b"\n"], [(6, "json")], 0, id="empty line"),
         pytest.param(
+            lambda one: [*one[:2], b"\n" * 600, *one[2:4], b"\n", one[4].replace(b'"o"', b'"p"')],
+            [(3, "json"), (605, "json"), (606, "altered")],
+            1,
+            id="a line that a full disk tore, blanked with newlines",
+        ),
+        pytest.param(
             lambda one: [b"x" * 200_000 + b"\n", *one], [(1, "size")], 1, id="over-long line"
         ),
         pytest.param(lambda one: [*one, b"x" * 70_000], [(6, "size")], 1, id="over-long last line"),
