@@ -9,11 +9,12 @@ from functools import partial
 
 import click
 import msgspec
+from rich.console import Group
 
 from audit_events.catalogue import Catalogue
 from audit_events.instant import parse_instant
 from indelible.event_table import event_table, further
-from indelible.incident_tables import actor_table, head, other_table, unusual_table
+from indelible.incident_tables import actor_table, compared, head, other_table, unusual_table
 from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.question import QuestionCommand, asked_pairs, asking
@@ -68,7 +69,7 @@ def command(
     if as_json:
         write_json(msgspec.json.encode(incident))
         return
-    show(incident, events.organization, events.catalogue)
+    show(incident, events.organization, events.catalogue, filtered=bool(text or action or actor))
     if not incident.total:
         events.tell_what_there_is()
 
@@ -89,13 +90,14 @@ def examine(
         return incident_of(reading, question, b"")
 
 
-def show(incident: Incident, organization: str, catalogue: Catalogue) -> None:
-    """Print the tables that people read."""
+def show(incident: Incident, organization: str, catalogue: Catalogue, *, filtered: bool) -> None:
+    """Print the tables that people read; `filtered` is whether more was asked than a window."""
     console = open_console()
     console.print(head(incident, organization))
     if not incident.total:
         return
-    for part in (unusual_table(incident), actor_table(incident), other_table(incident)):
+    told = unusual_table(incident), compared(incident, filtered=filtered)
+    for part in (Group(*told), actor_table(incident), other_table(incident)):
         console.print("", part, sep="\n")
     lines = [bytes(one.event) for one in incident.events]
     table = event_table(

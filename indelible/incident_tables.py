@@ -71,10 +71,24 @@ def unusual_table(incident: Incident) -> Table | Text:
         ("resource", lists.resources),
     ):
         for row in rows:
-            table.add_row(label, *_unusual(row))
+            table.add_row(label, _unusual_name(label, row, incident), *_unusual(row))
     if not table.row_count:
         return Text("Nothing is unusual against the 30 days before.", "dim")
     return table
+
+
+def compared(incident: Incident, *, filtered: bool) -> Text:
+    """Return what "before" and "new" mean: since when, and whether the filters hold there too."""
+    if not incident.before.enough:
+        return Text()
+    since = incident.before.since[:19].replace("T", " ")
+    filters = ", under the same filters" if filtered else ""
+    whatever = ", whatever the filters" if filtered else ""
+    return Text(
+        f"unusual: against the days since {since}Z{filters};"
+        f" new: not once as such in these days{whatever} (an actor's address: not by them)",
+        "dim",
+    )
 
 
 def actor_table(incident: Incident) -> Table:
@@ -114,12 +128,19 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _unusual(row: Unusual) -> tuple[Text, str, str | Text, str]:
-    name = plain(row.value)
-    if row.kind is not None and row.kind not in {"id", "email"}:
-        name = f"{plain(row.kind)} {name}"
+def _unusual_name(label: str, row: Unusual, incident: Incident) -> Text:
+    if label == "resource":
+        thing = incident.find_resource(row)
+        return Text(_resource(thing) if thing else f"{plain(row.kind or '')} {plain(row.value)}")
+    actor = incident.find_actor(row) if label == "actor" else None
+    known = actor and (actor.email or actor.name)
+    named = f" ({plain(known)})" if known and known != row.value else ""
+    return Text(f"{plain(row.value)}{named}")
+
+
+def _unusual(row: Unusual) -> tuple[str, str | Text, str]:
     before: str | Text = Text("never", _NEW) if row.never_before else str(row.count_before)
-    return Text(name), str(row.count), before, f"{row.expected:.1f}"
+    return str(row.count), before, f"{row.expected:.1f}"
 
 
 def _marked(name: str, row: Participant) -> Text:

@@ -57,6 +57,17 @@ def test_the_tables_say_what_is_new_and_who_took_part(incident: Command) -> None
     assert "\x1b" not in result.output
 
 
+def test_what_is_unusual_is_named_and_says_what_it_is_compared_with(incident: Command) -> None:
+    asked = ("--around", "2026-03-28T01:05:00Z", "--window", "5m", "--limit", "1")
+    told = " ".join(incident(*asked).output.split())
+    assert "actor u_\\u001b[31m ([red])" in told
+    assert "resource app [bold]x (Shop)" in told
+    since = "unusual: against the days since 2026-02-26 01:00:00Z"
+    assert f"{since}; new: not once as such in these days (" in told
+    narrowed = " ".join(incident(*asked, "--action", "app.deleted").output.split())
+    assert f"{since}, under the same filters; new: not once as such in these days," in narrowed
+
+
 def test_where_the_days_before_are_too_few_that_is_said(incident: Command) -> None:
     result = incident("--around", "2026-03-03", "--window", "1d")
     told = " ".join(result.output.split())

@@ -70,6 +70,39 @@ def test_it_says_who_took_part_and_what_is_new_or_unusual(api: Api) -> None:
     assert "+11s" in html
 
 
+def test_what_is_unusual_says_what_it_is_compared_with(api: Api) -> None:
+    """Else "not once in the days before" would be said of what others did all the time."""
+    telling = re.compile(r"Against the days since .*?</p>", re.DOTALL)
+    alone, narrowed = (
+        re.sub(r"<[^>]+>", "", found[0])
+        for query in (AROUND, f"{AROUND}&ip=198.51.100.66")
+        if (found := telling.search(incident(api, query)))
+    )
+    since = "Against the days since 2026-02-27 08:55:00"
+    assert alone == f"{since}. new: not once as such in these days."
+    said = "under the same filters. new: not once as such in these days, whatever the filters."
+    assert narrowed == f"{since}, {said}"
+
+
+def test_two_of_one_name_are_told_apart_in_what_is_unusual(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path, api: Api
+) -> None:
+    twins: list[dict[str, Any]] = [
+        {**UNUSUAL[0], "actor": {"type": "user", "id": f"u_{email}", "email": email, "name": "Eve"}}
+        for email in ("eve.fournier@company.com", "eve.foumier@company.com")
+    ]
+    noise = {**UNUSUAL[0], "actor": {"type": "user", "email": "eve.fournier@company.com"}}
+    lines = write_events(tmp_path / "t.log", [*twins * 3, noise, noise], "2026-03-29T09:00:30Z")
+    with opensearch.client("writer") as writer:
+        store(writer, index, lines)
+    html = incident(api, AROUND)
+    section = html.partition('<section class="unusual"')[2].partition("</section>")[0]
+    told = re.sub(r"<[^>]+>|[\u2068\u2069]", "", section)
+    for email in ("eve.fournier@company.com", "eve.foumier@company.com"):
+        assert f"Eve {email} · 3 times here" in told
+    assert "eve.fournier@company.com 2 times here" in told
+
+
 def test_a_log_that_began_too_late_says_how_much_there_is(api: Api) -> None:
     html = incident(api, "around=2026-03-04T00:00:00Z&window=1h")
     assert re.search(r"Needs 7 days of history before the moment; there are 2\.\d\.", html)

@@ -167,3 +167,25 @@ class Incident(Struct, frozen=True, rename="camel", kw_only=True):
     user_agents: ParticipantList[ValueParticipant]
     before: Before
     unusual: UnusualLists | None
+
+    def find_actor(self, unusual: Unusual) -> ActorParticipant | None:
+        """Return what else is known of an unusual actor; None where they are not listed.
+
+        One who is told apart by the email alone is not the one who has an id and that email.
+        """
+        if unusual.kind == "id":
+            return next((one for one in self.actors.values if one.id == unusual.value), None)
+        email = unusual.value.casefold()
+        return next(
+            (
+                one
+                for one in self.actors.values
+                if one.id is None and (one.email or "").casefold() == email
+            ),
+            None,
+        )
+
+    def find_resource(self, unusual: Unusual) -> ResourceParticipant | None:
+        """Return what else is known of an unusual resource; None where it is not listed."""
+        key = (unusual.kind, unusual.value)
+        return next((one for one in self.resources.values if (one.type, one.id) == key), None)

@@ -66,9 +66,17 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Oddity:
-    """What the window has more of than the days before let expect, in words."""
+    """What the window has more of than the days before let expect, in words.
+
+    Args:
+        subject: the most telling of what is known.
+        detail: what else is known: others may have the same name.
+        words: how often.
+        narrowed: parameters and values that ask for its events alone; empty without such.
+    """
 
     subject: str
+    detail: str
     words: str
     narrowed: Sequence[Pair]
 
@@ -180,28 +188,35 @@ def oddities(found: Incident, catalogue: Catalogue) -> list[Oddity]:
     for one in found.unusual.actions:
         entry = catalogue.find(one.value)
         title = one.value if entry is None else entry.title
-        told.append(_oddity(title, one, [("action", one.value)]))
+        told.append(_oddity((title, ""), one, [("action", one.value)]))
     for one in found.unusual.actors:
         names = {"id": "actorId", "email": "actorEmail"}
         narrowed = [(names[one.kind], one.value)] if one.kind in names else []
-        known = next((who for who in found.actors.values if one.value in {who.id, who.email}), None)
-        subject = _actor(known).name if known else KIND_NAMES.get(one.value, one.value)
-        told.append(_oddity(subject, one, narrowed))
-    told += [_oddity(one.value, one, [("ip", one.value)]) for one in found.unusual.ip_addresses]
+        known = found.find_actor(one)
+        named = _named(_actor(known)) if known else (KIND_NAMES.get(one.value, one.value), "")
+        told.append(_oddity(named, one, narrowed))
     told += [
-        _oddity(f"{one.kind} {one.value}", one, of_resource(one.kind, one.value))
-        for one in found.unusual.resources
+        _oddity((one.value, ""), one, [("ip", one.value)]) for one in found.unusual.ip_addresses
     ]
+    for one in found.unusual.resources:
+        thing = found.find_resource(one)
+        named = _named(_thing(thing)) if thing else (f"{one.kind} {one.value}", "")
+        told.append(_oddity(named, one, of_resource(one.kind, one.value)))
     return told
 
 
-def _oddity(subject: str, one: Unusual, narrowed: Sequence[Pair]) -> Oddity:
+def _named(one: Part) -> tuple[str, str]:
+    return one.name, one.detail
+
+
+def _oddity(named: tuple[str, str], one: Unusual, narrowed: Sequence[Pair]) -> Oddity:
+    subject, detail = named
     times = f"{one.count:,} time{'' if one.count == 1 else 's'}"
     if one.never_before:
         words = f"{times} here, not once in the days before"
     else:
         words = f"{times} here; {one.expected:.1f} would be usual"
-    return Oddity(subject=subject, words=words, narrowed=narrowed)
+    return Oddity(subject=subject, detail=detail, words=words, narrowed=narrowed)
 
 
 def _row(line: bytes) -> Row:
