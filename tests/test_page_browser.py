@@ -286,6 +286,12 @@ def test_times_are_the_viewers_and_utc_by_a_switch_that_is_remembered(look: Visi
     expect(first).to_have_text("2026-03-15 09:00:59")
 
 
+def test_a_time_that_the_viewers_clock_shows_twice_says_which(look: Visit) -> None:
+    page = look.open("/incident?around=2026-10-25T00:40:00Z&window=1h")
+    told = "0 events from 2026-10-25 01:40:00 to 2026-10-25 02:40:00 UTC+01:00"
+    expect(page.locator(".about p")).to_have_text(told)
+
+
 def test_dates_are_meant_in_the_zone_that_is_shown(look: Visit) -> None:
     page = look.open()
     page.locator("#dates > summary").click()

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from webapi.page.moment import clock, distance, offset, relative
+from webapi.page.moment import clock, distance, exact, offset, relative
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 
@@ -46,3 +46,19 @@ def test_a_clock_says_its_zone() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     assert f"{clock(NOW, berlin)} {offset(NOW, berlin)}" == "2026-11-29 13:00:00 UTC+01:00"
     assert offset(NOW, UTC) == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("utc", "zone", "told"),
+    [
+        ("2026-10-25T00:40:00", "Europe/Berlin", "2026-10-25 02:40:00 UTC+02:00"),
+        ("2026-10-25T01:40:00", "Europe/Berlin", "2026-10-25 02:40:00 UTC+01:00"),
+        ("2026-10-25T02:00:00", "Europe/Berlin", "2026-10-25 03:00:00"),
+        ("2026-03-29T00:59:59", "Europe/Berlin", "2026-03-29 01:59:59"),
+        ("2026-03-29T01:00:00", "Europe/Berlin", "2026-03-29 03:00:00"),
+        ("2026-04-04T15:15:00", "Australia/Lord_Howe", "2026-04-05 01:45:00 UTC+10:30"),
+        ("2026-10-25T01:40:00", "UTC", "2026-10-25 01:40:00"),
+    ],
+)
+def test_a_time_that_a_clock_shows_twice_says_which(utc: str, zone: str, told: str) -> None:
+    assert exact(datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == told

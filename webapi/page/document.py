@@ -28,6 +28,7 @@ FILTERS: Final[tuple[Callable[..., str], ...]] = (
     text.preformatted,
     moment.relative,
     moment.clock,
+    moment.exact,
     moment.offset,
     moment.distance,
 )

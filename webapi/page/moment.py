@@ -55,6 +55,16 @@ def clock(instant: datetime, zone: tzinfo) -> str:
     return f"{instant.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
+def exact(instant: datetime, zone: tzinfo) -> str:
+    """Return day and time of day, and the offset too where the zone shows that time twice.
+
+    When summer time ends, two events an hour apart have the same time of day.
+    """
+    local = instant.astimezone(zone)
+    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    return f"{clock(instant, zone)} {offset(instant, zone)}" if twice else clock(instant, zone)
+
+
 def offset(instant: datetime, zone: tzinfo) -> str:
     """Return the zone's distance from UTC at that moment: `UTC+01:00`, or `UTC` alone."""
     between = instant.astimezone(zone).utcoffset() or timedelta(0)

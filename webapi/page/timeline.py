@@ -7,7 +7,7 @@ from typing import Final
 
 from audit_events.instant import parse_instant
 from webapi.histogram import Histogram, TimeBucket
-from webapi.page.moment import clock, offset
+from webapi.page.moment import clock, exact, offset
 
 HEIGHT: Final = 100
 """Units of the drawing; the tallest bar has all of them."""
@@ -59,7 +59,7 @@ def timeline(histogram: Histogram, zone: tzinfo) -> Timeline | None:
     return Timeline(
         bars=bars,
         interval=histogram.interval,
-        summary=f"Events from {clock(first, zone)} to {clock(last, zone)} {offset(last, zone)};"
+        summary=f"Events from {exact(first, zone)} to {clock(last, zone)} {offset(last, zone)};"
         f" most at {tallest.words}.",
         first=first,
         last=last,
@@ -73,7 +73,7 @@ def _bar(bucket: TimeBucket, most: int, zone: tzinfo) -> Bar:
         since=bucket.since,
         until=bucket.until,
         count=bucket.count,
-        words=f"{clock(since, zone)}: {bucket.count:,} {events}",
+        words=f"{exact(since, zone)}: {bucket.count:,} {events}",
         pieces=_pieces(bucket, most),
     )
 

@@ -1,6 +1,6 @@
 // The timeline: dragging over bars, or arrows with Shift, choose a window; Enter goes there.
 
-import { clock, zoneShown } from "./zone.js";
+import { exact, zoneShown } from "./zone.js";
 
 const GONE = ["since", "until", "around", "window", "range", "cursor", "newer", "offset"];
 
@@ -21,7 +21,7 @@ export function windowAddress(current, since, until) {
 }
 
 function spanWords(since, until, events) {
-  const [from, to] = [since, until].map((one) => clock(new Date(one), zoneShown()));
+  const [from, to] = [since, until].map((one) => exact(new Date(one), zoneShown()));
   return `${from} to ${to}: ${events.toLocaleString("en")} event${events === 1 ? "" : "s"}`;
 }
 

@@ -15,6 +15,12 @@ const UNITS = [
   ["second", 1],
 ];
 
+// An hour, and half of one on Lord Howe Island.
+const TURNS_MILLISECONDS = [-3_600_000, 3_600_000, -1_800_000, 1_800_000];
+
+// One for each zone: they take longer to make than to use.
+const clocks = new Map();
+
 let shown = "UTC";
 
 export function start(root) {
@@ -45,16 +51,20 @@ export function ago(instant, now) {
 }
 
 export function clock(instant, timeZone) {
-  // Swedish writes a date as ISO 8601 does.
-  return new Intl.DateTimeFormat("sv-SE", {
-    timeZone,
-    year: "numeric",
-    month: "2-digit",
-    day: "2-digit",
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-  }).format(instant);
+  if (!clocks.has(timeZone)) {
+    // Swedish writes a date as ISO 8601 does.
+    const parts = { year: "numeric", month: "2-digit", day: "2-digit" };
+    const times = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+    clocks.set(timeZone, new Intl.DateTimeFormat("sv-SE", { timeZone, ...parts, ...times }));
+  }
+  return clocks.get(timeZone).format(instant);
+}
+
+// When summer time ends, two events an hour apart have the same time of day.
+export function exact(instant, timeZone) {
+  const text = clock(instant, timeZone);
+  const again = (distance) => clock(new Date(instant.getTime() + distance), timeZone) === text;
+  return TURNS_MILLISECONDS.some(again) ? long(instant, timeZone) : text;
 }
 
 export function long(instant, timeZone) {
@@ -136,7 +146,7 @@ function show(root, zone) {
   for (const element of root.querySelectorAll("time[data-as]")) {
     const instant = new Date(element.dateTime);
     if (element.dataset.as === "clock") {
-      element.textContent = clock(instant, zone);
+      element.textContent = exact(instant, zone);
     } else if (element.dataset.as === "long") {
       element.textContent = long(instant, zone);
     }
