@@ -6,7 +6,7 @@ r"""The language of `q`: from text to a tree with positions, and back.
     part     = ["-" | "NOT"], ("(", either, ")" | match)
     match    = [name, ":"], values
     values   = value, { ",", value } | "(", value, { ("," | "OR" | "|"), value }, ")"
-    value    = word | word, "*" | '"', phrase, '"'
+    value    = word | word, ("*" | "…") | '"', phrase, '"'
 
 Several values stand only behind a name, and mean any of them. `\` takes the next character as it
 is. A piece without a letter or digit says nothing and is skipped. Pure: which names there are, and
@@ -33,6 +33,7 @@ MAX_PHRASE_WORDS: Final = 24
 MAX_PHRASE_CHARACTERS: Final = 300
 MIN_PREFIX_CHARACTERS: Final = 2
 """Letters and digits before a `*`; one would match a large part of all words."""
+CUT: Final = "…"
 
 _NAME: Final = re.compile(r"([^\W\d_][\w.-]*):(?!//)")
 _RUN: Final = re.compile(r"[^\W_]+")
@@ -223,6 +224,10 @@ class _Parser:
                 self._star(found, listed=listed)
                 kind = Kind.PREFIX
                 break
+            if character == CUT and self._is_cut(found, listed=listed):
+                self._at += 1
+                kind = Kind.PREFIX
+                break
             found.append(self._character(character))
         if self._next() == '"' and found:
             raise ParameterError(
@@ -235,14 +240,21 @@ class _Parser:
     def _star(self, found: Sequence[str], *, listed: bool) -> None:
         at = self._at
         self._at += 1
-        after = self._next()
-        ended = not after or after.isspace() or after in "()|" or (listed and after == ",")
-        if not found or not ended:
+        if not found or not self._word_ends(listed=listed):
             reason = r"a * stands at the end of a word only; for the character itself write \*"
             raise ParameterError("invalid", reason, position=at)
         if sum(map(str.isalnum, found)) < MIN_PREFIX_CHARACTERS:
             reason = f"expected {MIN_PREFIX_CHARACTERS} letters or digits before a *"
             raise ParameterError("invalid", reason, position=at)
+
+    def _is_cut(self, found: Sequence[str], *, listed: bool) -> bool:
+        """Tables show ids as `513644f7…`, and what is copied from them is searched for."""
+        told = sum(map(str.isalnum, found)) >= MIN_PREFIX_CHARACTERS
+        return told and self._word_ends(listed=listed, behind=1)
+
+    def _word_ends(self, *, listed: bool, behind: int = 0) -> bool:
+        after = self._text[self._at + behind : self._at + behind + 1]
+        return not after or after.isspace() or after in "()|" or (listed and after == ",")
 
     def _character(self, character: str) -> str:
         if character == "\\":
