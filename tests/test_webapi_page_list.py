@@ -77,6 +77,17 @@ def test_the_list_has_who_did_what_when_and_on_what_newest_first(api: Api) -> No
     assert re.search(r"\d+ (months?|years?) ago", html)
 
 
+def test_what_came_late_or_by_a_wrong_clock_is_told(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path, api: Api
+) -> None:
+    late = {"action": "app.created", "at": "2026-03-14T09:00:00Z"}
+    (line,) = write_events(tmp_path / "late.log", [late], "2026-03-14")
+    with opensearch.client("writer") as writer:
+        store(writer, index, [line[:-1] + b',"ingestedAt":"2026-03-15T11:00:00.000000Z"}'])
+    html = page(api, "?zone=Asia/Tokyo")
+    assert "2026-03-15 20:00:00 UTC+09:00</time><small>+1d 2h from the timestamp" in html
+
+
 def test_colours_are_told_by_a_sign_and_a_word_too(api: Api) -> None:
     html = page(api)
     for word in ("Created or connected", "Changed", "Removed"):

@@ -57,3 +57,22 @@ def test_what_an_event_has_not_is_no_way(tmp_path: Path) -> None:
     event = {"action": "app.moved", "actor": {"type": "system"}}
     (line,) = write_events(tmp_path / "e", [event], "2026-03-15")
     assert alike(read_row(line, CATALOGUE)) == []
+
+
+@pytest.mark.parametrize(
+    ("ingested_at", "shipped"),
+    [
+        ("2026-03-16T09:30:00.000000Z", "2026-03-16T09:30:00+00:00"),
+        (None, None),
+        ("yesterday", None),
+        ("9999-12-31T23:59:59.000000Z", None),
+    ],
+)
+def test_a_row_says_when_its_event_was_shipped(
+    tmp_path: Path, ingested_at: str | None, shipped: str | None
+) -> None:
+    (line,) = write_events(tmp_path / "e", [{"action": "app.moved"}], "2026-03-15")
+    if ingested_at is not None:
+        line = line.rstrip(b"\n}") + b',"ingestedAt":"%s"}' % ingested_at.encode()
+    found = read_row(line, CATALOGUE).shipped
+    assert (found and found.isoformat()) == shipped

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Final, Literal
 
 import msgspec
@@ -82,6 +82,18 @@ class Row:
     def result(self) -> str:
         """How it ended; what does not say succeeded."""
         return (self.event and self.event.result) or "success"
+
+    @property
+    def shipped(self) -> datetime | None:
+        """When the agent read it, by the agent's clock; None where nothing legible says so."""
+        if self.event is None or self.event.ingested_at is None:
+            return None
+        try:
+            found = parse_instant(self.event.ingested_at)
+        except ValueError:
+            return None
+        # Beside the ends of the calendar some zone has no such day.
+        return found if MINYEAR < found.year < MAXYEAR else None
 
     @property
     def long(self) -> bool:
