@@ -169,8 +169,8 @@ AROUND: Final = Parameter(
     name="around",
     read=values.read_instant,
     schema=_INSTANT_SCHEMA,
-    description="A moment: events from `window` before it to `window` after it. Not together with"
-    " `since` and `until`.",
+    description="A moment: events from `window` before it, included, to `window` after it, not"
+    " included. Not together with `since` and `until`.",
 )
 WINDOW: Final = Parameter(
     name="window",
