@@ -153,12 +153,12 @@ def test_the_state_names_the_event_that_set_each_field(api: Api) -> None:
     html = page(api, OF_APP)
     assert "State now" in html
     assert fields(html) == [
-        ("name", "Store", "App renamed Ana María · 2026-03-15 09:00:02"),
-        ("region", "us", "App settings updated Ana María · 2026-03-15 09:00:03"),
-        ("seats", "10", "App settings updated Ana María · 2026-03-15 09:00:03"),
-        ("theme", "dark", "App settings updated Ana María · 2026-03-15 09:00:03"),
+        ("name", "Store", "App renamed Ana María (ana@company.com) · 2026-03-15 09:00:02"),
+        ("region", "us", "App settings updated Ana María (ana@company.com) · 2026-03-15 09:00:03"),
+        ("seats", "10", "App settings updated Ana María (ana@company.com) · 2026-03-15 09:00:03"),
+        ("theme", "dark", "App settings updated Ana María (ana@company.com) · 2026-03-15 09:00:03"),
     ]
-    assert "Exists , as told by App created" in text(html)
+    assert "Exists , as told by App created Ana María (ana@company.com) ·" in text(html)
     assert "Concluded from 4 events." in html
 
 

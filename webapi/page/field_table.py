@@ -127,8 +127,10 @@ def _fields(states: Sequence[FieldState], catalogue: Catalogue) -> list[Field]:
 
 
 def _actor(actor: object) -> str:
+    """Return name and email: a name alone may be that of another, whom it would accuse."""
     try:
-        return who(msgspec.convert(actor, Actor)).name
+        person = who(msgspec.convert(actor, Actor))
     except msgspec.ValidationError:
         # Another application may have written it in another shape.
         return "Unknown"
+    return f"{person.name} ({person.detail})" if person.detail else person.name
