@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 
 import pytest
 
@@ -26,6 +27,27 @@ def test_what_would_be_obeyed_is_spelled_out(text: str, seen: str) -> None:
 
 def test_markup_is_text_in_isolation() -> None:
     assert isolated("<b>&\"'") == "<bdi>&lt;b&gt;&amp;&#34;&#39;</bdi>"
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("Renée F\u043eurnier", ["\u043e"]),
+        ("support-desk@\u0430urora.example", ["\u0430"]),
+        ("\u0421I-backup <b>", ["\u0421"]),
+        ("П\u0435тp", ["p"]),
+        ("\u202eП\u0435тя", []),
+        ("\u0391lpha", ["\u0391"]),
+        ("Renée Fournier", []),
+        ("Дмитрий Соколов d.sokolov@aurora.example", []),
+        ("Παπαδόπουλος, 田中 健二, Ελ-Wifi", []),
+        ("5\u00b5m", []),
+    ],
+)
+def test_letters_of_another_script_within_a_word_are_marked(text: str, marked: list[str]) -> None:
+    shown = str(isolated(text))
+    assert re.findall(r'<u class="alike" title="U[+][^"]+">(.)</u>', shown) == marked
+    assert html.unescape(re.sub(r"<[^>]+>", "", shown)) == visible(text)
 
 
 def test_json_that_is_spelled_out_is_the_same_json() -> None:
