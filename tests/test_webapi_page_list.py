@@ -266,6 +266,15 @@ def test_an_empty_result_says_which_filter_to_relax(api: Api) -> None:
     assert relax == [("action=member.role_changed", "Address")]
 
 
+def test_a_moment_in_the_search_leads_to_what_happened_around_it(api: Api) -> None:
+    html = page(api, "?q=2026-03-15+10:00:01+UTC%2B01:00&result=success&zone=Asia/Tokyo&range=7d")
+    (way,) = re.findall(r'<a href="([^"]+)">around <time', html)
+    asked = "result=success&amp;zone=Asia%2FTokyo&amp;around=2026-03-15T09%3A00%3A01%2B00%3A00"
+    assert way == f"{PATH}/incident?{asked}"
+    assert ">2026-03-15 18:00:01 UTC+09:00</time>" in html
+    assert api.visit(way.replace("&amp;", "&")).status_code == 200
+
+
 def test_an_empty_log_is_told_from_an_empty_result(api: Api) -> None:
     assert "Nothing has been recorded yet" in page(api, organization="org_empty")
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from webapi.page.moment import clock, distance, exact, offset, relative
+from webapi.page.moment import clock, distance, exact, offset, read_moment, relative
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 
@@ -62,3 +62,22 @@ def test_a_clock_says_its_zone() -> None:
 )
 def test_a_time_that_a_clock_shows_twice_says_which(utc: str, zone: str, told: str) -> None:
     assert exact(datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-29T12:00:00.000000Z", NOW),
+        ("2026-11-29 12:00:00Z", NOW),
+        ("2026-11-29 13:00:00 UTC+01:00", NOW),
+        ("2026-11-29 12:00:00 UTC", NOW),
+        ("2026-11-29T13:00:00+01:00", NOW),
+        ("2026-11-29 13:00:00", None),
+        ("2026-11-29", None),
+        ("9999-12-31T23:59:59Z", None),
+        ("actor:ana", None),
+        ("", None),
+    ],
+)
+def test_a_moment_that_was_copied_is_read(text: str, moment: datetime | None) -> None:
+    assert read_moment(text) == moment

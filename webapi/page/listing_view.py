@@ -14,7 +14,7 @@ from webapi.page.chips import KINDS, LABELS, chips
 from webapi.page.counting import Counted
 from webapi.page.listing import Listing
 from webapi.page.menu import menu
-from webapi.page.moment import clock
+from webapi.page.moment import clock, read_moment
 from webapi.page.relaxing import relaxations
 from webapi.page.row import MARKS, Row
 from webapi.parts import parts
@@ -43,6 +43,7 @@ def list_view(
         "untimed": address.without(state.pairs, *TIME),
         "listing": found,
         "chips": active,
+        "meant": read_moment(first(state.pairs, "q")) if empty else None,
         "relaxations": relaxations(active, now) if empty and active else [],
         "now": now,
         "zone": state.zone,

@@ -1,13 +1,17 @@
 """Moments as people read them: how long ago, and exactly, in the zone that was chosen. Pure."""
 
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+import re
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from audit_events.instant import parse_instant
 from webapi.errors import ParameterError
 
 ZONE_CHARACTERS: Final = 64
 JUST_NOW_SECONDS: Final = 10
+_UTC: Final = re.compile(r" UTC([+-]\d\d:\d\d)?$", re.ASCII)
+"""As `offset` says it."""
 _UNITS: Final = (
     ("year", 365 * 86_400),
     ("month", 30 * 86_400),
@@ -69,6 +73,21 @@ def offset(instant: datetime, zone: tzinfo) -> str:
     """Return the zone's distance from UTC at that moment: `UTC+01:00`, or `UTC` alone."""
     between = instant.astimezone(zone).utcoffset() or timedelta(0)
     return str(timezone(between))
+
+
+def read_moment(text: str) -> datetime | None:
+    """Read a moment as it is copied from the page, the terminal or an event; None for other text.
+
+    One that does not say its distance from UTC is none: whoever copied it may mean another zone.
+    """
+    if ":" not in text:
+        return None
+    try:
+        found = parse_instant(_UTC.sub(lambda offset: offset[1] or "Z", text))
+    except ValueError:
+        return None
+    # At both ends of the calendar some zone has no such day.
+    return found if MINYEAR < found.year < MAXYEAR else None
 
 
 def read_zone(text: str) -> tzinfo:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, MINYEAR, datetime
+from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
@@ -15,6 +15,7 @@ from audit_events.instant import parse_instant
 from webapi.page.address import Pair, quoted
 from webapi.page.browser import describe
 from webapi.page.change import Change, changes, others
+from webapi.page.moment import read_moment
 from webapi.parameters import SUBJECT, by_name
 from webapi.request_reading import RequestReading
 from webapi.subject import USER_TYPES
@@ -86,14 +87,7 @@ class Row:
     @property
     def shipped(self) -> datetime | None:
         """When the agent read it, by the agent's clock; None where nothing legible says so."""
-        if self.event is None or self.event.ingested_at is None:
-            return None
-        try:
-            found = parse_instant(self.event.ingested_at)
-        except ValueError:
-            return None
-        # Beside the ends of the calendar some zone has no such day.
-        return found if MINYEAR < found.year < MAXYEAR else None
+        return read_moment((self.event and self.event.ingested_at) or "")
 
     @property
     def long(self) -> bool:
