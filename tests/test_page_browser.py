@@ -517,8 +517,10 @@ def test_an_export_says_how_far_it_is_and_can_be_cancelled(look: Visit) -> None:
     assert len(download.value.path().read_text().splitlines()) == 20 + 1
     expect(page.locator(".export-status")).to_have_text("Saved")
     asked: list[str] = []
-    page.route("**/export?*", lambda route: asked.append(route.request.url))  # never answered
-    page.get_by_role("link", name="CSV", exact=True).dblclick()
+    page.route("**/export?*", lambda _route: None)  # never answered
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_request("**/export?*"):
+        page.get_by_role("link", name="CSV", exact=True).dblclick()
     expect(page.locator(".export-status")).to_have_text("Asking…")
     assert len(asked) == 1
     page.get_by_role("button", name="Cancel").click()
