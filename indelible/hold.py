@@ -253,7 +253,8 @@ def release(*, hold_id: str, reason: str, by: str | None, as_json: bool) -> None
                 f"no active hold has the id {hold_id}", hint="indelible hold list shows them"
             )
         with _telling(f"whether the hold {hold.id} is released is not known", NoAnswerError):
-            release_hold(desk.journal, hold, by=by or name_user(), reason=reason)
+            now = datetime.now(UTC)
+            release_hold(desk.journal, hold, by=by or name_user(), reason=reason, at=now)
         with _telling(f"the hold {hold.id} is released, but what that frees cannot be told"):
             freed = [
                 name

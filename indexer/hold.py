@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from audit_events.event import SYSTEM_ORGANIZATION, Actor, Event, Resource
 from audit_events.instant import format_instant, parse_instant
@@ -30,6 +31,14 @@ _RESOURCE: Final = "legal_hold"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class End(Struct, frozen=True):
+    """Who released a hold, when, and why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
 class Hold(Struct, frozen=True, kw_only=True):
     """One hold on what lies in `[since, until)`."""
 
@@ -41,6 +50,8 @@ class Hold(Struct, frozen=True, kw_only=True):
     reason: str
     placed_by: str
     placed_at: datetime
+    end: End | None = None
+    """None while it is active."""
 
 
 class Holds(Struct, frozen=True):
@@ -63,14 +74,27 @@ def sort_holds(events: Iterable[Event], organization_id: str = SYSTEM_ORGANIZATI
     """
     ours = [event for event in events if event.organization_id == organization_id]
     placed = [_read(event) for event in ours if event.action == PLACED]
-    records = [_context(event, _Release) for event in ours if event.action == RELEASED]
-    # Of the same organisation: that one is told, and whoever is not told released nothing.
-    released = {(record.hold_id, record.organization_id) for record in records}
+    ends = _ends(event for event in ours if event.action == RELEASED)
     placed.sort(key=lambda hold: (hold.placed_at, hold.id))
+    holds = [replace(hold, end=ends.get((hold.id, hold.organization_id))) for hold in placed]
     return Holds(
-        tuple(hold for hold in placed if (hold.id, hold.organization_id) not in released),
-        tuple(hold for hold in placed if (hold.id, hold.organization_id) in released),
+        tuple(hold for hold in holds if hold.end is None),
+        tuple(hold for hold in holds if hold.end is not None),
     )
+
+
+def _ends(events: Iterable[Event]) -> dict[tuple[str, str], End]:
+    """The first release of each hold."""
+    ends: dict[tuple[str, str], End] = {}
+    for event in events:
+        record = _context(event, _Release)
+        end = End(event.actor.name or "unknown", _moment(event), record.reason)
+        # Of the same organisation: that one is told, and whoever is not told released nothing.
+        key = (record.hold_id, record.organization_id)
+        known = ends.setdefault(key, end)
+        if end.at < known.at:
+            ends[key] = end
+    return ends
 
 
 def touches(hold: Hold, span: Span) -> bool:
@@ -106,10 +130,10 @@ def place(journal: Journal, hold: Hold) -> None:
     }
     if hold.until != OPEN_END:
         context["until"] = format_instant(hold.until)
-    _record(journal, PLACED, hold, _person(hold.placed_by), context)
+    _record(journal, PLACED, hold, _person(hold.placed_by), context, at=hold.placed_at)
 
 
-def release(journal: Journal, hold: Hold, *, by: str, reason: str) -> None:
+def release(journal: Journal, hold: Hold, *, by: str, reason: str, at: datetime) -> None:
     """Record the end of a hold.
 
     Raises:
@@ -122,7 +146,7 @@ def release(journal: Journal, hold: Hold, *, by: str, reason: str) -> None:
         "placedBy": hold.placed_by,
         "placedAt": format_instant(hold.placed_at),
     }
-    _record(journal, RELEASED, hold, _person(by), context)
+    _record(journal, RELEASED, hold, _person(by), context, at=at)
 
 
 def copy_to_organizations(journal: Journal) -> int:
@@ -148,13 +172,20 @@ def copy_to_organizations(journal: Journal) -> int:
                 context=event.context or {},
                 actor=event.actor,
                 resource=event.resource,
+                at=_moment(event),
             )
             count += 1
     return count
 
 
 def _record(
-    journal: Journal, action: str, hold: Hold, actor: Actor, context: dict[str, object]
+    journal: Journal,
+    action: str,
+    hold: Hold,
+    actor: Actor,
+    context: dict[str, object],
+    *,
+    at: datetime,
 ) -> None:
     for organization_id in (SYSTEM_ORGANIZATION, hold.organization_id):
         journal.record(
@@ -164,6 +195,7 @@ def _record(
             context=context,
             actor=actor,
             resource=Resource(type=_RESOURCE, id=hold.id),
+            at=at,
         )
 
 
@@ -182,12 +214,13 @@ def _person(name: str) -> Actor:
     return Actor(type="user", name=name, email=name if "@" in name else None)
 
 
-class _Release(Struct, frozen=True, rename="camel"):
+class _Release(Struct, frozen=True, kw_only=True, rename="camel"):
     hold_id: str
     organization_id: str
+    reason: str = ""
 
 
-class _Placement(_Release, frozen=True, rename="camel"):
+class _Placement(_Release, frozen=True, kw_only=True, rename="camel"):
     reason: str
     since: str = msgspec.field(name="from")
     until: str | None = None
@@ -200,6 +233,13 @@ def _context(event: Event, shape: type[_Shape]) -> _Shape:
     try:
         return msgspec.convert(event.context, shape)
     except msgspec.ValidationError as error:
+        raise _unreadable(event, error) from None
+
+
+def _moment(event: Event) -> datetime:
+    try:
+        return parse_instant(event.timestamp)
+    except ValueError as error:
         raise _unreadable(event, error) from None
 
 
@@ -220,7 +260,7 @@ def _read(event: Event) -> Hold:
             until=OPEN_END if context.until is None else parse_instant(context.until),
             reason=context.reason,
             placed_by=event.actor.name or "unknown",
-            placed_at=parse_instant(event.timestamp),
+            placed_at=_moment(event),
         )
     except ValueError as error:
         raise _unreadable(event, error) from None

@@ -165,8 +165,18 @@ class Journal:
         context: Mapping[str, object],
         actor: Actor = _SYSTEM,
         resource: Resource | None = None,
+        at: datetime | None = None,
     ) -> bool:
         """Record one event; False when it was recorded before.
+
+        Args:
+            action: what happened.
+            organization_id: whose audit log tells it.
+            key: what makes it the same record.
+            context: kept whole.
+            actor: who did it.
+            resource: to what.
+            at: when it happened; now, unless several records tell of one moment.
 
         Raises:
             JournalError, AliasError: see `prepare`.
@@ -184,7 +194,7 @@ class Journal:
         }
         members = _members(action, fields)
         event_id = members["id"] = identify(action, organization_id, key)
-        members["timestamp"] = format_instant(self._clock())
+        members["timestamp"] = format_instant(at or self._clock())
         members["source"] = {
             "id": self._source_id,
             "seq": self._seq,

@@ -163,6 +163,8 @@ def test_a_partition_goes_when_its_last_hold_is_released(
     assert report["keeps"] == []
     assert [one["name"] for one in report["gone"]] == [world.partition]
     assert report["awaited"] is None
+    (listed,) = msgspec.json.decode(run_here(environ, "hold", "list", "--json").output)["holds"]
+    assert listed["placedAt"] == report["placedAt"], "one moment, wherever it is told"
 
 
 @pytest.mark.opensearch

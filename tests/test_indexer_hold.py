@@ -13,9 +13,11 @@ from indexer.hold import (
     OPEN_END,
     PLACED,
     RELEASED,
+    End,
     Hold,
     copy_to_organizations,
     place,
+    read_all_holds,
     read_holds,
     release,
     sort_holds,
@@ -27,6 +29,7 @@ from indexer.span import Span, span_of
 from tests.cluster import Cluster
 
 PLACED_AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
+RELEASED_AT = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 SETTINGS = IndexSettings()
 
 
@@ -110,7 +113,9 @@ def test_active_holds_follow_from_the_events(events: list[Event], active: list[H
     assert list(found.active) == active
     told = {one.timestamp for one in events}
     placed = [hold for hold in (FIRST, SECOND) if format_instant(hold.placed_at) in told]
-    assert list(found.released) == [hold for hold in placed if hold not in active]
+    end = End("ann@acme.example", PLACED_AT, "case 7")
+    released = [replace(hold, end=end) for hold in placed if hold not in active]
+    assert [replace(hold, end=end) for hold in found.released] == released
 
 
 @pytest.mark.parametrize(
@@ -154,20 +159,24 @@ def test_a_hold_is_an_event_of_its_organisation_and_so_is_its_release(
     opensearch: Cluster, index: IndexSettings
 ) -> None:
     with opensearch.client("lifecycle") as client:
-        journal = Journal(client, index, clock=lambda: FIRST.placed_at)
+        journal = Journal(client, index)
         place(journal, FIRST)
-        place(Journal(client, index, clock=lambda: SECOND.placed_at), SECOND)
+        place(journal, SECOND)
         place(journal, FIRST)
         assert read_holds(journal) == [FIRST, SECOND]
         assert len(journal.read([PLACED], organization_id="org_1")) == 2
+        moments = {one.timestamp for one in journal.read([PLACED], organization_id=None)}
+        assert moments == {format_instant(one.placed_at) for one in (FIRST, SECOND)}
 
-        release(journal, FIRST, by="bob", reason="case closed")
-        release(journal, FIRST, by="bob", reason="case closed")
+        for _ in range(2):
+            release(journal, FIRST, by="bob", reason="case closed", at=RELEASED_AT)
         assert read_holds(journal) == [SECOND]
         (told,) = journal.read([RELEASED], organization_id="org_1")
         assert told.actor.name == "bob"
         assert (told.context or {})["reason"] == "case closed"
         assert (told.context or {})["placedBy"] == FIRST.placed_by
+        ended = replace(FIRST, end=End("bob", RELEASED_AT, "case closed"))
+        assert read_all_holds(journal).released == (ended,)
 
 
 @pytest.mark.opensearch
@@ -202,7 +211,7 @@ def test_what_a_crash_kept_from_the_organisation_is_made_up_for(
             # As append-only: gone by hand, with the index.
             kept = journal.read([PLACED])[0]
             admin.indices.delete(index=f"{index.prefix}-journal")
-        journal = Journal(client, index, clock=lambda: FIRST.placed_at)
+        journal = Journal(client, index)
         from indexer.hold import _key  # noqa: PLC0415  # half of what `place` does
 
         journal.record(
@@ -211,10 +220,12 @@ def test_what_a_crash_kept_from_the_organisation_is_made_up_for(
             context=kept.context or {},
             actor=kept.actor,
             resource=kept.resource,
+            at=FIRST.placed_at,
         )
         assert journal.read([PLACED], organization_id="org_1") == []
         assert copy_to_organizations(journal) == 1
         assert copy_to_organizations(journal) == 0
-        assert len(journal.read([PLACED], organization_id="org_1")) == 1
+        (made_up,) = journal.read([PLACED], organization_id="org_1")
+        assert made_up.timestamp == format_instant(FIRST.placed_at), "as the log itself has it"
         place(journal, FIRST)
         assert len(journal.read([PLACED], organization_id="org_1")) == 1

@@ -117,7 +117,7 @@ def test_a_held_partition_stays_and_goes_after_the_release(world: World) -> None
         world.take_round()
         assert states(world) == {world.partition: "held"}
         assert world.take_round().taken == ()
-        release(journal, hold, by="bob", reason="closed")
+        release(journal, hold, by="bob", reason="closed", at=DELETABLE)
     assert [one.step for one in world.take_round().taken] == ["delete"]
     assert not world.exists(world.partition)
 

@@ -100,7 +100,7 @@ def fill(cluster: Cluster, index: IndexSettings, directory: Path) -> None:
         ]
         for hold in holds:
             place(journal, hold)
-        release(journal, holds[1], by="ann@acme.example", reason="over")
+        release(journal, holds[1], by="ann@acme.example", reason="over", at=datetime.now(UTC))
         lifecycle.indices.refresh(index=f"{index.prefix}-*")
 
 

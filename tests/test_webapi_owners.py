@@ -1,5 +1,6 @@
 """The owners' pages: legal holds and the state of the log, each of one organisation alone."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from webapi.owners.views import PATH
 HOLDS, LOG_STATE = f"{PATH}/legal-holds", f"{PATH}/log-state"
 SCRIPT = "<script>alert(1)</script>"
 NOW = datetime.now(UTC)
+RELEASED_AT = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 INDEX = IndexSettings()
 
 
@@ -87,7 +89,7 @@ def test_holds_are_those_of_the_organisation_and_of_the_journal(world: World) ->
         place(journal, hold("org_a", 1, reason=SCRIPT))
         place(journal, hold("org_a", 2, reason="ended"))
         place(journal, hold("org_b", 3, reason="theirs"))
-        release(journal, hold("org_a", 2), by="ann", reason="over")
+        release(journal, hold("org_a", 2), by="ann", reason="over", at=RELEASED_AT)
         journal.read(("audit_log.hold_placed",))
     page = world.api.visit(HOLDS)
     assert page.status_code == 200
@@ -97,6 +99,9 @@ def test_holds_are_those_of_the_organisation_and_of_the_journal(world: World) ->
     assert f"indelible hold release {hold('org_a', 1).id} --reason" in active
     assert f"<code>{world.index.prefix}-events-2026.03</code>" in active
     assert "ended" in released
+    assert re.findall("over|ann<|2026-11-26 09:30", re.sub("</?bdi>", "", released)) == [
+        *("over", "ann<", "2026-11-26 09:30")
+    ], "why, who, when"
     assert "ended" not in active
     for absent in ("theirs", "invented", hold("org_b", 3).id):
         assert absent not in page.text
