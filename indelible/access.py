@@ -1,5 +1,6 @@
-"""As whom the lifecycle's commands ask the cluster."""
+"""As whom the lifecycle's commands ask the cluster, and who has them do it."""
 
+import getpass
 import os
 import socket
 from collections.abc import Generator
@@ -42,6 +43,14 @@ def admin_connection(configuration: Configuration) -> ConnectionSettings | None:
         client_cert_file=lifecycle.admin_cert_file,
         client_key_file=lifecycle.admin_key_file,
     )
+
+
+def find_user() -> str | None:
+    """Who sits at this terminal; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit_events.instant import format_instant
-from indelible.access import admin_connection
+from indelible.access import admin_connection, find_user
 from indelible.configuration import Configuration, load
 from indelible.errors import CommandError
 from indelible.listing import new_table, open_console, print_table
@@ -23,12 +23,19 @@ from indelible.whole_help import WholeHelpGroup, examples
 from indexer.archive import Archived, find_repository, list_archived
 from indexer.client import connect
 from indexer.digest import Report
+from indexer.errors import IndexerError
 from indexer.journal import Journal
 from indexer.live_index import find_index
 from indexer.observe import Records
 from indexer.records import read_records, read_sealed_uuids
 from indexer.restoration import Clients, Restored, restore
-from indexer.verification import Verification, clean_up, find_missing, verify
+from indexer.verification import (
+    Verification,
+    clean_up,
+    find_missing,
+    record_verified,
+    verify,
+)
 
 WIDTH_OF_ALL: Final = 150
 """A terminal of at least so many columns shows the names of the snapshots too."""
@@ -126,7 +133,8 @@ def verify_snapshots(
 ) -> None:
     """Read snapshots back and compare them with the journal; exit code 1 if one is not as it was.
 
-    Each is restored under another name, which nobody searches, read, and removed again.
+    Each is restored under another name, which nobody searches, read, and removed again. That it was
+    done, and what was found, is recorded as `audit_log.integrity_verified`.
     """
     if bool(partitions) == everything:
         raise click.UsageError("name partitions, or give --all")
@@ -150,13 +158,33 @@ def verify_snapshots(
             results.append(found)
             if not as_json:
                 click.echo(describe_verified(found, quick=quick))
-    ok = not any(one.problems for one in results)
-    if as_json:
-        report_ = {"ok": ok, "quick": quick, "verified": results}
-        click.echo(msgspec.json.encode(report_).decode())
-    elif not results:
-        click.echo(f"no snapshot in {repository} yet")
+        ok = not any(one.problems for one in results)
+        if as_json:
+            report_ = {"ok": ok, "quick": quick, "verified": results}
+            click.echo(msgspec.json.encode(report_).decode())
+        elif not results:
+            click.echo(f"no snapshot in {repository} yet")
+        if results:
+            _record(journal, repository, results, everything=everything, quick=quick)
     ctx.exit(0 if ok else 1)
+
+
+def _record(
+    journal: Journal,
+    repository: str,
+    results: list[Verification],
+    *,
+    everything: bool,
+    quick: bool,
+) -> None:
+    """Have it in the journal: who was not there sees by that alone that it was checked."""
+    by = find_user()
+    try:
+        record_verified(journal, repository, results, by=by, everything=everything, quick=quick)
+    except IndexerError as error:
+        raise CommandError(
+            f"what was found is not recorded: {error}", hint=f"{error.hint}; then verify again"
+        ) from error
 
 
 def _check(

@@ -1,6 +1,5 @@
 """`indelible hold`: keep what a court may ask for, whatever its age."""
 
-import getpass
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing_extensions import override
 
 from audit_events.identifier import new_uuid7
 from audit_events.instant import format_instant, parse_instant
-from indelible.access import Entry, enter
+from indelible.access import Entry, enter, find_user
 from indelible.configuration import Configuration, load
 from indelible.listing import new_table, open_console, print_table
 from indelible.terminal import plain, plain_json
@@ -298,11 +297,11 @@ def as_report(hold: Hold) -> dict[str, object]:
 
 
 def name_user() -> str:
-    """Who sits at this terminal; a container's user may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise click.BadParameter("this user has no name: say who", param_hint="--by") from None
+    """Who sits at this terminal, who has to have a name."""
+    name = find_user()
+    if name is None:
+        raise click.BadParameter("this user has no name: say who", param_hint="--by")
+    return name
 
 
 def check_organization(organization_id: str) -> str:

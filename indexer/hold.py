@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from audit_events.event import SYSTEM_ORGANIZATION, Actor, Event, Resource
 from audit_events.instant import format_instant, parse_instant
 from indexer.errors import JournalError
-from indexer.journal import Journal, Key
+from indexer.journal import Journal, Key, person
 from indexer.records import is_told
 from indexer.span import Span
 
@@ -130,7 +130,7 @@ def place(journal: Journal, hold: Hold) -> None:
     }
     if hold.until != OPEN_END:
         context["until"] = format_instant(hold.until)
-    _record(journal, PLACED, hold, _person(hold.placed_by), context, at=hold.placed_at)
+    _record(journal, PLACED, hold, person(hold.placed_by), context, at=hold.placed_at)
 
 
 def release(journal: Journal, hold: Hold, *, by: str, reason: str, at: datetime) -> None:
@@ -146,7 +146,7 @@ def release(journal: Journal, hold: Hold, *, by: str, reason: str, at: datetime)
         "placedBy": hold.placed_by,
         "placedAt": format_instant(hold.placed_at),
     }
-    _record(journal, RELEASED, hold, _person(by), context, at=at)
+    _record(journal, RELEASED, hold, person(by), context, at=at)
 
 
 def copy_to_organizations(journal: Journal) -> int:
@@ -210,23 +210,23 @@ def _key(hold_id: str) -> Key:
     return Key(hold_id, instant)
 
 
-def _person(name: str) -> Actor:
-    return Actor(type="user", name=name, email=name if "@" in name else None)
-
-
-class _Release(Struct, frozen=True, kw_only=True, rename="camel"):
+class _Subject(Struct, frozen=True, kw_only=True, rename="camel"):
     hold_id: str
     organization_id: str
+
+
+class _Release(_Subject, frozen=True, kw_only=True, rename="camel"):
     reason: str = ""
+    """Whoever leaves it out has released the hold all the same."""
 
 
-class _Placement(_Release, frozen=True, kw_only=True, rename="camel"):
+class _Placement(_Subject, frozen=True, kw_only=True, rename="camel"):
     reason: str
     since: str = msgspec.field(name="from")
     until: str | None = None
 
 
-_Shape = TypeVar("_Shape", bound=_Release)
+_Shape = TypeVar("_Shape", bound=_Subject)
 
 
 def _context(event: Event, shape: type[_Shape]) -> _Shape:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -46,7 +46,7 @@ ORGANIZATIONS: Final = "organizations"
 """Key of the context with a count for each organisation, the largest part of a record."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REQUIRED: Final = {"settings.index.append_only.enabled": "true", "mappings.dynamic": "false"}
-_SYSTEM: Final = Actor(type="system", id=SERVICE)
+SYSTEM: Final = Actor(type="system", id=SERVICE)
 _RULES: Final = DraftRules(system=True, redaction=None)
 """Nothing is redacted: counts stand under ids of organisations, which may look like anything."""
 
@@ -62,6 +62,11 @@ class Key(NamedTuple):
 
     text: str
     instant: datetime
+
+
+def person(name: str) -> Actor:
+    """Whoever did something from a terminal, by the name that was given."""
+    return Actor(type="user", name=name, email=name if "@" in name else None)
 
 
 def identify(action: str, organization_id: str, key: Key) -> str:
@@ -163,9 +168,10 @@ class Journal:
         organization_id: str = SYSTEM_ORGANIZATION,
         key: Key,
         context: Mapping[str, object],
-        actor: Actor = _SYSTEM,
+        actor: Actor = SYSTEM,
         resource: Resource | None = None,
         at: datetime | None = None,
+        result: Literal["success", "failure"] = "success",
     ) -> bool:
         """Record one event; False when it was recorded before.
 
@@ -177,6 +183,7 @@ class Journal:
             actor: who did it.
             resource: to what.
             at: when it happened; now, unless several records tell of one moment.
+            result: how it ended.
 
         Raises:
             JournalError, AliasError: see `prepare`.
@@ -191,6 +198,7 @@ class Journal:
             "actor": actor,
             "context": context,
             "resource": resource,
+            "result": result,
         }
         members = _members(action, fields)
         event_id = members["id"] = identify(action, organization_id, key)

@@ -1,20 +1,25 @@
 """Checking that a snapshot is what was sealed: by reading it, and by the journal's record.
 
-It is restored under a name outside of what anybody searches, read, and removed again.
+It is restored under a name outside of what anybody searches, read, and removed again. That it was
+checked, and what was found, is an event of the journal: `audit_log.integrity_verified`.
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
+from audit_events.event import Resource
+from audit_events.identifier import new_uuid7
 from indexer.archive import Archived
 from indexer.client import request_shape
 from indexer.digest import Report
 from indexer.errors import ArchiveError, DigestError, RefusedError
-from indexer.journal import Journal
+from indexer.journal import SYSTEM, Journal, Key, person
 from indexer.records import read_copies
 from indexer.restoration import (
     Clients,
@@ -29,6 +34,10 @@ from indexer.restoration import (
 from indexer.settings import IndexSettings
 
 NOT_OF_THE_SNAPSHOT: Final = frozenset({401, 403, 429})
+VERIFIED: Final = "audit_log.integrity_verified"
+MAX_PROBLEMS: Final = 20
+MAX_PROBLEM_CHARACTERS: Final = 300
+"""So many of each problem, and so many of them, are recorded: they fit into one event."""
 
 
 class Verification(Struct, frozen=True, rename="camel"):
@@ -122,6 +131,53 @@ def verify(
         problems += _read_back(clients, archived, settings, report)
     return Verification(
         archived.content.index, archived.snapshot, archived.content.events, tuple(problems)
+    )
+
+
+def record_verified(
+    journal: Journal,
+    repository: str,
+    found: Sequence[Verification],
+    *,
+    by: str | None,
+    everything: bool,
+    quick: bool,
+) -> None:
+    """Record that snapshots were checked, and what was found.
+
+    Args:
+        journal: where.
+        repository: its name.
+        found: of each snapshot; what is missing too.
+        by: who had it checked; None where nobody has a name.
+        everything: whether all were checked that there are, and those that should be.
+        quick: whether no event was read.
+
+    Raises:
+        JournalError, AliasError, RefusedError, NoAnswerError: it may not be recorded.
+    """
+    damaged = [one for one in found if one.problems]
+    problems = [
+        {"partition": one.name, "snapshot": one.snapshot, "problem": problem}
+        for one in damaged
+        for problem in (text[:MAX_PROBLEM_CHARACTERS] for text in one.problems)
+    ]
+    now = datetime.now(UTC)
+    journal.record(
+        VERIFIED,
+        key=Key(new_uuid7(time.time_ns()), now),
+        context={
+            "everything": everything,
+            "quick": quick,
+            "snapshots": len(found),
+            "events": sum(one.events for one in found),
+            "damaged": len(damaged),
+            "problems": problems[:MAX_PROBLEMS],
+        },
+        actor=SYSTEM if by is None else person(by),
+        resource=Resource(type="snapshot_repository", id=repository),
+        at=now,
+        result="failure" if damaged else "success",
     )
 
 

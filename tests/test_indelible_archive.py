@@ -1,5 +1,6 @@
 """`indelible archive` as an operator uses it, on a real node."""
 
+import getpass
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +13,16 @@ from indelible.errors import CommandError
 from indexer.archive import Archived, Content, State, prepare_repository, take
 from indexer.client import request
 from indexer.digest import Digest
-from indexer.errors import ArchiveError
+from indexer.errors import ArchiveError, NoAnswerError
 from indexer.journal import Journal
 from indexer.live_index import find_index
 from indexer.records import Subject, record_archived
 from indexer.restoration import Restored
 from indexer.settings import IndexSettings
 from indexer.span import span_of
-from indexer.verification import Verification
+from indexer.verification import MAX_PROBLEMS, VERIFIED, Verification, record_verified
 from tests.archive_node import ArchiveNode, delete, hits, lines, record, seal, store
+from tests.cluster import Cluster
 
 
 def archived(
@@ -116,6 +118,16 @@ def test_a_partition_is_listed_verified_and_restored(
     assert "no snapshot in" in run("verify", "--all").output
     name, digest = archive(archive_node, operator)
     assert f"ok       {name}: 12 events, as they were sealed" in run("verify", name).output
+    (told,) = Journal(clients.lifecycle, operator).read((VERIFIED,))
+    assert (told.actor.name, told.result) == (getpass.getuser(), "success")
+    assert told.context == {
+        "everything": False,
+        "quick": False,
+        "snapshots": 1,
+        "events": 12,
+        "damaged": 0,
+        "problems": [],
+    }
     delete(clients, name)
     assert f"{name} is back: 12 events" in run("restore", name).output
     assert len(hits(clients, name)) == 12
@@ -182,6 +194,48 @@ def test_a_copy_that_was_recorded_and_is_gone_is_told(
     report = json.loads(run("verify", "--all", "--quick", "--json", code=1).output)
     assert report["ok"] is False
     assert [one["snapshot"] for one in report["verified"]] == [row["snapshot"]]
+    told = Journal(clients.lifecycle, operator).read((VERIFIED,))
+    assert [one.result for one in told] == ["success", "failure", "failure"]
+    problem = {
+        "partition": name,
+        "snapshot": row["snapshot"],
+        "problem": f"it was recorded as copied, and {operator.prefix} has no good snapshot of that"
+        " name",
+    }
+    assert (told[-1].context or {})["problems"] == [problem]
+
+
+@pytest.mark.opensearch
+def test_whatever_was_found_fits_into_its_record(opensearch: Cluster, index: IndexSettings) -> None:
+    found = [
+        Verification("n" * 255, "s" * 255, 7, ("\x1f" * 5000, "\x1f" * 5000)) for _ in range(500)
+    ]
+    with opensearch.client("lifecycle") as client:
+        journal = Journal(client, index)
+        record_verified(journal, "archive", found, by=None, everything=True, quick=True)
+        (told,) = journal.read((VERIFIED,))
+    context = told.context or {}
+    assert (context["snapshots"], context["events"], context["damaged"]) == (500, 3500, 500)
+    kept = {"partition": "n" * 255, "snapshot": "s" * 255, "problem": "\x1f" * 300}
+    assert context["problems"] == [kept] * MAX_PROBLEMS
+    assert told.actor.type == "system"
+
+
+@pytest.mark.opensearch
+@pytest.mark.slow
+def test_what_was_found_is_told_though_it_cannot_be_recorded(
+    archive_node: ArchiveNode, operator: IndexSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, _ = archive(archive_node, operator)
+
+    def go_away(*_: object, **__: object) -> None:
+        raise NoAnswerError("https://os", "timed out")
+
+    monkeypatch.setattr(Journal, "record", go_away)
+    result = CliRunner().invoke(command, ["verify", "--quick", name])
+    assert isinstance(result.exception, CommandError)
+    assert str(result.exception).startswith("what was found is not recorded: no answer")
+    assert result.output.startswith(f"ok       {name}: 12 events")
 
 
 @pytest.mark.opensearch

@@ -124,6 +124,9 @@ def test_the_state_of_the_log_counts_the_organisations_own(world: World) -> None
     told = {"resource": {"type": "source", "id": "secret-host"}, "context": {"host": "secret-host"}}
     gap, silent = "audit_log.gap_detected", "audit_log.source_silent"
     world.store([{"action": action, **system, **told} for action in (gap, gap, silent)], today)
+    for result in ("success", "failure"):
+        check = {"action": "audit_log.integrity_verified", "result": result, **system}
+        world.store([check], today)
     page = world.api.visit(LOG_STATE)
     assert page.status_code == 200
     text = page.text
@@ -132,6 +135,7 @@ def test_the_state_of_the_log_counts_the_organisations_own(world: World) -> None
     assert f'<th scope="row">{today:%Y-%m-%d}</th><td>3</td>' in text
     assert "4.5 s in the middle, 5.0 s at most, for the newest 4" in text
     assert '<th scope="row">Gaps found, last 30 days</th><td>2, of which 0' in text
+    assert "archived partitions, last 30 days</th><td>2, of which 1 found damage</td>" in text
     assert "secret-host" not in text
     name = f"{world.index.prefix}-events-{today:%Y.%m}"
     assert f"<bdi>{name}</bdi></code></th>" in text

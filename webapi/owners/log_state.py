@@ -18,11 +18,12 @@ from audit_events.instant import format_instant, parse_instant
 from indexer.records import MISSING
 from indexer.settings import IndexSettings
 from indexer.span import Span, span_of
-from webapi.aggregation import Number, TermBucket, Terms, instant_of, terms
+from indexer.verification import VERIFIED
+from webapi.aggregation import Counted, Number, TermBucket, Terms, instant_of, terms
 from webapi.facet_counts import FacetQuestion, facets_of
 from webapi.histogram import INTERVALS
 from webapi.listing import Listed
-from webapi.query import Query, ScopedSearch, any_action
+from webapi.query import Query, ScopedSearch, any_action, any_result
 from webapi.reading import Reading
 
 DAYS: Final = 30
@@ -34,7 +35,10 @@ GAP: Final = "audit_log.gap_detected"
 GAP_CLOSED: Final = "audit_log.gap_closed"
 BREAK: Final = "audit_log.chain_broken"
 SILENT: Final = "audit_log.source_silent"
-WATCHED: Final = (SOURCE_HEARTBEAT, SOURCE_CLOSED, SILENT, GAP, GAP_CLOSED, BREAK, MISSING)
+WATCHED: Final = (
+    *(SOURCE_HEARTBEAT, SOURCE_CLOSED, SILENT),
+    *(GAP, GAP_CLOSED, BREAK, MISSING, VERIFIED),
+)
 
 
 class Day(Struct, frozen=True):
@@ -77,6 +81,9 @@ class Health(Struct, frozen=True, kw_only=True):
     gaps_closed: int = 0
     breaks: int = 0
     missing: int = 0
+    checks: int = 0
+    damage: int = 0
+    """How many of the checks found some."""
 
 
 class LogState(Struct, frozen=True, kw_only=True):
@@ -111,6 +118,7 @@ class _Actions(Struct, frozen=True):
     hour: _Counted = _Counted()
     day: _Counted = _Counted()
     month: _Counted = _Counted()
+    damage: Counted = Counted()
 
 
 def read_log_state(
@@ -206,6 +214,7 @@ def _held_search(organization_id: str) -> ScopedSearch:
 
 def _health(reading: Reading, now: datetime) -> Health:
     since = now - timedelta(days=DAYS)
+    damage = [any_action((VERIFIED,)), any_result(("failure",))]
     spans = {"hour": timedelta(hours=1), "day": timedelta(days=1), "month": timedelta(days=DAYS)}
     search = ScopedSearch(
         organization_id=SYSTEM_ORGANIZATION,
@@ -214,11 +223,14 @@ def _health(reading: Reading, now: datetime) -> Health:
             "size": 0,
             "track_total_hits": False,
             "aggs": {
-                name: {
-                    "filter": _after(now - span),
-                    "aggs": {"actions": terms("action", len(WATCHED))},
-                }
-                for name, span in spans.items()
+                "damage": {"filter": {"bool": {"filter": damage}}},
+                **{
+                    name: {
+                        "filter": _after(now - span),
+                        "aggs": {"actions": terms("action", len(WATCHED))},
+                    }
+                    for name, span in spans.items()
+                },
             },
         },
     )
@@ -231,6 +243,8 @@ def _health(reading: Reading, now: datetime) -> Health:
         gaps_closed=found.month.of(GAP_CLOSED),
         breaks=found.month.of(BREAK),
         missing=found.month.of(MISSING),
+        checks=found.month.of(VERIFIED),
+        damage=found.damage.doc_count,
     )
 
 
