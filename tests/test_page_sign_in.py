@@ -207,8 +207,12 @@ def test_a_token_is_made_and_revoked_by_the_keyboard(browser: Browser, site: Sit
         is_clean(found, "token-made")
         page.locator("h1").click()
         press(page, "Revoke SIEM")
+        expect(page.locator(".sure")).to_contain_text("This cannot be undone")
+        is_clean(found, "token-asked")
+        press(page, "Yes, revoke SIEM")
         expect(page.locator(".notice")).to_contain_text("The token is revoked")
         expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
+        expect(page.locator(".sure")).to_have_count(0)
 
 
 def test_a_session_that_ended_is_told_by_the_way_to_sign_in(browser: Browser, site: Site) -> None:

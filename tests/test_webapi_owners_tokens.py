@@ -72,11 +72,13 @@ def test_a_token_is_made_shown_once_and_works_until_it_is_revoked(api: Api, tmp_
     again = visit(api.client, PAGE)
     assert text not in again.text
     (token_id,) = ids(again)
+    button = again.text.partition("cannot be undone")[2].partition("</details>")[0]
+    assert "Yes, revoke" in button, "it is asked first, without a script too"
     gone = revoke(api.client, again, token_id)
     assert gone.status_code == 303
     after = visit(api.client, gone.location)
     assert "The token is revoked" in after.text
-    assert "<td>revoked</td>" in after.text
+    assert "<td>revoked<br><small><time datetime=" in after.text
     assert api.get(bearer=text).status_code == 401
     lines = (tmp_path / "trail.log").read_bytes().splitlines()
     actions = [decode_event(line).action for line in lines]

@@ -34,6 +34,7 @@ class ShownToken:
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
+    revoked_at: datetime | None
 
 
 def show_tokens(
@@ -77,13 +78,14 @@ def shown(token: ApiToken, now: datetime) -> ShownToken:
     state: State = "active" if expires_at > now else "expired"
     if token.revoked_at is not None:
         state = "revoked"
-    last = token.last_used_at
+    last, revoked = token.last_used_at, token.revoked_at
     return ShownToken(
         token=token,
         state=state,
         created_at=parse_instant(token.created_at),
         expires_at=expires_at,
         last_used_at=None if last is None else parse_instant(last),
+        revoked_at=None if revoked is None else parse_instant(revoked),
     )
 
 
