@@ -16,7 +16,7 @@ import msgspec
 
 from audit_events.canonical import canonical, read_back
 from audit_events.chain import carried_hash, follows, genesis, without_ingested
-from audit_events.envelope import LARGEST_SEQ, UNREADABLE, Envelope, decode_envelope
+from audit_events.envelope import LARGEST_SEQ, UNREADABLE, Envelope, EnvelopeSource, decode_envelope
 from audit_events.errors import CanonicalError, LineError
 from audit_events.event import (
     MAX_USER_AGENT_CHARACTERS,
@@ -307,15 +307,15 @@ class Chains:
         if self._gaps:
             fits = self._gaps.fill(source.id, source.seq, envelope.hash, line, place)
         if fits is None:
-            problem = f"`seq` {source.seq} comes again or late: {due} was due"
+            problem = f"{_name(source)} comes again or late: {due} was due"
             hint = (
                 "a line was repeated, two processes share one source.id, or an export was cut off"
             )
             return Flaw("order", "source.seq", problem, hint)
         if not fits:
-            problem = f"`seq` {source.seq} stands late, and does not fit where it is missing"
+            problem = f"{_name(source)} stands late, and does not fit where it is missing"
             return Flaw("altered", "hash", problem, "it, or a neighbour, is not what was hashed")
-        problem = f"`seq` {source.seq} of source {source.id} stands late, and fits where it belongs"
+        problem = f"{_name(source)} stands late, and fits where it belongs"
         hint = "nothing is lost: somebody appended it later, or files are not named oldest first"
         return Flaw("late", "source.seq", problem, hint, is_warning=True)
 
@@ -325,7 +325,7 @@ class Chains:
         source_id, seq = envelope.source.id, envelope.source.seq
         expected, previous = known or (0, genesis(source_id))
         if seq == expected:
-            return [] if follows(previous, line) else [_altered(seq)]
+            return [] if follows(previous, line) else [_altered(envelope.source)]
         gap = Gap(source_id, expected, seq - 1, previous, line, place)
         # Not what is before the first line: an export, newest first and cut off, would fill it.
         if known and self._gaps and self._gaps.add(gap):
@@ -353,11 +353,19 @@ class Chains:
             self.forgotten += 1
 
 
-def _altered(seq: int) -> Flaw:
-    before = "SHA-256 of source.id" if seq == 0 else f"hash of `seq` {seq - 1}"
-    problem = "does not follow: this event, or what stood before it, is not what was hashed"
+def _altered(source: EnvelopeSource) -> Flaw:
+    before = "SHA-256 of source.id" if source.seq == 0 else f"hash of `seq` {source.seq - 1}"
+    problem = (
+        f"{_name(source)} does not follow: this event, or what stood before it, is not what was"
+        " hashed"
+    )
     hint = f"hash = SHA-256({before}, then this line without `hash`); docs/event-format.md"
     return Flaw("altered", "hash", problem, hint)
+
+
+def _name(source: EnvelopeSource) -> str:
+    """An event as it is found again: a line of what came through a pipe is nowhere any more."""
+    return f"`seq` {source.seq} of source {source.id}"
 
 
 def _lower(text: str) -> str:

@@ -40,7 +40,7 @@ def lines(tmp_path: Path) -> list[bytes]:
     [
         pytest.param(None, b"", "valid: 0 errors", id="untouched"),
         pytest.param(5, b"", "`seq` 5 of source .* is missing before 6", id="removed"),
-        pytest.param(5, b"u7", "does not follow", id="altered"),
+        pytest.param(5, b"u7", "`seq` 5 of source .* does not follow", id="altered"),
     ],
 )
 def test_all_exports_together_show_what_was_done_to_one_event(
