@@ -21,6 +21,7 @@ from webapi.reading import Reading
 from webapi.storage import SEARCH_PARAMS
 
 MAX_ORGANIZATIONS: Final = 50
+"""So many are named to somebody who has to name one."""
 MAX_NAMED: Final = 5
 """So many organisations are named to somebody who asked for one without events."""
 _ENDS: Final = {
@@ -78,15 +79,17 @@ def only_organization(client: OpenSearch, index: IndexSettings) -> str:
             "there are no events yet",
             hint="start what emits them (`indelible up`), or name one with --organization",
         )
+    listed = ", ".join(names[:MAX_ORGANIZATIONS])
+    more = " and more" if len(names) > MAX_ORGANIZATIONS else ""
     raise CommandError(
-        f"there are events of several organisations: {', '.join(names)}",
+        f"there are events of several organisations: {listed}{more}",
         hint=f"name one, such as --organization {names[0]}",
     )
 
 
 def organizations(client: OpenSearch, index: IndexSettings) -> list[str]:
-    """Return the organisations with most events, without the log's own."""
-    terms = {"field": "organizationId", "size": MAX_ORGANIZATIONS, "exclude": "_.*"}
+    """Return those with most events, one more than are named; without the log's own."""
+    terms = {"field": "organizationId", "size": MAX_ORGANIZATIONS + 1, "exclude": "_.*"}
     body = {"size": 0, "aggs": {"organizations": {"terms": terms}}}
     path = f"/{read_indices(index)}/_search"
     answer = request_shape(
@@ -139,5 +142,6 @@ def describe(organization: str, extent: Extent, others: Sequence[str]) -> str:
         return "No organisation has an event yet."
     named = ", ".join(plain(one) for one in others[:MAX_NAMED])
     rest = len(others) - MAX_NAMED
-    more = f" and {rest} more" if rest > 0 else ""
+    count = "many" if len(others) > MAX_ORGANIZATIONS else rest
+    more = f" and {count} more" if rest > 0 else ""
     return f"{name} has no event at all; there are some of {named}{more}."
