@@ -25,6 +25,7 @@ from agent.lock import holder
 from audit_events.instant import format_instant
 from indelible.configuration import load
 from indelible.listing import open_console
+from indelible.quantity import counted
 from indelible.terminal import plain, write_json
 from webapi.page.moment import duration
 
@@ -156,7 +157,7 @@ def show(report: Report, console: Console, rows: int | None) -> None:
             line = Text(f"{one.path} does not count: {one.problem}", "bold red")
             console.print(line, soft_wrap=True)
     for finding in report.findings:
-        what = f"{finding.kind} of {finding.events} events in {plain(finding.path)}"
+        what = f"{finding.kind} of {counted(finding.events, 'event')} in {plain(finding.path)}"
         waiting = f"not recorded yet: {what}"
         console.print(Text(waiting, "yellow"), soft_wrap=True)
     _show_files(report.files[:rows], console)

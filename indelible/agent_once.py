@@ -25,6 +25,7 @@ from agent.flag import Asked
 from agent.start import Outcome
 from agent.status import Status, Totals
 from indelible.display import QuietConsole
+from indelible.quantity import counted
 from indelible.terminal import plain, write_json
 
 EXIT_UNFINISHED: Final = 1
@@ -115,12 +116,13 @@ def judge(outcome: Outcome, last: Status | None, *, is_stopped: bool) -> Report:
 def describe(report: Report) -> str:
     """The same for people."""
     totals = report.totals
-    stored = f"{totals.created} events stored, {totals.duplicates} stored before"
-    lines = [f"{stored}, {totals.dead_letters} in the dead letter"]
+    stored = f"{counted(totals.created, 'event')} stored, {totals.duplicates:,} stored before"
+    lines = [f"{stored}, {totals.dead_letters:,} in the dead letter"]
     if totals.missing_events:
-        lines.append(f"missing: {totals.missing_events} events in {totals.gaps} gaps, recorded")
+        missing = counted(totals.missing_events, "event")
+        lines.append(f"missing: {missing} in {counted(totals.gaps, 'gap')}, recorded")
     if totals.chain_breaks:
-        lines.append(f"altered: {totals.chain_breaks} events, stored and recorded")
+        lines.append(f"altered: {counted(totals.chain_breaks, 'event')}, stored and recorded")
     lines += [f"no file matches {plain(pattern)}" for pattern in report.unmatched]
     lines += [f"not read: {plain(path)}: {reason}" for path, reason in report.unreadable.items()]
     if report.checkpoint_problem:

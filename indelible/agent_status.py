@@ -9,6 +9,7 @@ from agent import status as agent_status
 from agent.health import Problem, find_notes, judge_cluster, judge_files
 from audit_events.instant import parse_instant
 from indelible.part import Part
+from indelible.quantity import counted
 
 PATHS_SHOWN: Final = 5
 STALE_SECONDS: Final = 30.0
@@ -40,7 +41,7 @@ def judge_agent(found: agent_status.Status | None, now: datetime, pid: int | Non
             [
                 *trouble,
                 *_agent_notes(found, age_seconds, now),
-                f"{found.file_count} files, {lag}",
+                f"{counted(found.file_count, 'file')}, {lag}",
                 *describe_sources(found.sources),
             ]
         ),

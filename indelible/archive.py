@@ -19,6 +19,7 @@ from indelible.access import admin_connection, find_user
 from indelible.configuration import Configuration, load
 from indelible.errors import CommandError
 from indelible.listing import new_table, open_console, print_table
+from indelible.quantity import counted
 from indelible.whole_help import WholeHelpGroup, examples
 from indexer.archive import Archived, find_repository, list_archived
 from indexer.client import connect
@@ -248,7 +249,8 @@ def choose(
 def describe_restored(one: Restored) -> str:
     """What came of it, in a few lines."""
     begin = f"{one.name} is back" if one.new else f"{one.name} was back already"
-    lines = [f"{begin}: {one.events:,} events as they were sealed, at least until {one.until[:10]}"]
+    events = counted(one.events, "event")
+    lines = [f"{begin}: {events} as they were sealed, at least until {one.until[:10]}"]
     if one.in_place:
         lines.append(
             "it is searched in the archive, which has to stay where it is until then (this version"
@@ -261,7 +263,7 @@ def describe_verified(one: Verification, *, quick: bool) -> str:
     """What was found, a line for each problem."""
     if not one.problems:
         how = "the repository and the journal agree" if quick else "as they were sealed"
-        return f"ok       {one.name}: {one.events:,} events, {how}"
+        return f"ok       {one.name}: {counted(one.events, 'event')}, {how}"
     return "\n".join(f"damaged  {one.name}: {problem}" for problem in one.problems)
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import UUID_PATTERN, Actor, Event, decode_event
 from audit_events.instant import parse_instant
+from indelible.quantity import counted
 from indelible.terminal import plain
 from webapi.event_values import read_parts
 from webapi.page.moment import duration as spell_duration
@@ -118,7 +119,7 @@ def summary(query: Query, shown: int, total: Total) -> Text:
     if shown == 0:
         return Text(f"No event of {plain(query.organization_id)} matches{_window(query)}.")
     least = "more than " if total.relation != "eq" else ""
-    line = f"{shown} of {least}{total.value} events of {plain(query.organization_id)}"
+    line = f"{shown} of {least}{counted(total.value, 'event')} of {plain(query.organization_id)}"
     line += ", newest first" if query.newest_first else ""
     if shown < total.value:
         line += f"; {further(query.limit)}, or narrow with --since, --until or --action"

@@ -37,6 +37,7 @@ from indelible.export_part import (
     read_part,
 )
 from indelible.organization_events import open_events
+from indelible.quantity import counted
 from indelible.question import (
     QuestionCommand,
     asked_pairs,
@@ -153,7 +154,7 @@ def command(
         click.echo(msgspec.json.encode(done))
     else:
         click.echo(
-            f"{summary.events:,} events of {plain(events.organization)} in {output}"
+            f"{counted(summary.events, 'event')} of {plain(events.organization)} in {output}"
             f" ({decimal(size)}), as of {summary.as_of}\nsha256 {summary.sha256}"
         )
         if not summary.events:

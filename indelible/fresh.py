@@ -12,6 +12,7 @@ from indelible.configuration import Configuration
 from indelible.display import Display
 from indelible.errors import CommandError, ForeignHomeError, HomeInUseError
 from indelible.home import MARKER, is_home
+from indelible.quantity import counted
 
 OURS: Final = ("events", "agent", "example", "logs", "web")
 """Directories of the home that are deleted; whatever else lies there is not ours to delete."""
@@ -51,7 +52,7 @@ def _erase(configuration: Configuration, *, ask: bool, display: Display) -> None
     display.say("--fresh deletes all events and settings of earlier runs:")
     display.say(f"  {status.place}: the node's data ({status.data_megabytes} MB)")
     for path in found:
-        display.say(f"  {path}: {count_files(path)} files")
+        display.say(f"  {path}: {counted(count_files(path), 'file')}")
     if ask:
         click.confirm("Delete all of it?", abort=True, err=True)
     node.erase(configuration.node)

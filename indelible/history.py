@@ -13,6 +13,7 @@ from audit_events.catalogue import Catalogue
 from indelible.event_table import event_table
 from indelible.listing import open_console
 from indelible.organization_events import open_events
+from indelible.quantity import counted
 from indelible.question import asking
 from indelible.terminal import plain, write_json
 from indelible.whole_help import examples
@@ -88,4 +89,4 @@ def show(history: History, organization: str, catalogue: Catalogue) -> None:
     if len(lines) < history.total:
         is_most = history.limit == MAX_LIMIT
         rest = "; the others with --since or --until" if is_most else "; see more with --limit"
-    console.print(f"{len(lines)} of {more}{history.total} events{rest}")
+    console.print(f"{len(lines)} of {more}{counted(history.total, 'event')}{rest}")

@@ -17,6 +17,7 @@ from indelible.event_table import event_table, further
 from indelible.incident_tables import actor_table, compared, head, other_table, unusual_table
 from indelible.listing import open_console
 from indelible.organization_events import open_events
+from indelible.quantity import counted
 from indelible.question import QuestionCommand, asked_pairs, asking
 from indelible.terminal import write_json
 from indelible.whole_help import examples
@@ -109,6 +110,5 @@ def show(incident: Incident, organization: str, catalogue: Catalogue, *, filtere
     )
     console.print("", table, sep="\n")
     if len(lines) < incident.total:
-        console.print(
-            f"the first {len(lines)} of {incident.total} events; {further(incident.limit)}"
-        )
+        events = counted(incident.total, "event")
+        console.print(f"the first {len(lines)} of {events}; {further(incident.limit)}")

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from audit_events.instant import parse_instant
 from indelible.event_table import distance
+from indelible.quantity import counted
 from indelible.terminal import plain
 from webapi.histogram import Histogram
 from webapi.incident_shapes import (
@@ -28,7 +29,7 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 def head(incident: Incident, organization: str) -> Text:
     """Return how many events there are, from when to when, and how they lie in that time."""
     since, until = incident.since[:19].replace("T", " "), incident.until[:19].replace("T", " ")
-    text = Text(f"{incident.total} events of {plain(organization)}", "bold")
+    text = Text(f"{counted(incident.total, 'event')} of {plain(organization)}", "bold")
     text.append(f", {since}Z to {until}Z", "not bold")
     if not incident.total:
         return text

@@ -16,6 +16,7 @@ from msgspec import Struct
 from audit_events.instant import parse_instant
 from indelible.configuration import Configuration
 from indelible.part import Part
+from indelible.quantity import counted
 from indexer.client import connect
 from indexer.control import Control, ControlDocument
 from indexer.errors import IndexerError, NoAnswerError, RefusedError
@@ -121,8 +122,8 @@ def judge_lifecycle(seen: Seen, lifecycle: LifecycleSettings, now: datetime) -> 
     last = control.last_round
     trouble = _idle(control, due, lifecycle, now)
     if last is not None and last.problems:
-        count = "1 problem" if last.problems == 1 else f"{last.problems} problems"
-        trouble.append(f"the last round had {count}: {last.what}; next: {last.hint}")
+        problems = counted(last.problems, "problem")
+        trouble.append(f"the last round had {problems}: {last.what}; next: {last.hint}")
     if missing:
         trouble.append(f"deleted by hand before their time: {_names(missing)}; next: {_RESTORE}")
     if closed:
@@ -170,7 +171,8 @@ def _idle(
     since = "nobody ever looked"
     if newest is not None:
         since = f"nobody looked since {newest:%Y-%m-%d %H:%M} UTC"
-    what = f"{len(due)} partitions are due ({_names(due)}), and {since} after them"
+    is_due, them = ("is due", "it") if len(due) == 1 else ("are due", "them")
+    what = f"{counted(len(due), 'partition')} {is_due} ({_names(due)}), and {since} after {them}"
     return [f"{what}; next: run `indelible lifecycle run`, and see its log"]
 
 

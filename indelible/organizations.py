@@ -10,6 +10,7 @@ from rich.text import Text
 
 from indelible.errors import CommandError
 from indelible.event_table import second
+from indelible.quantity import counted
 from indelible.question import asking
 from indelible.terminal import plain
 from indexer.client import request_shape
@@ -136,7 +137,7 @@ def describe(organization: str, extent: Extent, others: Sequence[str]) -> str:
     """
     name = plain(organization)
     if extent.oldest is not None and extent.newest is not None:
-        events = f"{extent.events:,} event{'' if extent.events == 1 else 's'}"
+        events = counted(extent.events, "event")
         return f"{name} has {events}, {second(extent.oldest)} to {second(extent.newest)}."
     if not others:
         return "No organisation has an event yet."

@@ -13,6 +13,7 @@ from audit_events.event import Actor
 from indelible.event_table import shown, who
 from indelible.listing import open_console
 from indelible.organization_events import open_events
+from indelible.quantity import counted
 from indelible.question import asking
 from indelible.terminal import plain, write_json
 from indelible.whole_help import examples
@@ -82,7 +83,7 @@ def show(state: State) -> None:
         console.print(field_table(state.fields))
     for one in state.together:
         console.print("", Text(_other(one), "bold"), field_table(one.fields), sep="\n")
-    events = f"{state.events} events at or before it, {state.later_events} after it"
+    events = f"{counted(state.events, 'event')} at or before it, {state.later_events:,} after it"
     console.print(Text(events + (" and more" if state.more_later_events else ""), "dim"))
 
 

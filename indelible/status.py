@@ -33,6 +33,7 @@ from indelible.lifecycle_status import look_at_lifecycle
 from indelible.listing import open_console
 from indelible.part import Part
 from indelible.probe import find_trouble
+from indelible.quantity import counted
 from indelible.run_record import running_web
 from indelible.terminal import plain, write_json
 from indexer.client import connect, request_shape
@@ -195,7 +196,7 @@ def look_at_indices(configuration: Configuration) -> Part:
     size_bytes = sum(one.size_bytes or 0 for one in partitions)
     oldest, newest = span
     ends = f", {oldest} to {newest}" if oldest else ""
-    held = f"{events:,} events in {_count(partitions)} ({decimal(size_bytes)}){ends}"
+    held = f"{counted(events, 'event')} in {_count(partitions)} ({decimal(size_bytes)}){ends}"
     said = [describe_flooded(flooded)] if flooded else []
     return Part(
         name="indices",

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from indelible.event_lines import EventLines
+from indelible.quantity import counted
 from indelible.terminal import plain, plain_json
 from indelible.validation import Problem, Summary, Validation
 from indelible.whole_help import examples
@@ -142,21 +143,17 @@ def conclude(summary: Summary, told: int) -> str:
     span = f", {summary.oldest} to {summary.newest}" if summary.events else ""
     closed = f" ({summary.closed_sources:,} closed)" if summary.closed_sources else ""
     lines.append(
-        f"{_count(summary.files, 'file')}, {_count(summary.lines, 'line')},"
-        f" {_count(summary.events, 'event')} of {_count(summary.sources, 'source')}{closed}{span}"
+        f"{counted(summary.files, 'file')}, {counted(summary.lines, 'line')},"
+        f" {counted(summary.events, 'event')} of {counted(summary.sources, 'source')}{closed}{span}"
     )
     if summary.exports:
         lines.append(
-            f"{_count(summary.exports, 'export')}: checked count and sha256 of the last line, the"
-            f" form of each event, repeated ids, and {_count(summary.exported_links, 'link')} of"
+            f"{counted(summary.exports, 'export')}: checked count and sha256 of the last line, the"
+            f" form of each event, repeated ids, and {counted(summary.exported_links, 'link')} of"
             " chains; not the order, nor what is missing of a source"
         )
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
     verdict = "invalid" if summary.errors else "valid"
-    counts = f"{_count(summary.errors, 'error')}, {_count(summary.warnings, 'warning')}"
+    counts = f"{counted(summary.errors, 'error')}, {counted(summary.warnings, 'warning')}"
     lines.append(f"{verdict}: {counts}{f' ({kinds})' if kinds else ''}")
     return "\n".join(lines)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -265,6 +265,6 @@ def test_where_there_are_more_events_the_way_to_them_is_one_that_there_is(
     query = Query(organization_id="org_a", limit=limit)
     line = table.summary(query, limit, Total(10_000, "gte")).plain
     assert line == (
-        f"{limit} of more than 10000 events of org_a, newest first; {way},"
+        f"{limit} of more than 10,000 events of org_a, newest first; {way},"
         " or narrow with --since, --until or --action"
     )

@@ -233,7 +233,7 @@ def test_fresh_asks_at_a_terminal(typed: bytes, code: int, home: Path) -> None:
     command = [sys.executable, "-c", ERASE.format(options=up("--fresh")[4:])]
     with closing(Terminal(command, environ_of(home))) as terminal:
         terminal.read_until(b"Delete all of it? [y/N]: ")
-        assert f"{home}/events: 1 files".encode() in terminal.said
+        assert f"{home}/events: 1 file\r\n".encode() in terminal.said
         assert kept(home)
         assert typed_until_it_ends(terminal, typed) == code
     assert kept(home) == (code != 7)

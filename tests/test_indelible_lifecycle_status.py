@@ -42,7 +42,11 @@ STALE = Control(renewed_at=ago(3600), last_round=LastRound(ago(3600)))
         pytest.param((), None, True, "nothing is due", id="never run, and no need"),
         pytest.param((OPEN,), FRESH, True, "last round", id="all as planned"),
         pytest.param((OPEN,), STALE, True, "nothing is due", id="not there, and no need yet"),
-        pytest.param((DUE,), None, False, "nobody ever looked", id="due, and never run"),
+        pytest.param(
+            *((DUE,), None, False),
+            "1 partition is due (audit-events-2026.01), and nobody ever looked after it",
+            id="due, and never run",
+        ),
         pytest.param((DUE,), STALE, False, "`indelible lifecycle run`", id="due, not there"),
         pytest.param((DUE,), FRESH, True, "1 due", id="due since the last round"),
         pytest.param(

@@ -64,7 +64,7 @@ def test_the_table_says_who_did_what_when_on_what(search: Search) -> None:
     assert result.exit_code == 0, result.output
     for word in (
         "2026-03-15", "09:00:00", "−10s", "ana@company.com", "member.role_changed", "Role changed",  # noqa: RUF001  # minus sign
-        "team@company.com", "203.0.113.9", "role: member → admin", "1 of 1 events of org_a",
+        "team@company.com", "203.0.113.9", "role: member → admin", "1 of 1 event of org_a",
     ):  # fmt: skip
         assert word in result.output, word
     assert "app.created" not in result.output

@@ -123,22 +123,18 @@ def test_the_state_of_the_log_counts_the_organisations_own(world: World) -> None
     system: dict[str, Any] = {"organization_id": "_system", "actor": {"type": "system"}}
     told = {"resource": {"type": "source", "id": "secret-host"}, "context": {"host": "secret-host"}}
     gap, silent = "audit_log.gap_detected", "audit_log.source_silent"
-    closed = ["audit_log.gap_closed"] * 3
-    actions = (gap, gap, silent, *closed)
+    actions = (gap, gap, silent, *["audit_log.gap_closed"] * 3)
     world.store([{"action": action, **system, **told} for action in actions], today)
-    for result in ("success", "failure"):
-        check = {"action": "audit_log.integrity_verified", "result": result, **system}
-        world.store([check], today)
+    verified = {"action": "audit_log.integrity_verified", **system}
+    world.store([{**verified, "result": "failure"}, verified], today)
     page = world.api.visit(LOG_STATE)
-    assert page.status_code == 200
     text = page.text
     assert '<th scope="row">Events</th><td>4</td>' in text
     assert "40 days ago" in text or "1 month ago" in text
     assert f'<th scope="row">{today:%Y-%m-%d}</th><td>3</td>' in text
     assert "4.5 s in the middle, 5.0 s at most, for the newest 4" in text
     assert '<th scope="row">Gaps found, last 30 days</th><td>2</td>' in text
-    part = "closed a gap or part of one, last 30 days</th><td>3</td>"
-    assert part in text, "each may close a part of any gap: none is said to be whole again"
+    assert "closed a gap or part of one, last 30 days</th><td>3</td>" in text
     assert "archived partitions, last 30 days</th><td>2, of which 1 found damage</td>" in text
     assert "secret-host" not in text
     name = f"{world.index.prefix}-events-{today:%Y.%m}"
