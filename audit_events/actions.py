@@ -416,3 +416,5 @@ class Action:
     """A partition of the audit log was deleted, as its retention had passed."""
     AUDIT_LOG_PARTITION_MISSING: Final = "audit_log.partition_missing"
     """A partition of the audit log is gone, and nothing of ours deleted it."""
+    AUDIT_LOG_JOURNAL_ACCEPTED: Final = "audit_log.journal_accepted"
+    """An operator went on with another journal: holds and records of the former one count no more."""

@@ -212,4 +212,5 @@ ENTRIES: Final[tuple[CatalogueEntry, ...]] = (
     CatalogueEntry("audit_log.hold_released", "Organization Settings", "red", "Audit log hold released", "A legal hold on partitions of the audit log ended.", "high", needs=("resource",)),
     CatalogueEntry("audit_log.partition_deleted", "Organization Settings", "red", "Audit log partition deleted", "A partition of the audit log was deleted, as its retention had passed.", "info", needs=("resource",)),
     CatalogueEntry("audit_log.partition_missing", "Organization Settings", "red", "Audit log partition missing", "A partition of the audit log is gone, and nothing of ours deleted it.", "high", needs=("resource",)),
+    CatalogueEntry("audit_log.journal_accepted", "Organization Settings", "red", "Audit log journal accepted", "An operator went on with another journal: holds and records of the former one count no more.", "high", needs=("resource",)),
 )

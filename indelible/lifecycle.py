@@ -11,7 +11,7 @@ from rich.text import Text
 
 from agent.flag import Flag
 from audit_events.instant import format_instant
-from indelible.access import Entry, enter
+from indelible.access import Entry, enter, find_user
 from indelible.configuration import Configuration, load
 from indelible.listing import new_table, open_console, print_table
 from indelible.stopping import stop_on_signals
@@ -194,6 +194,7 @@ def executor_of(
         archive=copies if lifecycle.snapshot_repository is not None else None,
         with_ism=mode.may_delete,
         accept_shorter_retention=accept_shorter_retention,
+        operator=find_user(),
         stop=stop,
     )
 

@@ -42,6 +42,7 @@ from indexer.templates import flatten
 SERVICE: Final = "indelible-lifecycle"
 PARTITION: Final = "partition"
 """`resource.type` of what is recorded of an index."""
+ACCEPTED: Final = "audit_log.journal_accepted"
 ORGANIZATIONS: Final = "organizations"
 """Key of the context with a count for each organisation, the largest part of a record."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -95,7 +96,7 @@ class Journal:
         host: str | None = None,
     ) -> None:
         self._client = client
-        self._name = journal_name(settings)
+        self.name = journal_name(settings)
         self._template = events_template(settings)
         self._clock = clock
         self._host = host or socket.gethostname()
@@ -121,7 +122,7 @@ class Journal:
             self._create()
             uuid = self.find()
         if uuid is None:
-            raise JournalError(f"{self._name} is gone again as soon as it is made", hint=LOOK)
+            raise JournalError(f"{self.name} is gone again as soon as it is made", hint=LOOK)
         self._is_prepared = True
         return uuid
 
@@ -133,14 +134,14 @@ class Journal:
             AliasError: see `find_index`.
             RefusedError, NoAnswerError: see `indexer.client.request`.
         """
-        index = find_index(self._client, self._name)
+        index = find_index(self._client, self.name)
         if index is None:
             return None
         flat = flatten({"settings": index.settings, "mappings": index.mappings})
         wrong = [path for path, value in _REQUIRED.items() if flat.get(path) != value]
         if wrong:
             raise JournalError(
-                f"{self._name} was not made from the template {self._template}: {wrong[0]} is"
+                f"{self.name} was not made from the template {self._template}: {wrong[0]} is"
                 f" {flat.get(wrong[0])}, and has to be {_REQUIRED[wrong[0]]}",
                 hint="find out who made it; delete it with the admin certificate if it holds"
                 " nothing, then `indelible indices apply`",
@@ -151,15 +152,15 @@ class Journal:
         path = f"/_index_template/{self._template}"
         templates = request_shape(self._client, "GET", path, _Templates)
         patterns = templates.index_templates[0].index_template.index_patterns if templates else ()
-        if self._name not in patterns:
+        if self.name not in patterns:
             raise JournalError(
-                f"there is no index template for {self._name}, so nothing is recorded there",
+                f"there is no index template for {self.name}, so nothing is recorded there",
                 hint="indelible indices apply",
             )
-        reply = ask(self._client, "PUT", f"/{self._name}")
+        reply = ask(self._client, "PUT", f"/{self.name}")
         exists = read_error(reply.text).type == EXISTS
         if reply.status != HTTPStatus.OK and not exists:
-            raise refusal(self._client, "PUT", f"/{self._name}", reply)
+            raise refusal(self._client, "PUT", f"/{self.name}", reply)
 
     def record(
         self,
@@ -225,7 +226,7 @@ class Journal:
         return is_new
 
     def _write(self, event_id: str, line: bytes) -> bool:
-        path = f"/{self._name}/_create/{document_id(event_id)}"
+        path = f"/{self.name}/_create/{document_id(event_id)}"
         ingested_at = format_instant(datetime.now(UTC)).encode()
         body = b'%b,"ingestedAt":"%b"}' % (line[:-1], ingested_at)
         try:
@@ -250,7 +251,7 @@ class Journal:
         resource_id = None if resource is None else resource.id
         if found is None or found.subject() != (action, organization_id, resource_id):
             raise JournalError(
-                f"{self._name}/{event_id} is not the {action} of {organization_id} that belongs"
+                f"{self.name}/{event_id} is not the {action} of {organization_id} that belongs"
                 " there, so nobody would be told of it",
                 hint="it was forged with the lifecycle's password: change that, and look into the"
                 " log of the cluster for who did it",
@@ -263,7 +264,7 @@ class Journal:
     def _find_under(self, stored_id: str) -> "_Recorded | None":
         included = "source.id,action,organizationId,resource.id"
         params = {"preference": "_primary", "_source_includes": included}
-        path = f"/{self._name}/_doc/{stored_id}"
+        path = f"/{self.name}/_doc/{stored_id}"
         found = request_shape(self._client, "GET", path, _Document, params=params)
         return None if found is None else found.source
 
@@ -277,7 +278,7 @@ class Journal:
         if found is None:
             # The write may come yet, with the `seq` of the source that it names.
             self._start_source()
-            raise NoAnswerError(self._name, "an event was sent, and is not there")
+            raise NoAnswerError(self.name, "an event was sent, and is not there")
         return found.source.id == self._source_id
 
     def read(
@@ -306,7 +307,32 @@ class Journal:
         if resource_id is not None:
             terms.append({"term": {"resource.id": resource_id}})
         excluded = () if with_organizations else (f"context.{ORGANIZATIONS}",)
-        return read_events(self._client, self._name, terms, excluded)
+        return read_events(self._client, self.name, terms, excluded)
+
+
+def record_acceptance(
+    journal: Journal, former: str, present: str, *, by: str | None, at: datetime
+) -> None:
+    """Record that somebody goes on with another journal: what the former one held counts no more.
+
+    Args:
+        journal: the present one.
+        former: its uuid.
+        present: that of the one that counts from now on.
+        by: who said so.
+        at: when.
+
+    Raises:
+        JournalError, AliasError, RefusedError, NoAnswerError: see `Journal.record`.
+    """
+    journal.record(
+        ACCEPTED,
+        key=Key(f"{former}/{present}", at),
+        context={"previous": {"indexUuid": former}, "new": {"indexUuid": present}},
+        actor=SYSTEM if by is None else person(by),
+        resource=Resource(type="journal", id=journal.name),
+        at=at,
+    )
 
 
 def _members(action: str, fields: Mapping[str, object]) -> dict[str, object]:

@@ -31,7 +31,7 @@ from indexer.errors import (
 )
 from indexer.hold import copy_to_organizations, touches
 from indexer.ism import give_back, take_out
-from indexer.journal import Journal
+from indexer.journal import Journal, record_acceptance
 from indexer.lease import Lease
 from indexer.names import journal_name
 from indexer.plan import NAMED_HOLDS, Observed, Plan, Step, is_promised
@@ -100,6 +100,7 @@ class Executor:
         archive: where partitions are copied to; None without a repository.
         with_ism: whether the ISM plugin may delete here: what is held is taken out of it.
         accept_shorter_retention: delete also what was sealed under a longer one than the present.
+        operator: who has this done, where a person does.
         clock: what time it is.
         stop: ends the work before the next step.
 
@@ -117,6 +118,7 @@ class Executor:
         archive: Archive | None = None,
         with_ism: bool = False,
         accept_shorter_retention: bool = False,
+        operator: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stop: Asked | None = None,
     ) -> None:
@@ -127,6 +129,7 @@ class Executor:
         self._archive = archive
         self._with_ism = with_ism
         self._accept_shorter_retention = accept_shorter_retention
+        self._operator = operator
         self._clock = clock
         self._stop = stop or threading.Event()
         self.lease = lease
@@ -191,6 +194,8 @@ class Executor:
                 " --accept-journal",
             )
         uuid = self._journal.prepare()
+        if known is not None and uuid != known:
+            record_acceptance(self._journal, known, uuid, by=self._operator, at=self._clock())
         if uuid != known:
             self.lease.note_journal(uuid)
 

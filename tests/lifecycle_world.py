@@ -180,6 +180,7 @@ class World:
                 lease=lease,
                 archive=self.archive,
                 accept_shorter_retention=self.accept_shorter_retention,
+                operator="ann",
                 clock=lambda: self.now,
             )
 

@@ -14,7 +14,7 @@ from indexer import records
 from indexer.client import QuietConnection
 from indexer.errors import JournalError, PolicyError
 from indexer.hold import PLACED, Hold, place, release
-from indexer.journal import Journal, Key
+from indexer.journal import ACCEPTED, Journal, Key
 from indexer.plan import NAMED_HOLDS
 from indexer.policy import Policy, events_policy, read, render
 from indexer.sealing import block
@@ -303,8 +303,14 @@ def test_with_another_journal_nothing_is_deleted_until_that_is_accepted(world: W
     # What was held is deleted in the round that accepts, unless it is held again before.
     assert "place the holds again" in caught.value.hint
     assert world.exists(world.partition)
-    world.take_round(accept_journal=True)
+    for _ in range(2):
+        world.take_round(accept_journal=True)
     assert not world.exists(world.partition)
+    with world.cluster.client("lifecycle") as client:
+        (told,) = Journal(client, world.index).read((ACCEPTED,))
+    context: dict[str, Any] = told.context or {}
+    assert told.actor.name == "ann"
+    assert context["previous"]["indexUuid"] != context["new"]["indexUuid"]
 
 
 def test_what_is_to_be_copied_goes_only_while_the_copy_is_there(world: World) -> None:
