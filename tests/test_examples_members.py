@@ -38,8 +38,10 @@ def log_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def directory() -> Directory:
-    return Directory()
+def directory() -> Iterator[Directory]:
+    directory = Directory()
+    yield directory
+    directory.close()
 
 
 @pytest.fixture

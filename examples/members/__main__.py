@@ -30,6 +30,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
     sweeper.stop()
+    directory.close()
 
 
 def read_arguments() -> argparse.Namespace:

@@ -110,6 +110,11 @@ class Directory:
                 for organization in ORGANIZATIONS:
                     self._fill(organization)
 
+    def close(self) -> None:
+        """Close the database, after the change that may be going on."""
+        with self._lock:
+            self._database.close()
+
     @contextmanager
     def changing(self) -> Generator[None]:
         """Make what the block changes one transaction."""
