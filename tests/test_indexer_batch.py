@@ -57,7 +57,7 @@ def test_every_line_comes_back_from_the_body(contexts: list[dict[str, str]]) -> 
     [
         pytest.param(instant(days=29), None, id="within retention"),
         pytest.param(instant(days=31), "older than retention (30 days)", id="too old"),
-        pytest.param(instant(minutes=-59), None, id="a clock that is ahead"),
+        pytest.param(instant(minutes=-30), None, id="a clock that is ahead"),
         pytest.param(instant(hours=-2), "more than 1 hours in the future", id="too far ahead"),
     ],
 )
