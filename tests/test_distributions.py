@@ -63,10 +63,10 @@ def make_environment(directory: Path) -> Environment:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Both wheels, by the name of their distribution."""
+    """Both wheels, by the name of their distribution, each built of its own sdist."""
     directory = tmp_path_factory.mktemp("wheels")
     for project in (ROOT / "packaging" / "indelible-events", ROOT):
-        command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(directory)]
+        command = [sys.executable, "-m", "build", "--outdir", str(directory)]
         subprocess.run([*command, str(project)], check=True, capture_output=True)
     return {path.name.partition("-")[0]: path for path in directory.glob("*.whl")}
 
