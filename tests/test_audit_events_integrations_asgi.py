@@ -1,7 +1,7 @@
 """ASGI: what is no request passes untouched, and a WebSocket is one request."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,20 @@ def talk_to(app: Application, scope: Scope, received: Sequence[Message]) -> list
 
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]  # all are coroutines
     return sent
+
+
+def test_an_application_is_taken_whatever_its_framework_calls_the_three() -> None:
+    asked: list[str] = []
+
+    async def djangos(
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[Mapping[str, Any]]],  # noqa: ARG001  # of its type
+        send: Callable[[Mapping[str, Any]], Awaitable[None]],  # noqa: ARG001
+    ) -> None:
+        asked.append(scope["type"])
+
+    talk_to(AuditMiddleware(djangos), scope(), [])  # that it is taken is for mypy and pyright
+    assert asked == ["http"]
 
 
 def seen_by(scope: Scope, **settings: Any) -> dict[str, object]:

@@ -39,7 +39,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application: TypeAlias = Callable[..., Awaitable[None]]
+"""Takes the three; each framework has types of its own for them (Django's scope is a `dict`)."""
 
 SCOPE_KEY: Final = "audit_events.request"
 _SHUT_DOWN: Final = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
