@@ -3,10 +3,14 @@
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from indelible.errors import CommandError
+from indelible.web import command
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.conftest import free_ports
@@ -79,3 +83,15 @@ def test_an_audit_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert str(tmp_path / "file") in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_container_without_a_place_for_temporary_files_is_told_what_to_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    environ = {"INDELIBLE_HOME": str(tmp_path), "INDELIBLE_WEB_JWT_SECRET": "s" * 32}
+    error = CliRunner().invoke(command, env=environ).exception
+    assert isinstance(error, CommandError)
+    assert "temporary files" in str(error)
+    assert "/tmp" in error.hint  # noqa: S108  # as it is said
