@@ -96,6 +96,16 @@ def test_generators_of_clients_find_nothing_that_they_leave_out() -> None:
     assert [one for one in schemas if "const" in one] == []
 
 
+def test_every_parameter_has_one_type_that_a_client_can_send() -> None:
+    """Of a choice oapi-codegen makes a struct that nobody can fill, Java a text that is refused."""
+    for path, item in DOCUMENT["paths"].items():
+        for one in item.values():
+            for parameter in one.get("parameters", []):
+                assert isinstance(parameter["schema"].get("type"), str), (path, parameter["name"])
+    since = {one["name"]: one["schema"] for one in LIST["parameters"]}["since"]
+    assert (since["type"], since["format"]) == ("string", "date-time")
+
+
 def walk(value: object) -> Iterator[object]:
     """Yield a value of JSON and all that is in it, examples left out."""
     yield value

@@ -89,9 +89,11 @@ def number(name: str, description: str, *, least: int, most: int, default: int) 
 
 
 _INSTANT_SCHEMA: Final[Schema] = {
-    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
+    "type": "string",
+    "format": "date-time",
     "examples": ["2026-03-15", "2026-03-15T09:30:00Z"],
 }
+"""Not `anyOf` with a date: generated clients of Go and Java have no way to send such a choice."""
 
 
 def action(catalogue: Catalogue) -> Parameter[str]:
@@ -169,8 +171,8 @@ AROUND: Final = Parameter(
     name="around",
     read=values.read_instant,
     schema=_INSTANT_SCHEMA,
-    description="A moment: events from `window` before it, included, to `window` after it, not"
-    " included. Not together with `since` and `until`.",
+    description="A moment, or a date: events from `window` before it, included, to `window` after"
+    " it, not included. Not together with `since` and `until`.",
 )
 WINDOW: Final = Parameter(
     name="window",
