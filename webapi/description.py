@@ -159,9 +159,12 @@ def _refusal(status: int, codes: Sequence[str]) -> Json:
                         {"$ref": REFERENCE + "Problem"},
                         {
                             "properties": {
-                                "code": {"enum": list(codes)},
-                                "status": {"enum": [status]},
-                                "type": {"enum": [URN + code for code in codes]},
+                                "code": {"type": "string", "enum": list(codes)},
+                                "status": {"type": "integer", "enum": [status]},
+                                "type": {
+                                    "type": "string",
+                                    "enum": [URN + code for code in codes],
+                                },
                             }
                         },
                     ]

@@ -6,7 +6,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 from flask import Blueprint, Response
@@ -20,7 +20,6 @@ from webapi.description import (
     BAD_REQUEST_CODES,
     EVENT_ID,
     QUESTION_CODES,
-    REFERENCE,
     SOURCE_LINKS,
     STORAGE_CODES,
     TOKEN_CODES,
@@ -32,7 +31,7 @@ from webapi.description import (
     with_links,
     without_token,
 )
-from webapi.errors import PARAMETER_CODES, ROUTING_CODES
+from webapi.errors import ROUTING_CODES
 from webapi.facet_counts import Facets
 from webapi.health import Alive, Ready
 from webapi.highlights import Highlighted
@@ -41,6 +40,7 @@ from webapi.parameters import parameters_of
 from webapi.parts import parts
 from webapi.problems import Problem
 from webapi.query import TOTAL_CAP
+from webapi.shape_schemas import schemas_of
 
 blueprint: Final = Blueprint("openapi", __name__)
 
@@ -81,7 +81,7 @@ def encode(catalogue: Catalogue = CATALOGUE) -> bytes:
 
 def document(catalogue: Catalogue) -> Json:
     """Return the whole description, whose categories are those of a catalogue."""
-    schemas = _schemas()
+    schemas = schemas_of(SHAPES)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -152,23 +152,6 @@ def _paths(catalogue: Catalogue) -> Json:
         ),
         "/openapi.json": without_token(operation("openapi", "This description.", None, ())),
     }
-
-
-def _schemas() -> Json:
-    _, schemas = msgspec.json.schema_components(
-        SHAPES,
-        schema_hook=lambda _type: {"description": "Any JSON value."},
-        ref_template=REFERENCE + "{name}",
-    )
-    page = cast("dict[str, Json]", schemas["Page"]["properties"])
-    event: Json = {"$ref": REFERENCE + "Event"}
-    highlighted: Json = {"$ref": REFERENCE + "Highlighted"}
-    parts_of_one: Json = {"type": "object", "description": "What `fields` left of an event."}
-    page["events"]["items"] = {"anyOf": [event, {"allOf": [event, highlighted]}, parts_of_one]}
-    page["totalRelation"]["enum"] = ["eq", "gte"]
-    problem = cast("dict[str, Json]", schemas["ParameterProblem"]["properties"])
-    problem["code"]["enum"] = list(PARAMETER_CODES)
-    return dict(schemas)
 
 
 if __name__ == "__main__":
