@@ -100,6 +100,28 @@ def test_generators_of_clients_find_nothing_that_they_leave_out() -> None:
     assert [one for one in schemas if "enum" in one and "type" not in one] == []
 
 
+def test_clients_know_an_event_wherever_it_is_answered() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    event = {"$ref": "#/components/schemas/Event"}
+    assert schemas["Page"]["properties"]["events"]["items"]["anyOf"][0] == event
+    assert schemas["StreamPage"]["properties"]["events"]["items"] == event
+    for name in ("IncidentEvent", "SurroundingEvent", "HistoryEntry"):
+        assert schemas[name]["properties"]["event"] == event, name
+    assert schemas["EventReference"]["properties"]["actor"] == {
+        "$ref": "#/components/schemas/Actor"
+    }
+
+
+def test_members_of_answers_are_always_there_or_have_no_default() -> None:
+    """Clients in TypeScript take a `default` for a promise that the member is there."""
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        if name == "TokenRequest":
+            continue
+        assert not any("default" in one for one in schema["properties"].values()), name
+        assert schema.get("additionalProperties", True), f"{name}: later versions add some"
+    assert "totalRelation" in DOCUMENT["components"]["schemas"]["Incident"]["required"]
+
+
 def test_every_parameter_has_one_type_that_a_client_can_send() -> None:
     """Of a choice oapi-codegen makes a struct that nobody can fill, Java a text that is refused."""
     for path, item in DOCUMENT["paths"].items():
@@ -175,6 +197,9 @@ def test_answers_are_as_described(
     asked = [
         (PATH, PATH, ""),
         (PATH, PATH, "limit=1"),
+        (PATH, PATH, "fields=actor.email,source.seq,resource.name"),
+        (PATH, PATH, "q=app&highlight=true"),
+        (f"{PATH}/stream", f"{PATH}/stream", ""),
         (PATH, PATH, "limit=0&foo=1&colour=gren"),
         (f"{PATH}/actions", f"{PATH}/actions", ""),
         (f"{PATH}/facets", f"{PATH}/facets", ""),

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
+from webapi.answered import StoredEvent
 from webapi.errors import ParameterError, ParametersError
 from webapi.event_values import read_parts
 from webapi.names import NamedResource
@@ -45,7 +46,7 @@ class SurroundingEvent(Struct, frozen=True, rename="camel"):
 
     distance_milliseconds: float
     is_center: bool
-    event: Raw
+    event: StoredEvent
 
 
 class Surroundings(Struct, frozen=True, rename="camel", kw_only=True):

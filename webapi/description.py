@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Final, cast
 
 from audit_events.event import UUID_PATTERN
+from webapi.answered import REFERENCE
 from webapi.errors import CODES, RETRY_AFTER
 from webapi.parameters import MAX_VALUES, Parameter
 from webapi.problems import PROBLEM_TYPE, URN
@@ -16,7 +17,6 @@ from webapi.schema_examples import example_of
 
 Json = dict[str, object]
 
-REFERENCE: Final = "#/components/schemas/"
 TOKEN_CODES: Final = (
     "token_missing",
     "token_invalid",

@@ -27,9 +27,10 @@ from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters, values
 from webapi.access import asks, revocation_check
+from webapi.answered import REFERENCE
 from webapi.audit_log import PATH, blueprint
 from webapi.auth import Reader
-from webapi.description import QUESTION_CODES, REFERENCE, Json, describe_parameter, operation
+from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.errors import (
     ParameterError,
     ParametersError,

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Final
+from typing import Final
 
 from flask import Response, request
-from msgspec import Meta, Raw, Struct, field
+from msgspec import Raw, Struct, field
 
 from audit_events.catalogue import Catalogue
 from webapi import parameters, values
 from webapi.access import asks
+from webapi.answered import StoredEvent
 from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.cursor import next_cursor
 from webapi.description import (
     QUESTION_CODES,
-    REFERENCE,
     Json,
     describe_parameter,
     operation,
@@ -32,8 +32,6 @@ from webapi.request_reading import Pairs, RequestReading
 from webapi.storage_answer import Found
 from webapi.subject import Part, Subject, is_applied
 from webapi.subject_reading import read_subject
-
-StoredEvent = Annotated[Raw, Meta(extra_json_schema={"$ref": REFERENCE + "Event"})]
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -2,9 +2,10 @@
 
 from typing import Generic, TypeVar
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from webapi.aggregation import Relation
+from webapi.answered import StoredEvent
 from webapi.histogram import Histogram
 
 P = TypeVar("P", bound="Participant")
@@ -14,7 +15,7 @@ class IncidentEvent(Struct, frozen=True, rename="camel"):
     """An event as it was written, and how far from the origin, with its sign."""
 
     distance_milliseconds: float
-    event: Raw
+    event: StoredEvent
 
 
 class Participant(Struct, frozen=True, rename="camel", kw_only=True):

@@ -34,7 +34,7 @@ from webapi.description import (
 from webapi.errors import ROUTING_CODES
 from webapi.facet_counts import Facets
 from webapi.health import Alive, Ready
-from webapi.highlights import Highlighted
+from webapi.highlights import Highlight
 from webapi.incident_shapes import Incident
 from webapi.parameters import parameters_of
 from webapi.parts import parts
@@ -56,7 +56,7 @@ TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
 )
 """What describes the addresses beside the list, the catalogue and one event."""
 SHAPES: Final[tuple[type, ...]] = (
-    Page, ActionList, Event, Highlighted,
+    Page, ActionList, Event, Highlight,
     Facets, Incident, Surroundings,
     *history.SHAPES,
     *state.SHAPES,

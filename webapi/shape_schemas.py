@@ -5,11 +5,17 @@ from typing import Final, cast
 
 import msgspec
 
-from webapi.description import REFERENCE, Json
+from webapi.answered import REFERENCE
+from webapi.description import Json
 from webapi.errors import PARAMETER_CODES
+from webapi.token_request import TokenRequest
 
 _NAME_OF_TYPE: Final[Mapping[type, str]] = {str: "string", int: "integer"}
 """Of what the choices of the shapes are made of."""
+_ASKED: Final = {TokenRequest.__name__}
+"""Shapes that are sent to us: what they leave out has a default."""
+_EVENT: Final = "Event"
+_EVENT_PARTS: Final = "EventParts"
 
 
 def schemas_of(shapes: Sequence[type]) -> Json:
@@ -20,20 +26,56 @@ def schemas_of(shapes: Sequence[type]) -> Json:
         ref_template=REFERENCE + "{name}",
     )
     schemas = cast("dict[str, Json]", found)
+    for name, schema in schemas.items():
+        if name not in _ASKED:
+            _describe_absence(schema)
     for schema in _all_in(schemas):
         _name_type(schema)
-    _describe_page(schemas)
+    _describe_events(schemas)
     _members(schemas["ParameterProblem"])["code"]["enum"] = list(PARAMETER_CODES)
     return dict(schemas)
 
 
-def _describe_page(schemas: dict[str, Json]) -> None:
+def _describe_absence(schema: Json) -> None:
+    """Say of each member of an answer whether it is always there; and refuse none that comes later.
+
+    A `default` says neither: generators take it for a promise that the member is there.
+    """
+    schema.pop("additionalProperties", None)
+    for name, member in _members(schema).items():
+        if member.pop("default", None) is not None:
+            cast("list[str]", schema["required"]).append(name)
+
+
+def _describe_events(schemas: dict[str, Json]) -> None:
+    """Say what the list answers: whole events, or what `fields` left; with `highlights` or not."""
+    schemas[_EVENT_PARTS] = _in_parts(schemas[_EVENT], schemas)
+    schemas[_EVENT_PARTS]["description"] = "What `fields` left of an event."
+    choices = (_EVENT, _EVENT_PARTS)
+    for name in choices:
+        _members(schemas[name])["highlights"] = {
+            "type": "array",
+            "items": {"$ref": REFERENCE + "Highlight"},
+            "description": "Where `q` matched; of the list alone, with `highlight`.",
+        }
     page = _members(schemas["Page"])
-    event: Json = {"$ref": REFERENCE + "Event"}
-    highlighted: Json = {"$ref": REFERENCE + "Highlighted"}
-    parts_of_one: Json = {"type": "object", "description": "What `fields` left of an event."}
-    page["events"]["items"] = {"anyOf": [event, {"allOf": [event, highlighted]}, parts_of_one]}
+    page["events"]["items"] = {"anyOf": [{"$ref": REFERENCE + name} for name in choices]}
     page["totalRelation"]["enum"] = ["eq", "gte"]
+
+
+def _in_parts(schema: Json, schemas: dict[str, Json]) -> Json:
+    """Return a schema of which each member may be missing, at any depth."""
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        return _in_parts(schemas[reference.removeprefix(REFERENCE)], schemas)
+    parts = {key: value for key, value in schema.items() if key not in {"title", "required"}}
+    if "anyOf" in parts:
+        choices = cast("list[Json]", parts["anyOf"])
+        parts["anyOf"] = [_in_parts(one, schemas) for one in choices]
+    if "properties" in parts:
+        members = _members(parts)
+        parts["properties"] = {name: _in_parts(one, schemas) for name, one in members.items()}
+    return parts
 
 
 def _name_type(schema: Json) -> None:

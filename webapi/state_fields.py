@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from webapi.answered import StoredActor
 from webapi.field_changes import same
 
 MAX_FIELDS: Final = 5000
@@ -43,7 +44,7 @@ class EventReference(Struct, frozen=True, kw_only=True):
     id: str
     timestamp: str
     action: str
-    actor: Any
+    actor: StoredActor
 
 
 class Contradiction(Struct, frozen=True, kw_only=True):

@@ -17,12 +17,13 @@ from typing import Final
 
 import msgspec
 from flask import Response, request
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters, values
 from webapi.access import asks, prove
+from webapi.answered import StoredEvent
 from webapi.answering import answer_json, record_read
 from webapi.arrivals import Arrivals, Arrived, Place
 from webapi.audit_log import PATH, blueprint
@@ -62,7 +63,7 @@ class StreamPage(Struct, frozen=True):
             with `wait`, as this process does not know yet how far the partitions are.
     """
 
-    events: list[Raw]
+    events: list[StoredEvent]
     cursor: str
     more: bool
 

@@ -1,0 +1,12 @@
+"""Types of what answers hold that Python has no name for, each with what the description says."""
+
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Raw
+
+REFERENCE: Final = "#/components/schemas/"
+
+StoredEvent = Annotated[Raw, Meta(extra_json_schema={"$ref": REFERENCE + "Event"})]
+"""An event as it was written."""
+StoredActor = Annotated[Any, Meta(extra_json_schema={"$ref": REFERENCE + "Actor"})]
+"""The actor of one, as it is stored."""
