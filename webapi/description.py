@@ -48,8 +48,6 @@ SOURCE_LINKS: Final = (
     "`prev` and `next` (RFC 8288), relative to the address: the events with the numbers before and"
     " after this one in its source; each is left out where it is not the organisation's own."
 )
-TOO_LONG: Final = HTTPStatus.REQUEST_URI_TOO_LONG
-"""The server's own refusal: no application was asked."""
 _HEADERS: Final = {
     HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
     HTTPStatus.TOO_MANY_REQUESTS: RETRY_AFTER,
@@ -97,10 +95,6 @@ def operation(
     }
     if parameters:
         described["parameters"] = list(parameters)
-        cast("Json", described["responses"])[str(int(TOO_LONG))] = {
-            "description": "The address is longer than 8,190 bytes; answered before it is read.",
-            "content": {"text/html": {"schema": {"type": "string"}}},
-        }
     if asked is not None:
         content = {"application/json": {"schema": {"$ref": REFERENCE + asked}}}
         described["requestBody"] = {"required": True, "content": content}

@@ -91,7 +91,8 @@ def document(catalogue: Catalogue) -> Json:
             "description": "Who did what, when, on what. The organisation, the role and the plan"
             " come from the bearer token alone. Errors are RFC 9457 with a stable `code`."
             f" Beside those of each operation there are {' and '.join(ROUTING_CODES)}, which a"
-            " request that prefers `text/html` gets as a page.",
+            " request that prefers `text/html` gets as a page. An address longer than 8,190 bytes"
+            " is a 414 in HTML, of the server, which answers before it reads it.",
         },
         "security": [{"bearer": []}],
         "paths": add_examples(_paths(catalogue), schemas),
