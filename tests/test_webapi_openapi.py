@@ -125,6 +125,26 @@ def test_members_of_answers_are_always_there_or_have_no_default() -> None:
     assert "totalRelation" in DOCUMENT["components"]["schemas"]["Incident"]["required"]
 
 
+def test_numbers_and_instants_of_answers_say_what_they_are() -> None:
+    """A `seq` beyond 32 bits cost clients in Java the whole page; instants were any text."""
+    schemas = DOCUMENT["components"]["schemas"]
+    seq = schemas["Source"]["properties"]["seq"]
+    distance = schemas["IncidentEvent"]["properties"]["distanceMilliseconds"]
+    assert (seq["format"], distance["format"]) == ("int64", "double")
+    for name, members in {
+        "ApiToken": ["createdAt", "expiresAt"],
+        "TimeBucket": ["since", "until"],
+        "Incident": ["origin", "since", "until"],
+        "ValueParticipant": ["firstAt", "lastAt"],
+        "State": ["at"],
+    }.items():
+        for member in members:
+            assert schemas[name]["properties"][member].get("format") == "date-time", (name, member)
+    revoked = schemas["ApiToken"]["properties"]["revokedAt"]["anyOf"][0]
+    assert revoked == {"type": "string", "format": "date-time"}
+    assert "format" not in schemas["Event"]["properties"]["timestamp"], "its bytes are hashed"
+
+
 def test_every_parameter_has_one_type_that_a_client_can_send() -> None:
     """Of a choice oapi-codegen makes a struct that nobody can fill, Java a text that is refused."""
     for path, item in DOCUMENT["paths"].items():

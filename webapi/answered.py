@@ -6,6 +6,8 @@ from msgspec import Meta, Raw
 
 REFERENCE: Final = "#/components/schemas/"
 
+Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""An instant. Those of an event are text: a client that spelled one anew would break its hash."""
 StoredEvent = Annotated[Raw, Meta(extra_json_schema={"$ref": REFERENCE + "Event"})]
 """An event as it was written."""
 StoredActor = Annotated[Any, Meta(extra_json_schema={"$ref": REFERENCE + "Actor"})]

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from audit_events.binding import request_facts
 from audit_events.instant import format_instant, parse_instant
+from webapi.answered import Moment
 from webapi.auth import Reader
 from webapi.errors import ConflictError, MissingError, ProblemError, TokenError
 from webapi.token_request import TokenRequest
@@ -48,12 +49,12 @@ class ApiToken(Struct, frozen=True, kw_only=True, rename="camel"):
     id: str
     name: str
     scopes: tuple[str, ...]
-    created_at: str
+    created_at: Moment
     created_by: str
     created_by_email: str | None
-    expires_at: str
-    revoked_at: str | None
-    last_used_at: str | None
+    expires_at: Moment
+    revoked_at: Moment | None
+    last_used_at: Moment | None
 
 
 class NewApiToken(ApiToken, frozen=True, kw_only=True, rename="camel"):

@@ -18,6 +18,7 @@ from msgspec import Struct
 from typing_extensions import Buffer, override
 
 from webapi import csv_rows
+from webapi.answered import Moment
 from webapi.storage_answer import Hit
 
 Format = Literal["ndjson", "csv", "zip"]
@@ -58,7 +59,7 @@ class ExportSummary(Struct, frozen=True, kw_only=True, rename="camel"):
     last: str | None
     organization_id: str
     filters: dict[str, list[str]]
-    as_of: str
+    as_of: Moment
     format: str
     sha256: str
 

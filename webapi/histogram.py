@@ -16,6 +16,7 @@ from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import COLOURS
 from audit_events.instant import format_instant
 from webapi.aggregation import Filters
+from webapi.answered import Moment
 from webapi.errors import UnavailableError
 from webapi.query import EARLIEST, catalogued, holdable
 
@@ -92,8 +93,8 @@ class ColourCounts(Struct, frozen=True):
 class TimeBucket(Struct, frozen=True, rename="camel"):
     """The events of `[since, until)`."""
 
-    since: str
-    until: str
+    since: Moment
+    until: Moment
     count: int
     by_colour: ColourCounts
 

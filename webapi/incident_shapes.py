@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from webapi.aggregation import Relation
-from webapi.answered import StoredEvent
+from webapi.answered import Moment, StoredEvent
 from webapi.histogram import Histogram
 
 P = TypeVar("P", bound="Participant")
@@ -31,8 +31,8 @@ class Participant(Struct, frozen=True, rename="camel", kw_only=True):
 
     count: int
     count_before: int | None
-    first_at: str
-    last_at: str
+    first_at: Moment
+    last_at: Moment
     first_seen: bool | None
 
 
@@ -88,8 +88,8 @@ class Before(Struct, frozen=True, rename="camel", kw_only=True):
         enough: whether they are long enough to say what is new or unusual.
     """
 
-    since: str
-    until: str
+    since: Moment
+    until: Moment
     total: int
     covered_days: float
     enough: bool
@@ -152,9 +152,9 @@ class Incident(Struct, frozen=True, rename="camel", kw_only=True):
         unusual: null where those are too short to say.
     """
 
-    origin: str
-    since: str
-    until: str
+    origin: Moment
+    since: Moment
+    until: Moment
     total: int
     total_relation: Relation = "eq"
     limit: int

@@ -119,11 +119,13 @@ def _of_type(schema: Schema, schemas: Mapping[str, Schema], name: str) -> object
 
 
 def _text(schema: Schema, name: str) -> str:
+    if name in _OF_NAME:
+        return _OF_NAME[name]
     for table, key in ((_OF_PATTERN, "pattern"), (_OF_FORMAT, "format")):
         found = cast("Mapping[object, str]", table).get(schema.get(key))
         if found is not None:
             return found
-    return _OF_NAME.get(name, str(_PLAIN["string"]))
+    return str(_PLAIN["string"])
 
 
 def _merged(parts: Sequence[Schema], schemas: Mapping[str, Schema]) -> object:

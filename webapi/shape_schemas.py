@@ -12,6 +12,7 @@ from webapi.token_request import TokenRequest
 
 _NAME_OF_TYPE: Final[Mapping[type, str]] = {str: "string", int: "integer"}
 """Of what the choices of the shapes are made of."""
+_SIZES: Final = {"integer": "int64", "number": "double"}
 _ASKED: Final = {TokenRequest.__name__}
 """Shapes that are sent to us: what they leave out has a default."""
 _EVENT: Final = "Event"
@@ -31,6 +32,7 @@ def schemas_of(shapes: Sequence[type]) -> Json:
             _describe_absence(schema)
     for schema in _all_in(schemas):
         _name_type(schema)
+        _name_size(schema)
     _describe_events(schemas)
     _members(schemas["ParameterProblem"])["code"]["enum"] = list(PARAMETER_CODES)
     return dict(schemas)
@@ -83,6 +85,13 @@ def _name_type(schema: Json) -> None:
     choices = schema.get("enum")
     if isinstance(choices, list) and "type" not in schema:
         schema["type"] = _NAME_OF_TYPE[type(cast("list[object]", choices)[0])]
+
+
+def _name_size(schema: Json) -> None:
+    """Name the size of a number: without it Java takes 32 bits for `seq`, and Go for fractions."""
+    kind = schema.get("type")
+    if isinstance(kind, str) and kind in _SIZES and "enum" not in schema:
+        schema["format"] = _SIZES[kind]
 
 
 def _members(schema: Json) -> dict[str, Json]:

@@ -12,6 +12,7 @@ from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters
 from webapi.access import asks
+from webapi.answered import Moment
 from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
@@ -55,8 +56,8 @@ class State(Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
     subject: Subject
-    at: str
-    since: str | None
+    at: Moment
+    since: Moment | None
     existence: Existence
     fields: list[FieldState]
     together: list[TogetherState]
