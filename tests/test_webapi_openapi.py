@@ -145,6 +145,12 @@ def test_numbers_and_instants_of_answers_say_what_they_are() -> None:
     assert "format" not in schemas["Event"]["properties"]["timestamp"], "its bytes are hashed"
 
 
+def test_clients_read_in_the_description_that_they_have_to_wait_for_seconds() -> None:
+    for status in ("429", "503", "504"):
+        header = LIST["responses"][status]["headers"]["Retry-After"]
+        assert (header["schema"]["type"], header["required"]) == ("integer", True), status
+
+
 def test_every_parameter_has_one_type_that_a_client_can_send() -> None:
     """Of a choice oapi-codegen makes a struct that nobody can fill, Java a text that is refused."""
     for path, item in DOCUMENT["paths"].items():

@@ -55,6 +55,16 @@ _HEADERS: Final = {
     HTTPStatus.GATEWAY_TIMEOUT: RETRY_AFTER,
 }
 """What a refusal of a status always has."""
+_OF_HEADER: Final[Mapping[str, Json]] = {
+    "WWW-Authenticate": {
+        "description": "`Bearer`, and what is wrong with the token (RFC 6750).",
+        "schema": {"type": "string"},
+    },
+    RETRY_AFTER: {
+        "description": "Seconds until it may be asked again; never a date.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
 
 
 def operation(
@@ -168,7 +178,7 @@ def _refusal(status: int, codes: Sequence[str]) -> Json:
     }
     if status in _HEADERS:
         header = _HEADERS[HTTPStatus(status)]
-        refusal["headers"] = {header: {"required": True, "schema": {"type": "string"}}}
+        refusal["headers"] = {header: {"required": True, **_OF_HEADER[header]}}
     return refusal
 
 

@@ -98,7 +98,12 @@ def document(catalogue: Catalogue) -> Json:
         "paths": add_examples(_paths(catalogue), schemas),
         "components": {
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A person's JWT, or an API token (`indl_…`) of `createToken`.",
+                }
             },
             "schemas": schemas,
         },
