@@ -151,6 +151,12 @@ def test_clients_read_in_the_description_that_they_have_to_wait_for_seconds() ->
         assert (header["schema"]["type"], header["required"]) == ("integer", True), status
 
 
+def test_every_operation_has_a_name_for_people() -> None:
+    """As tools that import the description list them by: Postman, Swagger UI, Redoc."""
+    assert LIST["summary"] == "List events"
+    assert all("summary" in one for item in DOCUMENT["paths"].values() for one in item.values())
+
+
 def test_every_parameter_has_one_type_that_a_client_can_send() -> None:
     """Of a choice oapi-codegen makes a struct that nobody can fill, Java a text that is refused."""
     for path, item in DOCUMENT["paths"].items():

@@ -4,6 +4,7 @@ A module with routes has a sibling entry in `webapi.openapi.TOPICS`: a function 
 paths for a catalogue, and the shapes of its answers.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, cast
@@ -55,6 +56,7 @@ _HEADERS: Final = {
     HTTPStatus.GATEWAY_TIMEOUT: RETRY_AFTER,
 }
 """What a refusal of a status always has."""
+_capital: Final = re.compile("(?=[A-Z])")
 _OF_HEADER: Final[Mapping[str, Json]] = {
     "WWW-Authenticate": {
         "description": "`Bearer`, and what is wrong with the token (RFC 6750).",
@@ -82,7 +84,7 @@ def operation(
     """Describe one operation.
 
     Args:
-        name: its `operationId`.
+        name: its `operationId`; in words its summary: `listEvents` is `List events`.
         description: a sentence or two.
         schema: the name of the shape of its answer; None for any object.
         codes: of the refusals that it answers with.
@@ -100,6 +102,7 @@ def operation(
         answer["content"] = {media_type: {"schema": body}}
     described: Json = {
         "operationId": name,
+        "summary": " ".join(_capital.split(name)).capitalize(),
         "description": description,
         "responses": {str(int(status)): answer, **_refusals(codes)},
     }

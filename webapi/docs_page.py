@@ -42,7 +42,6 @@ POLICY: Final = (
 )
 
 _code: Final = re.compile("`([^`]+)`")
-_capital: Final = re.compile("(?=[A-Z])")
 
 blueprint: Final = Blueprint("docs", __name__, template_folder="templates")
 
@@ -88,7 +87,7 @@ def operations(document: Json) -> Iterator[Operation]:
             status = next(code for code in answers if code.startswith("2"))
             yield Operation(
                 id=str(one["operationId"]),
-                title=title_of(str(one["operationId"])),
+                title=str(one["summary"]),
                 method=method.upper(),
                 path=path,
                 description=str(one["description"]),
@@ -103,11 +102,6 @@ def operations(document: Json) -> Iterator[Operation]:
                     if code != status
                 ],
             )
-
-
-def title_of(name: str) -> str:
-    """Return an `operationId` in words: `listEvents` is `List events`."""
-    return " ".join(_capital.split(name)).capitalize()
 
 
 def coded(text: str) -> Markup:
