@@ -151,6 +151,15 @@ def test_clients_read_in_the_description_that_they_have_to_wait_for_seconds() ->
         assert (header["schema"]["type"], header["required"]) == ("integer", True), status
 
 
+def test_an_export_is_a_file_to_clients() -> None:
+    """Java parsed the text of an export as JSON; where there is `text/…`, Python reads a text."""
+    answer = DOCUMENT["paths"][f"{PATH}/export"]["get"]["responses"]["200"]["content"]
+    formats = {kind: content["schema"].get("format") for kind, content in answer.items()}
+    assert formats.pop("text/csv") is None
+    assert set(formats.values()) == {"binary"}
+    assert next(iter(answer)) == "application/x-ndjson", "what generators go by"
+
+
 def test_every_operation_has_a_name_for_people() -> None:
     """As tools that import the description list them by: Postman, Swagger UI, Redoc."""
     assert LIST["summary"] == "List events"

@@ -309,16 +309,18 @@ def describe(catalogue: Catalogue) -> Mapping[str, Json]:
         [describe_parameter(parameter) for parameter in parameters_of(catalogue).values()],
     )
     answer = cast("dict[str, dict[str, Json]]", described["get"])["responses"]["200"]
+    # Of bytes openapi-generator's Java makes a File, of a text what it takes for JSON; and Python's
+    # reads a text wherever there is a `text/…`, which bytes would break.
     text: Json = {"schema": {"type": "string"}}
-    packed: Json = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
+    file: Json = {"schema": {"type": "string", "format": "binary"}}
     answer["description"] = (
         f"The file. The last line of NDJSON is an `ExportTrailer` ({REFERENCE}ExportTrailer)."
     )
     answer["content"] = {
-        "application/x-ndjson": text,
+        "application/x-ndjson": file,
         "text/csv": text,
-        "application/zip": packed,
-        "application/gzip": packed,
+        "application/zip": file,
+        "application/gzip": file,
     }
     return {f"{PATH}/export": described}
 
