@@ -8,16 +8,13 @@ from msgspec import Raw
 
 from webapi.arrivals import (
     WHOLE,
-    Missed,
     Place,
-    Samples,
-    Settled,
     Stretch,
     holds_back,
     marks_behind,
     stretches_of,
 )
-from webapi.errors import UnavailableError
+from webapi.settlement import Settled
 from webapi.storage_answer import Checkpoint, Hit
 from webapi.timeline import Index
 
@@ -176,64 +173,9 @@ def test_pages_hold_each_event_once_whatever_their_size(
     assert set(read.values()) == {bound}
 
 
-def test_a_checkpoint_counts_once_it_is_old_enough() -> None:
-    now = [0.0]
-    samples = Samples(10, lambda: now[0])
-    samples.keep({"x": Checkpoint("x-uuid", 5)})
-    now[0] = 6
-    samples.keep({"x": Checkpoint("x-uuid", 8)})
-    assert samples.settled().numbers == {}
-    now[0] = 10
-    assert samples.settled().numbers == {"x-uuid": 5}
-    now[0] = 15.9
-    assert samples.settled().numbers == {"x-uuid": 5}
-    now[0] = 16
-    assert samples.settled().numbers == {"x-uuid": 8}
-
-
-def test_a_checkpoint_of_long_ago_counts_and_is_old_news() -> None:
-    now = [0.0]
-    samples = Samples(10, lambda: now[0])
-    samples.keep({"x": Checkpoint("x-uuid", 5)})
-    assert samples.settled().recent == frozenset()
-    now[0] = 20
-    assert samples.settled().recent == {"x-uuid"}
-    now[0] = 20.1
-    assert samples.settled() == Settled({"x-uuid": 5}, frozenset())
-
-
-def test_an_index_without_a_primary_is_told_when_it_stays_so() -> None:
-    now = [0.0]
-    missed = Missed(10, lambda: now[0])
-    missed.judge({"made now"})
-    now[0] = 5
-    missed.judge(())
-    missed.judge({"lost"})
-    now[0] = 15
-    missed.judge({"lost", "made now"})
-    now[0] = 15.1
-    with pytest.raises(UnavailableError, match="1 parts"):
-        missed.judge({"lost", "made now"})
-
-
 def test_a_place_of_two_years_of_days_fits_into_an_address() -> None:
     done = frozenset(f"{number:08}" for number in range(400))
     place = Place(read={f"r{number:07}": 10**6 for number in range(20)}, done=done)
     text = msgspec.msgpack.encode(place)
     assert msgspec.msgpack.decode(text, type=Place) == place
     assert len(text) * 4 / 3 < 6000
-
-
-def test_a_checkpoint_counts_only_when_a_refresh_that_began_after_it_has_ended() -> None:
-    """On a node that is overloaded it takes longer than any time that one could wait for."""
-    now = [0.0]
-    samples = Samples(10, lambda: now[0])
-    samples.keep({"x": Checkpoint("x-uuid", 5, refreshes=3, pending=True)})
-    for refreshes, settled in ((3, {}), (4, {}), (5, {"x-uuid": 6}), (6, {"x-uuid": 7})):
-        now[0] += 15
-        number = 5 + int(now[0]) // 15
-        samples.keep({"x": Checkpoint("x-uuid", number, refreshes=refreshes, pending=True)})
-        assert samples.settled().numbers == settled
-    now[0] += 15
-    samples.keep({"x": Checkpoint("x-uuid", 9, refreshes=6, pending=False)})
-    assert samples.settled().numbers == {"x-uuid": 9}, "nothing waits for a refresh any more"

@@ -14,6 +14,7 @@ from opensearchpy import OpenSearch
 from audit_events.envelope import decode_envelope
 from audit_events.event import decode_event
 from indexer.client import ask
+from indexer.document_id import document_id
 from indexer.names import partition_name
 from indexer.settings import IndexSettings
 from indexer.templates import install
@@ -138,6 +139,25 @@ def test_what_waits_for_a_refresh_is_not_passed_however_long_that_takes(
         assert found["more"], "nobody takes that for the end"
         admin.indices.refresh(index=name)
     assert follow(api, cursor)[0] == wanted
+
+
+@pytest.mark.parametrize("what", ["flush", "realtime"])
+def test_what_left_the_memory_of_the_writer_is_not_passed_before_it_can_be_found(
+    opensearch: Cluster, index: IndexSettings, writer: OpenSearch, tmp_path: Path, what: str
+) -> None:
+    api = api_of(opensearch, index)
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    ship(writer, index, lines[:1])
+    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+        wanted = ship(writer, index, lines[1:])
+        if what == "flush":
+            admin.indices.flush(index=name)
+        else:
+            admin.get(index=name, id=document_id(wanted[-1]), params={"realtime": "true"})
+    assert until_settled(api, cursor)[0] == wanted
 
 
 def test_it_begins_where_one_says(

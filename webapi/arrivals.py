@@ -8,7 +8,7 @@ earlier one:
 * Several requests are under way at once. The shard's *global checkpoint* is the number up to which
   all are done, on every copy; none of those can be taken back or given to another event.
 * What is done is found only after the next refresh, which is late on a busy node. So a checkpoint
-  counts once it is old enough, and a refresh that began after it has ended.
+  counts once it is old enough, and a refresh that began after it has ended (`webapi.settlement`).
 
 A page therefore ends at the newest checkpoint that this process saw that long ago, by its own
 monotonic clock; no other clock plays a part. A process that was not asked lately saw none, and says
@@ -16,10 +16,8 @@ that there is more. A place is, for each index, the number up to which it was re
 that was read to its end is one entry of a few bytes. One that it does not know is read whole.
 """
 
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -27,9 +25,10 @@ from msgspec import Struct
 
 from indexer.names import journal_name
 from indexer.settings import IndexSettings
-from webapi.errors import IndexGoneError, PartitionsChangedError, UnavailableError
+from webapi.errors import IndexGoneError, PartitionsChangedError
 from webapi.listing import SETTLED_REFRESHES, Listing
 from webapi.query import Clause, Query, ScopedSearch, any_of, filters
+from webapi.settlement import Missed, Samples, Settled
 from webapi.storage import Storage
 from webapi.storage_answer import Checkpoint, Hit
 from webapi.timeline import Index
@@ -42,8 +41,6 @@ KEY_CHARACTERS: Final = 8
 """Of the uuid of an index, which is random: 48 bits."""
 STRETCHES_AT_ONCE: Final = 100
 """Each is two clauses, of which a search may have 1,024."""
-SAMPLE_SECONDS: Final = 0.5
-SAMPLES: Final = 240
 PRIMARY_SECONDS: Final = 5.0
 """An index that is made gets its primary in less, on a busy cluster too."""
 
@@ -81,89 +78,6 @@ class Arrived(Struct, frozen=True):
     hits: list[Hit]
     place: Place
     more: bool
-
-
-class Settled(Struct, frozen=True):
-    """By uuid the number up to which all can be found.
-
-    Args:
-        numbers: as the newest checkpoint says that counts.
-        recent: the uuids of which that one is at most twice as old as it has to be.
-    """
-
-    numbers: Mapping[str, int]
-    recent: frozenset[str]
-
-
-class Samples:
-    """The checkpoints that were seen lately. Thread-safe.
-
-    Args:
-        settled_seconds: how old one has to be, so that all up to it can be found.
-        clock: seconds, monotonic.
-    """
-
-    def __init__(self, settled_seconds: float, clock: Callable[[], float]) -> None:
-        self._settled_seconds = settled_seconds
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._samples: deque[tuple[float, Mapping[str, Checkpoint]]] = deque(maxlen=SAMPLES)
-
-    def keep(self, found: Mapping[str, Checkpoint]) -> None:
-        """Remember what was answered just now."""
-        with self._lock:
-            now = self._clock()
-            if not self._samples or now - self._samples[-1][0] >= SAMPLE_SECONDS:
-                self._samples.append((now, {one.uuid: one for one in found.values()}))
-
-    def settled(self) -> Settled:
-        """Return up to which numbers all can be found, and of which indices that is no old news."""
-        found: dict[str, int] = {}
-        recent: set[str] = set()
-        with self._lock:
-            until = self._clock() - self._settled_seconds
-            newest: Mapping[str, Checkpoint] = self._samples[-1][1] if self._samples else {}
-            for at, seen in self._samples:
-                if at > until:
-                    break
-                numbers = {key: one.number for key, one in seen.items() if one.is_found(newest)}
-                found.update(numbers)
-                if at >= until - self._settled_seconds:
-                    recent.update(numbers)
-        return Settled(found, frozenset(recent))
-
-
-class Missed:
-    """The indices that do not tell how far they are, and since when. Thread-safe.
-
-    One that is being made has no primary for a moment; one that has lost it may keep events back
-    for ever, which must not look like quiet.
-
-    Args:
-        patience_seconds: how long that may be.
-        clock: seconds, monotonic.
-    """
-
-    def __init__(self, patience_seconds: float, clock: Callable[[], float]) -> None:
-        self._patience_seconds = patience_seconds
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._since: dict[str, float] = {}
-
-    def judge(self, missing: Collection[str]) -> None:
-        """Take what is missing now.
-
-        Raises:
-            UnavailableError: something is for too long.
-        """
-        now = self._clock()
-        with self._lock:
-            self._since = {name: self._since.get(name, now) for name in missing}
-            lost = [one for one, at in self._since.items() if now - at > self._patience_seconds]
-        if lost:
-            raise UnavailableError(
-                "storage_incomplete", f"{len(lost)} parts of the index have no primary"
-            )
 
 
 class Arrivals:
@@ -225,10 +139,11 @@ class Arrivals:
         """
         for _ in range(ATTEMPTS):
             listed, found = self._look()
-            settled = self._samples.settled()
-            stretches = stretches_of(place, listed, found, settled.numbers)
-            held_back = holds_back(place, listed, found, settled)
             try:
+                self._prove(found)
+                settled = self._samples.settled()
+                stretches = stretches_of(place, listed, found, settled.numbers)
+                held_back = holds_back(place, listed, found, settled)
                 arrived = self._read(query, place, stretches, alive(listed, found))
             except IndexGoneError:
                 continue
@@ -249,6 +164,19 @@ class Arrivals:
             self._samples.keep(found)
             return listed, found
         raise PartitionsChangedError
+
+    def _prove(self, found: Mapping[str, Checkpoint]) -> None:
+        """Have a primary refresh of which nobody knows whether it has; most do it by themselves.
+
+        What is in the memory of a writer will be refreshed, and then another refresh proves it.
+        """
+        unproven = self._samples.unproven()
+        asked = {
+            name: one for name, one in found.items() if one.uuid in unproven and not one.pending
+        }
+        if asked:
+            self._storage.refresh(asked)
+            self._samples.prove(asked.values())
 
     def _read(
         self, query: Query, place: Place, stretches: Sequence[Stretch], there: frozenset[str]

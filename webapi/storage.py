@@ -4,7 +4,7 @@ What is an answer, and what is none, says `webapi.storage_answer`.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -16,7 +16,7 @@ from indexer.client import Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import EXPAND_ALL, events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
-from webapi.errors import InternalError
+from webapi.errors import IndexGoneError, InternalError
 from webapi.listing import Listed
 from webapi.query import ScopedSearch
 from webapi.storage_answer import (
@@ -25,6 +25,7 @@ from webapi.storage_answer import (
     Found,
     ListedReply,
     PinnedReply,
+    RefreshedReply,
     StatsReply,
     decode,
     only_part,
@@ -65,10 +66,14 @@ STATS_PARAMS: Final = {
     **EXPAND_ALL,
     "level": "shards",
     "filter_path": "indices.*.uuid,indices.*.shards.*.routing.primary"
+    ",indices.*.shards.*.routing.node"
     ",indices.*.shards.*.seq_no.global_checkpoint"
     ",indices.*.shards.*.refresh.external_total"
     ",indices.*.shards.*.segments.index_writer_memory_in_bytes",
 }
+REFRESH_PARAMS: Final = {"realtime": "false", "refresh": "true", "preference": "_primary"}
+"""A question may ask for it, so a reader needs no right to `_refresh`."""
+NO_DOCUMENT: Final = "-"
 MAX_PATH_BYTES: Final = 3000
 """OpenSearch takes 4,096 for the whole line; more names than that go by `_msearch`."""
 
@@ -205,10 +210,27 @@ class Storage:
                 checkpoints[name] = Checkpoint(
                     of_index.uuid,
                     one.seq_no.global_checkpoint,
+                    copy=one.routing.node or "",
                     refreshes=one.refresh.external_total,
                     pending=one.segments.index_writer_memory_in_bytes > 0,
                 )
         return checkpoints
+
+    def refresh(self, indices: Collection[str]) -> None:
+        """Return when all that the primaries of some indices took before can be found there.
+
+        Raises:
+            IndexGoneError, UnavailableError, InternalError: as `search`.
+        """
+        body = {"docs": [{"_index": name, "_id": NO_DOCUMENT} for name in indices]}
+        reply = self._ask("POST", "/_mget", params=REFRESH_PARAMS, body=msgspec.json.encode(body))
+        refuse(reply)
+        docs = decode(reply.text, RefreshedReply, "the answer to a refresh").docs
+        errors = [bytes(one.error).decode() for one in docs if one.error is not None]
+        if any("index_not_found_exception" in error for error in errors):
+            raise IndexGoneError
+        if errors or len(docs) != len(indices):
+            raise silent("storage_incomplete")
 
     def template_state(self) -> str:
         """Return `present`, `missing`, `unknown` (the reader may not look), `refused` (nor search).

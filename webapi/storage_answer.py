@@ -4,7 +4,7 @@ An answer that is not whole is an error: failed shards, a timeout, a hit of anot
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -155,31 +155,26 @@ class Checkpoint(Struct, frozen=True):
     Args:
         uuid: of the index.
         number: the number.
-        refreshes: how many refreshes its primary has ended.
-        pending: whether something waits there for the next one.
+        copy: which one is the primary; refreshes are counted by each for itself.
+        refreshes: how many its primary has ended.
+        pending: whether its writer holds something in memory, which a refresh empties.
     """
 
     uuid: str
     number: int
+    copy: str = ""
     refreshes: int = 0
     pending: bool = False
-
-    def is_found(self, newest: "Mapping[str, Checkpoint]") -> bool:
-        """Tell whether all up to the number can be found, by what was answered last, by uuid.
-
-        Of two refreshes that ended since, the second began after this was answered.
-        """
-        now = newest.get(self.uuid)
-        return now is None or not now.pending or now.refreshes >= self.refreshes + 2
 
 
 class ShardStats(Struct, frozen=True):
     """What is used of the statistics of a copy of a shard."""
 
     class Routing(Struct, frozen=True):
-        """Which copy it is."""
+        """Which copy it is, and on which node."""
 
         primary: bool
+        node: str | None = None
 
     class Numbers(Struct, frozen=True):
         """How far it is."""
@@ -187,7 +182,7 @@ class ShardStats(Struct, frozen=True):
         global_checkpoint: int
 
     class Segments(Struct, frozen=True):
-        """What was taken and cannot be found yet."""
+        """What the writer holds in memory."""
 
         index_writer_memory_in_bytes: int = 1
 
@@ -208,6 +203,17 @@ class StatsReply(Struct, frozen=True):
         shards: dict[str, list[ShardStats]] = {}
 
     indices: dict[str, OfIndex] = {}
+
+
+class RefreshedReply(Struct, frozen=True):
+    """What `_mget` answers about documents that are not there, by index."""
+
+    class OfIndex(Struct, frozen=True):
+        """What was answered of one of them."""
+
+        error: Raw | None = None
+
+    docs: list[OfIndex]
 
 
 class PinnedReply(Struct, frozen=True):
