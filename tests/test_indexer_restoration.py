@@ -125,6 +125,7 @@ def test_it_is_found_by_the_api_and_recorded_for_each_organisation(
     delete(clients, kept.name)
     uuid = bring_back(place, clients, index, kept)
     storage = Storage(clients.reader, index, timeout_seconds=10)
+    storage.refresh([kept.name])
     found = storage.search(list_search(Query(organization_id="org_1")))
     shown = {bytes(hit.source) for hit in found.hits.hits}
     stored = {event for event in shown if b'"audit_log.' not in event}

@@ -160,6 +160,22 @@ def test_what_left_the_memory_of_the_writer_is_not_passed_before_it_can_be_found
     assert until_settled(api, cursor)[0] == wanted
 
 
+def test_a_seal_before_the_refresh_hides_nothing(
+    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    ship(writer, index, lines[:1])
+    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+        wanted = ship(writer, index, lines[1:])
+        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
+        found, cursor = until_settled(api, cursor)
+        admin.indices.refresh(index=name)
+    assert found + until_settled(api, cursor)[0] == wanted
+
+
 def test_it_begins_where_one_says(
     api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
 ) -> None:
