@@ -224,6 +224,21 @@ def test_no_clock_counts_for_what_arrives_while_an_instant_is_read(
     assert sorted(found[1:]) == sorted(wanted)
 
 
+def test_an_instant_holds_where_another_worker_does_not_know_yet_what_is_sealed(
+    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 6, "2026-01-15")
+    new = ship(writer, index, lines[:4], "2026-03-16T00:00:00.000000Z")
+    ship(writer, index, lines[4:], "2026-03-14T00:00:00.000000Z")
+    name = partition_name("2026-01-15T00:00:00.000000Z", index)
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
+    until_settled(api, page(api, "start=now")["cursor"])
+    first = page(api, "start=2026-03-15&limit=2")
+    assert [event["id"] for event in first["events"]] == new[:2]
+    assert until_settled(api_of(opensearch, index), first["cursor"])[0] == new[2:]
+
+
 @pytest.mark.parametrize("how", [f"&{WAIT}", ""])
 def test_who_stops_when_there_is_no_more_has_all_that_was_there(
     api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path, how: str

@@ -151,7 +151,8 @@ class Arrivals:
                 continue
             # What arrived after a reading by instant began is a page of its own.
             more = arrived.more or held_back or place.since is not None
-            return Arrived(arrived.hits, arrived.place, more)
+            is_open = not arrived.more and not may_be_sealed(place, listed)
+            return Arrived(arrived.hits, opened(arrived.place) if is_open else arrived.place, more)
         raise PartitionsChangedError
 
     def _look(self) -> tuple[Sequence[Index], Mapping[str, Checkpoint]]:
@@ -201,7 +202,7 @@ class Arrivals:
         whole = {one.key for one in stretches if one.bound == WHOLE}
         behind = msgspec.structs.replace(place, done=place.done | whole)
         left = {key: number for key, number in read.items() if key not in whole}
-        return Arrived(hits, opened(trimmed(behind, left, there)), more=False)
+        return Arrived(hits, trimmed(behind, left, there), more=False)
 
 
 def key_of(uuid: str) -> str:
@@ -259,6 +260,15 @@ def opened(place: Place) -> Place:
     if any(place.read.get(key, NOTHING_READ) < number for key, number in place.there.items()):
         return place
     return Place(read=place.read, done=place.done)
+
+
+def may_be_sealed(place: Place, listed: Iterable[Index]) -> bool:
+    """Tell whether an index may have been sealed where a reading by instant began, so there whole.
+
+    Another process knows it for sealed only when it has seen it blocked for long enough.
+    """
+    known = place.done | place.there.keys()
+    return any(one.blocked and not one.sealed and key_of(one.uuid) not in known for one in listed)
 
 
 def holds_back(
