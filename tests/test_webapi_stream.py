@@ -2,27 +2,27 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 from opensearchpy import OpenSearch
 
-from audit_events.envelope import decode_envelope
 from audit_events.event import decode_event
-from indexer.client import ask
-from indexer.document_id import document_id
 from indexer.names import partition_name
 from indexer.settings import IndexSettings
-from indexer.templates import install
 from tests.cluster import Cluster
-from tests.event_ids import create_action
+from tests.stream_reading import (
+    SETTLED_REFRESHES,
+    STREAM,
+    api_of,
+    follow,
+    page,
+    ship,
+    until_settled,
+)
 from tests.webapi_api import SETTINGS, Api, problem, token, write_events
 from webapi.app import SLOW_SHARE
-from webapi.arrivals import Arrivals
 from webapi.audit_log import PATH
 from webapi.errors import ParameterError
 from webapi.parts import EXTENSION
@@ -30,18 +30,7 @@ from webapi.stream import read_wait
 
 pytestmark = pytest.mark.opensearch
 
-STREAM = f"{PATH}/stream"
-SETTLED_REFRESHES = 2
 WAIT = "wait=10s"
-
-
-def api_of(opensearch: Cluster, index: IndexSettings, **settings: Any) -> Api:
-    """An API that takes a checkpoint for settled sooner than a real one."""
-    api = Api(opensearch.client("reader"), index, msgspec.structs.replace(SETTINGS, **settings))
-    parts = api.app.extensions[EXTENSION]
-    arrivals = Arrivals(parts.storage, index, SETTLED_REFRESHES)
-    api.app.extensions[EXTENSION] = replace(parts, arrivals=arrivals)
-    return api
 
 
 @pytest.fixture
@@ -53,56 +42,6 @@ def api(opensearch: Cluster, index: IndexSettings) -> Api:
 def writer(opensearch: Cluster) -> Iterator[OpenSearch]:
     with opensearch.client("writer") as client:
         yield client
-
-
-def ship(
-    writer: OpenSearch,
-    index: IndexSettings,
-    lines: Sequence[bytes],
-    ingested_at: str = "2026-03-15T09:00:00.000000Z",
-) -> list[str]:
-    """Create the events as an agent does, with the stamp of its clock; return their ids."""
-    body, ids = bytearray(), []
-    for line in lines:
-        envelope = decode_envelope(line)
-        name = partition_name(envelope.timestamp, index)
-        body += create_action(name, envelope.id)
-        body += b'\n%b,"ingestedAt":"%b"}\n' % (line[:-1], ingested_at.encode())
-        ids.append(envelope.id)
-    reply = ask(writer, "POST", "/_bulk", body=bytes(body))
-    assert '"errors":false' in reply.text, reply.text
-    return ids
-
-
-def page(api: Api, query: str, bearer: str = "") -> dict[str, Any]:
-    response = api.get(query, path=STREAM, bearer=bearer)
-    assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.get_json()
-    return found
-
-
-def follow(api: Api, cursor: str, more: str = "") -> tuple[list[str], str]:
-    """Read on until nothing comes for as long as one waits."""
-    ids: list[str] = []
-    while True:
-        found = page(api, f"after={cursor}&limit=7{more}")
-        cursor = found["cursor"]
-        ids += [event["id"] for event in found["events"]]
-        if not found["more"]:
-            return ids, cursor
-        if not found["events"]:
-            time.sleep(0.1)
-
-
-def until_settled(api: Api, cursor: str) -> tuple[list[str], str]:
-    """Read on until all that was written before this call must have come."""
-    ids: list[str] = []
-    end = time.monotonic() + SETTLED_REFRESHES + 3
-    while time.monotonic() < end:
-        found, cursor = follow(api, cursor)
-        ids += found
-        time.sleep(0.3)
-    return ids, cursor
 
 
 def test_what_arrives_is_read_once_and_late_events_too(
@@ -117,63 +56,6 @@ def test_what_arrives_is_read_once_and_late_events_too(
     assert sorted(found) == sorted(wanted)
     assert found.index(wanted[0]) < found.index(wanted[9]), "in the order of a partition"
     assert page(api, f"after={cursor}")["events"] == []
-
-
-def test_what_waits_for_a_refresh_is_not_passed_however_long_that_takes(
-    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
-) -> None:
-    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
-    ship(writer, index, lines[:1])
-    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
-    name = partition_name("2026-03-15T00:00:00.000000Z", index)
-    with opensearch.admin() as admin:
-        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
-        wanted = ship(writer, index, lines[1:])
-        found = page(api, f"after={cursor}")
-        end = time.monotonic() + SETTLED_REFRESHES + 3
-        while time.monotonic() < end:
-            found = page(api, f"after={cursor}")
-            assert found["events"] == []
-            cursor = found["cursor"]
-            time.sleep(0.3)
-        assert found["more"], "nobody takes that for the end"
-        admin.indices.refresh(index=name)
-    assert follow(api, cursor)[0] == wanted
-
-
-@pytest.mark.parametrize("what", ["flush", "realtime"])
-def test_what_left_the_memory_of_the_writer_is_not_passed_before_it_can_be_found(
-    opensearch: Cluster, index: IndexSettings, writer: OpenSearch, tmp_path: Path, what: str
-) -> None:
-    api = api_of(opensearch, index)
-    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
-    ship(writer, index, lines[:1])
-    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
-    name = partition_name("2026-03-15T00:00:00.000000Z", index)
-    with opensearch.admin() as admin:
-        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
-        wanted = ship(writer, index, lines[1:])
-        if what == "flush":
-            admin.indices.flush(index=name)
-        else:
-            admin.get(index=name, id=document_id(wanted[-1]), params={"realtime": "true"})
-    assert until_settled(api, cursor)[0] == wanted
-
-
-def test_a_seal_before_the_refresh_hides_nothing(
-    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
-) -> None:
-    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
-    ship(writer, index, lines[:1])
-    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
-    name = partition_name("2026-03-15T00:00:00.000000Z", index)
-    with opensearch.admin() as admin:
-        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
-        wanted = ship(writer, index, lines[1:])
-        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
-        found, cursor = until_settled(api, cursor)
-        admin.indices.refresh(index=name)
-    assert found + until_settled(api, cursor)[0] == wanted
 
 
 def test_it_begins_where_one_says(
@@ -391,64 +273,3 @@ def test_a_reader_is_not_kept_busy_by_the_records_of_its_own_reading(
     ship(writer, index, [viewed])
     assert len(until_settled(api, found["cursor"])[0]) == 1
     assert len(trail.read_bytes().splitlines()) == 1
-
-
-CLOCKS = (
-    "2026-03-15T10:00:00.000000Z",
-    "2026-03-15T09:00:00.000000Z",
-    "2025-01-01T00:00:00.000000Z",
-)
-
-
-class Agents:
-    """Three that ship at once into three partitions, each with a clock of its own."""
-
-    def __init__(self, opensearch: Cluster, index: IndexSettings, home: Path) -> None:
-        self.ids: list[str] = []
-        self._opensearch = opensearch
-        self._index = index
-        self._home = home
-        self._threads = [threading.Thread(target=self._run, args=(each,)) for each in range(3)]
-
-    def start(self) -> None:
-        for one in self._threads:
-            one.start()
-
-    def are_done(self) -> bool:
-        return not any(one.is_alive() for one in self._threads)
-
-    def _run(self, number: int) -> None:
-        with self._opensearch.client("writer") as client:
-            for turn in range(12):
-                events = [
-                    {"action": "app.created", "at": f"2026-0{1 + (turn + each) % 3}-15"}
-                    for each in range(15)
-                ]
-                lines = write_events(self._home / f"{number}-{turn}", events, "2026-03-15")
-                self.ids += ship(client, self._index, lines, CLOCKS[number])
-                time.sleep(0.2 * number)
-
-
-@pytest.mark.slow
-def test_nothing_is_missed_whatever_clocks_and_refreshes_do(
-    opensearch: Cluster, tmp_path: Path
-) -> None:
-    with opensearch.own_prefix() as made, opensearch.client("lifecycle") as lifecycle:
-        index = msgspec.structs.replace(made, refresh_interval_seconds=2)
-        install(lifecycle, index)
-        api = api_of(opensearch, index)
-        cursor = page(api, "start=now")["cursor"]
-        agents = Agents(opensearch, index, tmp_path)
-        agents.start()
-        found: list[str] = []
-        end = float("inf")
-        while time.monotonic() < end:
-            answer = page(api, f"after={cursor}&limit=40")
-            cursor = answer["cursor"]
-            found += [event["id"] for event in answer["events"]]
-            if end == float("inf") and agents.are_done():
-                end = time.monotonic() + 2 * SETTLED_REFRESHES + 4
-            if not answer["events"]:
-                time.sleep(0.2)
-        assert len(agents.ids) == 540
-        assert sorted(found) == sorted(agents.ids)

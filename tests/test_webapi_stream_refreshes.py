@@ -1,0 +1,195 @@
+"""Reading on by arrival while partitions refresh at odd moments, or not at all."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from opensearchpy import NotFoundError, OpenSearch
+
+from indexer.document_id import document_id
+from indexer.names import partition_name
+from indexer.settings import IndexSettings
+from indexer.templates import install
+from tests.cluster import Cluster
+from tests.stream_reading import SETTLED_REFRESHES, api_of, follow, page, ship, until_settled
+from tests.webapi_api import Api, write_events
+
+pytestmark = pytest.mark.opensearch
+
+
+@pytest.fixture
+def api(opensearch: Cluster, index: IndexSettings) -> Api:
+    return api_of(opensearch, index)
+
+
+@pytest.fixture
+def writer(opensearch: Cluster) -> Iterator[OpenSearch]:
+    with opensearch.client("writer") as client:
+        yield client
+
+
+def test_what_waits_for_a_refresh_is_not_passed_however_long_that_takes(
+    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    ship(writer, index, lines[:1])
+    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+        wanted = ship(writer, index, lines[1:])
+        found = page(api, f"after={cursor}")
+        end = time.monotonic() + SETTLED_REFRESHES + 3
+        while time.monotonic() < end:
+            found = page(api, f"after={cursor}")
+            assert found["events"] == []
+            cursor = found["cursor"]
+            time.sleep(0.3)
+        assert found["more"], "nobody takes that for the end"
+        admin.indices.refresh(index=name)
+    assert follow(api, cursor)[0] == wanted
+
+
+@pytest.mark.parametrize("what", ["flush", "realtime"])
+def test_what_left_the_memory_of_the_writer_is_not_passed_before_it_can_be_found(
+    opensearch: Cluster, index: IndexSettings, writer: OpenSearch, tmp_path: Path, what: str
+) -> None:
+    api = api_of(opensearch, index)
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    ship(writer, index, lines[:1])
+    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+        wanted = ship(writer, index, lines[1:])
+        if what == "flush":
+            admin.indices.flush(index=name)
+        else:
+            admin.get(index=name, id=document_id(wanted[-1]), params={"realtime": "true"})
+    assert until_settled(api, cursor)[0] == wanted
+
+
+def test_a_seal_before_the_refresh_hides_nothing(
+    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    ship(writer, index, lines[:1])
+    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+        wanted = ship(writer, index, lines[1:])
+        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
+        found, cursor = until_settled(api, cursor)
+        admin.indices.refresh(index=name)
+    assert found + until_settled(api, cursor)[0] == wanted
+
+
+CLOCKS = (
+    "2026-03-15T10:00:00.000000Z",
+    "2026-03-15T09:00:00.000000Z",
+    "2025-01-01T00:00:00.000000Z",
+)
+
+
+class Agents:
+    """Three that ship at once into three partitions, each with a clock of its own."""
+
+    def __init__(self, opensearch: Cluster, index: IndexSettings, home: Path) -> None:
+        self.ids: list[str] = []
+        self._opensearch = opensearch
+        self._index = index
+        self._home = home
+        self._threads = [threading.Thread(target=self._run, args=(each,)) for each in range(3)]
+
+    def start(self) -> None:
+        for one in self._threads:
+            one.start()
+
+    def are_done(self) -> bool:
+        return not any(one.is_alive() for one in self._threads)
+
+    def _run(self, number: int) -> None:
+        with self._opensearch.client("writer") as client:
+            for turn in range(12):
+                events = [
+                    {"action": "app.created", "at": f"2026-0{1 + (turn + each) % 3}-15"}
+                    for each in range(15)
+                ]
+                lines = write_events(self._home / f"{number}-{turn}", events, "2026-03-15")
+                self.ids += ship(client, self._index, lines, CLOCKS[number])
+                time.sleep(0.2 * number)
+
+
+class Disturber:
+    """Does to the partitions what operators, other readers and a busy cluster do."""
+
+    def __init__(self, admin: OpenSearch, index: IndexSettings, ids: Sequence[str]) -> None:
+        self._admin = admin
+        self._index = index
+        self._ids = ids
+        self._chance = Random(1)  # noqa: S311  # chooses what to try, no secret
+        self._disturbances = (self._flush, self._look_up, self._merge, self._pause)
+
+    def disturb(self) -> None:
+        """Do one thing to one partition."""
+        name = partition_name(
+            f"2026-0{self._chance.randint(1, 3)}-15T00:00:00.000000Z", self._index
+        )
+        # Before the first event there is no such index.
+        with suppress(NotFoundError):
+            self._chance.choice(self._disturbances)(name)
+
+    def end(self) -> None:
+        """Let all refresh by themselves again."""
+        self._admin.indices.put_settings(
+            index=f"{self._index.prefix}-events-*", body={"index.refresh_interval": "1s"}
+        )
+
+    def _flush(self, name: str) -> None:
+        self._admin.indices.flush(index=name)
+
+    def _look_up(self, name: str) -> None:
+        if self._ids:
+            self._admin.get(index=name, id=document_id(self._ids[-1]))
+
+    def _merge(self, name: str) -> None:
+        self._admin.indices.forcemerge(index=name)
+
+    def _pause(self, name: str) -> None:
+        self._admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+
+
+@pytest.mark.slow
+def test_nothing_is_missed_whatever_clocks_and_refreshes_do(
+    opensearch: Cluster, tmp_path: Path
+) -> None:
+    with (
+        opensearch.own_prefix() as made,
+        opensearch.client("lifecycle") as lifecycle,
+        opensearch.admin() as admin,
+    ):
+        index = msgspec.structs.replace(made, refresh_interval_seconds=2)
+        install(lifecycle, index)
+        api = api_of(opensearch, index)
+        cursor = page(api, "start=now")["cursor"]
+        agents = Agents(opensearch, index, tmp_path)
+        disturber = Disturber(admin, index, agents.ids)
+        agents.start()
+        found: list[str] = []
+        settled = index.refresh_interval_seconds * SETTLED_REFRESHES
+        for after in (disturber.disturb, disturber.end):
+            end = time.monotonic() + 3 * settled
+            while time.monotonic() < end or not agents.are_done():
+                after()
+                answer = page(api, f"after={cursor}&limit=40")
+                cursor = answer["cursor"]
+                found += [event["id"] for event in answer["events"]]
+                time.sleep(0 if answer["events"] else 0.2)
+        assert len(agents.ids) == 540
+        assert sorted(found) == sorted(agents.ids)
