@@ -23,10 +23,21 @@ class World:
         self.documents: dict[str, str] = {}
         self.now = 100.0
         self.count: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: self.documents
-        self.listing = Listing(lambda: self.rows, self.tell, IndexSettings(), lambda: self.now)
+        self.refreshed: list[str] = []
+        self.refresh: Callable[[Sequence[str]], None] = self.refreshed.extend
+        self.listing = Listing(
+            lambda: self.rows,
+            self.tell,
+            self.let_be_found,
+            IndexSettings(),
+            lambda: self.now,
+        )
 
     def tell(self, names: Sequence[str]) -> Mapping[str, str]:
         return self.count(names)
+
+    def let_be_found(self, names: Sequence[str]) -> None:
+        self.refresh(names)
 
     def steady(self) -> str:
         return self.listing.renew()[0].steady
@@ -38,6 +49,36 @@ def test_a_write_block_is_a_seal_when_all_that_was_written_can_be_found() -> Non
     world.now += SETTLED_REFRESHES - 1
     assert not world.steady()
     world.now += 1
+    assert world.steady() == "u1"
+
+
+def test_what_is_sealed_is_refreshed_once() -> None:
+    world = World({NAME: BLOCKED})
+    world.steady()
+    world.now += SETTLED_REFRESHES - 1
+    world.steady()
+    assert world.refreshed == []
+    world.now += 1
+    assert [world.steady(), world.steady()] == ["u1", "u1"]
+    assert world.refreshed == [NAME]
+
+
+def test_what_could_not_be_refreshed_is_not_sealed_until_it_is() -> None:
+    world = World({NAME: BLOCKED})
+    world.steady()
+    world.now += SETTLED_REFRESHES
+    good = world.refresh
+    asked: list[Sequence[str]] = []
+
+    def refuse(names: Sequence[str]) -> None:
+        asked.append(names)
+        raise UnavailableError("storage_unavailable", "no answer")
+
+    world.refresh = refuse
+    assert [world.steady(), world.steady()] == ["", ""]
+    assert len(asked) == 1, "what does not answer is left in peace"
+    world.now += SETTLED_REFRESHES
+    world.refresh = good
     assert world.steady() == "u1"
 
 

@@ -103,6 +103,7 @@ class Arrivals:
         self._listing = Listing(
             storage.list_indices,
             lambda _names: {},
+            storage.refresh,
             index,
             clock,
             settled_refreshes=settled_refreshes,
@@ -110,8 +111,6 @@ class Arrivals:
         settled_seconds = settled_refreshes * index.refresh_interval_seconds
         self._samples = Samples(settled_seconds, clock)
         self._missed = Missed(settled_seconds + PRIMARY_SECONDS, clock)
-        # By uuid, the sealed indices that were refreshed since they were seen to be that.
-        self._whole: frozenset[str] = frozenset()
 
     def now(self) -> Place:
         """Return the place behind all that has arrived.
@@ -142,7 +141,7 @@ class Arrivals:
         for _ in range(ATTEMPTS):
             listed, found = self._look()
             try:
-                self._prove(listed, found)
+                self._prove(found)
                 settled = self._samples.settled()
                 stretches = stretches_of(place, listed, found, settled.numbers)
                 held_back = holds_back(place, listed, found, settled)
@@ -168,21 +167,18 @@ class Arrivals:
             return listed, found
         raise PartitionsChangedError
 
-    def _prove(self, listed: Iterable[Index], found: Mapping[str, Checkpoint]) -> None:
+    def _prove(self, found: Mapping[str, Checkpoint]) -> None:
         """Have a primary refresh of which nobody knows whether it has; most do it by themselves.
 
         What is in the memory of a writer will be refreshed, and then another refresh proves it.
         """
-        sealed = {one.uuid: one.name for one in listed if one.sealed}
         unproven = self._samples.unproven()
         asked = {
             name: one for name, one in found.items() if one.uuid in unproven and not one.pending
         }
-        names = {*asked, *(name for uuid, name in sealed.items() if uuid not in self._whole)}
-        if names:
-            self._storage.refresh(names)
+        if asked:
+            self._storage.refresh(list(asked))
             self._samples.prove(asked.values())
-        self._whole = frozenset(sealed)
 
     def _read(
         self, query: Query, place: Place, stretches: Sequence[Stretch], there: frozenset[str]

@@ -2,7 +2,7 @@
 
 What was counted in a steady index holds for as long as it is that. It is
 
-    sealed      it has a write block, or
+    sealed      it has a write block, and its primary was refreshed on top of that, or
     quiet       it has as many documents as before, and no copy was refreshed since,
 
 and that was seen for so long that all that was written before can be found by now, on every copy
@@ -14,16 +14,18 @@ nobody could tell soon enough is not steady, and is asked.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
 from indexer.settings import IndexSettings
 from indexer.span import span_of
-from webapi.errors import InternalError, UnavailableError
+from webapi.errors import IndexGoneError, InternalError, UnavailableError
 from webapi.timeline import Index
+
+T = TypeVar("T")
 
 FEW: Final = 40
 """So many are listed in a millisecond or two."""
@@ -53,6 +55,7 @@ class Listed(
 
 
 Fetch = Callable[[], Mapping[str, Listed]]
+Refresh = Callable[[Sequence[str]], None]
 Contents = Callable[[Sequence[str]], Mapping[str, str]]
 """What stands for the documents that some indices have, and for those that can be found, by uuid;
 without those of which it is not known."""
@@ -64,6 +67,7 @@ class Listing:
     Args:
         fetch: asks the cluster for all of them.
         contents: asks it what stands for their documents.
+        refresh: has it let all be found that some indices took.
         settings: what their names mean, and how often they refresh.
         clock: seconds.
         settled_refreshes: for how many refresh intervals an index has to stay as it is.
@@ -74,6 +78,7 @@ class Listing:
         self,
         fetch: Fetch,
         contents: Contents,
+        refresh: Refresh,
         settings: IndexSettings,
         clock: Callable[[], float] = time.monotonic,
         *,
@@ -82,6 +87,7 @@ class Listing:
     ) -> None:
         self._fetch = fetch
         self._contents = contents
+        self._refresh = refresh
         self._trusted_seconds = trusted_seconds
         self._settings = settings
         self._clock = clock
@@ -92,7 +98,8 @@ class Listing:
         self._since: dict[str, float] = {}
         self._found: tuple[Index, ...] | None = None
         self._at = 0.0
-        self._uncounted_until = -float("inf")
+        self._refreshed: frozenset[str] = frozenset()
+        self._unasked_until = -float("inf")
 
     def current(self) -> tuple[tuple[Index, ...], "Future[tuple[Index, ...]] | None"]:
         """Return what is known, and where that is no longer sure what it is now, to come.
@@ -122,16 +129,25 @@ class Listing:
         contents = self._contents_of(
             [name for name, row in rows.items() if may_grow(row)], asked_at
         )
-        seen_at = self._clock()
-        with self._lock:
-            states = {name: state_of(row, contents) for name, row in rows.items()}
-            there = {state for state in states.values() if state}
-            self._since = {one: self._since.get(one, seen_at) for one in there}
-            found = tuple(
-                Index(name, row.uuid, span_of(name, self._settings), steady, row.write == "true")
-                for name, state in sorted(states.items())
-                for row, steady in [(rows[name], self._steady(state, asked_at))]
+        states = {name: state_of(row, contents) for name, row in rows.items()}
+        settled = self._settled({one for one in states.values() if one}, asked_at)
+        sealed = {
+            row.uuid: name
+            for name, row in rows.items()
+            if row.write == "true" and row.uuid in settled
+        }
+        steady = settled - (sealed.keys() - self._refresh_sealed(sealed, asked_at))
+        found = tuple(
+            Index(
+                name,
+                row.uuid,
+                span_of(name, self._settings),
+                states[name] if states[name] in steady else "",
+                row.write == "true",
             )
+            for name, row in sorted(rows.items())
+        )
+        with self._lock:
             if asked_at >= self._at:
                 self._found, self._at = found, asked_at
         return found
@@ -144,25 +160,54 @@ class Listing:
         quiet = any(one.steady != one.uuid for one in found if one.steady)
         return 0.0 if quiet else min(interval, self._trusted_seconds)
 
-    def _steady(self, state: str, now: float) -> str:
-        if not state:
-            return ""
-        # From when it was seen so to when it was asked again: that it was the same, in between.
-        settled = max(0.0, now - self._since[state]) >= self._settled_seconds
-        return state if settled else ""
+    def _settled(self, states: Collection[str], asked_at: float) -> set[str]:
+        """Return those of the states of now that have been so for long enough."""
+        seen_at = self._clock()
+        with self._lock:
+            self._since = {one: self._since.get(one, seen_at) for one in states}
+            # From when it was seen so to when it was asked again: that it was the same, in between.
+            return {
+                one
+                for one, since in self._since.items()
+                if max(0.0, asked_at - since) >= self._settled_seconds
+            }
+
+    def _refresh_sealed(self, sealed: Mapping[str, str], now: float) -> frozenset[str]:
+        """Return those of some sealed indices, names by uuid, that were refreshed since the seal.
+
+        A refresh may come later than one waits for it, and what was counted before is remembered.
+        """
+        refreshed = self._refreshed & sealed.keys()
+        names = [name for uuid, name in sealed.items() if uuid not in refreshed]
+        if names:
+            ended = self._soon(self._refresh_all, names, now)
+            refreshed = frozenset(sealed) if ended else refreshed
+        self._refreshed = refreshed
+        return refreshed
+
+    def _refresh_all(self, names: Sequence[str]) -> bool:
+        self._refresh(names)
+        return True
 
     def _contents_of(self, names: Sequence[str], now: float) -> Mapping[str, str]:
-        if len(names) <= FEW_GROWING or now < self._uncounted_until:
+        if len(names) <= FEW_GROWING:
             return {}
+        return self._soon(self._contents, names, now) or {}
+
+    def _soon(
+        self, asking: Callable[[Sequence[str]], T], names: Sequence[str], now: float
+    ) -> T | None:
+        """Return the answer to what one can do without; None where it does not come soon."""
+        if now < self._unasked_until:
+            return None
         try:
-            counting = self._counting.submit(self._contents, names)
+            return self._counting.submit(asking, names).result(PATIENCE_SECONDS)
         except RuntimeError:
-            return {}
-        try:
-            return counting.result(PATIENCE_SECONDS)
-        except (TimeoutError, UnavailableError, InternalError):
-            self._uncounted_until = now + self._settled_seconds
-            return {}
+            # The interpreter ends all pools at a stop.
+            return None
+        except (TimeoutError, IndexGoneError, UnavailableError, InternalError):
+            self._unasked_until = now + self._settled_seconds
+            return None
 
 
 def may_grow(row: Listed) -> bool:

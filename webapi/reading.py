@@ -83,6 +83,7 @@ class Reading:
         self._listing = Listing(
             storage.list_indices,
             storage.contents,
+            storage.refresh,
             index,
             settled_refreshes=settled_refreshes,
             trusted_seconds=trusted_seconds,

@@ -4,7 +4,7 @@ What is an answer, and what is none, says `webapi.storage_answer`.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -216,7 +216,7 @@ class Storage:
                 )
         return checkpoints
 
-    def refresh(self, indices: Collection[str]) -> None:
+    def refresh(self, indices: Sequence[str]) -> None:
         """Return when all that the primaries of some indices took before can be found there.
 
         Raises:
