@@ -90,6 +90,22 @@ def test_a_seal_before_the_refresh_hides_nothing(
     assert found + until_settled(api, cursor)[0] == wanted
 
 
+def test_a_seal_that_is_lifted_and_put_again_hides_nothing(
+    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
+    ship(writer, index, lines[:1])
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    with opensearch.admin() as admin:
+        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
+        _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
+        admin.indices.put_settings(index=name, body={"index.blocks.write": False})
+        cursor = page(api, f"after={cursor}")["cursor"]
+        wanted = ship(writer, index, lines[1:])
+        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
+    assert until_settled(api, cursor)[0][-3:] == wanted
+
+
 CLOCKS = (
     "2026-03-15T10:00:00.000000Z",
     "2026-03-15T09:00:00.000000Z",

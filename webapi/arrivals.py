@@ -140,6 +140,7 @@ class Arrivals:
         """
         for _ in range(ATTEMPTS):
             listed, found = self._look()
+            place = reopened(place, listed)
             try:
                 self._prove(found)
                 settled = self._samples.settled()
@@ -204,6 +205,15 @@ class Arrivals:
 def key_of(uuid: str) -> str:
     """Return what stands for an index in a place."""
     return uuid[:KEY_CHARACTERS]
+
+
+def reopened(place: Place, listed: Iterable[Index]) -> Place:
+    """Return a place that takes nothing for done that takes events again.
+
+    It may be sealed once more before they are read.
+    """
+    written = {key_of(one.uuid) for one in listed if not one.blocked}
+    return msgspec.structs.replace(place, done=place.done - written)
 
 
 def stretches_of(
