@@ -296,6 +296,54 @@ def test_the_second_time_all_that_fill_the_page_are_asked_at_once(
     assert len(asked) == 1
 
 
+def test_a_text_is_asked_of_each_partition_that_was_counted_by_itself(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In either order, and page by page, it is the answer of one search over all."""
+    scene.settled()
+    names = [f"{scene.index.prefix}-events-2026.{month:02}" for month in (1, 2, 3)]
+    for month, name in enumerate(names, 1):
+        moments = [f"2026-{month:02}-05T00:00:00Z", f"2026-{month:02}-06T00:00:00Z"]
+        scene.store(name, moments)
+        scene.seal(name)
+    query = Query(organization_id="org_a", text=read_text("ana"), limit=4)
+    assert len(ids(same(scene, query))) == 5
+    groups: list[Sequence[Sequence[str]]] = []
+    search: Callable[..., Sequence[Found]] = scene.storage.search_apart
+
+    def watched(wanted: object, asked: Sequence[Sequence[str]]) -> Sequence[Found]:
+        groups.append(asked)
+        return search(wanted, asked)
+
+    monkeypatch.setattr(scene.storage, "search_apart", watched)
+    first = same(scene, query)
+    assert [[name] in list(map(list, groups[0])) for name in names] == [True, True, True]
+    last = first.hits.hits[3]
+    behind = replace(query, after=Position(last.sort[1], last.sort[2]))
+    assert len(ids(same(scene, behind))) == 2
+    assert len(ids(same(scene, replace(query, newest_first=False)))) == 5
+    assert len(groups) == 3
+
+
+def test_a_partition_that_is_gone_is_not_missing_from_a_text_without_a_word(
+    scene: Scene,
+) -> None:
+    scene.settled()
+    for month in (1, 2):
+        name = f"{scene.index.prefix}-events-2026.{month:02}"
+        scene.store(name, [f"2026-{month:02}-05T00:00:00Z"])
+        scene.seal(name)
+    query = Query(organization_id="org_a", text=read_text("ana"))
+    assert len(ids(same(scene, query))) == 2
+    assert len(ids(same(scene, query))) == 2
+    name = f"{scene.index.prefix}-events-2026.01"
+    assert ask(scene.admin, "POST", f"/{name}/_close").status == 200
+    with pytest.raises(UnavailableError):
+        scene.reading.page(query)
+    scene.delete(name)
+    assert len(ids(same(scene, query))) == 1
+
+
 def watch(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     asked: list[Sequence[str]] = []
     search: Callable[..., Found] = scene.storage.search

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from indexer.client import Reply
-from webapi.errors import InternalError, UnavailableError
-from webapi.storage_answer import whole
+from webapi.errors import IndexGoneError, InternalError, UnavailableError
+from webapi.storage_answer import parts, whole
 
 
 def reply(status: int = 200, **parts: Any) -> Reply:  # JSON
@@ -85,3 +85,46 @@ def test_what_must_not_be_passed_on(answer: Reply) -> None:
 def test_an_index_that_is_still_empty_has_no_events() -> None:
     found = whole(reply(_shards={"total": 0, "failed": 0}), "org_a")
     assert (found.hits.hits, found.hits.total.value) == ([], 0)
+
+
+def together(*texts: str) -> Reply:
+    """What `_msearch` answers; the status of each part stands in it."""
+    return Reply(200, f'{{"took":1,"responses":[{",".join(texts)}]}}', {})
+
+
+def part(status: int = 200, **more: Any) -> str:  # JSON
+    return json.dumps({**json.loads(reply(**more).text), "status": status})
+
+
+def test_each_answer_of_several_is_judged_by_itself() -> None:
+    good, foreign = parts(together(part(), part(hits={"hits": [hit("org_b")]})), 2)
+    assert whole(good, "org_a").hits.hits == []
+    with pytest.raises(InternalError):
+        whole(foreign, "org_a")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param('{"error":{"type":"index_not_found_exception"},"status":404}', id="gone"),
+        pytest.param(part(_shards={"total": 1, "failed": 1}), id="failed shard"),
+        pytest.param(part(timed_out=True), id="timed out"),
+        pytest.param('{"error":{"type":"es_rejected"},"status":429}', id="overloaded"),
+    ],
+)
+def test_one_answer_of_several_that_is_not_whole_spoils_all(bad: str) -> None:
+    good, spoilt = parts(together(part(), bad), 2)
+    whole(good, "org_a")
+    with pytest.raises((UnavailableError, IndexGoneError)):
+        whole(spoilt, "org_a")
+
+
+def test_a_refusal_of_all_searches_is_that_of_each() -> None:
+    refused = Reply(429, "{}", {})
+    assert parts(refused, 2) == [refused, refused]
+
+
+@pytest.mark.parametrize("texts", [(part(),), (part(), part(), part()), ("{}", "{}")])
+def test_another_number_of_answers_is_an_error(texts: tuple[str, ...]) -> None:
+    with pytest.raises(InternalError):
+        parts(together(*texts), 2)

@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 
 from indexer.settings import IndexSettings
+from webapi.apart import apart, together
 from webapi.counts import Counts
 from webapi.errors import IndexGoneError, PartitionsChangedError
 from webapi.listing import SETTLED_REFRESHES, TRUSTED_SECONDS, Listing, still_holds
@@ -232,7 +233,7 @@ class Asking:
             want = Want(events=wanted, start=start, newest_first=query.newest_first, guess=guess)
             choice = choose(self._indices, self._known, self._always, want)
             names = [one.name for one in choice.asked]
-            found = self._storage.search(list_search(query), names)
+            found = self._search(names, size)
             hits = self._before(found.hits.hits, choice.limit)
             if len(hits) >= size or choice.limit == EVER:
                 return msgspec.structs.replace(
@@ -241,6 +242,18 @@ class Asking:
             if not self._count(set(names), 0):
                 wanted *= 2
             guess = 1
+
+    def _search(self, names: Sequence[str], size: int) -> Found:
+        query = self._query
+        search = list_search(query)
+        # What lies before an offset each of them would fetch, too.
+        is_costly = query.text is not None and not query.offset
+        groups = apart(names, self._known) if is_costly else [names]
+        if len(groups) <= 1:
+            return self._storage.search(search, names)
+        found = self._storage.search_apart(search, groups)
+        hits = together((one.hits for one in found), size, newest_first=query.newest_first)
+        return msgspec.structs.replace(found[0], hits=hits)
 
     def _before(self, hits: list[Hit], limit: int) -> list[Hit]:
         if limit == EVER:

@@ -4,7 +4,7 @@ An answer that is not whole is an error: failed shards, a timeout, a hit of anot
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -269,13 +269,23 @@ def read(reply: Reply, shape: type[T], what: str) -> T:
     return decode(reply.text, shape, what)
 
 
-def only_part(reply: Reply) -> Reply:
-    """Take the one answer out of an answer of `_msearch`; a refusal of the whole stays as it is."""
+def parts(reply: Reply, asked: int) -> Sequence[Reply]:
+    """Take so many answers out of one of `_msearch`; a refusal of the whole is that of each.
+
+    Raises:
+        InternalError: it is something else.
+    """
     if reply.status != HTTPStatus.OK:
-        return reply
-    (text,) = decode(reply.text, PartsReply, "the answer to a search").responses
-    status = decode(text, Part, "the answer to a search").status
-    return Reply(status, bytes(text).decode(), reply.headers)
+        return [reply] * asked
+    texts = decode(reply.text, PartsReply, "the answer to a search").responses
+    if len(texts) != asked:
+        raise InternalError(f"{len(texts)} answers to {asked} searches")
+    return [
+        Reply(
+            decode(text, Part, "the answer to a search").status, bytes(text).decode(), reply.headers
+        )
+        for text in texts
+    ]
 
 
 def whole(reply: Reply, organization_id: str) -> Found:
