@@ -8,7 +8,15 @@ import pytest
 
 from indexer.settings import IndexSettings
 from webapi.errors import InternalError, UnavailableError
-from webapi.listing import FEW, FEW_GROWING, SETTLED_REFRESHES, Listed, Listing, still_holds
+from webapi.listing import (
+    FEW,
+    FEW_GROWING,
+    REFRESHED_AT_ONCE,
+    SETTLED_REFRESHES,
+    Listed,
+    Listing,
+    still_holds,
+)
 from webapi.timeline import Index
 
 NAME = "audit-events-2026.02"
@@ -61,6 +69,17 @@ def test_what_is_sealed_is_refreshed_once() -> None:
     world.now += 1
     assert [world.steady(), world.steady()] == ["u1", "u1"]
     assert world.refreshed == [NAME]
+
+
+def test_of_very_many_sealed_indices_each_list_refreshes_some() -> None:
+    """A new worker asks for none that takes longer than it waits."""
+    names = [f"audit-events-{number // 12 + 2000}.{number % 12 + 1:02}" for number in range(250)]
+    world = World({name: Listed(name, write="true") for name in names})
+    world.listing.renew()
+    world.now += SETTLED_REFRESHES
+    steady = [sum(bool(one.steady) for one in world.listing.renew()) for _ in range(3)]
+    assert steady == [REFRESHED_AT_ONCE, 250, 250]
+    assert sorted(world.refreshed) == names
 
 
 def test_what_could_not_be_refreshed_is_not_sealed_until_it_is() -> None:

@@ -34,6 +34,8 @@ TRUSTED_SECONDS: Final = 0.25
 SETTLED_REFRESHES: Final = 10
 FEW_GROWING: Final = 3
 """So many that take documents are asked by each question, whether they are quiet or not."""
+REFRESHED_AT_ONCE: Final = 200
+"""Takes 0.1 s where nothing is left to refresh (400: 0.17 s)."""
 PATIENCE_SECONDS: Final = 0.5
 """How long an answer waits for the numbers of documents, which it can do without."""
 
@@ -176,12 +178,13 @@ class Listing:
         """Return those of some sealed indices, names by uuid, that were refreshed since the seal.
 
         A refresh may come later than one waits for it, and what was counted before is remembered.
+        Of very many each list has some refreshed.
         """
         refreshed = self._refreshed & sealed.keys()
-        names = [name for uuid, name in sealed.items() if uuid not in refreshed]
-        if names:
-            ended = self._soon(self._refresh_all, names, now)
-            refreshed = frozenset(sealed) if ended else refreshed
+        left = [uuid for uuid in sealed if uuid not in refreshed][:REFRESHED_AT_ONCE]
+        if left:
+            ended = self._soon(self._refresh_all, [sealed[uuid] for uuid in left], now)
+            refreshed |= frozenset(left if ended else ())
         self._refreshed = refreshed
         return refreshed
 
