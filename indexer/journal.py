@@ -47,7 +47,7 @@ ORGANIZATIONS: Final = "organizations"
 """Key of the context with a count for each organisation, the largest part of a record."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REQUIRED: Final = {"settings.index.append_only.enabled": "true", "mappings.dynamic": "false"}
-SYSTEM: Final = Actor(type="system", id=SERVICE)
+_SYSTEM: Final = Actor(type="system", id=SERVICE)
 _RULES: Final = DraftRules(system=True, redaction=None)
 """Nothing is redacted: counts stand under ids of organisations, which may look like anything."""
 
@@ -65,8 +65,10 @@ class Key(NamedTuple):
     instant: datetime
 
 
-def person(name: str) -> Actor:
-    """Whoever did something from a terminal, by the name that was given."""
+def person(name: str | None) -> Actor:
+    """Whoever did something from a terminal, by the name that was given; the system without one."""
+    if name is None:
+        return _SYSTEM
     return Actor(type="user", name=name, email=name if "@" in name else None)
 
 
@@ -169,7 +171,7 @@ class Journal:
         organization_id: str = SYSTEM_ORGANIZATION,
         key: Key,
         context: Mapping[str, object],
-        actor: Actor = SYSTEM,
+        actor: Actor = _SYSTEM,
         resource: Resource | None = None,
         at: datetime | None = None,
         result: Literal["success", "failure"] = "success",
@@ -329,7 +331,7 @@ def record_acceptance(
         ACCEPTED,
         key=Key(f"{former}/{present}", at),
         context={"previous": {"indexUuid": former}, "new": {"indexUuid": present}},
-        actor=SYSTEM if by is None else person(by),
+        actor=person(by),
         resource=Resource(type="journal", id=journal.name),
         at=at,
     )

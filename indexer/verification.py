@@ -19,7 +19,7 @@ from indexer.archive import Archived
 from indexer.client import request_shape
 from indexer.digest import Report
 from indexer.errors import ArchiveError, DigestError, RefusedError
-from indexer.journal import SYSTEM, Journal, Key, person
+from indexer.journal import Journal, Key, person
 from indexer.records import read_copies
 from indexer.restoration import (
     Clients,
@@ -174,7 +174,7 @@ def record_verified(
             "damaged": len(damaged),
             "problems": problems[:MAX_PROBLEMS],
         },
-        actor=SYSTEM if by is None else person(by),
+        actor=person(by),
         resource=Resource(type="snapshot_repository", id=repository),
         at=now,
         result="failure" if damaged else "success",
