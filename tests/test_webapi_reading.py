@@ -3,8 +3,10 @@
 import json
 import random
 import secrets
+import threading
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +23,7 @@ from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.event_ids import create_action
 from tests.webapi_api import write_events
-from webapi.errors import UnavailableError
+from webapi.errors import NoCopyError, UnavailableError
 from webapi.query import Position, Query, list_search
 from webapi.reading import Reading, instant_of
 from webapi.search_text import read_text
@@ -421,3 +423,62 @@ def _place(scene: Scene, event_id: str) -> str:
 )
 def test_only_an_id_with_a_time_is_a_hint(event_id: str, instant: bool) -> None:  # noqa: FBT001  # a case
     assert (instant_of(event_id) is not None) is instant
+
+
+ALLOCATION = "index.routing.allocation.enable"
+
+
+def make_without_copy(scene: Scene, name: str) -> None:
+    made = msgspec.json.encode({"settings": {ALLOCATION: "none"}})
+    parameters = {"wait_for_active_shards": "0"}
+    assert ask(scene.admin, "PUT", f"/{name}", params=parameters, body=made).status == 200
+
+
+def swept(scene: Scene, query: Query) -> list[str]:
+    with closing(scene.reading.sweep(query)) as sweep:
+        return [hit.sort[2] for hit in sweep.hits()]
+
+
+def asked_apart(scene: Scene, query: Query) -> list[str]:
+    groups = [[name] for name in scene.partitions()]
+    found = scene.storage.search_apart(list_search(query), groups)
+    return [one for part in found for one in ids(part)]
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        pytest.param(lambda scene, query: ids(scene.reading.page(query)), id="list"),
+        pytest.param(asked_apart, id="text over counted partitions"),
+        pytest.param(
+            lambda scene, query: ids(scene.reading.over(list_search(query), None, None)),
+            id="incident and facets",
+        ),
+        pytest.param(swept, id="export"),
+    ],
+)
+def test_a_partition_whose_primary_starts_is_waited_for(
+    scene: Scene, asking: Callable[[Scene, Query], list[str]]
+) -> None:
+    """Its primary starts 0.4 s after it was made, as on a busy node; it was a refusal."""
+    old, new = (f"{scene.index.prefix}-events-2026.{month}" for month in ("02", "03"))
+    stored = scene.store(old, ["2026-02-27T00:00:00Z"] * 3)
+    make_without_copy(scene, new)
+    let = msgspec.json.encode({ALLOCATION: "all"})
+    start = threading.Timer(0.4, lambda: ask(scene.admin, "PUT", f"/{new}/_settings", body=let))
+    start.start()
+    try:
+        assert sorted(asking(scene, Query(organization_id="org_a"))) == sorted(stored)
+    finally:
+        start.join()
+
+
+def test_a_partition_that_stays_without_a_copy_is_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapi.patience.START_SECONDS", 0.3)
+    make_without_copy(scene, f"{scene.index.prefix}-events-2026.03")
+    for _ in range(2):
+        with pytest.raises(NoCopyError) as caught:
+            scene.reading.page(Query(organization_id="org_a"))
+        assert caught.value.code == "storage_incomplete"

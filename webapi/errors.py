@@ -270,6 +270,13 @@ class UnavailableError(ProblemError):
         super().__init__(code, detail, headers={RETRY_AFTER: str(retry_after_seconds)})
 
 
+class NoCopyError(UnavailableError):
+    """A part of the index has no copy that could be asked, for a moment while its first starts."""
+
+    def __init__(self) -> None:
+        super().__init__("storage_incomplete", "a part of the index has no copy that could answer")
+
+
 class PartitionsChangedError(UnavailableError):
     """The indices were others at each attempt, so no answer is known to be whole."""
 

@@ -18,6 +18,7 @@ from indexer.names import EXPAND_ALL, events_pattern, events_template, late_patt
 from indexer.settings import IndexSettings
 from webapi.errors import IndexGoneError, InternalError
 from webapi.listing import Listed
+from webapi.patience import Patience
 from webapi.query import ScopedSearch
 from webapi.storage_answer import (
     Checkpoint,
@@ -99,6 +100,7 @@ class Storage:
         self._client = client
         self._index = index
         self._timeout_seconds = timeout_seconds
+        self._patience = Patience()
 
     def search(
         self, search: ScopedSearch, indices: Sequence[str] = (), *, primary: bool = False
@@ -115,11 +117,15 @@ class Storage:
         body = msgspec.json.encode(search.body(self._timeout_seconds))
         names = ",".join(indices) or read_indices(self._index)
         params = {**SEARCH_PARAMS, "preference": "_primary"} if primary else SEARCH_PARAMS
-        if len(names) <= MAX_PATH_BYTES:
-            reply = self._ask("POST", f"/{names}/_search", params=params, body=body)
-        else:
-            (reply,) = self._ask_parts([names.split(",")], params, body)
-        return whole(reply, search.organization_id)
+
+        def asking() -> Found:
+            if len(names) <= MAX_PATH_BYTES:
+                reply = self._ask("POST", f"/{names}/_search", params=params, body=body)
+            else:
+                (reply,) = self._ask_parts([names.split(",")], params, body)
+            return whole(reply, search.organization_id)
+
+        return self._patience.answer(asking)
 
     def search_apart(
         self, search: ScopedSearch, groups: Sequence[Sequence[str]]
@@ -133,8 +139,12 @@ class Storage:
             IndexGoneError, UnavailableError, InternalError: as `search`.
         """
         body = msgspec.json.encode(search.body(self._timeout_seconds))
-        replies = self._ask_parts(groups, SEARCH_PARAMS, body)
-        return [whole(reply, search.organization_id) for reply in replies]
+
+        def asking() -> Sequence[Found]:
+            replies = self._ask_parts(groups, SEARCH_PARAMS, body)
+            return [whole(reply, search.organization_id) for reply in replies]
+
+        return self._patience.answer(asking)
 
     def pin(self, indices: Sequence[str]) -> str | None:
         """Open a point in time of some indices (names and patterns); None where none is there.
@@ -144,8 +154,10 @@ class Storage:
         Raises:
             IndexGoneError, UnavailableError, InternalError: as `search`.
         """
-        path = f"/{','.join(indices)}/_search/point_in_time"
-        reply = self._ask("POST", path, params=PIN_PARAMS)
+        return self._patience.answer(lambda: self._pin(f"/{','.join(indices)}"))
+
+    def _pin(self, path: str) -> str | None:
+        reply = self._ask("POST", f"{path}/_search/point_in_time", params=PIN_PARAMS)
         if reply.status == HTTPStatus.BAD_REQUEST and "invalid id: [null]" in reply.text:
             # What OpenSearch makes of patterns without an index (tried on 3.4.0).
             return None

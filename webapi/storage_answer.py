@@ -15,7 +15,7 @@ from indexer import answer
 from indexer.answer import UNREADABLE, read_error
 from indexer.client import Reply
 from indexer.errors import RefusedError
-from webapi.errors import IndexGoneError, InternalError, UnavailableError
+from webapi.errors import IndexGoneError, InternalError, NoCopyError, UnavailableError
 from webapi.listing import Listed
 
 T = TypeVar("T")
@@ -322,7 +322,13 @@ def refuse(reply: Reply) -> None:
 
 
 def refuse_unavailable(reply: Reply) -> None:
-    """Refuse what another moment may mend: overload, and failures of the cluster."""
+    """Refuse what another moment may mend: overload, and failures of the cluster.
+
+    Raises:
+        NoCopyError: a shard has no copy to be asked; one that was asked and failed would be listed.
+        UnavailableError: all else.
+        InternalError: the reader is refused.
+    """
     if reply.status == HTTPStatus.OK:
         return
     error = reply.text[:ERROR_CHARACTERS]
@@ -335,6 +341,8 @@ def refuse_unavailable(reply: Reply) -> None:
         or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     ):
         partial = "search_phase_execution" in error
+        if partial and '"failed_shards":[]' in error:
+            raise NoCopyError
         code = "storage_incomplete" if partial else "storage_unavailable"
         raise silent(code)
     if reply.status in {401, 403}:
