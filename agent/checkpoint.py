@@ -34,6 +34,7 @@ from msgspec import Struct
 
 from agent.findings import Finding
 from agent.identity import Place
+from indexer.bulk import StoredEvent
 
 FORMAT: Final = "indelible-checkpoint"
 VERSION: Final = 1
@@ -82,6 +83,7 @@ class Checkpoint(Struct, frozen=True, rename="camel"):
 
     `forgotten`: the newest id of a source that is no longer here (`agent.sources`). `findings`:
     what the trail does not tell yet. `pulses`: sources with a heartbeat (`agent.silence`).
+    `witnessed`: a stored event of each partition (`agent.witness`).
     """
 
     generation: int = 0
@@ -90,6 +92,7 @@ class Checkpoint(Struct, frozen=True, rename="camel"):
     forgotten: str = ""
     findings: tuple[Finding, ...] = ()
     pulses: dict[str, PulseState] = {}
+    witnessed: dict[str, StoredEvent] = {}
 
 
 class Slot(Struct, frozen=True):

@@ -17,7 +17,7 @@ SOURCES_LIMIT: Final = 100
 RANGES_LIMIT: Final = 32
 """Ranges of `seq` that one finding lists."""
 
-Kind = Literal["gap", "closed", "break", "silent"]
+Kind = Literal["gap", "closed", "break", "silent", "gone"]
 Range = tuple[int, int]
 Key = tuple[Kind, str, str]
 
@@ -25,6 +25,7 @@ Key = tuple[Kind, str, str]
 class Finding(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Events of a source that are missing (`gap`), came late (`closed`) or altered; or its silence.
 
+    Or a stored event that is `gone`, with what else its partition had.
     `path` and `offset`: the file, and where in it; the event that shows it stands there or behind.
     `ranges`: the `seq` of these events, both ends included; `unlisted` ranges more are only counted
     in `events`, and lie between `first` and `last`. Where many sources are told of as one,
@@ -47,11 +48,15 @@ class Finding(Struct, frozen=True, rename="camel", omit_defaults=True):
     source_host: str = ""
     interval_seconds: float = 0
     heard_at: str = ""
+    partition: str = ""
+    """Of what is gone, as the next two."""
+    event_id: str = ""
+    timestamp: str = ""
 
     @property
     def key(self) -> Key:
         """Findings with the same key are told as one."""
-        return self.kind, self.source_id, self.path
+        return self.kind, self.source_id, self.path or self.partition
 
 
 def find(kind: Kind, source_id: str, events: Range, path: str, offset: int) -> Finding:

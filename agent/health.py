@@ -114,6 +114,15 @@ def find_notes(status: Status, now: datetime) -> list[Problem]:
                 hint="the one before goes on; correct it and send SIGHUP again",
             )
         )
+    if status.totals.stored_missing:
+        notes.append(
+            Problem(
+                "event_missing",
+                f"{status.totals.stored_missing} events that were stored are not stored any more",
+                hint="a partition was taken away or replaced, or it is another cluster; search"
+                " organization _system for audit_log.event_missing",
+            )
+        )
     waiting, seconds = status.waiting, _waiting_seconds(status, now)
     if waiting is not None and _may_pass(waiting, seconds):
         reason = f"no answer as it should be: {waiting.error_type}"

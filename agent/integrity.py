@@ -23,9 +23,13 @@ from agent.sources import Gap, Horizon, Sources, Spot
 from agent.status import Totals
 from agent.tail import Tail
 from agent.trail import Trail
+from agent.witness import Missing, Witness, tell_gone
+from indexer.settings import IndexSettings
 
 GRACE_SECONDS: Final = 2.0
 """How long what is missing may take to show up in another file, at least."""
+RECALL_SECONDS: Final = 20.0
+"""How long the end waits for what was asked of the cluster, which has just answered."""
 
 
 class Integrity:
@@ -37,10 +41,18 @@ class Integrity:
         follower: asked what could be read, and what of the trail is settled.
         totals: what is settled and what is missing is counted there.
         now: monotonic.
+        index: which event is stored where.
     """
 
     def __init__(
-        self, loaded: Checkpoint, directory: Path, follower: Follower, totals: Totals, now: float
+        self,
+        loaded: Checkpoint,
+        directory: Path,
+        follower: Follower,
+        totals: Totals,
+        now: float,
+        *,
+        index: IndexSettings,
     ) -> None:
         self.sources = Sources(loaded.sources, now, loaded.forgotten)
         self.findings = Findings(loaded.findings)
@@ -48,6 +60,7 @@ class Integrity:
         """Whether something was found that no checkpoint holds yet; whoever saves one says so."""
         self.trail = Trail(directory, follower.is_settled)
         self.silences = Silences(loaded.pulses, now)
+        self.witness = Witness(loaded.witnessed, index, now)
         self._follower = follower
         self._totals = totals
         self._horizon: Horizon | None = None
@@ -95,9 +108,16 @@ class Integrity:
             self._totals.silent_sources += 1
             self._add(tell_silence(source_id, pulse))
 
+    def recall(self, now: float, missing: Missing) -> None:
+        """Find what was stored and is not any more, and ask for it again when it is time."""
+        self._take_gone()
+        self.witness.look(now, missing)
+
     def look_at_all(self) -> None:
         """The same, now that everything that is there is settled and nothing more is awaited."""
         self._note_gaps(math.inf)
+        self.witness.wait(RECALL_SECONDS)
+        self._take_gone()
 
     def record(self) -> bool:
         """Tell what was found, once a checkpoint holds it; True when there are events to ship."""
@@ -108,6 +128,11 @@ class Integrity:
             self._totals.gaps += 1
             self._totals.missing_events += gap.last - gap.first + 1
             self._note("gap", gap)
+
+    def _take_gone(self) -> None:
+        for partition, event in self.witness.take().items():
+            self._totals.stored_missing += 1
+            self._add(tell_gone(partition, event))
 
     def _note(self, kind: Kind, gap: Gap) -> None:
         self._add(find(kind, gap.source_id, (gap.first, gap.last), gap.path, gap.offset))

@@ -190,6 +190,7 @@ METRICS: Final[tuple[Definition, ...]] = (
     _count("closed_events", "Events that arrived after they had been told missing"),
     _count("chain_breaks", "Events whose hash does not follow from the one before"),
     _count("silent_sources", "Sources that fell silent without saying that they end"),
+    _count("stored_missing", "Stored events that were looked for and are not stored any more"),
     _count("truncations", "Files that were truncated under the agent"),
     _count("watch_overflows", "Times that the kernel dropped file events; the poll makes up"),
     _count("reloads", "Times that other settings took over (SIGHUP)"),

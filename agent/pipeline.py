@@ -99,7 +99,9 @@ class Pipeline:
         self.keeper = Keeper(self._directory, loaded.generation, now)
         self.follower = Follower(settings, loaded.files, min(READ_BYTES, settings.batch_bytes))
         self.totals = Totals()
-        self.integrity = Integrity(loaded, self._directory, self.follower, self.totals, now)
+        self.integrity = Integrity(
+            loaded, self._directory, self.follower, self.totals, now, index=index
+        )
         self.loader = self._make_loader(settings, index)
         self._senders = self._make_senders(settings, writer, abandon)
         self._watch = Watch(settings.paths, self._wake.set)
@@ -202,6 +204,7 @@ class Pipeline:
                     ["over_long" if one.line is None else "malformed"] * one.lines
                 )
             self.totals.retries += settlement.retries
+            self.integrity.witness.note(back.shipment.batch, settlement)
         for part in parts:
             part.settled = True
         self.integrity.settle({part.tail for part in parts})
@@ -214,6 +217,7 @@ class Pipeline:
             self._keep_lock()
             self.integrity.look(now, self._settings.poll_interval_seconds)
             self.integrity.listen(now, self._settings.paths)
+            self.integrity.recall(now, self._senders.missing)
             self._record()
             self._report("running")
             self._next_status = now + STATUS_SECONDS
@@ -338,6 +342,7 @@ class Pipeline:
                 forgotten=integrity.sources.forgotten,
                 findings=tuple(integrity.findings),
                 pulses=integrity.silences.states(),
+                witnessed=integrity.witness.states(),
             )
         )
         integrity.unsaved = integrity.unsaved and bool(self.keeper.problem)

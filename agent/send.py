@@ -8,7 +8,7 @@ and 85,000 without any 429.
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from msgspec import Struct
 from agent.shipment import Shipment
 from indexer.backoff import Backoff
 from indexer.batch import Batch
-from indexer.bulk import Settlement
+from indexer.bulk import Settlement, StoredEvent
 from indexer.burial import bury
 from indexer.dead_letter import DeadLetter
 from indexer.errors import Interrupted
@@ -35,6 +35,10 @@ class Writer(Protocol):
         `carry` is called with 1 when a wait begins that is for a few items of it, and with -1
         when that ends.
         """
+        ...
+
+    def missing(self, events: Sequence[StoredEvent], /) -> Sequence[StoredEvent]:
+        """Return those of some events that are stored no more."""
         ...
 
 
@@ -98,6 +102,10 @@ class Senders:
             back.append(self._back.get())
         self.in_flight -= len(back)
         return back
+
+    def missing(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+        """Ask the writer which of some events are stored no more; any thread may."""
+        return self._writer.missing(events)
 
     def close(self) -> None:
         """Let the threads end when they have nothing to do any more."""

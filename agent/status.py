@@ -56,6 +56,8 @@ class Totals(Struct, rename="camel"):
     chain_breaks: int = 0
     silent_sources: int = 0
     """Sources that fell silent without saying that they end."""
+    stored_missing: int = 0
+    """Events that were stored, were looked for again, and are not there any more."""
     watch_overflows: int = 0
     reloads: int = 0
     dead_letters_by_reason: dict[str, int] = {}

@@ -43,12 +43,14 @@ ACTIONS: Final[dict[Kind, str]] = {
     "closed": "audit_log.gap_closed",
     "break": "audit_log.chain_broken",
     "silent": "audit_log.source_silent",
+    "gone": "audit_log.event_missing",
 }
 _HINTS: Final[dict[Kind, str]] = {
     "gap": "they were written and never became readable here; docs/operations.md says what to do",
     "closed": "what had been reported as missing has arrived, and is stored",
     "break": "the events are stored all the same; find out who changed the file",
     "silent": "its process was killed or hangs, or its host is gone: look there",
+    "gone": "it was stored, and is not any more; docs/operations.md says what to do",
 }
 SYNC_RETRY_SECONDS: Final = 1.0
 """After a sync that failed; then twice as long each time, as each attempt adds its events anew."""
@@ -169,8 +171,10 @@ def describe(finding: Finding, host: str) -> dict[str, object]:
     context: dict[str, object] = {"host": host}
     if path:
         context["file"] = path
-    context |= _describe_silence(finding) if finding.kind == "silent" else _describe_range(finding)
-    if finding.source_id:
+    context |= _DETAILS.get(finding.kind, _describe_range)(finding)
+    if finding.partition:
+        resource = {"type": "partition", "id": finding.partition}
+    elif finding.source_id:
         resource = {"type": "source", "id": finding.source_id}
     else:
         # So many sources at once that each of them is not told.
@@ -212,18 +216,36 @@ def _describe_silence(finding: Finding) -> dict[str, object]:
     }
 
 
+def _describe_gone(finding: Finding) -> dict[str, object]:
+    return {"eventId": finding.event_id, "eventTimestamp": finding.timestamp}
+
+
+_DETAILS: Final[dict[Kind, Callable[[Finding], dict[str, object]]]] = {
+    "silent": _describe_silence,
+    "gone": _describe_gone,
+}
+
+
 def _tell(finding: Finding) -> None:
     report = _log.info if finding.kind == "closed" else _log.error
     report(
         ACTIONS[finding.kind].partition(".")[2],
-        source_id=finding.source_id,
-        path=finding.path,
-        offset=finding.offset,
-        first_seq=finding.first,
-        last_seq=finding.last,
-        events=finding.events,
+        **_told(finding),
         hint=_HINTS[finding.kind],
     )
+
+
+def _told(finding: Finding) -> dict[str, object]:
+    if finding.partition:
+        return {"partition": finding.partition, "event_id": finding.event_id}
+    return {
+        "source_id": finding.source_id,
+        "path": finding.path,
+        "offset": finding.offset,
+        "first_seq": finding.first,
+        "last_seq": finding.last,
+        "events": finding.events,
+    }
 
 
 def _spell_range(ends: Range) -> str:

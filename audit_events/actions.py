@@ -410,6 +410,8 @@ class Action:
     """A process that writes audit events has said nothing for three heartbeats and did not say that it ends."""
     AUDIT_LOG_CHAIN_BROKEN: Final = "audit_log.chain_broken"
     """Events are not what the process wrote: one was altered, removed or slipped in."""
+    AUDIT_LOG_EVENT_MISSING: Final = "audit_log.event_missing"
+    """An event that was stored is not stored any more: its partition was taken away or replaced."""
     AUDIT_LOG_HOLD_RELEASED: Final = "audit_log.hold_released"
     """A legal hold on partitions of the audit log ended."""
     AUDIT_LOG_PARTITION_DELETED: Final = "audit_log.partition_deleted"

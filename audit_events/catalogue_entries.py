@@ -209,6 +209,7 @@ ENTRIES: Final[tuple[CatalogueEntry, ...]] = (
     CatalogueEntry("audit_log.gap_detected", "Organization Settings", "red", "Audit log gap detected", "Events of a process were written and never arrived.", "high", needs=("resource",)),
     CatalogueEntry("audit_log.source_silent", "Organization Settings", "red", "Audit log source silent", "A process that writes audit events has said nothing for three heartbeats and did not say that it ends.", "high", needs=("resource",)),
     CatalogueEntry("audit_log.chain_broken", "Organization Settings", "red", "Audit log chain broken", "Events are not what the process wrote: one was altered, removed or slipped in.", "high", needs=("resource",)),
+    CatalogueEntry("audit_log.event_missing", "Organization Settings", "red", "Audit log event missing", "An event that was stored is not stored any more: its partition was taken away or replaced.", "high", needs=("resource",)),
     CatalogueEntry("audit_log.hold_released", "Organization Settings", "red", "Audit log hold released", "A legal hold on partitions of the audit log ended.", "high", needs=("resource",)),
     CatalogueEntry("audit_log.partition_deleted", "Organization Settings", "red", "Audit log partition deleted", "A partition of the audit log was deleted, as its retention had passed.", "info", needs=("resource",)),
     CatalogueEntry("audit_log.partition_missing", "Organization Settings", "red", "Audit log partition missing", "A partition of the audit log is gone, and nothing of ours deleted it.", "high", needs=("resource",)),

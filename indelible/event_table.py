@@ -38,6 +38,7 @@ _FOUND: Final = {
     "audit_log.gap_closed": "arrived after all",
     "audit_log.chain_broken": "altered",
     "audit_log.source_silent": "silent",
+    "audit_log.event_missing": "stored no more",
 }
 """What the agent found, by the action that tells of it (`agent.trail`)."""
 
@@ -239,6 +240,9 @@ def finding(action: str, context: Mapping[str, object] | None) -> str:
         return ""
     if verb == "silent":
         return _describe_silence(context)
+    if "eventId" in context:
+        told = f"event {shown(context['eventId'])} of {shown(context.get('eventTimestamp'))} {verb}"
+        return f"{told}\nas {shown(context.get('host'))} found"
     ranges = context.get("ranges")
     if isinstance(ranges, list) and ranges:
         lines = [f"seq {_list_ranges(cast('list[object]', ranges), context)} {verb}"]

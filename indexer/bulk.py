@@ -11,7 +11,7 @@ and read again does not bury the same line twice.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -53,6 +53,13 @@ class Settlement(Struct, frozen=True):
     dead: int
     retries: int
     """Bulk requests that sent a line again."""
+
+
+class StoredEvent(Struct, frozen=True):
+    """An event that is stored: its `id`, and its timestamp, by which it has its place."""
+
+    id: str
+    timestamp: str
 
 
 def _ignore(_change: int) -> None:
@@ -127,6 +134,29 @@ class BulkWriter:
             dead=len(progress.refused),
             retries=progress.retries,
         )
+
+    def missing(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Return those of some events that are neither in their partition nor among late events.
+
+        One of which the cluster does not say so is not returned.
+
+        Raises:
+            Interrupted: `stop` was set before.
+        """
+        ids = [possible_document_ids(one.id) for one in events]
+        docs = [
+            {"_index": name(one.timestamp, self._settings), "_id": stored_id}
+            for one, of_event in zip(events, ids, strict=True)
+            for name in (partition_name, late_name)
+            for stored_id in of_event
+        ]
+        asked = msgspec.json.encode({"docs": docs})
+        stored = self._exchange.ask(
+            MGET, [asked], lambda text: read_stored(text, [2 * of_event for of_event in ids])
+        )
+        if isinstance(stored, Failure):
+            return []
+        return [one for one, found in zip(events, stored, strict=True) if found is None]
 
     def _due(self) -> str:
         return due_before(format_instant(datetime.now(UTC)), self._settings)

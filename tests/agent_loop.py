@@ -1,7 +1,7 @@
 """The agent's loop in a thread, on real files, with a sink of the test's own for a cluster."""
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from agent.pipeline import Pipeline
 from agent.renewal import Reread
 from agent.settings import AgentSettings
 from indexer.batch import Batch
-from indexer.bulk import Settlement
+from indexer.bulk import Settlement, StoredEvent
 from indexer.dead_letter import DeadLetter
 from indexer.errors import Interrupted
 from indexer.settings import IndexSettings
@@ -32,6 +32,7 @@ class Sink:
         self.abandon = abandon
         self.lock = threading.Lock()
         self.ids: list[str] = []
+        self.deleted: set[str] = set()
         self.waiting: list[Batch] = []
         self.error: Exception | None = None
 
@@ -48,6 +49,10 @@ class Sink:
             self.waiting.remove(batch)
             self.ids += batch.ids
         return Settlement(created=len(batch), duplicates=0, dead=0, retries=0)
+
+    def missing(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+        with self.lock:
+            return [one for one in events if one.id in self.deleted]
 
 
 class Agent:

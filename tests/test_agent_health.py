@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.health import PATHS_SHOWN, RETRY_SECONDS, TURN_SECONDS, find_notes, judge
-from agent.status import Status, Waiting
+from agent.status import Status, Totals, Waiting
 from agent.unreadable import Unreadable, is_archive
 from audit_events.instant import format_instant
 from tests.test_agent_metrics import QUIET
@@ -115,6 +115,11 @@ def test_problems(status: Status | None, turned: float, what: list[str]) -> None
                 ("archive_unread", "incomplete archive"),
             ],
             id="archives",
+        ),
+        pytest.param(
+            msgspec.structs.replace(QUIET, totals=Totals(stored_missing=2)),
+            [("event_missing", "2 events that were stored are not stored any more")],
+            id="what was shipped is gone",
         ),
     ],
 )

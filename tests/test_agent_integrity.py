@@ -24,6 +24,7 @@ from agent.status import Totals
 from agent.tail import Tail
 from audit_events import open_log
 from audit_events.chain import verify_chain
+from indexer.settings import IndexSettings
 from tests.agent_loop import Agent, ids, wait_for, write
 from tests.agent_world import SOURCE, event_line
 from tests.waiting import wait_until
@@ -91,7 +92,7 @@ class AllRead:
 
 def test_what_is_missing_has_its_grace_to_show_up_elsewhere(tmp_path: Path) -> None:
     follower: Any = AllRead()
-    integrity = Integrity(Checkpoint(), tmp_path, follower, Totals(), 0.0)
+    integrity = Integrity(Checkpoint(), tmp_path, follower, Totals(), 0.0, index=IndexSettings())
     told: list[list[str]] = []
     integrity.sources.settle(Span("first", 1, ""), 100.0, 0)
     for now in (109.9, 110.0):

@@ -18,6 +18,7 @@ from agent.status import Totals
 from agent.tail import Tail
 from audit_events.errors import SinkError
 from audit_events.event_file import EventFile
+from indexer.settings import IndexSettings
 
 if TYPE_CHECKING:
     from agent.follow import Follower
@@ -83,6 +84,7 @@ class Agent:
             cast("Follower", NoFollower()),
             Totals(),
             0.0,
+            index=IndexSettings(),
         )
 
     def settle(self, count: int) -> None:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from agent import trail
 from agent.findings import Finding, Findings, Kind, find
 from agent.trail import FILE_BYTES, Trail, describe
+from agent.witness import tell_gone
 from audit_events.chain import verify_chain
 from audit_events.event import decode_event
 from audit_events.log import open_log
+from indexer.bulk import StoredEvent
 
 A = "0190aaaa-0000-7000-8000-00000000000a"
 B = "0190aaaa-0000-7000-8000-00000000000b"
@@ -69,6 +71,8 @@ def test_a_gap_is_an_event_of_the_log_itself(one: Trail, tmp_path: Path) -> None
                      {"type": "file", "id": "/a"}, id="many sources"),
         pytest.param(Finding("gap", "", "", 0, 0, 9, 700, sources=80), "gap_detected",
                      {"type": "host", "id": "h1"}, id="many files"),
+        pytest.param(tell_gone("audit-events-2026.11", StoredEvent("e", "t")), "event_missing",
+                     {"type": "partition", "id": "audit-events-2026.11"}, id="gone"),
     ],
 )  # fmt: skip
 def test_each_kind_has_its_action_and_says_what_it_is_about(

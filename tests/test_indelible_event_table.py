@@ -153,6 +153,9 @@ def merge_all(found: list[Finding]) -> Finding:
         pytest.param(table.finding("audit_log.gap_detected",
                                    {"ranges": ["\x1b[2J"], "file": "\x1b[2J" + "x" * 300}),
                      ["seq \\u001b[2J missing", "\\u001b[2J" + "x" * 190 + "…:∅"], id="hostile"),
+        pytest.param(table.finding("audit_log.event_missing",
+                                   {"eventId": "\x1b[2J", "eventTimestamp": "t", "host": "web-1"}),
+                     ["event \\u001b[2J of t stored no more", "as web-1 found"], id="gone"),
         pytest.param(table.finding("member.invited", {"ranges": ["3-7"]}), [""], id="other action"),
     ],
 )  # fmt: skip
