@@ -66,7 +66,7 @@ class Refusals:
         self.lines += 1
 
     def add_line(
-        self, path: str, offset: int, line: Line, reason: str, time: str, *, blank: int = 0
+        self, path: str, offset: int, line: Line, reason: str, time: str, *, blank: int
     ) -> None:
         """Take a line that is no event.
 

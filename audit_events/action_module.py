@@ -22,7 +22,7 @@ def constant_of(action: str) -> str:
 
 
 def render_actions(
-    entries: Iterable[CatalogueEntry], *, source: str, taken: Iterable[str] = (), base: str = ""
+    entries: Iterable[CatalogueEntry], *, source: str, taken: Iterable[str], base: str = ""
 ) -> str:
     """Return a module with the class `Action`.
 

@@ -13,6 +13,8 @@ from typing import Final
 from audit_events.catalogue_entries import ENTRIES
 from audit_events.catalogue_entry import NEEDS, CatalogueEntry
 
+NEAREST: Final = 3
+
 
 class Catalogue:
     """The entries by their ids, in their order. Immutable; `in`, `len` and iteration are of ids.
@@ -75,17 +77,17 @@ class Catalogue:
         found = [name for name in self.rules if name.startswith(prefix)]
         return tuple(dict.fromkeys(one for name in found for one in self.names_of(name)))
 
-    def nearest(self, text: str, n: int = 3) -> list[str]:
-        """Return up to `n` ids that somebody who wrote `text` may have meant."""
+    def nearest(self, text: str) -> list[str]:
+        """Return up to `NEAREST` ids that somebody who wrote `text` may have meant."""
         from difflib import get_close_matches  # noqa: PLC0415  # only a mistake needs it
 
-        close = get_close_matches(text.lower(), self.entries, n=n, cutoff=0.6)
+        close = get_close_matches(text.lower(), self.entries, n=NEAREST, cutoff=0.6)
         words = _words(text.lower())
         by_words = sorted(
             (action for action in self.entries if action not in close and words & _words(action)),
             key=lambda action: -len(words & _words(action)),
         )
-        return (close + by_words)[:n]
+        return (close + by_words)[:NEAREST]
 
 
 def _rule(entry: CatalogueEntry) -> tuple[str, bool, bool, bool, bool]:

@@ -174,7 +174,7 @@ def executor_of(
     entry: Entry,
     stop: Flag,
     *,
-    accept_shorter_retention: bool = False,
+    accept_shorter_retention: bool,
 ) -> Executor:
     """The executor of one round, for the cluster as it is now.
 

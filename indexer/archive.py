@@ -256,7 +256,7 @@ def list_archived(client: OpenSearch, repository: str, name: str = "*") -> list[
     return sorted(ours, key=lambda one: (one.started_at, one.snapshot))
 
 
-def snapshot_name(name: str, uuid: str, taken: Collection[str] = ()) -> str:
+def snapshot_name(name: str, uuid: str, taken: Collection[str]) -> str:
     """The name of a new snapshot: lower case, as OpenSearch wants it, and still the whole uuid.
 
     None of the earlier attempts, `taken`, has it: people remove those that failed as they please.

@@ -190,8 +190,6 @@ def await_decision(
     is_touched: Callable[[str], bool],
     *,
     lease_seconds: float,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> str | None:
     """Wait for a deletion that was decided on before a hold was recorded.
 
@@ -199,8 +197,6 @@ def await_decision(
         document: the control document.
         is_touched: whether the hold keeps a partition of this name.
         lease_seconds: a leader that wrote nothing for so long is gone, and so is its deletion.
-        clock: monotonic seconds.
-        sleep: waits.
 
     Returns:
         The name of the partition that was waited for; whether it is there is to be seen now.
@@ -217,7 +213,7 @@ def await_decision(
             return awaited
         awaited = name
         if seen is None or seen[0] != found[1]:
-            seen = (found[1], clock())
-        elif clock() - seen[1] >= lease_seconds:
+            seen = (found[1], time.monotonic())
+        elif time.monotonic() - seen[1] >= lease_seconds:
             return awaited
-        sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)

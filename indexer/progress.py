@@ -179,7 +179,7 @@ class Round:
         ours: Sequence[bytes],
         stored: Sequence[Stored],
         *,
-        too_large: bool = False,
+        too_large: bool,
     ) -> None:
         """Settle rows by what is stored under their ids; where nothing is, go on.
 

@@ -25,6 +25,8 @@ from indexer.lifecycle import Asked, Executor
 from indexer.round import Round
 
 POLL_SECONDS: Final = 0.2
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at the lease of another process, which tell whether that one lives."""
 MOST_CHARACTERS: Final = 500
 """Of a problem's words in the control document."""
 BACKOFF: Final = Backoff(first_seconds=2.0, longest_seconds=60.0)
@@ -44,7 +46,6 @@ def work(
     *,
     interval_seconds: float,
     stop: Asked,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Take rounds until `stop` is set.
 
@@ -53,7 +54,6 @@ def work(
         lease: of this process.
         interval_seconds: between two rounds of this process.
         stop: ends it before the next step.
-        sleep: waits for `POLL_SECONDS`.
     """
     failures = 0
     while not stop.is_set():
@@ -70,7 +70,7 @@ def work(
             # Once may be a node that starts again.
             tell = _log.warning if failures == 1 else _log.error
             tell("lifecycle_round_failed", cause=str(error), hint=error.hint)
-        _wait(wait_seconds, stop, sleep)
+        _wait(wait_seconds, stop)
 
 
 def work_once(
@@ -78,8 +78,7 @@ def work_once(
     lease: Lease,
     *,
     stop: Asked,
-    accept_journal: bool = False,
-    sleep: Callable[[float], None] = time.sleep,
+    accept_journal: bool,
 ) -> Round | Standby:
     """Take one round; where somebody has the lease, wait until it is seen that he lives or not.
 
@@ -96,7 +95,7 @@ def work_once(
         if first_seen is not None and seen.renewed_at != first_seen:
             return Standby(seen.holder)
         first_seen = seen.renewed_at
-        _wait(1.0, stop, sleep)
+        _wait(LOOK_SECONDS, stop)
         if stop.is_set():
             raise Interrupted
 
@@ -134,7 +133,7 @@ def _ended(problems: int, what: str, hint: str) -> LastRound:
     return LastRound(now, problems, what[:MOST_CHARACTERS], hint[:MOST_CHARACTERS])
 
 
-def _wait(seconds: float, stop: Asked, sleep: Callable[[float], None]) -> None:
+def _wait(seconds: float, stop: Asked) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not stop.is_set():
-        sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)

@@ -127,7 +127,7 @@ def write_ndjson(
 
 
 def write_csv(
-    hits: Iterable[Hit], tally: Tally, *, bom: bool = False, header: bool = True
+    hits: Iterable[Hit], tally: Tally, *, bom: bool, header: bool = True
 ) -> Iterator[bytes]:
     """Yield the rows, behind the one with the names of the columns."""
     if header:
@@ -173,7 +173,7 @@ def hold_last(pieces: Iterable[bytes], before_last: Callable[[], None]) -> Itera
     yield held
 
 
-def file_name(organization_id: str, as_of: str, kind: Format, *, gzip: bool = False) -> str:
+def file_name(organization_id: str, as_of: str, kind: Format, *, gzip: bool) -> str:
     """Return a name of letters, digits, dots and dashes alone.
 
     It has the whole of `as_of`, to the microsecond: two exports of one second do not collide.

@@ -53,16 +53,15 @@ class FieldChanges(Struct, frozen=True, kw_only=True, rename="camel"):
     more: bool = False
 
 
-def field_changes(context: object, most: int = MAX_CHANGES) -> FieldChanges:
+def field_changes(context: object) -> FieldChanges:
     """Return what differs between `previous` and `new`; null is the same as to be missing there.
 
     Args:
         context: of an event, decoded; anything.
-        most: how many changes to tell.
     """
     previous, new = sides(context)
-    found = tuple(islice(_compare("", previous, new, MAX_DEPTH), most + 1))
-    return FieldChanges(changes=found[:most], more=len(found) > most)
+    found = tuple(islice(_compare("", previous, new, MAX_DEPTH), MAX_CHANGES + 1))
+    return FieldChanges(changes=found[:MAX_CHANGES], more=len(found) > MAX_CHANGES)
 
 
 def sides(context: object) -> tuple[object, object]:

@@ -75,7 +75,7 @@ def read_filters(
     organization_id: str,
     *,
     present: Callable[[Collection[str]], Collection[str]],
-    catalogue: Catalogue = CATALOGUE,
+    catalogue: Catalogue,
 ) -> Query:
     """Return which events a request is about; what is wrong is noted in `reading`.
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,7 +23,7 @@ from audit_events.instant import format_instant
 from webapi import parameters, values
 from webapi.access import asks, prove
 from webapi.answered import StoredEvent
-from webapi.answering import answer_json, record_read
+from webapi.answering import answer_json, present_actions, record_read
 from webapi.arrivals import Arrivals, Arrived, Place
 from webapi.audit_log import PATH, blueprint
 from webapi.cursor import open_payload, seal_payload
@@ -159,7 +158,7 @@ def stream_events() -> Response:
     question = read_stream(
         who.organization_id,
         pairs,
-        present=partial(ours.reading.present, who.organization_id),
+        present=present_actions,
         key=key,
         catalogue=ours.catalogue,
     )
@@ -209,8 +208,6 @@ def await_arrival(
     question: StreamQuestion,
     *,
     waiters: Running,
-    sleep: Callable[[float], object] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Arrived:
     """Return the first page that has an event, or after the wait one that has none.
 
@@ -220,14 +217,14 @@ def await_arrival(
     if question.place is None and question.start == NOW:
         return Arrived([], arrivals.now(), more=False)
     place = question.place or begin(arrivals, question.start)
-    until = clock() + question.wait_seconds
+    until = time.monotonic() + question.wait_seconds
     arrived = arrivals.page(question.query, place)
     whose = question.query.organization_id
-    if arrived.hits or clock() >= until or not waiters.begin(whose):
+    if arrived.hits or time.monotonic() >= until or not waiters.begin(whose):
         return arrived
     try:
-        while not arrived.hits and (left := until - clock()) > 0:
-            sleep(min(LOOK_SECONDS, left))
+        while not arrived.hits and (left := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK_SECONDS, left))
             arrived = arrivals.page(question.query, arrived.place)
     finally:
         waiters.end(whose)
