@@ -4,16 +4,6 @@ Not a `threading.Event`: that holds a lock while it is set or cleared, and a han
 whoever holds it (the handler before it, when two signals come at once) waits for itself for ever.
 """
 
-from typing import Protocol
-
-
-class Asked(Protocol):
-    """Whether it was asked for; a `threading.Event` will do where no handler sets it."""
-
-    def is_set(self) -> bool:
-        """Whether it was."""
-        ...
-
 
 class Flag:
     """One thing that may be asked for; setting it twice is setting it once."""

@@ -26,7 +26,6 @@ from agent.board import Board
 from agent.chain import Links
 from agent.checkpoint import Checkpoint
 from agent.errors import LockedError, SenderError
-from agent.flag import Asked
 from agent.follow import Follower
 from agent.integrity import Integrity
 from agent.keeper import SHARE, Keeper
@@ -38,6 +37,7 @@ from agent.shipment import Loader, Shipment
 from agent.status import Totals
 from agent.tail import READ_BYTES
 from agent.watch import Watch
+from indexer.beat import Asked
 from indexer.dead_letter import DeadLetter
 from indexer.figures import Figures
 from indexer.settings import IndexSettings

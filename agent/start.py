@@ -15,13 +15,13 @@ from agent import checkpoint
 from agent.board import Board
 from agent.discover import find_unmatched
 from agent.errors import NothingToFollowError, StateDirectoryError
-from agent.flag import Asked
 from agent.lock import hold
 from agent.memory import share_one_heap
 from agent.pipeline import Pipeline
 from agent.reread import Read, Service, Settings
 from agent.settings import AgentSettings, absolute
 from agent.status import Totals
+from indexer.beat import Asked
 from indexer.dead_letter import DeadLetter
 from indexer.settings import ConnectionSettings, IndexSettings
 

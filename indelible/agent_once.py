@@ -21,12 +21,12 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from agent.board import Board
-from agent.flag import Asked
 from agent.start import Outcome
 from agent.status import Status, Totals
 from indelible.display import QuietConsole
 from indelible.quantity import counted
 from indelible.terminal import plain, write_json
+from indexer.beat import Asked
 
 EXIT_UNFINISHED: Final = 1
 EXIT_INTERRUPTED: Final = 130

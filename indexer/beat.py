@@ -2,10 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 FIRST_SECONDS: Final = 0.05
 LONGEST_SECONDS: Final = 5.0
+
+
+class Asked(Protocol):
+    """Whether the work is to end: a `threading.Event`, or a flag that a signal handler may set."""
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+        ...
+
 
 Beat = Callable[[], None]
 """Called before each of many changes, and after each wait; raises when the work must end."""

@@ -18,7 +18,7 @@ import structlog
 from opensearchpy import OpenSearch
 
 from audit_events.errors import AuditEventError
-from indexer.beat import Beat
+from indexer.beat import Asked, Beat
 from indexer.copies import EXPLAIN
 from indexer.deletion import Decision, Deleter, Deletion
 from indexer.errors import (
@@ -69,14 +69,6 @@ class Archive(Protocol):
 
     def has(self, name: str, seal: Seal) -> bool:
         """Whether a copy of what was sealed is there."""
-        ...
-
-
-class Asked(Protocol):
-    """Whether the work is to end."""
-
-    def is_set(self) -> bool:
-        """Whether it is."""
         ...
 
 

@@ -18,10 +18,11 @@ from msgspec import Struct
 from audit_events.errors import AuditEventError
 from audit_events.instant import format_instant
 from indexer.backoff import Backoff, delay_seconds
+from indexer.beat import Asked
 from indexer.control import LastRound
 from indexer.errors import IndexerError, Interrupted, LeaseLostError
 from indexer.lease import RENEWALS, Lease, renewed
-from indexer.lifecycle import Asked, Executor
+from indexer.lifecycle import Executor
 from indexer.round import Round
 
 POLL_SECONDS: Final = 0.2
