@@ -40,6 +40,14 @@ class IndexerError(Exception):
     hint: str = ""
 
 
+class HintedError(IndexerError):
+    """An error whose next step depends on where it happened."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class SettingsError(IndexerError):
     """Settings that are wrong: `problems` has every one of them, each naming its variable or key.
 
@@ -202,28 +210,16 @@ class AliasError(IndexerError):
         super().__init__(f"{name} is an alias of {', '.join(sorted(indices))}, and no index")
 
 
-class ArchiveError(IndexerError):
+class ArchiveError(HintedError):
     """A snapshot cannot be taken, found, restored or trusted, or the repository is not usable."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
-
-class ReplayError(IndexerError):
+class ReplayError(HintedError):
     """Dead letters cannot be replayed now; those that were not are as they were."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
-
-class JournalError(IndexerError):
+class JournalError(HintedError):
     """The journal cannot be used: what is recorded there must be whole, and stay as it is."""
-
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 class ClockError(IndexerError):
@@ -238,28 +234,16 @@ class LeaseLostError(IndexerError):
     hint = "nothing is lost: whoever has the lease does the work"
 
 
-class DeletionBlockedError(IndexerError):
+class DeletionBlockedError(HintedError):
     """This process may not delete partitions; everything else goes on."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
-
-class StepError(IndexerError):
+class StepError(HintedError):
     """A step of a partition's lifecycle must not be taken: something is not as it has to be."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
-
-class HoldError(IndexerError):
+class HoldError(HintedError):
     """A hold cannot be placed or released as it was asked for."""
-
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 class Interrupted(IndexerError):  # noqa: N818  # not a failure: the caller asked for it
