@@ -116,7 +116,7 @@ class Variant:
 
 def variants(codec: Codec) -> tuple[Variant, ...]:
     """Ours with a codec, and what it is compared with."""
-    (template,) = render(IndexSettings(replicas=0, codec=codec)).values()
+    template = render(IndexSettings(replicas=0, codec=codec))
     ours = cast("dict[str, object]", template["template"])
     return (
         Variant(OURS, "bench-ours", ours, own_ids=True),

@@ -14,7 +14,7 @@ from opensearchpy import OpenSearch
 
 from audit_events.instant import format_instant
 from indexer.client import request_shape
-from indexer.names import events_template, journal_name, late_name, partition_name
+from indexer.names import journal_name, late_name, partition_name
 from indexer.settings import IndexSettings
 from indexer.templates import Difference, Drift, render
 
@@ -45,8 +45,7 @@ def find_outranking(client: OpenSearch, settings: IndexSettings) -> list[Drift]:
     Raises:
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
-    ours = events_template(settings)
-    most = cast("int", render(settings)[ours][PRIORITY])
+    most = cast("int", render(settings)[PRIORITY])
     found = request_shape(client, "GET", "/_index_template", _Templates)
     names = list(_next_names(settings))
     return [

@@ -75,8 +75,8 @@ class Change(Struct, frozen=True):
     """`index` is one that a policy is attached to."""
 
 
-def render(settings: IndexSettings) -> dict[str, Body]:
-    """Each template's name and body for these settings."""
+def render(settings: IndexSettings) -> Body:
+    """The body of the template for these settings; `events_template` names it."""
     text = (files("index_templates") / EVENTS_FILE).read_bytes()
     body = msgspec.json.decode(text, type=_File)
     body.index_patterns = _patterns(settings)
@@ -85,11 +85,11 @@ def render(settings: IndexSettings) -> dict[str, Body]:
         "number_of_replicas": settings.replicas,
         "refresh_interval": f"{settings.refresh_interval_seconds}s",
     }
-    return {events_template(settings): cast("Body", msgspec.to_builtins(body))}
+    return cast("Body", msgspec.to_builtins(body))
 
 
 def install(client: OpenSearch, settings: IndexSettings, *, dry_run: bool = False) -> list[Change]:
-    """Put the templates that differ, delete those of older versions, and say what that changed.
+    """Put the template if it differs, delete those of older versions, and say what that changed.
 
     Args:
         client: of the role `lifecycle`.
@@ -101,17 +101,13 @@ def install(client: OpenSearch, settings: IndexSettings, *, dry_run: bool = Fals
         NoAnswerError: it did not answer.
     """
     changes: list[Change] = []
-    for name, body in render(settings).items():
-        installed = _installed(client, name)
-        if installed is None:
-            changes.append(Change("create", name, ()))
-        else:
-            differences = differ(body, installed)
-            if not differences:
-                continue
-            changes.append(Change("update", name, differences))
+    ours, body = events_template(settings), render(settings)
+    installed = _installed(client, ours)
+    differences = () if installed is None else differ(body, installed)
+    if installed is None or differences:
+        changes.append(Change("create" if installed is None else "update", ours, differences))
         if not dry_run:
-            request(client, "PUT", f"/_index_template/{name}", body=body)
+            request(client, "PUT", f"/_index_template/{ours}", body=body)
     for name in _standing_obsolete(client, settings):
         changes.append(Change("delete", name, ()))
         if not dry_run:
@@ -120,20 +116,20 @@ def install(client: OpenSearch, settings: IndexSettings, *, dry_run: bool = Fals
 
 
 def compare(client: OpenSearch, settings: IndexSettings) -> list[Drift]:
-    """Where the templates and the live partitions differ from the files; empty when nowhere.
+    """Where the template and the live partitions differ from the file; empty when nowhere.
 
     Raises:
         RefusedError: the cluster refused, or is no OpenSearch.
         NoAnswerError: it did not answer.
     """
     drifts: list[Drift] = []
-    for name, body in render(settings).items():
-        installed = _installed(client, name)
-        if installed is None:
-            missing = Difference("index template", "installed", None)
-            drifts.append(Drift("template", name, (missing,)))
-        elif differences := differ(body, installed):
-            drifts.append(Drift("template", name, differences))
+    ours, body = events_template(settings), render(settings)
+    installed = _installed(client, ours)
+    if installed is None:
+        missing = Difference("index template", "installed", None)
+        drifts.append(Drift("template", ours, (missing,)))
+    elif differences := differ(body, installed):
+        drifts.append(Drift("template", ours, differences))
     obsolete = Difference("index template", None, "installed by an older version")
     drifts += [
         Drift("template", name, (obsolete,)) for name in _standing_obsolete(client, settings)
@@ -141,7 +137,7 @@ def compare(client: OpenSearch, settings: IndexSettings) -> list[Drift]:
     params = {"flat_settings": "true", **EXPAND_ALL}
     path = f"/{read_indices(settings)}"
     live = request_shape(client, "GET", path, dict[str, Body], params=params) or {}
-    wanted = cast("Body", render(settings)[events_template(settings)]["template"])
+    wanted = cast("Body", body["template"])
     for name, index in sorted(live.items()):
         differences = differ_live(wanted, index)
         if differences:

@@ -177,9 +177,9 @@ def test_the_installed_wheel_has_its_index_templates(installed: Environment) -> 
         "import json\n"
         "from indexer.settings import IndexSettings\n"
         "from indexer.templates import render\n"
-        "print(json.dumps(sorted(render(IndexSettings()))))"
+        "print(json.dumps(render(IndexSettings())['index_patterns']))"
     )
-    assert json.loads(installed.run(script)) == ["audit-events"]
+    assert "audit-events-*" in json.loads(installed.run(script))
 
 
 @pytest.mark.opensearch

@@ -84,23 +84,21 @@ def events(path: Path, start: str) -> list[bytes]:
     return write_events(path, named, start)
 
 
-def without(field: str, rendered: dict[str, Body]) -> dict[str, Body]:
-    for body in rendered.values():
-        mappings = cast("dict[str, dict[str, Any]]", body["template"])["mappings"]
-        del mappings["properties"][field]
-    return rendered
+def without(field: str, body: Body) -> Body:
+    mappings = cast("dict[str, dict[str, Any]]", body["template"])["mappings"]
+    del mappings["properties"][field]
+    return body
 
 
-def with_all_words_in_one_field(rendered: dict[str, Body]) -> dict[str, Body]:
-    for body in rendered.values():
-        part = cast("dict[str, dict[str, Any]]", body["template"])
-        fields = part["mappings"]["properties"]
-        letters = {"simple": {"type": "text", "analyzer": "simple"}}
-        fields["searchText"] = {"type": "text", "fields": letters}
-        whole = {"type": "keyword", "normalizer": "lowercase", "copy_to": ["searchText"]}
-        fields["actor"]["properties"] |= {"email": whole, "name": whole}
-        part["settings"]["index"]["query"] = {"default_field": ["searchText"]}
-    return rendered
+def with_all_words_in_one_field(body: Body) -> Body:
+    part = cast("dict[str, dict[str, Any]]", body["template"])
+    fields = part["mappings"]["properties"]
+    letters = {"simple": {"type": "text", "analyzer": "simple"}}
+    fields["searchText"] = {"type": "text", "fields": letters}
+    whole = {"type": "keyword", "normalizer": "lowercase", "copy_to": ["searchText"]}
+    fields["actor"]["properties"] |= {"email": whole, "name": whole}
+    part["settings"]["index"]["query"] = {"default_field": ["searchText"]}
+    return body
 
 
 def live(client: Any, name: str) -> dict[str, Any]:  # a client of any role

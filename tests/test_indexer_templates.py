@@ -41,13 +41,11 @@ def test_values_are_compared_as_the_cluster_understands_them(
     assert flatten(value) == flat
 
 
-def test_settings_are_rendered_into_the_templates() -> None:
+def test_settings_are_rendered_into_the_template() -> None:
     settings = IndexSettings(
         prefix="audit-t1", replicas=2, refresh_interval_seconds=5, codec="default"
     )
-    templates = render(settings)
-    assert list(templates) == ["audit-t1-events"]
-    flat = flatten(templates["audit-t1-events"])
+    flat = flatten(render(settings))
     assert flat["index_patterns"] == "audit-t1-events-*, audit-t1-late-*, audit-t1-journal"
     assert flat["template.settings.index.number_of_replicas"] == "2"
     assert flat["template.settings.index.codec"] == "default"
@@ -135,7 +133,7 @@ def test_a_missing_template_is_drift_until_it_is_installed(
 
 def install_as_before(client: OpenSearch, settings: IndexSettings) -> None:
     """Two templates of one priority, as older versions had them."""
-    (body,) = render(settings).values()
+    body = render(settings)
     for kind in ("events", "late"):
         body["priority"], body["index_patterns"] = 500, [f"{settings.prefix}-{kind}-*"]
         name = f"{settings.prefix}-{kind}"
