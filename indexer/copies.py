@@ -7,9 +7,9 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from indexer.client import request_shape
+from indexer.names import some_of
 from indexer.partitions import Partition
 
-NAMES_SHOWN: Final = 5
 EXPLAIN: Final = "GET _cluster/allocation/explain says why"
 
 
@@ -24,10 +24,7 @@ class CopyTrouble(Struct, frozen=True, kw_only=True):
 
     def describe(self) -> str:
         """One line: which, why, and what to do."""
-        shown = ", ".join(self.partitions[:NAMES_SHOWN])
-        rest = len(self.partitions) - NAMES_SHOWN
-        more = f" and {rest} more" if rest > 0 else ""
-        return f"{self.colour}: {shown}{more}: {self.reason}; {self.hint}"
+        return f"{self.colour}: {some_of(self.partitions)}: {self.reason}; {self.hint}"
 
 
 class _Health(Struct):

@@ -11,11 +11,10 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from indexer.client import request_shape
-from indexer.names import EXPAND_ALL, read_indices
+from indexer.names import EXPAND_ALL, read_indices, some_of
 from indexer.settings import IndexSettings
 
 BLOCK: Final = "index.blocks.read_only_allow_delete"
-NAMES_SHOWN: Final = 5
 
 
 class _Settings(Struct):
@@ -36,10 +35,7 @@ def find_flooded(client: OpenSearch, settings: IndexSettings) -> list[str]:
 
 def describe_flooded(names: Sequence[str]) -> str:
     """One line: which, why, and what to do."""
-    shown = ", ".join(names[:NAMES_SHOWN])
-    rest = len(names) - NAMES_SHOWN
-    more = f" and {rest} more" if rest > 0 else ""
     return (
-        f"a disk is at its flood stage: no writes to {shown}{more}, new events wait in the agents;"
-        " free it, and the cluster lifts the block by itself"
+        f"a disk is at its flood stage: no writes to {some_of(names)}, new events wait in the"
+        " agents; free it, and the cluster lifts the block by itself"
     )

@@ -5,6 +5,7 @@ itself (409), whenever that is.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -13,6 +14,8 @@ from indexer.settings import IndexSettings
 
 MONTH_CHARACTERS: Final = len("2026-11")
 DAY_CHARACTERS: Final = len("2026-11-23")
+
+NAMES_SHOWN: Final = 5
 
 IndexKind = Literal["events", "late", "journal"]
 
@@ -105,6 +108,12 @@ def index_kind(name: str, settings: IndexSettings) -> IndexKind | None:
     if name.startswith(f"{settings.prefix}-late-"):
         return "late"
     return "journal" if name == journal_name(settings) else None
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are: for a line that people read."""
+    shown, rest = ", ".join(names[:NAMES_SHOWN]), len(names) - NAMES_SHOWN
+    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def events_template(settings: IndexSettings) -> str:

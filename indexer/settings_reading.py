@@ -23,7 +23,7 @@ from indexer.settings import Secret
 
 GROUPS: Final = ("opensearch", "index", "lifecycle", "agent", "web", "node", "catalogue")
 OTHER_VARIABLES: Final = ("INDELIBLE_HOME", "INDELIBLE_CONFIG", "INDELIBLE_CACHE")
-OTHER_PREFIXES: Final = ("INDELIBLE_NODE_", "INDELIBLE_TEST_")
+TEST_PREFIX: Final = "INDELIBLE_TEST_"
 
 T = TypeVar("T", bound=Struct)
 
@@ -231,7 +231,7 @@ def _examples(annotation: object) -> tuple[object, ...]:
 
 
 def _has_reader(variable: str) -> bool:
-    beginnings = tuple(f"INDELIBLE_{group.upper()}_" for group in GROUPS) + OTHER_PREFIXES
+    beginnings = (TEST_PREFIX, *(f"INDELIBLE_{group.upper()}_" for group in GROUPS))
     return variable in OTHER_VARIABLES or variable.startswith(beginnings)
 
 
