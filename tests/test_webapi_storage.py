@@ -7,7 +7,7 @@ import pytest
 
 from indexer.client import Reply
 from webapi.errors import IndexGoneError, InternalError, UnavailableError
-from webapi.storage_answer import parts, whole
+from webapi.storage_answer import split_multi, whole
 
 
 def reply(status: int = 200, **parts: Any) -> Reply:  # JSON
@@ -97,7 +97,7 @@ def part(status: int = 200, **more: Any) -> str:  # JSON
 
 
 def test_each_answer_of_several_is_judged_by_itself() -> None:
-    good, foreign = parts(together(part(), part(hits={"hits": [hit("org_b")]})), 2)
+    good, foreign = split_multi(together(part(), part(hits={"hits": [hit("org_b")]})), 2)
     assert whole(good, "org_a").hits.hits == []
     with pytest.raises(InternalError):
         whole(foreign, "org_a")
@@ -113,7 +113,7 @@ def test_each_answer_of_several_is_judged_by_itself() -> None:
     ],
 )
 def test_one_answer_of_several_that_is_not_whole_spoils_all(bad: str) -> None:
-    good, spoilt = parts(together(part(), bad), 2)
+    good, spoilt = split_multi(together(part(), bad), 2)
     whole(good, "org_a")
     with pytest.raises((UnavailableError, IndexGoneError)):
         whole(spoilt, "org_a")
@@ -121,10 +121,10 @@ def test_one_answer_of_several_that_is_not_whole_spoils_all(bad: str) -> None:
 
 def test_a_refusal_of_all_searches_is_that_of_each() -> None:
     refused = Reply(429, "{}", {})
-    assert parts(refused, 2) == [refused, refused]
+    assert split_multi(refused, 2) == [refused, refused]
 
 
 @pytest.mark.parametrize("texts", [(part(),), (part(), part(), part()), ("{}", "{}")])
 def test_another_number_of_answers_is_an_error(texts: tuple[str, ...]) -> None:
     with pytest.raises(InternalError):
-        parts(together(*texts), 2)
+        split_multi(together(*texts), 2)

@@ -29,11 +29,11 @@ from webapi.storage_answer import (
     RefreshedReply,
     StatsReply,
     decode,
-    parts,
     read,
     refuse,
     refuse_unavailable,
     silent,
+    split_multi,
     too_slow,
     whole,
 )
@@ -122,7 +122,7 @@ class Storage:
             if len(names) <= MAX_PATH_BYTES:
                 reply = self._ask("POST", f"/{names}/_search", params=params, body=body)
             else:
-                (reply,) = self._ask_parts([names.split(",")], params, body)
+                (reply,) = self._ask_multi([names.split(",")], params, body)
             return whole(reply, search.organization_id)
 
         return self._patience.answer(asking)
@@ -141,7 +141,7 @@ class Storage:
         body = msgspec.json.encode(search.body(self._timeout_seconds))
 
         def asking() -> Sequence[Found]:
-            replies = self._ask_parts(groups, SEARCH_PARAMS, body)
+            replies = self._ask_multi(groups, SEARCH_PARAMS, body)
             return [whole(reply, search.organization_id) for reply in replies]
 
         return self._patience.answer(asking)
@@ -282,12 +282,12 @@ class Storage:
         reply = self._ask("POST", f"/{read_indices(self._index)}/_search", params=params)
         return reply.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
-    def _ask_parts(
+    def _ask_multi(
         self, groups: Sequence[Sequence[str]], params: Mapping[str, str], body: bytes
     ) -> Sequence[Reply]:
         headers = [msgspec.json.encode({"index": names, **params}) for names in groups]
         asked = b"".join(b"%b\n%b\n" % (header, body) for header in headers)
-        return parts(self._ask("POST", "/_msearch", body=asked), len(groups))
+        return split_multi(self._ask("POST", "/_msearch", body=asked), len(groups))
 
     def _ask(
         self,

@@ -222,14 +222,14 @@ class PinnedReply(Struct, frozen=True):
     pit_id: str
 
 
-class PartsReply(Struct, frozen=True):
-    """What `_msearch` answers."""
+class MultiReply(Struct, frozen=True):
+    """What `_msearch` answers: to each search, in their order."""
 
     responses: list[Raw]
 
 
-class Part(Struct, frozen=True):
-    """The status of the one answer in an answer of `_msearch`."""
+class SearchStatus(Struct, frozen=True):
+    """The status of one of these answers."""
 
     status: int
 
@@ -269,7 +269,7 @@ def read(reply: Reply, shape: type[T], what: str) -> T:
     return decode(reply.text, shape, what)
 
 
-def parts(reply: Reply, asked: int) -> Sequence[Reply]:
+def split_multi(reply: Reply, asked: int) -> Sequence[Reply]:
     """Take so many answers out of one of `_msearch`; a refusal of the whole is that of each.
 
     Raises:
@@ -277,12 +277,14 @@ def parts(reply: Reply, asked: int) -> Sequence[Reply]:
     """
     if reply.status != HTTPStatus.OK:
         return [reply] * asked
-    texts = decode(reply.text, PartsReply, "the answer to a search").responses
+    texts = decode(reply.text, MultiReply, "the answer to a search").responses
     if len(texts) != asked:
         raise InternalError(f"{len(texts)} answers to {asked} searches")
     return [
         Reply(
-            decode(text, Part, "the answer to a search").status, bytes(text).decode(), reply.headers
+            decode(text, SearchStatus, "the answer to a search").status,
+            bytes(text).decode(),
+            reply.headers,
         )
         for text in texts
     ]
