@@ -137,9 +137,7 @@ class TokenStore:
         try:
             return ask(self._client, method, path, params=params, body=body)
         except NoAnswerError as error:
-            raise UnavailableError(
-                "tokens_unavailable", "their store does not answer as it should"
-            ) from error
+            raise _unavailable() from error
 
 
 def _decode(reply: Reply, shape: type[T]) -> T:
@@ -148,12 +146,14 @@ def _decode(reply: Reply, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(reply.text, type=shape)
     except UNREADABLE as error:
-        raise UnavailableError(
-            "tokens_unavailable", "their store does not answer as it should"
-        ) from error
+        raise _unavailable() from error
 
 
 def _refused(reply: Reply) -> UnavailableError:
-    error = UnavailableError("tokens_unavailable", "their store does not answer as it should")
+    error = _unavailable()
     error.__cause__ = RuntimeError(f"{reply.status}: {reply.text[:300]}")
     return error
+
+
+def _unavailable() -> UnavailableError:
+    return UnavailableError("tokens_unavailable", "their store does not answer as it should")

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from audit_events.catalogue import Catalogue
-from audit_events.catalogue_entry import CatalogueEntry, Colour
+from audit_events.catalogue_entry import CatalogueEntry
 from audit_events.envelope import decode_envelope
 from audit_events.event import Actor, Event, Resource, TargetUser, decode_event
 from audit_events.instant import parse_instant
@@ -67,7 +67,7 @@ class Row:
     @property
     def colour(self) -> Kind:
         """Of the catalogue."""
-        return "none" if self.entry is None else kind_of(self.entry.colour)
+        return "none" if self.entry is None else self.entry.colour
 
     @property
     def mark(self) -> str:
@@ -101,11 +101,6 @@ class Person:
 
     name: str
     detail: str
-
-
-def kind_of(colour: Colour) -> Kind:
-    """Return the kind of a colour."""
-    return colour
 
 
 def read_row(line: bytes, catalogue: Catalogue) -> Row:
