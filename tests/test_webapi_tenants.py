@@ -13,9 +13,9 @@ from audit_events.envelope import decode_envelope
 from indexer.settings import IndexSettings, Secret
 from tests.cluster import Cluster
 from tests.webapi_api import SECRET, Api, problem, store, token, write_events
-from webapi.access import kind_of
 from webapi.audit_log import PATH
 from webapi.auth import Reader
+from webapi.kinds import kind_of
 from webapi.settings import WebSettings
 
 pytestmark = pytest.mark.opensearch

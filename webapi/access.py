@@ -2,8 +2,8 @@
 
     token → reader → role and plan, or scope → limit → the view
 
-A blueprint has `blueprint.before_request(admit)`, and each of its views says with `asks` what kind
-of question it answers. A page with a session of its own calls `enter` with its reader.
+A blueprint has `blueprint.before_request(admit)`, and each of its views says with `kinds.asks` what
+kind of question it answers. A page with a session of its own calls `enter` with its reader.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,9 @@ from flask import Flask, Response, current_app, g, request
 
 from webapi.auth import Reader, authorize, read_api_token
 from webapi.errors import LimitError, ScopeError, TokenError
-from webapi.kinds import SCOPE_OF, Kind, asks, kind_of
+from webapi.kinds import SCOPE_OF, Kind, kind_of
 from webapi.limits import describe
 from webapi.parts import parts
-
-__all__ = [
-    "admit",
-    "asked_kind",
-    "asks",
-    "enter",
-    "install",
-    "kind_of",
-    "prove",
-    "revocation_check",
-]
 
 
 def install(app: Flask) -> None:

@@ -14,11 +14,12 @@ from msgspec import Raw, Struct
 from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import Colour, Need, Severity
 from webapi import route
-from webapi.access import admit, asks
+from webapi.access import admit
 from webapi.answering import answer_json, find_event, present_actions, record_read
 from webapi.around_event import neighbours_of
 from webapi.cursor import next_cursor
 from webapi.highlights import Highlighter, add_highlights
+from webapi.kinds import asks
 from webapi.links import set_links
 from webapi.parts import parts, reader
 from webapi.query import Query

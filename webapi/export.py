@@ -26,7 +26,7 @@ from audit_events.binding import request_facts
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters, values
-from webapi.access import asks, revocation_check
+from webapi.access import revocation_check
 from webapi.answered import REFERENCE
 from webapi.audit_log import PATH, blueprint
 from webapi.auth import Reader
@@ -53,6 +53,7 @@ from webapi.export_file import (
     write_ndjson,
     write_zip,
 )
+from webapi.kinds import asks
 from webapi.parameters import Parameter
 from webapi.parts import parts, reader
 from webapi.query import Position, Query

@@ -7,13 +7,13 @@ from flask import Response, request
 
 from audit_events.catalogue import Catalogue
 from webapi import parameters, values
-from webapi.access import asks
 from webapi.answering import answer_json, present_actions, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.facet_counts import DEFAULT_VALUES, FACETS, MAX_VALUES, FacetQuestion, facets_of
 from webapi.histogram import INTERVALS
 from webapi.histogram_parameter import INTERVAL
+from webapi.kinds import asks
 from webapi.parameters import Parameter
 from webapi.parts import parts, reader
 from webapi.request import read_filters, read_pairs

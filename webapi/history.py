@@ -9,7 +9,6 @@ from msgspec import Raw, Struct, field
 
 from audit_events.catalogue import Catalogue
 from webapi import parameters, values
-from webapi.access import asks
 from webapi.answered import StoredEvent
 from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
@@ -23,6 +22,7 @@ from webapi.description import (
 )
 from webapi.event_values import read_values
 from webapi.field_changes import FieldChange, field_changes
+from webapi.kinds import asks
 from webapi.links import set_links
 from webapi.parameters import Parameter
 from webapi.parts import parts, reader

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from flask import Response, request
 
 from audit_events.catalogue import Catalogue
-from webapi.access import asks
 from webapi.answering import answer_json, present_actions, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation, with_links
 from webapi.incident_analysis import incident_of
 from webapi.incident_request import parameters_of, read_question
+from webapi.kinds import asks
 from webapi.links import set_links
 from webapi.parts import parts, reader
 from webapi.request import read_pairs

@@ -11,13 +11,13 @@ from msgspec import Struct
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters
-from webapi.access import asks
 from webapi.answered import Moment
 from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.errors import ParameterError, TooLongError
 from webapi.event_values import read_values
+from webapi.kinds import asks
 from webapi.parameters import Parameter
 from webapi.parts import parts, reader
 from webapi.query import TOTAL_CAP, Position, Query

@@ -21,7 +21,7 @@ from msgspec import Struct
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters, values
-from webapi.access import asks, prove
+from webapi.access import prove
 from webapi.answered import StoredEvent
 from webapi.answering import answer_json, present_actions, record_read
 from webapi.arrivals import Arrivals, Arrived, Place
@@ -29,6 +29,7 @@ from webapi.audit_log import PATH, blueprint
 from webapi.cursor import open_payload, seal_payload
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.errors import ParameterError
+from webapi.kinds import asks
 from webapi.parameters import Parameter
 from webapi.parts import parts, reader
 from webapi.query import Query

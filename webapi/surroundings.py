@@ -7,7 +7,6 @@ from flask import Response, request
 
 from audit_events.catalogue import Catalogue
 from webapi import values
-from webapi.access import asks
 from webapi.answering import answer_json, find_event, record_read
 from webapi.around_event import (
     BY,
@@ -19,6 +18,7 @@ from webapi.around_event import (
 )
 from webapi.audit_log import PATH, blueprint
 from webapi.description import EVENT_ID, QUESTION_CODES, Json, describe_parameter, operation
+from webapi.kinds import asks
 from webapi.parameters import Parameter, by_name, number
 from webapi.parts import parts, reader
 from webapi.request import read_pairs

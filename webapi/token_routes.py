@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from msgspec import Struct
 
 from audit_events.catalogue import Catalogue
-from webapi.access import admit, asks
+from webapi.access import admit
 from webapi.api_tokens import (
     MAX_ACTIVE,
     REVOCATION_SECONDS,
@@ -22,6 +22,7 @@ from webapi.audit_log import PATH
 from webapi.auth import Reader
 from webapi.description import BAD_REQUEST_CODES, TOKEN_CODES, Json, operation
 from webapi.errors import ForbiddenError, MissingError, ProblemError, UnavailableError
+from webapi.kinds import asks
 from webapi.parts import parts, reader
 from webapi.request import read_pairs, refuse_parameters
 from webapi.token_request import TokenRequest, read_body

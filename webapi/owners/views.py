@@ -8,9 +8,9 @@ from typing import Final
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from webapi.access import asks
 from webapi.answering import record_read
 from webapi.errors import MissingError, ParametersError, ProblemError
+from webapi.kinds import asks
 from webapi.owners import tokens_page
 from webapi.owners.holds import place_command, read_holds, show_holds
 from webapi.owners.log_state import most_of, read_log_state

@@ -7,10 +7,10 @@ from typing import Final
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from webapi.access import asks
 from webapi.answering import answer_json, find_event, record_read
 from webapi.errors import CODES, ParameterError, ParametersError, ProblemError
 from webapi.export import answer_export
+from webapi.kinds import asks
 from webapi.page import (
     address,
     assets,
