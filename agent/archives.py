@@ -41,8 +41,8 @@ class Search:
         opened: a gzip archive.
         content: what it unpacks to.
         path: its name, renewed by the owner.
-        left_globs: only worth reading if it is known.
         now: monotonic.
+        left_globs: only worth reading if it is known.
     """
 
     __slots__ = ("_candidates", "_content", "_may_grow", "found", "grown", "is_waiting", "key",

@@ -198,12 +198,16 @@ class _Stream:
         # Its window is memory, which one that is not read yet does without.
         self._inflate: _Inflate | None = None
         self._packed, self._is_full, self._between = b"", False, False
-        self.offset, self.given = 0, 0
-        """In the file, and bytes that were unpacked."""
+        self.offset = 0
+        """In the file: up to where it was read."""
+        self.given = 0
+        """Bytes that were unpacked."""
         self.before = b""
         """The bytes of the file just before `offset`."""
-        self.is_ended, self.is_dry = False, False
-        """Whether the file ends where a member does; whether it ends at all, as it is now."""
+        self.is_ended = False
+        """Whether the file ends where a member does."""
+        self.is_dry = False
+        """Whether it ends at all, as it is now."""
         self.damage = ""
         """Why it cannot be unpacked any further."""
 

@@ -114,7 +114,7 @@ class Integrity:
         self.witness.look(now, missing)
 
     def look_at_all(self) -> None:
-        """The same, now that everything that is there is settled and nothing more is awaited."""
+        """Find what is missing now that all that is there is settled, and nothing more awaited."""
         self._note_gaps(math.inf)
         self.witness.wait(RECALL_SECONDS)
         self._take_gone()

@@ -30,14 +30,15 @@ from agent.follow import Follower
 from agent.integrity import Integrity
 from agent.keeper import SHARE, Keeper
 from agent.renewal import Renewal, Reread
-from agent.report import Reporter, State
-from agent.send import Senders, Settled, Writer
+from agent.report import Reporter
+from agent.send import Senders, Writer
 from agent.settings import AgentSettings
 from agent.shipment import Loader, Shipment
-from agent.status import Totals
+from agent.status import State, Totals
 from agent.tail import READ_BYTES
 from agent.watch import Watch
 from indexer.beat import Asked
+from indexer.bulk import Settlement
 from indexer.dead_letter import DeadLetter
 from indexer.figures import Figures
 from indexer.settings import IndexSettings
@@ -186,28 +187,24 @@ class Pipeline:
             if back.error is not None:
                 raise SenderError(back.error) from back.error
             if back.settlement is not None:
-                self._settle(back)
+                self._settle(back.shipment, back.settlement)
             else:
                 self._came_back.append(back.shipment)
             del back
 
-    def _settle(self, back: Settled) -> None:
-        settlement, parts = back.settlement, back.shipment.parts
-        if settlement is not None:
-            self.totals.batches += 1
-            self.totals.created += settlement.created
-            self.totals.duplicates += settlement.duplicates
-            refusals = back.shipment.refusals
-            self.totals.dead_letters += settlement.dead + refusals.lines
-            for one in refusals.records:
-                self._figures.note_dead(
-                    ["over_long" if one.line is None else "malformed"] * one.lines
-                )
-            self.totals.retries += settlement.retries
-            self.integrity.witness.note(back.shipment.batch, settlement)
-        for part in parts:
+    def _settle(self, shipment: Shipment, settlement: Settlement) -> None:
+        refusals = shipment.refusals
+        self.totals.batches += 1
+        self.totals.created += settlement.created
+        self.totals.duplicates += settlement.duplicates
+        self.totals.dead_letters += settlement.dead + refusals.lines
+        self.totals.retries += settlement.retries
+        for one in refusals.records:
+            self._figures.note_dead(["over_long" if one.line is None else "malformed"] * one.lines)
+        self.integrity.witness.note(shipment.batch, settlement)
+        for part in shipment.parts:
             part.settled = True
-        self.integrity.settle({part.tail for part in parts})
+        self.integrity.settle({part.tail for part in shipment.parts})
         self.keeper.unsaved = True
 
     def _remember(self, now: float) -> None:
@@ -242,6 +239,7 @@ class Pipeline:
             and self.loader.opened is None
             and self._senders.in_flight == 0
             and self._renewal is None
+            # An event of the trail that was just recorded is found by the next look.
             and self._next_look > 0.0
         )
 

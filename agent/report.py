@@ -3,7 +3,6 @@
 import os
 import time
 from datetime import UTC, datetime
-from typing import Literal
 
 import msgspec
 
@@ -11,13 +10,11 @@ from agent.follow import Follower
 from agent.keeper import Keeper
 from agent.lag import Lags
 from agent.shipment import Counters
-from agent.status import SourcesStatus, Status, Totals, Waiting, list_files
+from agent.status import SourcesStatus, State, Status, Totals, Waiting, list_files
 from agent.watch import Watch
 from audit_events.instant import format_instant
 from indexer.figures import Figures, Snapshot
 from indexer.path_text import path_text
-
-State = Literal["running", "stopping", "stopped"]
 
 
 class Reporter:

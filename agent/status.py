@@ -20,6 +20,9 @@ FILES_LIMIT: Final = 200
 """Files that are listed, those that lag most first; the totals count all of them."""
 
 
+State = Literal["running", "stopping", "stopped"]
+
+
 class FileStatus(Struct, frozen=True, rename="camel"):
     """One file: bytes, and the timestamp of the last event that is settled (empty: none yet)."""
 
@@ -98,7 +101,7 @@ class Status(Struct, frozen=True, rename="camel"):
     """All of it; instants are canonical, and empty where it never happened or nothing waits."""
 
     pid: int
-    state: Literal["running", "stopping", "stopped"]
+    state: State
     started_at: str
     updated_at: str
     file_count: int

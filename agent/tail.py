@@ -57,7 +57,27 @@ class Tail:
         max_line_bytes: longest line that is handed out.
     """
 
+    position: int
+    """Offset up to which it was read, a half line at the end included."""
+    settled: int
+    """Offset up to which all is settled, a half line that was handed out included."""
+    _boundary: int
+    """The last end of line before which all is settled."""
+    anchor: bytes
+    """Bytes just before that."""
+    _before: bytes
+    """What stands just before `pending`."""
     _skipped: _Skipped | None
+    finished: int
+    """Where the file ended when its half line was handed out as it was; 0 if it never was."""
+    has_more: bool
+    """Whether the last read stopped before the end of the file."""
+    looked_early: bool
+    """Whether `looked` was so soon after a change that another one may look the same."""
+    seen: int
+    """Unix second, coarse, in which it was last found."""
+    settled_since: str
+    """Timestamp of the last event that is settled."""
     __slots__ = (
         "_before",
         "_boundary",
@@ -104,24 +124,17 @@ class Tail:
         self._half, self._skipped = b"", None
         self._head = content.pread(min(HEAD_BYTES, start), 0)
         first = max(0, start - ANCHOR_BYTES)
-        # What stands just before `pending`.
-        self._before = content.pread(start - first, first)
-        self.anchor = self._before
-        """Bytes just before the last end of line that is settled."""
+        self._before = self.anchor = content.pread(start - first, first)
         self.finished = place.finished if place else 0
-        """Where the file ended when its half line was handed out as it was; 0 if it never was."""
         self.parts: deque[Part] = deque()
-        self.rotated, self.has_more = place.rotated if place else False, False
-        """Whether the last read stopped before the end of the file."""
+        self.has_more = False
         # What the owner last saw of it.
         self.size, self.grown = start, 0.0
+        self.rotated = place.rotated if place else False
         self.looked: tuple[int, int] | None = None
         self.looked_early = False
-        """Whether that was so soon after a change that another one may look the same."""
         self.gone, self.seen = False, 0
-        """Unix second, coarse, in which it was last found."""
         self.settled_since = ""
-        """Timestamp of the last event that is settled."""
         self._place = place
 
     @property
