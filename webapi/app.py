@@ -45,6 +45,16 @@ MAX_BODY_BYTES: Final = 65_536
 SLOW_SHARE: Final = 4
 """An export keeps a thread for as long as its client takes, and so does who waits for an event: of
 so many threads one may do the first, and one the second."""
+BLUEPRINTS: Final = (
+    audit_log.blueprint,
+    token_routes.blueprint,
+    health.blueprint,
+    openapi.blueprint,
+    docs_page.blueprint,
+    metrics.blueprint,
+    views.blueprint,
+    owners.blueprint,
+)
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -86,11 +96,34 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     # A doubled slash is another address, not a redirect.
     app.url_map.merge_slashes = False
+    app.extensions[EXTENSION] = _make_parts(settings, client, index, catalogue, tokens_client)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    sign_in.install(app, settings)
+    access.install(app)
+    app.after_request(partial(_secure, settings.hsts_seconds))
+    observation.install(app)
+    problems.install(app, refusal.respond)
+    init_app(app, trusted_proxies=settings.trusted_proxies)
+    return app
+
+
+def _make_parts(
+    settings: WebSettings,
+    client: OpenSearch,
+    index: IndexSettings,
+    catalogue: Catalogue,
+    tokens_client: OpenSearch | None,
+) -> Parts:
     tell, counted = teller(settings), shared()
     storage = Storage(
         client, index, settings.query_timeout_seconds, told=storage_told(counted.tallies)
     )
-    app.extensions[EXTENSION] = Parts(
+    tokens = None
+    if tokens_client is not None:
+        tokens = ApiTokens(TokenStore(tokens_client, index), tell)
+    slow_requests = max(1, settings.threads // SLOW_SHARE)
+    return Parts(
         settings=settings,
         index=index,
         storage=storage,
@@ -98,33 +131,16 @@ def create_app(
         verify=verifier(settings),
         record=recorder(tell, settings.viewed_seconds),
         tell=tell,
-        api_tokens=None
-        if tokens_client is None
-        else ApiTokens(TokenStore(tokens_client, index), tell),
+        api_tokens=tokens,
         counters=counted.counters,
         tallies=counted.tallies,
         limits=limits_of(settings),
         cursor_key=cursor_key(settings),
         catalogue=catalogue,
-        exports=Running(max(1, settings.threads // SLOW_SHARE)),
-        waiters=Running(max(1, settings.threads // SLOW_SHARE)),
+        exports=Running(slow_requests),
+        waiters=Running(slow_requests),
         arrivals=Arrivals(storage, index),
     )
-    app.register_blueprint(audit_log.blueprint)
-    app.register_blueprint(token_routes.blueprint)
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(openapi.blueprint)
-    app.register_blueprint(docs_page.blueprint)
-    app.register_blueprint(metrics.blueprint)
-    app.register_blueprint(views.blueprint)
-    sign_in.install(app, settings)
-    app.register_blueprint(owners.blueprint)
-    access.install(app)
-    app.after_request(partial(_secure, settings.hsts_seconds))
-    observation.install(app)
-    problems.install(app, refusal.respond)
-    init_app(app, trusted_proxies=settings.trusted_proxies)
-    return app
 
 
 def _secure(hsts_seconds: int, response: Response) -> Response:
