@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 import structlog
-from opensearchpy import OpenSearch
 
 from agent import checkpoint
 from agent.board import Board
@@ -18,12 +17,11 @@ from agent.errors import NothingToFollowError, StateDirectoryError
 from agent.lock import hold
 from agent.memory import share_one_heap
 from agent.pipeline import Pipeline
-from agent.reread import Read, Service, Settings
-from agent.settings import AgentSettings, absolute
+from agent.renewal import Read, Settings, Supply
+from agent.settings import absolute
 from agent.status import Totals
 from indexer.beat import Asked
 from indexer.dead_letter import DeadLetter
-from indexer.settings import ConnectionSettings, IndexSettings
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -40,11 +38,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def run(
-    settings: AgentSettings,
-    index: IndexSettings,
-    client: OpenSearch,
+    settings: Settings,
     *,
-    connection: ConnectionSettings | None = None,
     stop: Asked,
     once: bool = False,
     board: Board | None = None,
@@ -53,10 +48,7 @@ def run(
     """Follow files and ship their events until `stop` is set.
 
     Args:
-        settings: what is followed, and where state is kept.
-        index: how events are laid into indices.
-        client: of the role `writer`; closed in the end.
-        connection: what the client was made of, so that a change can be named.
+        settings: what is followed, where state is kept, and who writes.
         stop: ends the run; what is in flight is settled within `shutdown_seconds`.
         once: end as soon as everything that is there now is settled; without the monitor.
         board: what others see of it, and where they ask for the configuration to be read again.
@@ -69,10 +61,10 @@ def run(
         MonitorError: the monitor cannot listen where it should.
         SenderError: a batch could not be sent for a reason that no retry mends.
     """
-    if not settings.paths:
+    if not settings.agent.paths:
         raise NothingToFollowError
-    settings = absolute(settings)
-    directory = Path(settings.state_directory)
+    own = absolute(settings.agent)
+    directory = Path(own.state_directory)
     dead_letter = DeadLetter(directory)
     board = board or Board()
     with hold(directory) as lock:
@@ -81,28 +73,26 @@ def run(
         share_one_heap()
         # What is there by now stays: nobody needs to look for garbage among it.
         gc.freeze()
-        service = Service(Settings(settings, index, client, connection), dead_letter, board, read)
-        with closing(service):
+        supply = Supply(msgspec.structs.replace(settings, agent=own), dead_letter, board, read)
+        with closing(supply):
             if not once:
-                service.open_monitor()
+                supply.open_monitor()
             pipeline = Pipeline(
-                settings,
-                index,
-                service.writer,
+                own,
+                settings.index,
+                supply.writer,
                 dead_letter,
                 stop=stop,
-                abandon=service.abandon,
-                figures=service.figures,
+                abandon=supply.abandon,
+                figures=supply.figures,
                 board=board,
-                reread=service.reread,
+                reread=supply.reread,
                 keep_lock=lock.keep,
             )
             if full is not None:
                 pipeline.keeper.refuse(full)
-            _log.info(
-                "agent_started", paths=settings.paths, state_directory=settings.state_directory
-            )
-            unmatched = find_unmatched(settings.paths, settings.state_directory)
+            _log.info("agent_started", paths=own.paths, state_directory=own.state_directory)
+            unmatched = find_unmatched(own.paths, own.state_directory)
             if not once:
                 _tell_unmatched(unmatched)
             pipeline.run(once=once)

@@ -12,7 +12,7 @@ from typing_extensions import override
 from agent.board import Board
 from agent.flag import Flag
 from agent.notify import Notifier
-from agent.reread import Settings
+from agent.renewal import Settings
 from agent.settings import AgentSettings
 from agent.start import Outcome, run
 from indelible.configuration import load
@@ -111,16 +111,7 @@ def command(
     stop_on_signals(stop)
 
     def start() -> Outcome:
-        return run(
-            own.agent,
-            own.index,
-            own.client,
-            connection=own.connection,
-            stop=stop,
-            once=once,
-            board=board,
-            read=read,
-        )
+        return run(own, stop=stop, once=once, board=board, read=read)
 
     if once:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)

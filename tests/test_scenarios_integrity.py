@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent import checkpoint, status
+from agent.renewal import Settings
 from agent.settings import AgentSettings
 from agent.start import Outcome, run
 from agent.trail import FILE_NAME
@@ -71,7 +72,8 @@ class Scene:
 
     def run(self, stop: threading.Event, *, once: bool = False) -> Outcome:
         with self.cluster.client("writer") as client:
-            return run(self.settings, self.index, client, stop=stop, once=once)
+            settings = Settings(self.settings, self.index, client)
+            return run(settings, stop=stop, once=once)
 
     def once(self) -> Outcome:
         return self.run(threading.Event(), once=True)
