@@ -14,7 +14,7 @@ from indelible.event_table import event_table
 from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.quantity import counted
-from indelible.question import asking
+from indelible.question import asking, given_pairs, subject_options
 from indelible.terminal import plain, write_json
 from indelible.whole_help import examples
 from webapi.history import History, history_of, read_question
@@ -29,9 +29,7 @@ from webapi.request_reading import Pairs
         "history app app_42", "history --user 7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10 --newest-first"
     ),
 )
-@click.argument("resource_type", metavar="[TYPE", required=False)
-@click.argument("resource_id", metavar="ID]", required=False)
-@click.option("--user", help="A user (UUID), instead of TYPE and ID.")
+@subject_options
 @click.option("--since", help="First instant, included.")
 @click.option("--until", help="Last instant, not included.")
 @click.option("--newest-first", is_flag=True, help="The other way round.")
@@ -51,11 +49,15 @@ def command(
     as_json: bool,
 ) -> None:
     """Show the events of the thing of a TYPE with an ID, or of a user, oldest first."""
-    asked = {
-        "resourceType": resource_type, "resourceId": resource_id, "targetUserId": user,
-        "since": since, "until": until, "order": "desc" if newest_first else None, "limit": limit,
-    }  # fmt: skip
-    pairs = [(name, value) for name, value in asked.items() if value is not None]
+    pairs = given_pairs(
+        resourceType=resource_type,
+        resourceId=resource_id,
+        targetUserId=user,
+        since=since,
+        until=until,
+        order="desc" if newest_first else None,
+        limit=limit,
+    )
     events = open_events(organization, lambda known: read_question("", pairs, b"", known))
     with asking():
         history = told(events.reading, events.organization, pairs, events.catalogue)

@@ -56,6 +56,11 @@ _DECLARED: Final = (
     click.option("--window", help="How far --around reaches to each side: 90s, 15m, 2h, 1d."),
     click.option("--organization", help="Whose events; needed where there are several."),
 )
+_SUBJECT: Final = (
+    click.argument("resource_type", metavar="[TYPE", required=False),
+    click.argument("resource_id", metavar="ID]", required=False),
+    click.option("--user", help="A user (UUID), instead of TYPE and ID."),
+)
 
 
 class QuestionCommand(click.Command):
@@ -90,7 +95,21 @@ class QuestionCommand(click.Command):
 
 def question_options(command: F) -> F:
     """Give a command TEXT and the options that say which events."""
-    return reduce(lambda given, option: option(given), reversed(_DECLARED), command)
+    return _declare(_DECLARED, command)
+
+
+def subject_options(command: F) -> F:
+    """Give a command TYPE and ID of a thing, and the option that names a user instead."""
+    return _declare(_SUBJECT, command)
+
+
+def _declare(options: Sequence[Callable[[F], F]], command: F) -> F:
+    return reduce(lambda given, option: option(given), reversed(options), command)
+
+
+def given_pairs(**single: str | None) -> list[tuple[str, str]]:
+    """Return the options that were given, as pairs of a query string, by the API's names."""
+    return [(name, value) for name, value in single.items() if value is not None]
 
 
 def asked_pairs(
@@ -107,7 +126,7 @@ def asked_pairs(
         raise click.UsageError(
             f"--actor: expected emails or ids, not both; ask for either: {asked}"
         )
-    pairs = [(name, value) for name, value in single.items() if value is not None]
+    pairs = given_pairs(**single)
     pairs += [("action", one) for one in action]
     pairs += [("actorEmail" if "@" in one else "actorId", one) for one in actor]
     return pairs

@@ -14,7 +14,7 @@ from indelible.event_table import shown, who
 from indelible.listing import open_console
 from indelible.organization_events import open_events
 from indelible.quantity import counted
-from indelible.question import asking
+from indelible.question import asking, given_pairs, subject_options
 from indelible.terminal import plain, write_json
 from indelible.whole_help import examples
 from webapi.state import State, read_question, state_of
@@ -35,9 +35,7 @@ _WORDS = {
         "state app app_42 --at 2026-03-15", "state --user 7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10"
     ),
 )
-@click.argument("resource_type", metavar="[TYPE", required=False)
-@click.argument("resource_id", metavar="ID]", required=False)
-@click.option("--user", help="A user (UUID), instead of TYPE and ID.")
+@subject_options
 @click.option("--at", help="The moment (RFC 3339 or a date, UTC).  [default: now]")
 @click.option("--since", help="Leave out events before.")
 @click.option("--organization", help="Whose events; needed where there are several.")
@@ -53,11 +51,13 @@ def command(
     as_json: bool,
 ) -> None:
     """Show what the thing of a TYPE with an ID, or a user, was like at a moment."""
-    asked = {
-        "resourceType": resource_type, "resourceId": resource_id, "targetUserId": user,
-        "at": at, "since": since,
-    }  # fmt: skip
-    pairs = [(name, value) for name, value in asked.items() if value is not None]
+    pairs = given_pairs(
+        resourceType=resource_type,
+        resourceId=resource_id,
+        targetUserId=user,
+        at=at,
+        since=since,
+    )
     events = open_events(organization, lambda known: read_question("", pairs, known))
     with asking():
         question = read_question(events.organization, pairs, events.catalogue)
