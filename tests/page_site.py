@@ -23,6 +23,17 @@ GUNICORN: Final = (
     "python:webapi.gunicorn_settings",
     "webapi.wsgi:create()",
 )
+PLAIN: Final[Sequence[dict[str, Any]]] = [
+    {
+        "action": ("member.role_changed", "app.created", "app.deleted")[number % 3],
+        "target_user": {"id": f"u_{number}", "email": f"m{number}@company.com"},
+        "resource": {"type": "app", "id": f"app_{number}"},
+        "context": {"previous": {"role": "member"}, "new": {"role": "admin"}},
+        "ip_address": "203.0.113.9",
+    }
+    for number in range(60)
+]
+"""A minute of usual events, one each second."""
 PLAIN_HTTP: Final = msgspec.structs.replace(SETTINGS, cookie_secure=False)
 
 
