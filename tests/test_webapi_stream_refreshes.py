@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -33,16 +34,37 @@ def writer(opensearch: Cluster) -> Iterator[OpenSearch]:
         yield client
 
 
-def test_what_waits_for_a_refresh_is_not_passed_however_long_that_takes(
-    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
-) -> None:
+class Begun(NamedTuple):
+    """A partition of which one event was read, and what may still be shipped to it."""
+
+    name: str
+    cursor: str
+    rest: list[bytes]
+
+
+@pytest.fixture
+def begun(api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path) -> Begun:
     lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
     ship(writer, index, lines[:1])
     _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
-    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    return Begun(partition_name("2026-03-15T00:00:00.000000Z", index), cursor, lines[1:])
+
+
+def pause(admin: OpenSearch, name: str) -> None:
+    admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+
+
+def block(admin: OpenSearch, name: str, *, writes: bool) -> None:
+    admin.indices.put_settings(index=name, body={"index.blocks.write": writes})
+
+
+def test_what_waits_for_a_refresh_is_not_passed_however_long_that_takes(
+    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, begun: Begun
+) -> None:
+    cursor = begun.cursor
     with opensearch.admin() as admin:
-        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
-        wanted = ship(writer, index, lines[1:])
+        pause(admin, begun.name)
+        wanted = ship(writer, index, begun.rest)
         found = page(api, f"after={cursor}")
         end = time.monotonic() + SETTLED_REFRESHES + 3
         while time.monotonic() < end:
@@ -51,42 +73,34 @@ def test_what_waits_for_a_refresh_is_not_passed_however_long_that_takes(
             cursor = found["cursor"]
             time.sleep(0.3)
         assert found["more"], "nobody takes that for the end"
-        admin.indices.refresh(index=name)
+        admin.indices.refresh(index=begun.name)
     assert follow(api, cursor)[0] == wanted
 
 
 @pytest.mark.parametrize("what", ["flush", "realtime"])
 def test_what_left_the_memory_of_the_writer_is_not_passed_before_it_can_be_found(
-    opensearch: Cluster, index: IndexSettings, writer: OpenSearch, tmp_path: Path, what: str
+    opensearch: Cluster, index: IndexSettings, writer: OpenSearch, begun: Begun, what: str
 ) -> None:
     api = api_of(opensearch, index)
-    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
-    ship(writer, index, lines[:1])
-    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
-    name = partition_name("2026-03-15T00:00:00.000000Z", index)
     with opensearch.admin() as admin:
-        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
-        wanted = ship(writer, index, lines[1:])
+        pause(admin, begun.name)
+        wanted = ship(writer, index, begun.rest)
         if what == "flush":
-            admin.indices.flush(index=name)
+            admin.indices.flush(index=begun.name)
         else:
-            admin.get(index=name, id=document_id(wanted[-1]), params={"realtime": "true"})
-    assert until_settled(api, cursor)[0] == wanted
+            admin.get(index=begun.name, id=document_id(wanted[-1]), params={"realtime": "true"})
+    assert until_settled(api, begun.cursor)[0] == wanted
 
 
 def test_a_seal_before_the_refresh_hides_nothing(
-    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+    opensearch: Cluster, api: Api, writer: OpenSearch, index: IndexSettings, begun: Begun
 ) -> None:
-    lines = write_events(tmp_path / "e", [{"action": "app.created"}] * 4, "2026-03-15")
-    ship(writer, index, lines[:1])
-    _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
-    name = partition_name("2026-03-15T00:00:00.000000Z", index)
     with opensearch.admin() as admin:
-        admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
-        wanted = ship(writer, index, lines[1:])
-        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
-        found, cursor = until_settled(api, cursor)
-        admin.indices.refresh(index=name)
+        pause(admin, begun.name)
+        wanted = ship(writer, index, begun.rest)
+        block(admin, begun.name, writes=True)
+        found, cursor = until_settled(api, begun.cursor)
+        admin.indices.refresh(index=begun.name)
     assert found + until_settled(api, cursor)[0] == wanted
 
 
@@ -97,12 +111,12 @@ def test_a_seal_that_is_lifted_and_put_again_hides_nothing(
     ship(writer, index, lines[:1])
     name = partition_name("2026-03-15T00:00:00.000000Z", index)
     with opensearch.admin() as admin:
-        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
+        block(admin, name, writes=True)
         _, cursor = until_settled(api, page(api, "start=beginning")["cursor"])
-        admin.indices.put_settings(index=name, body={"index.blocks.write": False})
+        block(admin, name, writes=False)
         cursor = page(api, f"after={cursor}")["cursor"]
         wanted = ship(writer, index, lines[1:])
-        admin.indices.put_settings(index=name, body={"index.blocks.write": True})
+        block(admin, name, writes=True)
     assert until_settled(api, cursor)[0][-3:] == wanted
 
 
@@ -178,7 +192,7 @@ class Disturber:
         self._admin.indices.forcemerge(index=name)
 
     def _pause(self, name: str) -> None:
-        self._admin.indices.put_settings(index=name, body={"index.refresh_interval": "-1"})
+        pause(self._admin, name)
 
 
 @pytest.mark.slow
@@ -198,14 +212,14 @@ def test_nothing_is_missed_whatever_clocks_and_refreshes_do(
         disturber = Disturber(admin, index, agents.ids)
         agents.start()
         found: list[str] = []
-        settled = index.refresh_interval_seconds * SETTLED_REFRESHES
-        for after in (disturber.disturb, disturber.end):
-            end = time.monotonic() + 3 * settled
-            while time.monotonic() < end or not agents.are_done():
-                after()
-                answer = page(api, f"after={cursor}&limit=40")
-                cursor = answer["cursor"]
-                found += [event["id"] for event in answer["events"]]
-                time.sleep(0 if answer["events"] else 0.2)
+        end = time.monotonic() + 3 * index.refresh_interval_seconds * SETTLED_REFRESHES
+        while time.monotonic() < end or not agents.are_done():
+            disturber.disturb()
+            answer = page(api, f"after={cursor}&limit=40")
+            cursor = answer["cursor"]
+            found += [event["id"] for event in answer["events"]]
+            time.sleep(0 if answer["events"] else 0.2)
+        disturber.end()
+        found += until_settled(api, cursor)[0]
         assert len(agents.ids) == 540
         assert sorted(found) == sorted(agents.ids)
