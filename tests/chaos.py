@@ -31,8 +31,9 @@ from audit_events.envelope import decode_envelope
 from indexer.settings import IndexSettings
 from tests import faults
 from tests.agent_process import AgentHome
+from tests.agent_rig import proxied
 from tests.cluster import Cluster
-from tests.fault_proxy import FaultProxy, cut_on_the_wire, fault_proxy, slow
+from tests.fault_proxy import FaultProxy, cut_on_the_wire, slow
 from tests.stored_events import read_stored
 
 PROCESSES: Final = 4
@@ -130,12 +131,8 @@ def run(directory: Path, world: NodeWorld, seed: int, plan: Plan) -> Outcome:
     """Do all of it once, in an empty directory."""
     with world.cluster.own_prefix() as index:
         home = AgentHome(directory, world.cluster, index)
-        with fault_proxy(home.url, home.ca_file) as proxy:
-            home.url = proxy.url
-            try:
-                return _Run(home, world, proxy, seed, plan).run()
-            finally:
-                home.close()
+        with proxied(home) as proxy:
+            return _Run(home, world, proxy, seed, plan).run()
 
 
 class _Run:

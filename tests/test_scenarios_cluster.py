@@ -5,7 +5,7 @@ waits and the cluster's recovery is enough; nobody has to touch the agent.
 """
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,9 @@ import pytest
 import node
 from indexer.settings import IndexSettings
 from tests.agent_process import AgentHome
+from tests.agent_rig import proxied
 from tests.cluster import Cluster
-from tests.fault_proxy import FaultProxy, fault_proxy
+from tests.fault_proxy import FaultProxy
 from tests.node_home import node_config, own_home
 from tests.waiting import wait_until
 
@@ -48,17 +49,14 @@ def own_index(cluster: Cluster) -> Iterator[IndexSettings]:
 
 @pytest.fixture
 def home(tmp_path: Path, cluster: Cluster, own_index: IndexSettings) -> Iterator[AgentHome]:
-    one = AgentHome(tmp_path, cluster, own_index)
-    yield one
-    one.close()
+    with closing(AgentHome(tmp_path, cluster, own_index)) as one:
+        yield one
 
 
 @pytest.fixture
 def proxy(home: AgentHome) -> Iterator[FaultProxy]:
-    with fault_proxy(home.url, home.ca_file) as one:
-        home.url = one.url
+    with proxied(home) as one:
         yield one
-        home.close()
 
 
 @contextmanager

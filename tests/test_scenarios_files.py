@@ -37,6 +37,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,8 @@ QUICK = {
 
 @pytest.fixture
 def home(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[AgentHome]:
-    one = AgentHome(tmp_path, opensearch, index)
-    yield one
-    one.close()
+    with closing(AgentHome(tmp_path, opensearch, index)) as one:
+        yield one
 
 
 def duplicates(home: AgentHome) -> int:

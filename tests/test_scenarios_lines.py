@@ -6,6 +6,7 @@ A real agent process and a real node; what is buried is held against the file, b
 import base64
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +26,8 @@ PIECE: Final = bytes(MEGABYTE)
 
 @pytest.fixture
 def home(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[AgentHome]:
-    one = AgentHome(tmp_path, opensearch, index)
-    yield one
-    one.close()
+    with closing(AgentHome(tmp_path, opensearch, index)) as one:
+        yield one
 
 
 def _append(home: AgentHome, content: bytes) -> int:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +20,9 @@ from agent.lock import LOCK_NAME
 from agent.settings import AgentSettings
 from indexer.settings import IndexSettings
 from tests.agent_process import AGENT, AgentHome
+from tests.agent_rig import proxied
 from tests.cluster import Cluster
-from tests.fault_proxy import FaultProxy, fault_proxy, slow
+from tests.fault_proxy import FaultProxy, slow
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.opensearch
@@ -32,18 +34,15 @@ NAME: Final = "app.events"
 
 @pytest.fixture
 def home(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[AgentHome]:
-    one = AgentHome(tmp_path, opensearch, index)
-    yield one
-    one.close()
+    with closing(AgentHome(tmp_path, opensearch, index)) as one:
+        yield one
 
 
 @pytest.fixture
 def proxy(home: AgentHome) -> Iterator[FaultProxy]:
     """What the agents of `home` have to pass."""
-    with fault_proxy(home.url, home.ca_file) as one:
-        home.url = one.url
+    with proxied(home) as one:
         yield one
-        home.close()
 
 
 def test_the_lock_of_a_killed_agent_is_taken_over_and_that_of_a_living_one_is_not(

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +22,9 @@ from agent.settings import AgentSettings
 from audit_events.envelope import decode_envelope
 from indexer.settings import IndexSettings
 from tests.agent_process import AGENT, AgentHome
+from tests.agent_rig import proxied
 from tests.cluster import Cluster
-from tests.fault_proxy import FaultProxy, fault_proxy, slow
+from tests.fault_proxy import FaultProxy, slow
 from tests.mounted_disk import small_disk
 from tests.waiting import wait_until
 
@@ -38,18 +39,15 @@ NAME: Final = "app.events"
 
 @pytest.fixture
 def home(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[AgentHome]:
-    one = AgentHome(tmp_path, opensearch, index)
-    yield one
-    one.close()
+    with closing(AgentHome(tmp_path, opensearch, index)) as one:
+        yield one
 
 
 @pytest.fixture
 def proxy(home: AgentHome) -> Iterator[FaultProxy]:
     """What the agents of `home` have to pass."""
-    with fault_proxy(home.url, home.ca_file) as one:
-        home.url = one.url
+    with proxied(home) as one:
         yield one
-        home.close()
 
 
 # Killed.
