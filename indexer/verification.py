@@ -4,7 +4,6 @@ It is restored under a name outside of what anybody searches, read, and removed 
 checked, and what was found, is an event of the journal: `audit_log.integrity_verified`.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from indexer.client import request_shape
 from indexer.digest import Report
 from indexer.errors import ArchiveError, DigestError, RefusedError
 from indexer.journal import Journal, Key, person
+from indexer.live_index import find_index
 from indexer.records import read_copies
 from indexer.restoration import (
     Clients,
@@ -199,17 +199,24 @@ def _read_status(client: OpenSearch, archived: Archived) -> Sequence[str]:
 def _read_back(
     clients: Clients, archived: Archived, settings: IndexSettings, report: Report
 ) -> Sequence[str]:
-    suffix = hashlib.sha256(archived.snapshot.encode()).hexdigest()[:16]
-    target = verify_pattern(settings).replace("*", suffix)
+    # A name of its own: two at once would take each other's index for the snapshot.
+    target = verify_pattern(settings).replace("*", new_uuid7(time.time_ns()))
     means = find_means(clients.lifecycle)
-    remove(clients.lifecycle, target)
+    is_begun = False
     try:
         bring(clients.lifecycle, archived, target, settings, means)
+        is_begun = True
         await_readable(clients, target, lambda: report(0, archived.content.events))
         compare(clients, archived, target, report)
-    except (ArchiveError, DigestError) as error:
-        return [str(error)]
-    except RefusedError as error:
+    except (ArchiveError, DigestError, RefusedError) as error:
+        if is_begun and find_index(clients.lifecycle, target) is None:
+            # That says nothing of the snapshot, and what is recorded of it stays for ever.
+            raise ArchiveError(
+                f"somebody removed {target} while it was read, as another verification does",
+                hint="let one verification end, and verify again",
+            ) from error
+        if not isinstance(error, RefusedError):
+            return [str(error)]
         if error.status in NOT_OF_THE_SNAPSHOT:
             raise
         # A shard whose files are damaged fails, and so does the search of it.

@@ -19,7 +19,7 @@ from indexer.records import RESTORED, read_records, read_seal
 from indexer.repository import Repository
 from indexer.restoration import Clients, restore
 from indexer.settings import IndexSettings
-from indexer.verification import clean_up, verify, verify_pattern
+from indexer.verification import Verification, clean_up, verify, verify_pattern
 from tests.archive_node import (
     ArchiveNode,
     delete,
@@ -316,6 +316,23 @@ def test_what_a_killed_verification_left_goes_with_the_next(
     assert clean_up(clients.lifecycle, index) == left
     assert left_over(clients, index) == []
     assert verify(clients, kept.archived, kept.journal, index).problems == ()
+
+
+def test_two_verifications_at_once_call_nothing_damaged(
+    clients: Clients, index: IndexSettings, kept: Kept
+) -> None:
+    """That of a timer and somebody's: what the first one reads, the second one removes."""
+    second: list[Verification] = []
+
+    def verify_again(done: int, _total: int) -> None:
+        if done:
+            clean_up(clients.lifecycle, index)
+            second.append(verify(clients, kept.archived, kept.journal, index))
+
+    with pytest.raises(ArchiveError, match="another verification"):
+        verify(clients, kept.archived, kept.journal, index, report=verify_again)
+    assert [one.problems for one in second] == [()]
+    assert left_over(clients, index) == []
 
 
 def test_taken_twice_it_is_one_snapshot_and_one_that_failed_is_replaced(
