@@ -206,7 +206,7 @@ def _run() -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        report = describe(error) or _describe_directory(error)
+        report = describe(error) or _describe_directory(error) or _describe_bytes(error)
         if report is None:
             raise
         text, code = report
@@ -224,6 +224,16 @@ def _describe_directory(error: Exception) -> tuple[str, int] | None:
     except FileNotFoundError:
         text = "error: the directory in which this runs is not there any more"
         return f"{text}\nnext: change to another one (`cd`), or name whole paths", EXIT_ERROR
+    return None
+
+
+def _describe_bytes(error: Exception) -> tuple[str, int] | None:
+    """What is read where an argument is to be sent, and is no text."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in "".join(sys.argv):
+        return (
+            "error: an argument is not UTF-8\n"
+            "next: type it anew, or set the encoding of this terminal to UTF-8"
+        ), EXIT_ERROR
     return None
 
 

@@ -87,10 +87,16 @@ def read_asked(path: Path) -> Asked:
 
 def begin(path: Path, asked: Asked) -> None:
     """Make both files, the part an empty one; none of them may be there."""
+    text = msgspec.json.encode(asked) + b"\n"
     with asked_of(path).open("xb") as file:
-        file.write(msgspec.json.encode(asked) + b"\n")
-        os.fsync(file.fileno())
-    part_of(path).open("xb").close()
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            part_of(path).open("xb").close()
+        except BaseException:
+            asked_of(path).unlink()
+            raise
 
 
 def give_up(path: Path) -> None:

@@ -287,6 +287,16 @@ def test_without_a_directory_a_relative_path_is_an_error_with_a_next_step(tmp_pa
     assert "Traceback" not in done.stderr
 
 
+def test_an_argument_that_is_no_text_is_an_error_with_a_next_step(tmp_path: Path) -> None:
+    done = run(
+        *("export", "--organization", "org_\udcff", "--output", str(tmp_path / "events")),
+        INDELIBLE_OPENSEARCH_URL="http://127.0.0.1:1",
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: an argument is not UTF-8\nnext: ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     command = f"{sys.executable} -P -m indelible --help | true"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)

@@ -234,6 +234,24 @@ def test_a_disk_that_is_full_is_told_and_gone_on_with(exporting: Exporting) -> N
     assert again["export"]["events"] == 20
 
 
+def test_a_disk_that_was_full_from_the_start_is_nothing_to_go_on_with(exporting: Exporting) -> None:
+    """It has no room for what is asked."""
+    asked = ("export", "--output", str(exporting.path))
+    done = subprocess.run(
+        [sys.executable, "-m", "indelible", *asked],
+        env=exporting.environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)),
+    )
+    assert done.returncode == 1, done.stderr
+    assert "and export again" in done.stderr
+    assert not list(exporting.path.parent.iterdir())
+    assert exporting.done()["export"]["events"] == 20
+
+
 def test_a_directory_that_is_not_there_is_nothing_to_go_on_with(exporting: Exporting) -> None:
     exporting.path.parent.rmdir()
     result = exporting()
