@@ -32,7 +32,7 @@ class World:
         self.now = 100.0
         self.count: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: self.documents
         self.refreshed: list[str] = []
-        self.refresh: Callable[[Sequence[str]], None] = self.refreshed.extend
+        self.refresh: Callable[[Sequence[str]], Sequence[str]] = lambda names: names
         self.listing = Listing(
             lambda: self.rows,
             self.tell,
@@ -44,8 +44,10 @@ class World:
     def tell(self, names: Sequence[str]) -> Mapping[str, str]:
         return self.count(names)
 
-    def let_be_found(self, names: Sequence[str]) -> None:
-        self.refresh(names)
+    def let_be_found(self, names: Sequence[str]) -> Sequence[str]:
+        ended = self.refresh(names)
+        self.refreshed += ended
+        return ended
 
     def steady(self) -> str:
         return self.listing.renew()[0].steady
@@ -89,7 +91,7 @@ def test_what_could_not_be_refreshed_is_not_sealed_until_it_is() -> None:
     good = world.refresh
     asked: list[Sequence[str]] = []
 
-    def refuse(names: Sequence[str]) -> None:
+    def refuse(names: Sequence[str]) -> Sequence[str]:
         asked.append(names)
         raise UnavailableError("storage_unavailable", "no answer")
 
@@ -99,6 +101,27 @@ def test_what_could_not_be_refreshed_is_not_sealed_until_it_is() -> None:
     world.now += SETTLED_REFRESHES
     world.refresh = good
     assert world.steady() == "u1"
+
+
+def test_one_that_cannot_be_refreshed_holds_up_no_other() -> None:
+    """It has lost its primary, for days perhaps: it is tried again, but not by each list."""
+    names = [f"audit-events-2026.0{month}" for month in range(1, 4)]
+    world = World({name: Listed(name, write="true") for name in names})
+    asked: list[Sequence[str]] = []
+
+    def refresh(some: Sequence[str]) -> Sequence[str]:
+        asked.append(some)
+        return [name for name in some if name != names[0]]
+
+    world.refresh = refresh
+    world.listing.renew()
+    world.now += SETTLED_REFRESHES
+    for _ in range(2):
+        assert [one.name for one in world.listing.renew() if one.steady] == names[1:]
+    assert asked == [names]
+    world.now += SETTLED_REFRESHES
+    world.refresh = lambda some: some
+    assert [one.name for one in world.listing.renew() if one.steady] == names
 
 
 def test_a_block_that_goes_and_comes_back_begins_anew() -> None:

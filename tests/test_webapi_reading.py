@@ -23,6 +23,7 @@ from indexer.settings import IndexSettings
 from tests.cluster import Cluster
 from tests.event_ids import create_action
 from tests.webapi_api import write_events
+from webapi.arrivals import Arrivals, Place
 from webapi.errors import NoCopyError, UnavailableError
 from webapi.query import Position, Query, list_search
 from webapi.reading import Reading, instant_of
@@ -85,6 +86,16 @@ class Scene:
 
     def seal(self, name: str) -> None:
         assert ask(self.admin, "PUT", f"/{name}/_block/write").status == 200
+
+    def lose(self, name: str) -> None:
+        """A sealed one without any copy, as when the disk of its only node is lost."""
+        settings = {
+            "index.routing.allocation.require._name": "nowhere",
+            "index.blocks.write": True,
+        }
+        body = msgspec.json.encode({"settings": settings})
+        made = ask(self.admin, "PUT", f"/{name}", params={"wait_for_active_shards": "0"}, body=body)
+        assert made.status == 200, made.text
 
     def delete(self, name: str) -> None:
         assert ask(self.admin, "DELETE", f"/{name}").status == 200
@@ -245,6 +256,31 @@ def test_what_is_remembered_is_not_asked_again(
     (names,) = asked
     assert f"{prefix}-events-2026.03" in names
     assert f"{prefix}-events-2026.02" not in names
+
+
+def test_a_partition_that_lost_its_primary_keeps_no_other_from_being_counted(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.settled()
+    prefix = scene.index.prefix
+    names = [f"{prefix}-events-2026.{month:02}" for month in (2, 3)]
+    for month, name in enumerate(names, 2):
+        scene.store(name, [f"2026-{month:02}-05T00:00:00Z"] * 3)
+        scene.seal(name)
+    lost = f"{prefix}-events-2026.01"
+    scene.lose(lost)
+    assert scene.storage.refresh([lost, *names, f"{prefix}-events-2025.12"]) == names
+    since = parse_instant("2026-02-01T00:00:00Z")
+    query = Query(organization_id="org_a", limit=2, since=since)
+    for _ in range(2):
+        assert scene.reading.page(query).hits.total.value == 6
+    arrived = Arrivals(scene.storage, scene.index, 0).page(query, Place())
+    assert len(arrived.hits) == 2, "what is there comes, and no defect of ours"
+    asked = watch(scene, monkeypatch)
+    assert len(ids(scene.reading.page(query))) == 3
+    assert [set(one) & set(names) for one in asked] == [{names[-1]}]
+    with pytest.raises(UnavailableError):
+        scene.reading.page(replace(query, since=None))
 
 
 def test_what_is_added_to_an_older_partition_is_in_the_next_answer(scene: Scene) -> None:

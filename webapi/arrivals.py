@@ -178,8 +178,8 @@ class Arrivals:
             name: one for name, one in found.items() if one.uuid in unproven and not one.pending
         }
         if asked:
-            self._storage.refresh(list(asked))
-            self._samples.prove(asked.values())
+            ended = self._storage.refresh(list(asked))
+            self._samples.prove([asked[name] for name in ended])
 
     def _read(
         self, query: Query, place: Place, stretches: Sequence[Stretch], there: frozenset[str]

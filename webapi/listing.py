@@ -57,7 +57,7 @@ class Listed(
 
 
 Fetch = Callable[[], Mapping[str, Listed]]
-Refresh = Callable[[Sequence[str]], None]
+Refresh = Callable[[Sequence[str]], Sequence[str]]
 Contents = Callable[[Sequence[str]], Mapping[str, str]]
 """What stands for the documents that some indices have, and for those that can be found, by uuid;
 without those of which it is not known."""
@@ -69,7 +69,7 @@ class Listing:
     Args:
         fetch: asks the cluster for all of them.
         contents: asks it what stands for their documents.
-        refresh: has it let all be found that some indices took.
+        refresh: has it let all be found that some indices took; returns those where it could.
         settings: what their names mean, and how often they refresh.
         clock: seconds.
         settled_refreshes: for how many refresh intervals an index has to stay as it is.
@@ -101,7 +101,7 @@ class Listing:
         self._found: tuple[Index, ...] | None = None
         self._at = 0.0
         self._refreshed: frozenset[str] = frozenset()
-        self._unasked_until = -float("inf")
+        self._unasked_until = self._unrefreshed_until = -float("inf")
 
     def current(self) -> tuple[tuple[Index, ...], "Future[tuple[Index, ...]] | None"]:
         """Return what is known, and where that is no longer sure what it is now, to come.
@@ -182,15 +182,15 @@ class Listing:
         """
         refreshed = self._refreshed & sealed.keys()
         left = [uuid for uuid in sealed if uuid not in refreshed][:REFRESHED_AT_ONCE]
-        if left:
-            ended = self._soon(self._refresh_all, [sealed[uuid] for uuid in left], now)
-            refreshed |= frozenset(left if ended else ())
+        if left and now >= self._unrefreshed_until:
+            names = {sealed[uuid]: uuid for uuid in left}
+            ended = self._soon(self._refresh, list(names), now) or ()
+            refreshed |= {names[name] for name in ended}
+            if len(ended) < len(left):
+                # One that has lost its primary may stay so for days, and holds up no other.
+                self._unrefreshed_until = now + self._settled_seconds
         self._refreshed = refreshed
         return refreshed
-
-    def _refresh_all(self, names: Sequence[str]) -> bool:
-        self._refresh(names)
-        return True
 
     def _contents_of(self, names: Sequence[str], now: float) -> Mapping[str, str]:
         if len(names) <= FEW_GROWING:

@@ -16,7 +16,7 @@ from indexer.client import Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import EXPAND_ALL, events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
-from webapi.errors import IndexGoneError, InternalError
+from webapi.errors import InternalError
 from webapi.listing import Listed
 from webapi.patience import Patience
 from webapi.query import ScopedSearch
@@ -241,8 +241,10 @@ class Storage:
                 )
         return checkpoints
 
-    def refresh(self, indices: Sequence[str]) -> None:
-        """Return when all that the primaries of some indices took before can be found there.
+    def refresh(self, indices: Sequence[str]) -> Sequence[str]:
+        """Return those of which all can be found by now that their primaries took before.
+
+        The others are gone, or have no primary.
 
         Raises:
             IndexGoneError, UnavailableError, InternalError: as `search`.
@@ -251,11 +253,9 @@ class Storage:
         reply = self._ask("POST", "/_mget", params=REFRESH_PARAMS, body=msgspec.json.encode(body))
         refuse(reply)
         docs = decode(reply.text, RefreshedReply, "the answer to a refresh").docs
-        errors = [bytes(one.error).decode() for one in docs if one.error is not None]
-        if any("index_not_found_exception" in error for error in errors):
-            raise IndexGoneError
-        if errors or len(docs) != len(indices):
+        if len(docs) != len(indices):
             raise silent("storage_incomplete")
+        return [name for name, one in zip(indices, docs, strict=True) if not bytes(one.error)]
 
     def template_state(self) -> str:
         """Return `present`, `missing`, `unknown` (the reader may not look), `refused` (nor search).

@@ -209,9 +209,9 @@ class RefreshedReply(Struct, frozen=True):
     """What `_mget` answers about documents that are not there, by index."""
 
     class OfIndex(Struct, frozen=True):
-        """What was answered of one of them."""
+        """What was answered of one of them; where that is no error, empty."""
 
-        error: Raw | None = None
+        error: Raw = Raw(b"")
 
     docs: list[OfIndex]
 
