@@ -152,7 +152,7 @@ def ask(
     Args:
         client: whose nodes are asked.
         method: of HTTP.
-        path: without the query.
+        path: without the query, and not escaped: `%` is a letter that an index's name may have.
         params: the query.
         body: a body in pieces is sent piece by piece, unless it has to be compressed.
         safe: it changes nothing, whatever the method.
@@ -160,7 +160,8 @@ def ask(
     Raises:
         NoAnswerError: refused, timed out, cut in the middle, or not text: it may have been done.
     """
-    request = _Request(method, path, params, body)
+    # All else that has to be escaped, the library does.
+    request = _Request(method, path.replace("%", "%25"), params, body)
     safe = safe or method in SAFE_METHODS
     asked = [client.transport.get_connection()]
     answer = _ask_node(client, asked[0], request)

@@ -13,11 +13,13 @@ from indexer.client import ask
 from indexer.document_id import document_id
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.event_ids import create_action
 from tests.webapi_api import Api, store, write_events
 from webapi.audit_log import PATH
 from webapi.event_values import read_parts
 from webapi.names import Named
 from webapi.people import Person
+from webapi.storage import Storage
 
 PAGE: Final = "/settings/access-control/audit-log"
 WINDOW: Final = "around=2026-03-15T09:00:00Z&window=15m"
@@ -141,6 +143,29 @@ def test_what_no_agent_ships_hides_no_event_either(
         for path in ("?limit=200", f"/incident?{WINDOW}&limit=200"):
             assert api.visit(PAGE + path).status_code == 200, path
         assert len(api.get("limit=200").get_json()["events"]) == len(ODD_SHAPES)
+
+
+@pytest.mark.opensearch
+@pytest.mark.slow
+def test_whatever_an_index_is_called_every_question_is_answered(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    """A writer may make it: what is an escape in a path, and a name that is long once escaped."""
+    start = f"{index.prefix}-events-"
+    names = [start + end for end in ("2026.03", "%2f", "%2c", "%zz", "{x}")]
+    room = (255 - len(start.encode()) - 1) // len("é".encode())
+    names += [f"{start}{number}{'é' * room}" for number in range(7)]
+    lines = write_events(tmp_path / "audit.log", [WHOLE] * len(names), "2026-03-15T09:00:00Z")
+    with opensearch.client("writer") as writer:
+        for name, line in zip(names, lines, strict=True):
+            body = b"%b\n%b\n" % (create_action(name, json.loads(line)["id"]), line)
+            reply = ask(writer, "POST", "/_bulk", body=body, params={"refresh": "true"})
+            assert '"errors":false' in reply.text, reply.text
+    with opensearch.client("reader") as reader:
+        api = Api(reader, index)
+        ask_everything(api)
+        assert len(api.get("limit=200").get_json()["events"]) == len(names)
+        assert Storage(reader, index, 10).refresh(names) == names
 
 
 def asked() -> list[str]:

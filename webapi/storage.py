@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from opensearchpy import OpenSearch
@@ -79,6 +80,11 @@ MAX_PATH_BYTES: Final = 3000
 """OpenSearch takes 4,096 for the whole line; more names than that go by `_msearch`."""
 
 
+def fits_in_path(names: str) -> bool:
+    """Tell whether a path has room for names, in which a letter may take up to twelve bytes."""
+    return len(quote(names, safe=",*")) <= MAX_PATH_BYTES
+
+
 class Storage:
     """The events of all organisations, of which a search sees one.
 
@@ -119,7 +125,7 @@ class Storage:
         params = {**SEARCH_PARAMS, "preference": "_primary"} if primary else SEARCH_PARAMS
 
         def asking() -> Found:
-            if len(names) <= MAX_PATH_BYTES:
+            if fits_in_path(names):
                 reply = self._ask("POST", f"/{names}/_search", params=params, body=body)
             else:
                 (reply,) = self._ask_multi([names.split(",")], params, body)
@@ -204,7 +210,7 @@ class Storage:
             InternalError: a refusal, or an answer that cannot be what was asked for.
         """
         asked = ",".join(names)
-        if len(asked) > MAX_PATH_BYTES:
+        if not fits_in_path(asked):
             asked = f"{events_pattern(self._index)},{late_pattern(self._index)}"
         reply = self._ask("GET", f"/{asked}/_stats/docs,refresh", params=COUNT_PARAMS)
         rows = read(reply, CountedReply, "the list of sizes").indices.values()
@@ -218,7 +224,7 @@ class Storage:
                 of several shards, each of which would count for itself.
         """
         names = ",".join(indices)
-        if len(names) > MAX_PATH_BYTES:
+        if not fits_in_path(names):
             names = read_indices(self._index)
         reply = self._ask("GET", f"/{names}/_stats/refresh,segments", params=STATS_PARAMS)
         refuse(reply)

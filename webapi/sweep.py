@@ -27,7 +27,7 @@ from typing import Final
 from audit_events.instant import format_unix_ns
 from webapi.errors import IndexGoneError, StoppingError, UnavailableError
 from webapi.query import Clause, Position, Query, ScopedSearch, event_order, filters
-from webapi.storage import Storage
+from webapi.storage import Storage, fits_in_path
 from webapi.storage_answer import Found, Hit
 from webapi.timeline import Index, in_order, reach
 
@@ -149,9 +149,11 @@ def open_sweep(storage: Storage, query: Query, indices: Sequence[Index]) -> Swee
     order = in_order(indices, newest_first=query.newest_first)
     written = [one for one in order if not one.blocked]
     pinned_indices = written[:PINNED_AT_MOST]
+    while not fits_in_path(",".join(one.name for one in pinned_indices)):
+        pinned_indices.pop()
     pinned = storage.pin([one.name for one in pinned_indices]) if written else None
     # Beyond that, what arrives meanwhile is in it or not, as it happens.
-    others = [one for one in order if one.blocked] + written[PINNED_AT_MOST:]
+    others = [one for one in order if one.blocked] + written[len(pinned_indices) :]
     lanes = lanes_of(others, newest_first=query.newest_first)
     return Sweep(storage, query, pinned, windows_of(query, pinned_indices), lanes)
 
