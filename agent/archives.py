@@ -125,10 +125,12 @@ class Archives:
 
     Args:
         places: what is known of contents.
+        unreadable: is told of those that cannot be read.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, unreadable: Unreadable) -> None:
         self._places = places
+        self._unreadable = unreadable
         self._searches: dict[Key, Search] = {}
         self._done: dict[Key, _Done] = {}
         self._turn = 0
@@ -168,12 +170,18 @@ class Archives:
         self._done[opened.key] = _Done(msgspec.structs.replace(place, path=path), None)
         return False
 
-    def finish(self, place: Place, content: Unpacked) -> None:
-        """Let go of an archive that is settled to its end."""
-        opened = Opened(content.descriptor)
-        place = msgspec.structs.replace(place, packed=opened.size, seal=opened.seal())
+    def finish(self, place: Place, content: Unpacked) -> bool:
+        """Let go of an archive that is settled to its end, if its last bytes can be read."""
+        try:
+            opened = Opened(content.descriptor)
+            seal = opened.seal()
+        except OSError as error:
+            self._unreadable.note(place.path, error)
+            return False
+        place = msgspec.structs.replace(place, packed=opened.size, seal=seal)
         content.close()
         self._done[opened.key] = _Done(place, None)
+        return True
 
     def meet(self, key: Key, path: str, status: os.stat_result, seen: int) -> bool:
         """A file was found; False when it is none of these, or changed since it was done with."""
@@ -214,7 +222,15 @@ class Archives:
             return None
         self._turn += 1
         search = at_hand[self._turn % len(at_hand)]
-        if not search.step(self._places):
+        try:
+            is_over = search.step(self._places)
+        except OSError as error:
+            # The next look opens it anew.
+            self._unreadable.note(search.path, error)
+            search.opened.content.close()
+            del self._searches[search.key]
+            return None
+        if not is_over:
             return None
         del self._searches[search.key]
         return search

@@ -119,7 +119,10 @@ class Unpacked(Plain):
     def is_same(self) -> bool:
         """Whether the file still has the bytes that were read last, and is not another archive."""
         offset, before = self._read
-        return read_at(self.descriptor, len(before), offset - len(before)) == before
+        try:
+            return read_at(self.descriptor, len(before), offset - len(before)) == before
+        except OSError:
+            return True  # as far as anybody can tell
 
     @override
     def pread(self, length: int, offset: int) -> bytes:
@@ -226,6 +229,10 @@ class _Stream:
                 found += self._inflate_some(STEP_BYTES - len(found))
         except _DamagedError as error:
             self.damage = str(error)
+        except OSError:
+            # What is unpacked comes no second time; the next step meets the error again.
+            if not found:
+                raise
         self.given += len(found)
         return bytes(found)
 

@@ -77,7 +77,7 @@ class Follower:
         self._places = Places(places, self._live_places)
         self._former = Former(self._places)
         self._names: dict[str, Key] = {}
-        self._archives = Archives(self._places)
+        self._archives = Archives(self._places, self.unreadable)
         self.searches = self._archives.searches
         self._turns = Turns(read_bytes)
         self._ended: deque[Chunk] = deque()
@@ -215,10 +215,12 @@ class Follower:
         self._archives.close()
 
     def _read(self, tail: Tail, now: float) -> Chunk | None:
-        if tail.descriptor < 0 or self._became_archive(tail, now):
+        if tail.descriptor < 0:
             return None
         start = tail.position
         try:
+            if self._became_archive(tail, now):
+                return None
             chunk = tail.read(self._read_bytes)
         except TruncatedError:
             self._begin_anew(tail, now)
@@ -333,9 +335,9 @@ class Follower:
             return
         if not content.is_over:
             self.unreadable.tell_incomplete(tail.path)
-        del self.tails[tail.device, tail.inode]
-        self._archives.finish(tail.place(), content)
-        _log.info("archive_finished", path=tail.path, settled=tail.settled)
+        if self._archives.finish(tail.place(), content):
+            del self.tails[tail.device, tail.inode]
+            _log.info("archive_finished", path=tail.path, settled=tail.settled)
 
     def _look_at(self, tail: Tail, status: os.stat_result, now: float) -> bool:
         look = (status.st_size, status.st_mtime_ns)
