@@ -140,12 +140,107 @@ def test_fields(events: list[dict[str, Any]], expected: list[tuple[Any, ...]]) -
         pytest.param([event(11), event(12, "app.created")], ("unknown", "e11"), id="named later"),
         pytest.param([event(11, "app.deleted")], ("unknown", "e11"), id="deleted later"),
         pytest.param([event(1), event(11, "app.deleted")], ("exists", "e1"), id="still there"),
+        pytest.param([event(1, "app.deleted"), event(2, "app.duplicated")],
+            ("exists", "e2"), id="made as a copy"),
+        pytest.param([event(11, "app.restored")], ("unknown", "e11"), id="restored later"),
     ],
 )  # fmt: skip
 def test_existence(events: list[dict[str, Any]], expected: tuple[str, str | None]) -> None:
     found = msgspec.to_builtins(folded(events).existence)
     told = found.get("event") or found.get("until") or {"id": None}
     assert (found["status"], told["id"]) == expected
+
+
+def test_where_older_events_are_left_out_nobody_knows_that_it_was_not_there_yet() -> None:
+    made = [event(11, "app.created", new={"a": 1})]
+    assert folded(made).existence.status == "notYet"
+    found = fold(APP, [], made, whole=False)
+    assert found.existence.status == "unknown"
+    assert rows(found.fields) == [("/a", "unknown", "-", "e11")]
+
+
+def of_ana(at: int, action: str, **more: Any) -> dict[str, Any]:
+    return event(at, action, **{"resource": None, "targetUser": {"id": ANA_ID}, **more})
+
+
+REJOINED = (
+    of_ana(1, "member.joined", new={"role": "owner", "team": "a"}),
+    of_ana(2, "x.y", resource=WORKSPACE, new={"role": "editor"}),
+    of_ana(3, "member.offboarded", previous={"team": "a"}),
+    of_ana(4, "member.invited", new={"role": "member"}),
+    of_ana(5, "member.invite_accepted", previous={"status": "invited"}, new={"status": "active"}),
+)
+
+
+def test_who_comes_again_has_nothing_of_the_life_before() -> None:
+    gone = folded(REJOINED[:3], ANA)
+    assert gone.existence.status == "deleted"
+    assert rows(gone.fields) == [("/role", "known", "owner", "e1"), ("/team", "removed", "a", "e3")]
+    invited = folded(REJOINED[:4], ANA)
+    assert invited.existence.status == "deleted"
+    assert rows(invited.fields)[0] == ("/role", "known", "member", "e4")
+    again = folded(REJOINED, ANA)
+    assert (again.existence.status, again.existence.event and again.existence.event.id) == (
+        "exists", "e5")  # fmt: skip
+    assert rows(again.fields) == [
+        ("/role", "known", "member", "e4"),
+        ("/status", "known", "active", "e5"),
+        ("/team", "removed", "a", "e3"),
+    ]
+    (workspace,) = again.together
+    assert rows(workspace.fields) == [("/role", "removed", "editor", "e3")]
+
+
+GROUP = {"type": "member_group", "id": "g_1"}
+
+
+@pytest.mark.parametrize(
+    ("action", "where"),
+    [("workspace_member.removed", WORKSPACE), ("member_group.member_removed", GROUP)],
+)
+def test_who_is_put_out_of_something_has_no_role_in_it(action: str, where: Any) -> None:
+    """Though the event does not say which role that was."""
+    events = [
+        of_ana(1, "x.y", resource=where, new={"role": "editor"}),
+        event(1, resource=where, new={"name": "Care"}),
+        of_ana(2, action, resource={**where, "id": "another"}),
+        of_ana(3, action, resource=where, result="denied"),
+        event(4, action, resource=where, targetUser=None),
+        event(4, action, resource=where, targetUser={"department": "x"}),
+        of_ana(5, action, resource=where),
+    ]
+    of_the_other = Subject(resource_type=where["type"], resource_id=where["id"])
+    assert rows(folded(events, of_the_other).fields) == [("/name", "known", "Care", "e1")]
+    for subject in (ANA, of_the_other):
+        (kept,) = folded(events[:-1], subject).together
+        assert rows(kept.fields) == [("/role", "known", "editor", "e1")]
+        (ended,) = folded(events, subject).together
+        assert rows(ended.fields) == [("/role", "removed", "editor", "e5")]
+    again = of_ana(6, "x.y", resource=where, new={"role": "viewer"})
+    assert rows(folded([*events, again], ANA).together[0].fields) == [
+        ("/role", "known", "viewer", "e6")
+    ]
+
+
+@pytest.mark.parametrize("back", ["member.reactivated", "member.restored"])
+def test_who_is_taken_back_has_what_they_had(back: str) -> None:
+    joined, ended = of_ana(1, "member.joined", new={"role": "owner"}), of_ana(2, "member.left")
+    found = folded([joined, ended, of_ana(3, back)], ANA)
+    assert found.existence.status == "exists"
+    assert rows(found.fields) == [("/role", "known", "owner", "e1")]
+
+
+def test_a_later_life_says_nothing_of_the_one_before() -> None:
+    joined = of_ana(1, "member.joined", new={"role": "owner"})
+    later = [
+        of_ana(12, "member.joined", new={"seat": 1}),
+        of_ana(13, "member.role_changed", previous={"role": "member"}, new={"role": "admin"}),
+    ]
+    expected = [("/role", "known", "owner", "e1")]
+    assert rows(folded([joined, of_ana(11, "member.left"), *later], ANA).fields) == expected
+    assert rows(folded([joined, of_ana(2, "member.left"), *later], ANA).fields) == expected
+    doubtful = folded([joined, *later], ANA)
+    assert rows(doubtful.fields)[0] == ("/role", "known", "owner", "e1", "e13", "member")
 
 
 @pytest.mark.parametrize("subject", [APP, ANA])

@@ -135,7 +135,11 @@ def state_of(reading: Reading, question: StateQuestion) -> State:
     later = life.read_later(replace(query, since=behind)) if behind is not None else ()
     try:
         folded = fold(
-            subject, life.read(replace(query, since=since, until=behind)), later, query.catalogue
+            subject,
+            life.read(replace(query, since=since, until=behind)),
+            later,
+            query.catalogue,
+            whole=since is None,
         )
     except TooManyFieldsError:
         detail = f"its events name more than {MAX_FIELDS} fields; narrow with `since`"

@@ -6,7 +6,7 @@ Of each field (a path as in `webapi.field_changes`):
   such event. `event` is the last one that set it: one that has the same value in `previous` too
   says that it stayed.
 * `removed`: the last event at or before the moment that has the field has it in `previous` and not
-  in `new`.
+  in `new`; or the life of the thing ended after it was set, and another one began.
 * `until`: no event at or before the moment has it, and the first one after has it in `previous`:
   that was its value just before that event. Since when, no event says.
 * `unknown`: the first event that has the field is later, and does not say what it was before.
@@ -132,6 +132,12 @@ class Fields:
             self._end_around(path, event)
             self._put(FieldState(path=path, status="known", value=value, event=event))
 
+    def end(self, end: EventReference) -> None:
+        """End what was set when a life ended: another one has begun since."""
+        for path, state in self._states.items():
+            if state.status == "known" and state.event and _order(state.event) <= _order(end):
+                self._states[path] = replace(state, status="removed", event=end)
+
     def look_back(self, event: EventReference, previous: Values, new: Values) -> None:
         """Take what the first events after the moment say of what was before them."""
         for path in [*sorted(previous), *sorted(new.keys() - previous.keys())]:
@@ -190,6 +196,10 @@ class Fields:
                 self._room.give(outer)
                 for further in _around(outer):
                     self._inside[further].discard(outer)
+
+
+def _order(event: EventReference) -> tuple[str, str]:
+    return event.timestamp, event.id
 
 
 def _around(path: str) -> list[str]:

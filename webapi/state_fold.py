@@ -4,7 +4,7 @@
 own (`webapi.subject`). Events that failed or were denied changed nothing and are passed over.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -13,23 +13,44 @@ from msgspec.structs import replace
 from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi.field_changes import leaves, sides
 from webapi.state_fields import EventReference, Fields, FieldState, Room, TooManyFieldsError, Values
-from webapi.subject import Other, OtherResource, OtherUser, Subject, is_applied
+from webapi.subject import Other, OtherResource, OtherUser, Subject, is_applied, members
 
 BEGINNINGS: Final = frozenset(
-    ["added", "connected", "created", "imported", "joined", "purchased", "reactivated", "restored"]
+    [
+        "added",
+        "connected",
+        "created",
+        "duplicated",
+        "imported",
+        "invite_accepted",
+        "joined",
+        "purchased",
+        "uploaded",
+    ]
 )
+RETURNS: Final = frozenset(["reactivated", "restored"])
+"""What lived before goes on living; what was suspended or archived was there all the time."""
 ENDINGS: Final = frozenset(
     ["deleted", "disconnected", "left", "offboarded", "released", "removed", "revoked"]
 )
-"""Verbs that begin or end the life of what their noun names, as the catalogue uses them."""
+"""Verbs by which what their noun names begins or ends to live, as the catalogue uses them."""
+MEMBER_REMOVED: Final = "member_removed"
+"""Of what has members: puts one out, as `workspace_member.removed` does."""
+
+Turn = Literal["begins", "returns", "ends"]
+_TURNS: Final[Mapping[str, Turn]] = {
+    **dict.fromkeys(BEGINNINGS, "begins"),
+    **dict.fromkeys(RETURNS, "returns"),
+    **dict.fromkeys(ENDINGS, "ends"),
+}
 
 
 class Existence(Struct, frozen=True, kw_only=True):
     """Whether there was such a thing, as far as events say.
 
     `exists`: an event began its life, or just named it, and none ended it since. `deleted`: the
-    last event that began or ended its life ended it. `notYet`: the first event that names it is
-    later and begins its life; then no field is told. `unknown`: no event at or before the moment
+    last event that began or ended its life ended it. `notYet`: the first event of all that names it
+    is later and begins its life; then no field is told. `unknown`: no event at or before the moment
     names it.
 
     Args:
@@ -65,6 +86,8 @@ def fold(
     events: Iterable[Values],
     later: Iterable[Values] = (),
     catalogue: Catalogue = CATALOGUE,
+    *,
+    whole: bool = True,
 ) -> Folded:
     """Return the state of a subject at a moment.
 
@@ -73,17 +96,18 @@ def fold(
         events: all that name it, at or before the moment, oldest first; decoded.
         later: the events after the moment, oldest first, as many as are looked at.
         catalogue: what old ids of actions mean.
+        whole: whether no older event was left out.
 
     Raises:
         TooManyFieldsError: `events` name more than `state_fields.MAX_FIELDS`, or paths of more than
             its `MAX_PATH_CHARACTERS`.
     """
-    folding = _Folding(subject, catalogue)
+    folding = _Folding(subject, catalogue, whole=whole)
     for event in events:
-        folding.take(event, Fields.tell, folding.exist)
+        folding.take(event)
     try:
         for event in later:
-            folding.take(event, Fields.look_back, folding.exist_later)
+            folding.look_back(event)
     except TooManyFieldsError:
         return replace(folding.state(), cut=True)
     return folding.state()
@@ -92,50 +116,87 @@ def fold(
 class _Folding:
     """The fold under way."""
 
-    def __init__(self, subject: Subject, catalogue: Catalogue) -> None:
+    def __init__(self, subject: Subject, catalogue: Catalogue, *, whole: bool) -> None:
         self._subject = subject
         self._catalogue = catalogue
+        self._whole = whole
+        self._ends_later = False
+        self._is_another_life = False
         self._existence = Existence(status="unknown")
         self._room = Room()
         self._fields: dict[Other | None, Fields] = {None: Fields(self._room)}
 
-    def take(
-        self,
-        event: Values,
-        tell: Callable[["Fields", EventReference, Values, Values], None],
-        exist: Callable[[EventReference], None],
-    ) -> None:
-        """Take what one event says, unless it came to nothing."""
-        if not is_applied(event) or self._subject.part(event) is None:
+    def take(self, event: Values) -> None:
+        """Take what an event at or before the moment says, unless it came to nothing."""
+        if not self._is_told(event):
             return
         reference = _reference(event)
-        exist(reference)
-        previous, new = map(leaves, sides(event.get("context")))
-        if previous or new:
-            other = self._subject.other(event)
-            tell(self._fields.setdefault(other, Fields(self._room)), reference, previous, new)
+        self._exist(reference)
+        previous, new = _sides(event)
+        is_out = self._ends_membership(event)
+        if not (previous or new or is_out):
+            return
+        fields = self._fields.setdefault(self._subject.other(event), Fields(self._room))
+        if is_out:
+            fields.end(reference)
+        fields.tell(reference, previous, new)
 
-    def exist(self, event: EventReference) -> None:
-        """Note what an event says of the subject's existence."""
-        begins = self._begins(event)
-        if begins is not None:
-            self._existence = Existence(status="exists" if begins else "deleted", event=event)
-        elif self._existence.status == "unknown":
+    def look_back(self, event: Values) -> None:
+        """Take what a later event says of what was before it, unless it came to nothing."""
+        if not self._is_told(event):
+            return
+        reference = _reference(event)
+        self._exist_later(reference)
+        previous, new = _sides(event)
+        if self._is_another_life or not (previous or new):
+            return
+        fields = self._fields.setdefault(self._subject.other(event), Fields(self._room))
+        fields.look_back(reference, previous, new)
+
+    def _is_told(self, event: Values) -> bool:
+        return is_applied(event) and self._subject.part(event) is not None
+
+    def _exist(self, event: EventReference) -> None:
+        """Note what an event says of the subject's existence; a new life has no old fields."""
+        turn = self._turn(event)
+        last = self._existence
+        if turn == "begins" and last.status == "deleted" and last.event:
+            for fields in self._fields.values():
+                fields.end(last.event)
+        if turn is not None:
+            self._existence = Existence(
+                status="deleted" if turn == "ends" else "exists", event=event
+            )
+        elif last.status == "unknown":
             self._existence = Existence(status="exists", event=event)
 
-    def exist_later(self, event: EventReference) -> None:
-        """Note what the first event says of the subject's existence, where it is a later one."""
+    def _exist_later(self, event: EventReference) -> None:
+        """Note what later events say of the subject's existence: the first, and a new life."""
+        turn = self._turn(event)
         if self._existence.status == "unknown" and self._existence.until is UNSET:
-            status: Literal["notYet", "unknown"] = "notYet" if self._begins(event) else "unknown"
-            self._existence = Existence(status=status, until=event)
+            is_first = turn == "begins" and self._whole
+            self._existence = Existence(status="notYet" if is_first else "unknown", until=event)
+        if turn == "begins" and (self._ends_later or self._existence.status == "deleted"):
+            self._is_another_life = True
+        self._ends_later = self._ends_later or turn == "ends"
 
-    def _begins(self, event: EventReference) -> bool | None:
+    def _turn(self, event: EventReference) -> Turn | None:
         """Tell whether an action begins the subject's life or ends it; None where neither."""
-        entry = self._catalogue.find(event.action)
-        noun, _, verb = (event.action if entry is None else entry.action).partition(".")
-        if noun not in self._subject.types or verb not in BEGINNINGS | ENDINGS:
-            return None
-        return verb in BEGINNINGS
+        noun, verb = self._words(event.action)
+        return _TURNS.get(verb) if noun in self._subject.types else None
+
+    def _ends_membership(self, event: Values) -> bool:
+        """Tell whether an event puts its target out of its resource."""
+        kind = members(event, "resource").get("type")
+        noun, verb = self._words(str(event["action"]))
+        is_out = noun == f"{kind}_member" and verb in ENDINGS
+        is_out = is_out or (noun == kind and verb == MEMBER_REMOVED)
+        return is_out and self._subject.other(event) is not None
+
+    def _words(self, action: str) -> tuple[str, str]:
+        entry = self._catalogue.find(action)
+        noun, _, verb = (action if entry is None else entry.action).partition(".")
+        return noun, verb
 
     def state(self) -> Folded:
         """Return what was found; of what did not exist yet, nothing was so."""
@@ -145,9 +206,9 @@ class _Folding:
             existence=self._existence,
             fields=self._fields[None].states(),
             together=[
-                _together(other, fields.states())
+                _together(other, states)
                 for other, fields in self._fields.items()
-                if other is not None
+                if other is not None and (states := fields.states())
             ],
         )
 
@@ -156,6 +217,11 @@ def _together(other: Other, fields: list[FieldState]) -> TogetherState:
     if isinstance(other, OtherUser):
         return TogetherState(target_user=other, fields=fields)
     return TogetherState(resource=other, fields=fields)
+
+
+def _sides(event: Values) -> tuple[Values, Values]:
+    previous, new = map(leaves, sides(event.get("context")))
+    return previous, new
 
 
 def _reference(event: Values) -> EventReference:
