@@ -78,7 +78,11 @@ def show(state: State) -> None:
     if existence.event is UNSET and existence.until is not UNSET:
         said = f"; first named by {_event(existence.until)}"
     status = {"notYet": "did not exist yet", "unknown": "not known to exist"}
-    console.print(Text(f"at {state.at}: {status.get(existence.status, existence.status)}{said}"))
+    subject = state.subject
+    name = subject.email or subject.name
+    called = f"{plain(name)} at" if name else "at"
+    known = status.get(existence.status, existence.status)
+    console.print(Text(f"{called} {state.at}: {known}{said}"))
     if state.fields:
         console.print(field_table(state.fields))
     for one in state.together:
@@ -113,7 +117,9 @@ def _event(event: EventReference) -> str:
 
 def _other(one: TogetherState) -> str:
     if one.resource is not UNSET:
-        return plain(f"together with {one.resource.type} {one.resource.id}")
+        resource = one.resource
+        name = f"{resource.name} ({resource.id})" if resource.name else resource.id
+        return plain(f"together with {resource.type} {name}")
     if one.target_user is not UNSET:
         user = one.target_user
         return plain(f"together with {user.email or user.name or user.id}")

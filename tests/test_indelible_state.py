@@ -44,7 +44,7 @@ def test_the_tables_say_what_was_and_who_set_it(run: Run) -> None:
     result = run("state", "app", "app_1", "--at", "2026-03-15T09:00:03Z")
     assert result.exit_code == 0, result.output
     for word in (
-        "exists, by app.created",
+        "Shop at 2026-03-15T09:00:03.000000Z: exists, by app.created",
         "/name",
         "Store",
         "set by app.renamed",

@@ -220,6 +220,7 @@ def test_who_set_a_field_is_said(api: Api) -> None:
     name = found["fields"][0]["event"]
     assert (name["action"], name["timestamp"]) == ("app.renamed", "2026-03-15T09:00:02.000000Z")
     assert name["actor"]["email"] == "ana@company.com"
+    assert found["subject"] == {"resourceType": "app", "resourceId": "app_1", "name": "Shop"}
     assert found["at"] == "2026-03-15T09:00:03.000000Z"
 
 

@@ -272,9 +272,10 @@ def test_what_is_said_of_two_things_is_of_the_two_together() -> None:
     assert found.fields == []
     assert [(one.resource or one.target_user, rows(one.fields)) for one in found.together] == [
         (OtherUser(id=ANA_ID.upper()), [("/role", "known", "viewer", "e2")]),
-        (OtherUser(email="bob@company.com"), [("/role", "known", "editor", "e3")]),
+        (OtherUser(email="bob@company.com", name="Bob"), [("/role", "known", "editor", "e3")]),
     ]
-    assert folded(events, Subject(resource_type="user", resource_id=ANA_ID)) == folded(events, ANA)
+    as_resource = folded(events, Subject(resource_type="user", resource_id=ANA_ID))
+    assert msgspec.structs.replace(as_resource, subject=ANA) == folded(events, ANA)
 
 
 @pytest.mark.parametrize(
@@ -297,6 +298,30 @@ def test_what_is_said_of_two_things_is_of_the_two_together() -> None:
 )  # fmt: skip
 def test_part(subject: Subject, told: dict[str, Any], part: str | None) -> None:
     assert subject.part(told) == part
+
+
+def test_ids_stand_with_the_names_of_the_moment() -> None:
+    """Where no event up to the moment has one, with the first later one."""
+    named = {"id": ANA_ID, "name": "Ana"}
+    events = [
+        of_ana(1, "x.y", resource={**WORKSPACE, "name": "Care"}, new={"a": 1}),
+        of_ana(2, "x.y", resource={**WORKSPACE, "name": 7}, targetUser=named),
+        of_ana(3, "x.y", resource={**WORKSPACE, "name": "Denied"}, result="denied"),
+        of_ana(11, "x.y", targetUser={**named, "name": "A", "email": "ana@company.com"}),
+        of_ana(12, "x.y", resource={**WORKSPACE, "name": "Later"}, targetUser={
+            **named, "email": "ana@later.example"}),
+    ]  # fmt: skip
+    ana = folded(events, ANA)
+    assert (ana.subject.name, ana.subject.email) == ("Ana", "ana@company.com")
+    (one,) = ana.together
+    assert one.resource == OtherResource(type="workspace", id="w_1", name="Care")
+    workspace = folded(events, Subject(resource_type="workspace", resource_id="w_1"))
+    assert (workspace.subject.name, workspace.subject.email) == ("Care", msgspec.UNSET)
+    (one,) = workspace.together
+    assert one.target_user == OtherUser(id=ANA_ID, name="Ana", email="ana@later.example")
+    as_member = event(1, resource={"type": "member", "id": ANA_ID, "name": "Ana"})
+    assert folded([as_member], ANA).subject.name == "Ana"
+    assert folded([], ANA).subject == ANA
 
 
 def test_too_many_fields_are_refused() -> None:

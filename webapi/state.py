@@ -44,7 +44,7 @@ class State(Struct, frozen=True, kw_only=True, rename="camel"):
     """What events say of a thing at a moment.
 
     Args:
-        subject: who or what.
+        subject: who or what, with what its events call it.
         at: the moment.
         since: events before it were left out; None where none were.
         existence: whether there was such a thing.
@@ -145,7 +145,7 @@ def state_of(reading: Reading, question: StateQuestion) -> State:
         detail = f"its events name more than {MAX_FIELDS} fields; narrow with `since`"
         raise TooLongError("history_too_long", detail) from None
     return State(
-        subject=subject,
+        subject=folded.subject,
         at=format_instant(at),
         since=None if since is None else format_instant(since),
         existence=folded.existence,

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from audit_events.catalogue import CATALOGUE, Catalogue
 from webapi.field_changes import leaves, sides
 from webapi.state_fields import EventReference, Fields, FieldState, Room, TooManyFieldsError, Values
+from webapi.state_names import Names
 from webapi.subject import Other, OtherResource, OtherUser, Subject, is_applied, members
 
 BEGINNINGS: Final = frozenset(
@@ -75,6 +76,7 @@ class TogetherState(Struct, frozen=True, kw_only=True, rename="camel"):
 class Folded(Struct, frozen=True, kw_only=True):
     """What all events together say; `cut` where the later ones name more fields than are told."""
 
+    subject: Subject
     existence: Existence
     fields: list[FieldState]
     together: list[TogetherState]
@@ -123,6 +125,7 @@ class _Folding:
         self._ends_later = False
         self._is_another_life = False
         self._existence = Existence(status="unknown")
+        self._names = Names(subject)
         self._room = Room()
         self._fields: dict[Other | None, Fields] = {None: Fields(self._room)}
 
@@ -132,6 +135,7 @@ class _Folding:
             return
         reference = _reference(event)
         self._exist(reference)
+        self._names.take(event)
         previous, new = _sides(event)
         is_out = self._ends_membership(event)
         if not (previous or new or is_out):
@@ -147,6 +151,7 @@ class _Folding:
             return
         reference = _reference(event)
         self._exist_later(reference)
+        self._names.look_back(event)
         previous, new = _sides(event)
         if self._is_another_life or not (previous or new):
             return
@@ -200,13 +205,15 @@ class _Folding:
 
     def state(self) -> Folded:
         """Return what was found; of what did not exist yet, nothing was so."""
+        subject = replace(self._subject, **self._names.of(None))
         if self._existence.status == "notYet":
-            return Folded(existence=self._existence, fields=[], together=[])
+            return Folded(subject=subject, existence=self._existence, fields=[], together=[])
         return Folded(
+            subject=subject,
             existence=self._existence,
             fields=self._fields[None].states(),
             together=[
-                _together(other, states)
+                _together(replace(other, **self._names.of(other)), states)
                 for other, fields in self._fields.items()
                 if other is not None and (states := fields.states())
             ],

@@ -25,14 +25,15 @@ Part = Literal["target", "resource", "both"]
 
 
 class OtherResource(Struct, frozen=True, omit_defaults=True):
-    """A resource beside the subject."""
+    """A resource beside the subject: by type and id; in an answer with its name."""
 
     type: str
     id: str
+    name: str | None = None
 
 
 class OtherUser(Struct, frozen=True, omit_defaults=True):
-    """A user beside the subject: by id, else by email, else by name."""
+    """A user beside the subject: by id, else by email, else by name; in an answer by all."""
 
     id: str | None = None
     email: str | None = None
@@ -49,11 +50,15 @@ class Subject(Struct, frozen=True, kw_only=True, rename="camel"):
         target_user_id: of a user.
         resource_type: of a resource.
         resource_id: of a resource.
+        name: in the answer of `/state`, as its events call it.
+        email: the same of a user.
     """
 
     target_user_id: str | UnsetType = UNSET
     resource_type: str | UnsetType = UNSET
     resource_id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
 
     @property
     def id(self) -> str:

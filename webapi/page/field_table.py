@@ -1,6 +1,6 @@
 """The state of a thing as a table: each field, its value, and the event that tells it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,16 +65,15 @@ class Group:
     fields: Sequence[Field]
 
 
-def groups(state: State, catalogue: Catalogue, names: Mapping[Pair, str]) -> list[Group]:
+def groups(state: State, catalogue: Catalogue) -> list[Group]:
     """Return the fields of a state, those of the thing alone first.
 
     Args:
         state: what is known.
         catalogue: what actions are called.
-        names: of things by type and id; of users by `user` and the id in small letters.
     """
     alone = Group(name="", id="", life=(), fields=_fields(state.fields, catalogue))
-    others = [_together(one, catalogue, names) for one in state.together]
+    others = [_together(one, catalogue) for one in state.together]
     return [one for one in (alone, *others) if one.fields]
 
 
@@ -90,17 +89,16 @@ def telling(event: EventReference, catalogue: Catalogue) -> Telling:
     )
 
 
-def _together(one: TogetherState, catalogue: Catalogue, names: Mapping[Pair, str]) -> Group:
+def _together(one: TogetherState, catalogue: Catalogue) -> Group:
     known, name, id_, life = None, "", "", list[Pair]()
     if one.resource is not UNSET:
-        kind, id_ = one.resource.type, one.resource.id
-        known = names.get((kind, id_))
+        kind, id_, known = one.resource.type, one.resource.id, one.resource.name
         name, life = f"{kind} {known or id_}", of_resource(kind, id_)
     elif one.target_user is not UNSET:
         user = one.target_user
         id_ = user.id or ""
-        known = names.get(("user", id_.lower()))
-        name, life = known or id_ or user.email or user.name or "", of_user(user.id)
+        known = user.email or user.name
+        name, life = known or id_, of_user(user.id)
     fields = _fields(one.fields, catalogue)
     return Group(name=name, id=id_ if known else "", life=life, fields=fields)
 

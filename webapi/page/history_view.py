@@ -117,7 +117,7 @@ def history_view(asked: State, life: Life, now: datetime) -> dict[str, object]:
         "told": told,
         "existence": existence,
         "existence_by": None if by is UNSET else telling(by, catalogue),
-        "groups": [] if told is None else groups(told, catalogue, _names(life)),
+        "groups": [] if told is None else groups(told, catalogue),
         "limits": LIMITS,
         "shorter": [] if told is not None else _shorter(asked, life.at),
         "in_list": url_for("page.show_list") + address.link([*_zone(asked), *_of(life.subject)]),
@@ -175,20 +175,6 @@ def name_of(life: Life) -> str:
         if name and not life.subject.is_id(name):
             return name
     return ""
-
-
-def _names(life: Life) -> dict[Pair, str]:
-    """Return what the newest of the events that are shown call the things that they name."""
-    names: dict[Pair, str] = {}
-    for row in sorted(life.found.rows, key=lambda row: row.instant):
-        if row.event is None:
-            continue
-        target, resource = row.event.target_user, row.event.resource
-        if resource is not None and resource.name:
-            names[resource.type, resource.id] = resource.name
-        if target is not None and target.id and (target.email or target.name):
-            names["user", target.id.lower()] = affected(target).name
-    return names
 
 
 def _divided(asked: State, life: Life) -> int | None:
