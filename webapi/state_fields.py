@@ -102,10 +102,16 @@ class Room:
 
 
 class Fields:
-    """The fields of the subject, alone or together with one other thing."""
+    """The fields of the subject, alone or together with one other thing.
 
-    def __init__(self, room: Room) -> None:
+    Args:
+        room: for what is concluded.
+        seen_room: for what later events name, whether anything follows from it or not.
+    """
+
+    def __init__(self, room: Room, seen_room: Room) -> None:
         self._room = room
+        self._seen_room = seen_room
         self._states: dict[str, FieldState] = {}
         self._later: dict[str, FieldState] = {}
         self._seen: set[str] = set()
@@ -143,6 +149,7 @@ class Fields:
         for path in [*sorted(previous), *sorted(new.keys() - previous.keys())]:
             if self._is_seen(path):
                 continue
+            self._seen_room.take(path)
             self._seen.add(path)
             self._seen_inside.update(_around(path))
             concluded = self._concluded(path)

@@ -127,7 +127,8 @@ class _Folding:
         self._existence = Existence(status="unknown")
         self._names = Names(subject)
         self._room = Room()
-        self._fields: dict[Other | None, Fields] = {None: Fields(self._room)}
+        self._seen_room = Room()
+        self._fields: dict[Other | None, Fields] = {}
 
     def take(self, event: Values) -> None:
         """Take what an event at or before the moment says, unless it came to nothing."""
@@ -140,7 +141,7 @@ class _Folding:
         is_out = self._ends_membership(event)
         if not (previous or new or is_out):
             return
-        fields = self._fields.setdefault(self._subject.other(event), Fields(self._room))
+        fields = self._of(event)
         if is_out:
             fields.end(reference)
         fields.tell(reference, previous, new)
@@ -155,8 +156,11 @@ class _Folding:
         previous, new = _sides(event)
         if self._is_another_life or not (previous or new):
             return
-        fields = self._fields.setdefault(self._subject.other(event), Fields(self._room))
-        fields.look_back(reference, previous, new)
+        self._of(event).look_back(reference, previous, new)
+
+    def _of(self, event: Values) -> Fields:
+        none = Fields(self._room, self._seen_room)
+        return self._fields.setdefault(self._subject.other(event), none)
 
     def _is_told(self, event: Values) -> bool:
         return is_applied(event) and self._subject.part(event) is not None
@@ -206,12 +210,13 @@ class _Folding:
     def state(self) -> Folded:
         """Return what was found; of what did not exist yet, nothing was so."""
         subject = replace(self._subject, **self._names.of(None))
+        alone = self._fields.get(None)
         if self._existence.status == "notYet":
             return Folded(subject=subject, existence=self._existence, fields=[], together=[])
         return Folded(
             subject=subject,
             existence=self._existence,
-            fields=self._fields[None].states(),
+            fields=[] if alone is None else alone.states(),
             together=[
                 _together(replace(other, **self._names.of(other)), states)
                 for other, fields in self._fields.items()
