@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from webapi.arrivals import (
+    STRETCHES_AT_ONCE,
     WHOLE,
     Place,
     Stretch,
     holds_back,
     marks_behind,
+    portions,
     stretches_of,
 )
 from webapi.settlement import Settled
@@ -60,7 +62,7 @@ SETTLED = {"open-uuid": 7, "blocked-uuid": 4, "journal-uuid": -1}
     ],
 )
 def test_what_is_read_behind_a_place(place: Place, wanted: list[Stretch]) -> None:
-    assert stretches_of(place, LISTED, FOUND, SETTLED) == wanted
+    assert stretches_of(place, LISTED, FOUND, Settled(SETTLED, frozenset())) == wanted
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_what_is_read_since_an_instant_was_there(
     there: dict[str, int], wanted: list[Stretch]
 ) -> None:
     place = Place(since="2026-03-15T00:00:00.000000Z", there=there)
-    assert stretches_of(place, LISTED, FOUND, SETTLED) == wanted
+    assert stretches_of(place, LISTED, FOUND, Settled(SETTLED, frozenset())) == wanted
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,33 @@ def test_what_nobody_can_tell_yet_is_no_end(
 ) -> None:
     settled = Settled(SETTLED, frozenset(recent))
     assert holds_back(place, LISTED, FOUND, settled) is wanted
+
+
+@pytest.mark.parametrize("name", ["e-2026.03", "e-2026.02"])
+def test_what_does_not_say_how_far_it_is_holds_back(name: str) -> None:
+    """Its primary changes: whoever fetches and stops would stop too soon."""
+    place = Place(read={"open-uui": 9, "blocked-": 4, "journal-": 2})
+    settled = Settled(SETTLED, frozenset(SETTLED))
+    assert not holds_back(place, LISTED, FOUND, settled)
+    told = {one: number for one, number in FOUND.items() if one != name}
+    assert holds_back(place, LISTED, told, settled)
+
+
+def test_each_is_read_in_the_copy_of_which_it_is_known_how_far_it_is() -> None:
+    """Even where another one is the primary by now, for the node that is asked."""
+    settled = Settled(SETTLED, frozenset(), {"open-uuid": "node-a", "blocked-uuid": "node-b"})
+    found = {**FOUND, "e-2026.03": Checkpoint("open-uuid", 9, copy="node-c")}
+    stretches = stretches_of(Place(), LISTED, found, settled)
+    asked = [(some[0].copy, [one.name for one in some]) for some in portions(stretches)]
+    assert asked == [("", ["e-2026.01"]), ("node-b", ["e-2026.02"]), ("node-a", ["e-2026.03"])]
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 101, 250])
+def test_not_too_many_are_asked_for_at_once(count: int) -> None:
+    stretches = [Stretch(str(number), str(number), -1, WHOLE) for number in range(count)]
+    asked = portions(stretches)
+    assert [one for some in asked for one in some] == stretches
+    assert all(0 < len(some) <= STRETCHES_AT_ONCE for some in asked)
 
 
 def hit(number: int, name: str) -> Hit:

@@ -42,7 +42,7 @@ def test_a_checkpoint_of_long_ago_counts_and_is_old_news() -> None:
     world.now = 20
     assert world.samples.settled().recent == {"x-uuid"}
     world.now = 20.1
-    assert world.samples.settled() == Settled({"x-uuid": 5}, frozenset())
+    assert world.samples.settled() == Settled({"x-uuid": 5}, frozenset(), {"x-uuid": "a"})
 
 
 def test_a_checkpoint_counts_only_when_a_refresh_that_began_after_it_has_ended() -> None:
@@ -77,6 +77,18 @@ def test_what_one_copy_refreshed_says_nothing_of_another() -> None:
     world.see(5, refreshes=70, copy="b")
     assert world.settled() == {}
     assert world.samples.unproven() == {"x-uuid"}
+
+
+def test_another_primary_is_known_at_once() -> None:
+    """Else what it holds would be looked for in the copy that was the primary."""
+    world = World()
+    world.see(5, refreshes=3)
+    world.now = 10.1
+    world.see(7, refreshes=5)
+    assert world.samples.settled().copies == {"x-uuid": "a"}
+    world.now = 10.2
+    world.see(7, refreshes=5, copy="b")
+    assert world.samples.settled() == Settled({}, frozenset(), {"x-uuid": "b"})
 
 
 def test_an_index_that_does_not_tell_how_far_it_is_now_has_nothing_that_counts() -> None:

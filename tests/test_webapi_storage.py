@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from indexer.client import Reply
 from webapi.errors import IndexGoneError, InternalError, UnavailableError
-from webapi.storage_answer import split_multi, whole
+from webapi.storage_answer import Checkpoint, StatsReply, checkpoint_of, split_multi, whole
 
 
 def reply(status: int = 200, **parts: Any) -> Reply:  # JSON
@@ -128,3 +129,44 @@ def test_a_refusal_of_all_searches_is_that_of_each() -> None:
 def test_another_number_of_answers_is_an_error(texts: tuple[str, ...]) -> None:
     with pytest.raises(InternalError):
         split_multi(together(*texts), 2)
+
+
+def copy(node: str, *, primary: bool, number: int | None = 7) -> dict[str, object]:
+    """What `_stats` says of one copy of a shard; a copy that starts knows no number."""
+    told: dict[str, object] = {
+        "routing": {"primary": primary, "node": node},
+        "refresh": {"external_total": 3},
+        "segments": {"index_writer_memory_in_bytes": 0},
+    }
+    return told if number is None else {**told, "seq_no": {"global_checkpoint": number}}
+
+
+def checkpoint(*shards: list[dict[str, object]]) -> Checkpoint | None:
+    told = {"uuid": "u", "shards": {str(number): shard for number, shard in enumerate(shards)}}
+    return checkpoint_of("e", msgspec.convert(told, StatsReply.OfIndex))
+
+
+@pytest.mark.parametrize(
+    ("copies", "wanted"),
+    [
+        pytest.param(
+            [copy("a", primary=True), copy("b", primary=False, number=5)],
+            Checkpoint("u", 7, copy="a", refreshes=3),
+            id="that of the primary",
+        ),
+        pytest.param([copy("b", primary=False)], None, id="no primary"),
+        pytest.param([copy("a", primary=True, number=None)], None, id="a primary that starts"),
+        pytest.param(
+            [copy("a", primary=True), copy("b", primary=True, number=9)],
+            None,
+            id="two while it changes, as each node answers for itself",
+        ),
+    ],
+)
+def test_how_far_an_index_is(copies: list[dict[str, object]], wanted: Checkpoint | None) -> None:
+    assert checkpoint(copies) == wanted
+
+
+def test_two_shards_have_no_number_in_common() -> None:
+    with pytest.raises(InternalError):
+        checkpoint([copy("a", primary=True)], [copy("a", primary=True)])

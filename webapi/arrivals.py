@@ -64,12 +64,21 @@ class Place(Struct, frozen=True, array_like=True):
 
 
 class Stretch(Struct, frozen=True):
-    """What is to be read of one index: the numbers in `(read, bound]`."""
+    """What is to be read of one index: the numbers in `(read, bound]`.
+
+    Args:
+        name: of the index.
+        key: what stands for it in a place.
+        read: the number up to which it was read.
+        bound: the number up to which it can be read.
+        copy: in which of its copies; the primary, where that is empty.
+    """
 
     name: str
     key: str
     read: int
     bound: int
+    copy: str = ""
 
 
 class Arrived(Struct, frozen=True):
@@ -144,7 +153,7 @@ class Arrivals:
             try:
                 self._prove(found)
                 settled = self._samples.settled()
-                stretches = stretches_of(place, listed, found, settled.numbers)
+                stretches = stretches_of(place, listed, found, settled)
                 held_back = holds_back(place, listed, found, settled)
                 arrived = self._read(query, place, stretches, alive(listed, found))
             except IndexGoneError:
@@ -177,8 +186,9 @@ class Arrivals:
         asked = {
             name: one for name, one in found.items() if one.uuid in unproven and not one.pending
         }
-        if asked:
-            ended = self._storage.refresh(list(asked))
+        for copy in {one.copy for one in asked.values()}:
+            names = [name for name, one in asked.items() if one.copy == copy]
+            ended = self._storage.refresh(names, copy)
             self._samples.prove([asked[name] for name in ended])
 
     def _read(
@@ -186,12 +196,13 @@ class Arrivals:
     ) -> Arrived:
         hits: list[Hit] = []
         read = dict(place.read)
-        rest = list(stretches)
+        rest = portions(stretches)
         while rest and len(hits) < query.limit:
-            some, rest = rest[:STRETCHES_AT_ONCE], rest[STRETCHES_AT_ONCE:]
+            some, *rest = rest
             size = query.limit - len(hits)
             search = arrival_search(query, place.since, some, size)
-            found = self._storage.search(search, [one.name for one in some], primary=True).hits.hits
+            names = [one.name for one in some]
+            found = self._storage.search(search, names, copy=some[0].copy).hits.hits
             hits += found
             read |= marks_behind(some, found, is_full=len(found) == size)
             if len(found) == size:
@@ -220,7 +231,7 @@ def stretches_of(
     place: Place,
     listed: Iterable[Index],
     found: Mapping[str, Checkpoint],
-    settled: Mapping[str, int],
+    settled: Settled,
 ) -> list[Stretch]:
     """Return what can be read behind a place, index by index.
 
@@ -228,7 +239,7 @@ def stretches_of(
         place: how far was read.
         listed: all indices that have a span.
         found: those that may be written, and the journal, with their uuids.
-        settled: by uuid, up to where all can be found.
+        settled: up to where all can be found, and in which copy.
     """
     blocked = {one.uuid for one in listed if one.blocked}
     stretches = [
@@ -241,10 +252,28 @@ def stretches_of(
         if key in place.done and one.uuid in blocked:
             continue
         read = place.read.get(key, NOTHING_READ)
-        bound = settled.get(one.uuid, NOTHING_READ)
+        bound = settled.numbers.get(one.uuid, NOTHING_READ)
         if bound > read:
-            stretches.append(Stretch(name, key, read, bound))
+            copy = settled.copies.get(one.uuid, "")
+            stretches.append(Stretch(name, key, read, bound, copy))
     return stretches if place.since is None else opening(place, stretches)
+
+
+def portions(stretches: Iterable[Stretch]) -> list[list[Stretch]]:
+    """Return what is asked for at once: stretches of one copy, and not too many.
+
+    A node that was cut off from the others takes its copy for the primary until it learns better,
+    and answers with what it has. So the very copy is asked of which it is known how far it is,
+    whatever the node that is asked for the search takes for the primary.
+    """
+    by_copy: dict[str, list[Stretch]] = {}
+    for one in stretches:
+        by_copy.setdefault(one.copy, []).append(one)
+    return [
+        some[begin : begin + STRETCHES_AT_ONCE]
+        for some in by_copy.values()
+        for begin in range(0, len(some), STRETCHES_AT_ONCE)
+    ]
 
 
 def opening(place: Place, stretches: Iterable[Stretch]) -> list[Stretch]:
@@ -282,8 +311,10 @@ def holds_back(
 ) -> bool:
     """Tell whether there may be more behind a place, as old as you like, that nobody can tell yet.
 
-    The first three are those of `stretches_of`.
+    So it is of one that does not say how far it is. The first three are those of `stretches_of`.
     """
+    if any(not one.sealed and one.name not in found for one in listed):
+        return True
     blocked = {one.uuid for one in listed if one.blocked}
     return any(
         one.number > place.read.get(key_of(one.uuid), NOTHING_READ)

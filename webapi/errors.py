@@ -1,7 +1,7 @@
 """Everything that the API refuses, as one tree; each becomes one RFC 9457 answer.
 
 * WebError
-    * IndexGoneError        an index that was listed is there no more; asked anew, never answered
+    * IndexGoneError        an index that was listed, or its copy, is there no more; asked anew
     * StoppingError         this process ends, and reads nothing more; never answered
     * ParameterError        one value is wrong; collected, never answered alone
     * ProblemError          an answer with a stable `code`
@@ -106,7 +106,7 @@ class WebError(Exception):
 
 
 class IndexGoneError(WebError):
-    """An index that was listed is not there any more."""
+    """An index that was listed is not there any more, or no copy of it where it was asked for."""
 
 
 class StoppingError(WebError):

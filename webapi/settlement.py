@@ -27,10 +27,13 @@ class Settled(Struct, frozen=True):
     Args:
         numbers: as the newest checkpoint says that counts.
         recent: the uuids of which that one is at most twice as old as it has to be.
+        copies: by uuid the copy (`Checkpoint.copy`) in which it can be found; of others nobody
+            knows.
     """
 
     numbers: Mapping[str, int]
     recent: frozenset[str]
+    copies: Mapping[str, str] = {}
 
 
 class Samples:
@@ -50,10 +53,12 @@ class Samples:
 
     def keep(self, found: Mapping[str, Checkpoint]) -> None:
         """Remember what was answered just now."""
+        seen = {one.uuid: one for one in found.values()}
         with self._lock:
             now = self._clock()
-            if not self._samples or now - self._samples[-1][0] >= SAMPLE_SECONDS:
-                self._samples.append((now, {one.uuid: one for one in found.values()}))
+            is_new = not self._samples or now - self._samples[-1][0] >= SAMPLE_SECONDS
+            if is_new or copies_of(seen) != copies_of(self._newest()):
+                self._samples.append((now, seen))
 
     def prove(self, refreshed: Iterable[Checkpoint]) -> None:
         """Take checkpoints that were answered before a refresh that has ended."""
@@ -73,7 +78,8 @@ class Samples:
                 found.update(numbers)
                 if at >= until - self._settled_seconds:
                     recent.update(numbers)
-        return Settled(found, frozenset(recent))
+            copies = copies_of(self._newest())
+        return Settled(found, frozenset(recent), copies)
 
     def unproven(self) -> frozenset[str]:
         """Return the uuids that have an old enough number of which nobody knows."""
@@ -101,6 +107,11 @@ class Samples:
         # Another copy, which became the primary, has refreshed as often as it did, and when it did.
         is_proven = proven is not None and proven.copy == now.copy and proven.number >= one.number
         return is_proven or (now.copy == one.copy and now.refreshes >= one.refreshes + 2)
+
+
+def copies_of(seen: Mapping[str, Checkpoint]) -> Mapping[str, str]:
+    """Return which copy is the primary, by uuid."""
+    return {uuid: one.copy for uuid, one in seen.items()}
 
 
 class Missed:

@@ -17,11 +17,11 @@ from indexer.client import Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import EXPAND_ALL, events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
-from webapi.errors import InternalError
 from webapi.listing import Listed
 from webapi.patience import Patience
 from webapi.query import ScopedSearch
 from webapi.storage_answer import (
+    GONE,
     Checkpoint,
     CountedReply,
     Found,
@@ -29,6 +29,7 @@ from webapi.storage_answer import (
     PinnedReply,
     RefreshedReply,
     StatsReply,
+    checkpoint_of,
     decode,
     read,
     refuse,
@@ -73,7 +74,7 @@ STATS_PARAMS: Final = {
     ",indices.*.shards.*.refresh.external_total"
     ",indices.*.shards.*.segments.index_writer_memory_in_bytes",
 }
-REFRESH_PARAMS: Final = {"realtime": "false", "refresh": "true", "preference": "_primary"}
+REFRESH_PARAMS: Final = {"realtime": "false", "refresh": "true"}
 """A question may ask for it, so a reader needs no right to `_refresh`."""
 NO_DOCUMENT: Final = "-"
 MAX_PATH_BYTES: Final = 3000
@@ -109,20 +110,21 @@ class Storage:
         self._patience = Patience()
 
     def search(
-        self, search: ScopedSearch, indices: Sequence[str] = (), *, primary: bool = False
+        self, search: ScopedSearch, indices: Sequence[str] = (), *, copy: str | None = None
     ) -> Found:
         """Return the whole answer, of some indices (names and patterns) or of all.
 
-        With `primary` only the copies are asked that take what is written.
+        With `copy` only those copies are asked that lie there (`Checkpoint.copy`), and with an
+        empty one the primaries.
 
         Raises:
-            IndexGoneError: one of the names is none of an index.
+            IndexGoneError: one of the names is none of an index, or has no such copy.
             UnavailableError: no answer, a late one, or one in part.
             InternalError: a refusal, or an answer that cannot be what was asked for.
         """
         body = msgspec.json.encode(search.body(self._timeout_seconds))
         names = ",".join(indices) or read_indices(self._index)
-        params = {**SEARCH_PARAMS, "preference": "_primary"} if primary else SEARCH_PARAMS
+        params = SEARCH_PARAMS if copy is None else {**SEARCH_PARAMS, "preference": which(copy)}
 
         def asking() -> Found:
             if fits_in_path(names):
@@ -219,6 +221,8 @@ class Storage:
     def checkpoints(self, indices: Sequence[str]) -> Mapping[str, Checkpoint]:
         """Return how far the primaries of some indices (names and patterns) are, by name.
 
+        Left out is one that has no primary, or is just changing it.
+
         Raises:
             IndexGoneError, UnavailableError, InternalError: as `search`; the last also for an index
                 of several shards, each of which would count for itself.
@@ -229,34 +233,19 @@ class Storage:
         reply = self._ask("GET", f"/{names}/_stats/refresh,segments", params=STATS_PARAMS)
         refuse(reply)
         found = decode(reply.text, StatsReply, "the answer about checkpoints").indices
-        checkpoints: dict[str, Checkpoint] = {}
-        for name, of_index in found.items():
-            copies = [one for shard in of_index.shards.values() for one in shard]
-            primaries = [one for one in copies if one.routing.primary]
-            if len(primaries) > 1:
-                raise InternalError(f"{name} has {len(primaries)} shards, not one")
-            for one in primaries:
-                if one.seq_no is None:
-                    continue
-                checkpoints[name] = Checkpoint(
-                    of_index.uuid,
-                    one.seq_no.global_checkpoint,
-                    copy=one.routing.node or "",
-                    refreshes=one.refresh.external_total,
-                    pending=one.segments.index_writer_memory_in_bytes > 0,
-                )
-        return checkpoints
+        told = {name: checkpoint_of(name, of_index) for name, of_index in found.items()}
+        return {name: one for name, one in told.items() if one is not None}
 
-    def refresh(self, indices: Sequence[str]) -> Sequence[str]:
-        """Return those of which all can be found by now that their primaries took before.
-
-        The others are gone, or have no primary.
+    def refresh(self, indices: Sequence[str], copy: str = "") -> Sequence[str]:
+        """Return those of which all that they took before can be found by now, in a copy as of
+        `search`; the others are gone, or have none there.
 
         Raises:
             IndexGoneError, UnavailableError, InternalError: as `search`.
         """
+        params = {**REFRESH_PARAMS, "preference": which(copy)}
         body = {"docs": [{"_index": name, "_id": NO_DOCUMENT} for name in indices]}
-        reply = self._ask("POST", "/_mget", params=REFRESH_PARAMS, body=msgspec.json.encode(body))
+        reply = self._ask("POST", "/_mget", params=params, body=msgspec.json.encode(body))
         refuse(reply)
         docs = decode(reply.text, RefreshedReply, "the answer to a refresh").docs
         if len(docs) != len(indices):
@@ -313,3 +302,8 @@ class Storage:
             raise silent() from error
         self._told(time.perf_counter() - begin, True)  # noqa: FBT003  # as it is named
         return reply
+
+
+def which(copy: str) -> str:
+    """Return the `preference` for the copies on a node; without one for the primaries."""
+    return f"_only_nodes:{copy}" if copy else "_primary"

@@ -21,6 +21,9 @@ from webapi.listing import Listed
 T = TypeVar("T")
 
 ERROR_CHARACTERS: Final = 2000
+GONE: Final = ("index_not_found_exception", "no data nodes with criteria")
+"""What OpenSearch says of an index that is not there, and of a copy that does not lie where it is
+asked for (tried on 3.4.0)."""
 _HALF: Final = re.compile(r"[\ud800-\udfff]")
 """Of a surrogate pair: no answer of ours could have it."""
 
@@ -155,7 +158,7 @@ class Checkpoint(Struct, frozen=True):
     Args:
         uuid: of the index.
         number: the number.
-        copy: which one is the primary; refreshes are counted by each for itself.
+        copy: the node on which the primary lies; each copy counts its refreshes for itself.
         refreshes: how many its primary has ended.
         pending: whether its writer holds something in memory, which a refresh empties.
     """
@@ -203,6 +206,33 @@ class StatsReply(Struct, frozen=True):
         shards: dict[str, list[ShardStats]] = {}
 
     indices: dict[str, OfIndex] = {}
+
+
+def checkpoint_of(name: str, of_index: StatsReply.OfIndex) -> Checkpoint | None:
+    """Return how far the primary of an index is; None while there is none, or nobody knows which.
+
+    While a primary changes, the copy that was it and the one that becomes it both say so: each node
+    answers for itself, and learns of the change at a moment of its own.
+
+    Raises:
+        InternalError: it has several shards, each of which would count for itself.
+    """
+    if len(of_index.shards) > 1:
+        raise InternalError(f"{name} has {len(of_index.shards)} shards, not one")
+    copies = [one for shard in of_index.shards.values() for one in shard]
+    primaries = [one for one in copies if one.routing.primary]
+    if len(primaries) != 1:
+        return None
+    (primary,) = primaries
+    if primary.seq_no is None:
+        return None
+    return Checkpoint(
+        of_index.uuid,
+        primary.seq_no.global_checkpoint,
+        copy=primary.routing.node or "",
+        refreshes=primary.refresh.external_total,
+        pending=primary.segments.index_writer_memory_in_bytes > 0,
+    )
 
 
 class RefreshedReply(Struct, frozen=True):
@@ -314,7 +344,8 @@ def refuse_foreign(hits: Iterable[Hit], organization_id: str) -> None:
 def refuse(reply: Reply) -> None:
     """Refuse every answer but a good one."""
     refuse_unavailable(reply)
-    if reply.status == HTTPStatus.NOT_FOUND and "index_not_found_exception" in reply.text:
+    is_refused = reply.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}
+    if is_refused and any(gone in reply.text for gone in GONE):
         raise IndexGoneError
     if reply.status == HTTPStatus.NOT_FOUND and "search_context_missing_exception" in reply.text:
         raise UnavailableError("storage_incomplete", "the point in time is gone; begin anew")
