@@ -162,7 +162,7 @@ def decode(text: str, shape: type[T]) -> T:
 
 def judge(status: int, error_type: str = "", reason: str = "") -> Outcome:
     """The outcome of one item by its status, and the type and reason of its error."""
-    if error_type in BLOCK_TYPES or error_type in INDEX_TYPES:
+    if _is_blocked(status, error_type) or error_type in INDEX_TYPES:
         return Outcome.BLOCKED
     if error_type == BAD_ARGUMENT and _names_no_pipeline(reason):
         return Outcome.BLOCKED
@@ -180,13 +180,21 @@ def judge_request(status: int, error_type: str = "") -> Outcome:
     proxy, a plain connection to a TLS port) is for an operator to look at; thrown out would be the
     whole backlog.
     """
-    if error_type in BLOCK_TYPES:
+    if _is_blocked(status, error_type):
         return Outcome.BLOCKED
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Outcome.TOO_LARGE
     if status // 100 in OPERATOR_CLASSES and status not in TRANSIENT_STATUS:
         return Outcome.HALTED
     return Outcome.RETRY
+
+
+def _is_blocked(status: int, error_type: str) -> bool:
+    """Whether somebody has to make room, or to lift a block.
+
+    A 503 is the block of a node without a cluster manager, or without its state yet: it passes.
+    """
+    return error_type in BLOCK_TYPES and status != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def read_items(text: str, expected: int) -> list[ItemResult] | None:

@@ -53,6 +53,11 @@ def test_events_are_the_bytes_that_are_stored() -> None:
             "storage_incomplete",
             id="a partition that somebody blocked",
         ),
+        pytest.param(
+            Reply(503, '{"error":{"type":"cluster_block_exception"}}', {}),
+            "storage_unavailable",
+            id="a node without a cluster manager",
+        ),
     ],
 )
 def test_what_another_moment_may_mend(answer: Reply, code: str) -> None:

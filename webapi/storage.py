@@ -48,7 +48,10 @@ SEARCH_PARAMS: Final = {
 """Before the first event there is no index, and that is no error. A closed partition is one: left
 out of the pattern, its events would be missing from the answer without a word. So would those of a
 hidden one, which is searched as any other."""
-LIST_PARAMS: Final = {**EXPAND_ALL, "flat_settings": "true"}
+LEADERLESS_PARAMS: Final = {"cluster_manager_timeout": "2s"}
+"""How long a node without a cluster manager, as during an election, may wait for one: by default 30
+s, which is longer than anybody here waits. Then another node is asked."""
+LIST_PARAMS: Final = {**EXPAND_ALL, **LEADERLESS_PARAMS, "flat_settings": "true"}
 LISTED: Final = "index.uuid,index.blocks.write,index.verified_before_close"
 COUNT_PARAMS: Final = {
     "ignore_unavailable": "true",
@@ -258,7 +261,8 @@ class Storage:
         Raises:
             UnavailableError: OpenSearch does not answer.
         """
-        reply = self._ask("GET", f"/_index_template/{events_template(self._index)}")
+        path = f"/_index_template/{events_template(self._index)}"
+        reply = self._ask("GET", path, params=LEADERLESS_PARAMS)
         if reply.status == HTTPStatus.OK:
             return "present"
         if reply.status == HTTPStatus.UNAUTHORIZED:

@@ -367,7 +367,9 @@ def refuse_unavailable(reply: Reply) -> None:
     error = reply.text[:ERROR_CHARACTERS]
     if "index_closed_exception" in error:
         raise UnavailableError("storage_incomplete", "a part of the index is closed")
-    if "cluster_block_exception" in error:
+    # A 503 is the block of a node without a cluster manager, for all indices.
+    is_leaderless = reply.status == HTTPStatus.SERVICE_UNAVAILABLE
+    if "cluster_block_exception" in error and not is_leaderless:
         raise UnavailableError("storage_incomplete", "a part of the index is blocked")
     if (
         reply.status == HTTPStatus.TOO_MANY_REQUESTS
