@@ -131,8 +131,14 @@ class _StoredAnswer(Struct, frozen=True):
     docs: list[_Stored]
 
 
+class _Told(Struct, frozen=True):
+    type: str = ""
+    reason: str | None = None
+    """An exception without words has `null`: that there is no cluster manager, of 3.4.0."""
+
+
 class _ErrorBody(Struct, frozen=True):
-    error: ItemError | str = ""
+    error: _Told | str = ""
 
 
 ALL_STORED: Final[list[ItemResult]] = []
@@ -246,4 +252,6 @@ def read_error(text: str) -> ItemError:
         error = _decode_error(text).error
     except UNREADABLE:
         return ItemError()
-    return ItemError(reason=error) if isinstance(error, str) else error
+    if isinstance(error, str):
+        return ItemError(reason=error)
+    return ItemError(error.type, error.reason or "")

@@ -50,6 +50,9 @@ NOT_READY: Final = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+LEADERLESS_PARAMS: Final = {"cluster_manager_timeout": "2s"}
+"""For what a node without a cluster manager cannot say: it waits for one so long, as during an
+election. By default it is 30 s, longer than anybody here waits for an answer."""
 ANY_STATUS: Final = range(300, 600)
 WRONG_SHAPE: Final = ItemError("not_an_answer", "the answer is no JSON, or not what was asked for")
 NOTHING_SENT: Final = (ConnectTimeoutError, SSLError)
@@ -170,7 +173,13 @@ def ask(
         if connection in asked:
             break
         asked.append(connection)
-        answer = _ask_node(client, connection, request)
+        other = _ask_node(client, connection, request)
+        if isinstance(answer, Reply) and isinstance(other, NoAnswerError):
+            # What one said tells more than that another is away.
+            if isinstance(other.__cause__, ConnectionTimeout):
+                break
+        else:
+            answer = other
     if isinstance(answer, NoAnswerError):
         raise answer
     return answer

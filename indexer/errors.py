@@ -25,6 +25,7 @@ IndexerError              .hint is the next step for the operator
 
 import re
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal
 
@@ -114,7 +115,9 @@ class RefusedError(IndexerError):
         self.status = status
         self.error_type = error_type
         self.hint = _HINTS.get(status, "look into the log of the cluster")
-        if error_type in BLOCK_TYPES:
+        if status == HTTPStatus.SERVICE_UNAVAILABLE and error_type in _LEADERLESS_TYPES:
+            self.hint = _LEADERLESS
+        elif error_type in BLOCK_TYPES:
             self.hint = _CLUSTER_BLOCKED if _CLUSTER_BLOCK.search(reason) else _BLOCKED
 
 
@@ -125,6 +128,11 @@ _HINTS = {
     404: "check that the URL is that of an OpenSearch cluster",
 }
 
+_LEADERLESS_TYPES: Final = {"cluster_manager_not_discovered_exception", *BLOCK_TYPES}
+_LEADERLESS = (
+    "the cluster elects its cluster manager, which takes seconds, or has too few nodes for that:"
+    " start those that are away, and see that they reach each other"
+)
 _CLUSTER_BLOCK: Final = re.compile(r"FORBIDDEN/\d+/cluster ")
 _CLUSTER_BLOCKED = (
     "somebody set that block for the whole cluster, or its disks are full: look at cluster.blocks.*"

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from opensearchpy import OpenSearch
 
-from indexer.client import request_shape
+from indexer.client import LEADERLESS_PARAMS, request_shape
 from indexer.names import EXPAND_ALL, read_indices
 from indexer.settings import IndexSettings
 from indexer.templates import Drift
@@ -46,7 +46,7 @@ def list_partitions(
         settings: how events are laid into indices.
         drifts: what `templates.compare` found.
     """
-    params = {"format": "json", "bytes": "b", "h": COLUMNS, **EXPAND_ALL}
+    params = {"format": "json", "bytes": "b", "h": COLUMNS, **EXPAND_ALL, **LEADERLESS_PARAMS}
     path = f"/_cat/indices/{read_indices(settings)}"
     rows = request_shape(client, "GET", path, list[_Row], params=params) or []
     counts = {drift.name: len(drift.differences) for drift in drifts if drift.kind == "partition"}

@@ -230,6 +230,11 @@ def test_a_stored_event_is_read_however_deep_a_forger_made_it() -> None:
     ("text", "error"),
     [
         pytest.param(
+            '{"error":{"type":"cluster_manager_not_discovered_exception","reason":null}}',
+            ItemError("cluster_manager_not_discovered_exception"),
+            id="without words, as 3.4.0 says that there is no cluster manager",
+        ),
+        pytest.param(
             '{"error":{"type":"t","reason":"r"},"status":400}', ItemError("t", "r"), id="OpenSearch"
         ),
         pytest.param('{"error":"Unauthorized"}', ItemError("", "Unauthorized"), id="a text"),

@@ -293,6 +293,14 @@ def test_a_block_is_looked_for_where_it_is(error_type: str, reason: str, where: 
     assert where in error.hint
 
 
+@pytest.mark.parametrize(
+    "error_type", ["cluster_manager_not_discovered_exception", "cluster_block_exception"]
+)
+def test_a_cluster_without_a_manager_is_no_block_that_somebody_set(error_type: str) -> None:
+    reason = "blocked by: [SERVICE_UNAVAILABLE/2/no cluster-manager];"
+    assert "start those that are away" in RefusedError("GET /x", 503, error_type, reason).hint
+
+
 def test_a_refused_request_says_what_was_asked() -> None:
     with recorder() as (url, _), connect(ConnectionSettings(url=url), role="reader") as client:
         with pytest.raises(RefusedError, match="POST /401 was refused with 401") as raised:

@@ -135,6 +135,15 @@ def test_each_node_is_asked_once_at_most() -> None:
     assert not found.sent
 
 
+@pytest.mark.parametrize("living", [0, 1, 2])
+def test_what_one_says_counts_more_than_that_others_are_away(living: int) -> None:
+    with nodes(says(503), says(503), says(503)) as made:
+        for number, one in enumerate(made):
+            if number != living:
+                one.close()
+        assert ask_all(made, safe=True) == [503]
+
+
 @pytest.mark.slow
 def test_who_waited_for_one_node_does_not_wait_for_another() -> None:
     with nodes(SILENT, SILENT) as made:

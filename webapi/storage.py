@@ -13,7 +13,7 @@ import msgspec
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout
 
-from indexer.client import Reply, ask
+from indexer.client import LEADERLESS_PARAMS, Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import EXPAND_ALL, events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
@@ -48,9 +48,6 @@ SEARCH_PARAMS: Final = {
 """Before the first event there is no index, and that is no error. A closed partition is one: left
 out of the pattern, its events would be missing from the answer without a word. So would those of a
 hidden one, which is searched as any other."""
-LEADERLESS_PARAMS: Final = {"cluster_manager_timeout": "2s"}
-"""How long a node without a cluster manager, as during an election, may wait for one: by default 30
-s, which is longer than anybody here waits. Then another node is asked."""
 LIST_PARAMS: Final = {**EXPAND_ALL, **LEADERLESS_PARAMS, "flat_settings": "true"}
 LISTED: Final = "index.uuid,index.blocks.write,index.verified_before_close"
 COUNT_PARAMS: Final = {
