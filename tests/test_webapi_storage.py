@@ -8,7 +8,14 @@ import pytest
 
 from indexer.client import Reply
 from webapi.errors import IndexGoneError, InternalError, UnavailableError
-from webapi.storage_answer import Checkpoint, StatsReply, checkpoint_of, split_multi, whole
+from webapi.storage_answer import (
+    Checkpoint,
+    RefreshedReply,
+    StatsReply,
+    checkpoint_of,
+    split_multi,
+    whole,
+)
 
 
 def reply(status: int = 200, **parts: Any) -> Reply:  # JSON
@@ -175,3 +182,9 @@ def test_how_far_an_index_is(copies: list[dict[str, object]], wanted: Checkpoint
 def test_two_shards_have_no_number_in_common() -> None:
     with pytest.raises(InternalError):
         checkpoint([copy("a", primary=True)], [copy("a", primary=True)])
+
+
+def test_what_could_not_be_refreshed_says_why() -> None:
+    text = '{"docs":[{"_id":"-","found":false},{"error":{"type":"no_shard"}}]}'
+    found = msgspec.json.decode(text, type=RefreshedReply).docs
+    assert [bytes(one.error) for one in found] == [b"", b'{"type":"no_shard"}']

@@ -19,6 +19,9 @@ from indexer.templates import install
 from tests.cluster import Cluster
 from tests.stream_reading import SETTLED_REFRESHES, api_of, follow, page, ship, until_settled
 from tests.webapi_api import Api, write_events
+from webapi.errors import IndexGoneError
+from webapi.query import Query, list_search
+from webapi.storage import Storage
 
 pytestmark = pytest.mark.opensearch
 
@@ -118,6 +121,34 @@ def test_a_seal_that_is_lifted_and_put_again_hides_nothing(
         wanted = ship(writer, index, lines[1:])
         block(admin, name, writes=True)
     assert until_settled(api, cursor)[0][-3:] == wanted
+
+
+def test_what_is_not_there_is_not_refreshed(
+    opensearch: Cluster, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    ship(writer, index, write_events(tmp_path / "e", [{"action": "app.created"}], "2026-03-15"))
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    gone = partition_name("2026-02-15T00:00:00.000000Z", index)
+    with opensearch.client("reader") as reader:
+        storage = Storage(reader, index, 10)
+        (there,) = storage.checkpoints([name]).values()
+        assert storage.refresh([name, gone], there.copy) == [name]
+        assert storage.refresh([name], "of no node") == []
+
+
+def test_what_no_longer_lies_where_it_did_is_looked_for_anew(
+    opensearch: Cluster, writer: OpenSearch, index: IndexSettings, tmp_path: Path
+) -> None:
+    ship(writer, index, write_events(tmp_path / "e", [{"action": "app.created"}], "2026-03-15"))
+    name = partition_name("2026-03-15T00:00:00.000000Z", index)
+    search = list_search(Query(organization_id="org_a"))
+    with opensearch.client("reader") as reader:
+        storage = Storage(reader, index, 10)
+        (there,) = storage.checkpoints([name]).values()
+        storage.refresh([name])
+        assert len(storage.search(search, [name], copy=there.copy).hits.hits) == 1
+        with pytest.raises(IndexGoneError):
+            storage.search(search, [name], copy="of no node")
 
 
 CLOCKS = (

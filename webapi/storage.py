@@ -21,7 +21,6 @@ from webapi.listing import Listed
 from webapi.patience import Patience
 from webapi.query import ScopedSearch
 from webapi.storage_answer import (
-    GONE,
     Checkpoint,
     CountedReply,
     Found,

@@ -241,6 +241,7 @@ class RefreshedReply(Struct, frozen=True):
     class OfIndex(Struct, frozen=True):
         """What was answered of one of them; where that is no error, empty."""
 
+        # Not `Raw | None`: of that msgspec reads `null` alone.
         error: Raw = Raw(b"")
 
     docs: list[OfIndex]
