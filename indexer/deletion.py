@@ -33,6 +33,11 @@ from indexer.records import DELETED, Context, Seal, Subject, record_end
 from indexer.settings import IndexSettings
 
 POLL_SECONDS: Final = 0.1
+NO_LATER: Final = {"cluster_manager_timeout": "5s", "timeout": "5s"}
+"""The cluster gives a deletion up before we stop waiting for what it says. By default one stays in
+the queue of the cluster manager for 30 s, as long as a node takes that vanished without a word: so
+it could be carried out when the next round had seen the partition there, and a hold was told that
+it is kept. The second is how long it waits for nodes to say that they have done it."""
 OWN: Final = "indelible-lifecycle"
 """Who deleted, in the record of a deletion: we did, as our intent shows."""
 
@@ -164,7 +169,7 @@ def remove(client: OpenSearch, name: str) -> None:
         NoAnswerError: it may be gone.
     """
     path = f"/{name}"
-    params = {"ignore_unavailable": "false", "allow_no_indices": "false"}
+    params = {"ignore_unavailable": "false", "allow_no_indices": "false", **NO_LATER}
     reply = ask(client, "DELETE", path, params=params)
     error = read_error(reply.text)
     # A proxy has a 404 of its own, and deletes nothing.

@@ -4,7 +4,6 @@ Four agents ship what applications write, and the API is read all the time: 300 
 three servers share the cores with everything else; `make test-nodes` writes 1,500.
 """
 
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Final
 import pytest
 
 from indexer.settings import IndexSettings
-from indexer.templates import install
 from tests.node_home import own_home
 from tests.node_traffic import Account, Answer, Traffic, traffic
 from tests.three_nodes import NAMES, ThreeNodes, await_slowly
@@ -41,10 +39,7 @@ def nodes() -> Iterator[ThreeNodes]:
 
 @pytest.fixture
 def index(nodes: ThreeNodes) -> IndexSettings:
-    settings = IndexSettings(prefix=f"audit-t{secrets.token_hex(6)}", replicas=1)
-    with nodes.cluster.client("lifecycle") as lifecycle:
-        install(lifecycle, settings)
-    return settings
+    return nodes.new_index()
 
 
 def test_a_killed_node_costs_no_event_and_reads_go_on(

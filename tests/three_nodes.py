@@ -1,10 +1,11 @@
 """Three nodes that are one cluster, each of which may be killed, or stopped in order."""
 
 import os
+import secrets
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -14,7 +15,8 @@ from opensearchpy import OpenSearch
 import node
 from indexer.client import connect, request
 from indexer.errors import IndexerError
-from indexer.settings import ConnectionSettings
+from indexer.settings import ConnectionSettings, IndexSettings
+from indexer.templates import install
 from tests.cluster import Cluster
 from tests.node_home import free_ports, node_config
 from tests.waiting import wait_until
@@ -53,8 +55,19 @@ class ThreeNodes:
     @property
     def cluster(self) -> Cluster:
         """As settings name it: all of its nodes."""
-        urls = ",".join(one.url for one in self._running.values())
+        return self.seen_by(*NAMES)
+
+    def seen_by(self, *names: str) -> Cluster:
+        """As settings name it that know these nodes alone."""
+        urls = ",".join(self._running[name].url for name in names)
         return Cluster("three nodes", urls, self._running[NAMES[0]].credentials)
+
+    def new_index(self) -> IndexSettings:
+        """A prefix of its own, with its templates; each index has one replica."""
+        settings = IndexSettings(prefix=f"audit-t{secrets.token_hex(6)}", replicas=1)
+        with self.cluster.client("lifecycle") as lifecycle:
+            install(lifecycle, settings)
+        return settings
 
     def _admin(self, *names: str) -> OpenSearch:
         """A client with the admin certificate, of these nodes."""
@@ -98,6 +111,15 @@ class ThreeNodes:
         """SIGKILL in the middle of whatever it does; returns when that was."""
         os.kill(self._running[name].pid, signal.SIGKILL)
         return time.monotonic()
+
+    @contextmanager
+    def standing_still(self, name: str) -> Generator[None]:
+        """Until the end of the block it does nothing, and says nothing of it (SIGSTOP)."""
+        os.kill(self._running[name].pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._running[name].pid, signal.SIGCONT)
 
     def stop(self, name: str) -> float:
         """Stop in order; returns when that began."""
