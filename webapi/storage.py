@@ -236,8 +236,9 @@ class Storage:
         return {name: one for name, one in told.items() if one is not None}
 
     def refresh(self, indices: Sequence[str], copy: str = "") -> Sequence[str]:
-        """Return those of which all that they took before can be found by now, in a copy as of
-        `search`; the others are gone, or have none there.
+        """Return those of which all that they took before can be found now, in a copy as of `search`.
+
+        The others are gone, or have no copy there.
 
         Raises:
             IndexGoneError, UnavailableError, InternalError: as `search`.
