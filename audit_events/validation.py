@@ -309,7 +309,8 @@ class Chains:
         if fits is None:
             problem = f"{_name(source)} comes again or late: {due} was due"
             hint = (
-                "a line was repeated, two processes share one source.id, or an export was cut off"
+                "a line was repeated, two processes share one source.id, or this is an export"
+                " without its end: one that was cut off, or taken out of its zip"
             )
             return Flaw("order", "source.seq", problem, hint)
         if not fits:

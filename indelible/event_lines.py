@@ -4,17 +4,19 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
+from zipfile import BadZipFile
 
 from audit_events.event import MAX_LINE_BYTES
+from indelible.zipped_export import ZIP_START, ZippedExport
 
 STDIN: Final = "-"
 LINES_A_LOOK: Final = 1000
 GZIP_MAGIC: Final = b"\x1f\x8b"
-DAMAGED: Final = (OSError, EOFError, zlib.error)
+DAMAGED: Final = (OSError, EOFError, zlib.error, BadZipFile)
 """What reading raises of a disk, and of an archive that is cut off or damaged."""
 
 
@@ -34,7 +36,7 @@ class Line(NamedTuple):
 
 
 class EventLines:
-    """The lines of one file, of a gzip archive, or of stdin (`-`), from its beginning on.
+    """The lines of one file, of a gzip archive, of an export as a zip, or of stdin (`-`).
 
     Args:
         path: as the user gave it.
@@ -57,22 +59,41 @@ class EventLines:
         """Each line in turn; the file is closed at the end.
 
         Raises:
-            OSError, EOFError, zlib.error: it cannot be read on; every line before was given.
+            OSError, EOFError, zlib.error, BadZipFile: it cannot be read on; every line before was
+                given.
         """
         with self._own() as raw:
             # What is piped in may be packed too.
             buffered = io.BufferedReader(cast("io.RawIOBase", raw))
-            is_packed = buffered.peek(2)[:2] == GZIP_MAGIC
-            source = gzip.GzipFile(fileobj=buffered) if is_packed else buffered
-            number = 0
             try:
-                while line := _read_line(source, number := number + 1):
-                    yield line
-                    if number % LINES_A_LOOK == 0:
-                        self.look(self._position())
+                with self._sources(buffered) as sources:
+                    yield from self._read(sources)
             finally:
                 # Or it would close what is not its own.
                 buffered.detach()
+
+    def _read(self, sources: Sequence[io.BufferedIOBase]) -> Iterator[Line]:
+        number = 0
+        for source in sources:
+            while line := _read_line(source, number + 1):
+                number += 1
+                yield line
+                if number % LINES_A_LOOK == 0:
+                    self.look(self._position())
+
+    @contextmanager
+    def _sources(
+        self, buffered: "io.BufferedReader[io.RawIOBase]"
+    ) -> Generator[Sequence[io.BufferedIOBase]]:
+        start = buffered.peek(len(ZIP_START))
+        if start.startswith(ZIP_START) and self._is_seekable:
+            zipped = ZippedExport(buffered)
+            last = io.BytesIO(zipped.last() + b"\n")
+            with zipped.events() as events:
+                yield events, last
+        else:
+            is_packed = start.startswith(GZIP_MAGIC)
+            yield [gzip.GzipFile(fileobj=buffered) if is_packed else buffered]
 
     def last(self) -> bytes:
         """The last line before any is read, without its newline; empty where nobody can tell yet.
@@ -83,8 +104,11 @@ class EventLines:
             return b""
         begin = self._raw.tell()
         try:
-            is_packed = self._raw.read(2) == GZIP_MAGIC
+            start = self._raw.read(len(ZIP_START))
             self._raw.seek(begin)
+            if start == ZIP_START:
+                return ZippedExport(self._raw).last()
+            is_packed = start.startswith(GZIP_MAGIC)
             tail = _unpacked_tail(self._raw) if is_packed else _tail(self._raw)
         except DAMAGED:
             # Whoever reads it hears of it.

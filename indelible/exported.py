@@ -16,12 +16,12 @@ from audit_events.chain import carried_hash, follows, genesis
 from audit_events.envelope import Envelope, decode_envelope
 from audit_events.errors import LineError
 from audit_events.validation import Flaw
+from indelible.zipped_export import ZIP_START
 from webapi.csv_rows import BOM, COLUMNS
 
 HELD_BYTES: Final = 32 << 20
 """Of the last line of each source; beyond it the one quiet longest is forgotten."""
 TRAILER_START: Final = b'{"export":'
-ZIP_START: Final = b"PK\x03\x04"
 CSV_START: Final = ",".join(f'"{name}"' for name in COLUMNS[:3]).encode()
 _CUT: Final = "export anew: this is not what was exported"
 
@@ -55,8 +55,8 @@ def read_claim(line: bytes) -> Claim | None:
 def other_form(first_line: bytes) -> Flaw | None:
     """Say that a file is an export which does not consist of events; None where it is none."""
     if first_line.startswith(ZIP_START):
-        hint = "unzip it; `sha256sum events.ndjson` is to be the `sha256` of manifest.json"
-        return Flaw("json", "", "is a zip archive", hint)
+        hint = "name the zip as a file: its table of contents stands at its end"
+        return Flaw("json", "", "is a zip archive that is piped, or packed once more", hint)
     if first_line.removeprefix(BOM).startswith(CSV_START):
         digest = "its `sha256sum` is in audit_log.exported, or was printed by `indelible export`"
         hint = f"export ndjson to check each event; {digest}"

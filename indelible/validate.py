@@ -56,8 +56,9 @@ def command(
 
     Shape, canonical form, size, the chain of each source, repeated ids, unknown actions. Name
     rotated files oldest first, so that chains go on from one to the next. Memory does not grow with
-    the files. An export (NDJSON, by its last line) is checked for what it can show: its count and
-    digest, each line's form, repeated ids, and the chain where neighbours stand next to each other.
+    the files. An export (NDJSON, by its last line; a zip, by its manifest) is checked for what it
+    can show: its count and digest, each line's form, repeated ids, and the chain where neighbours
+    stand next to each other.
 
     Exit codes: 0 every line is an event and no chain is broken (there may be warnings); 1 not so;
     2 a file cannot be opened, or arguments are wrong.
@@ -148,7 +149,7 @@ def conclude(summary: Summary, told: int) -> str:
     )
     if summary.exports:
         lines.append(
-            f"{counted(summary.exports, 'export')}: checked count and sha256 of the last line, the"
+            f"{counted(summary.exports, 'export')}: checked count and sha256, the"
             f" form of each event, repeated ids, and {counted(summary.exported_links, 'link')} of"
             " chains; not the order, nor what is missing of a source"
         )

@@ -91,7 +91,7 @@ def test_the_last_line_says_what_is_in_it(exporting: Exporting) -> None:
     assert json.loads(last)["export"] == done["export"]
     checked = CliRunner().invoke(validate.command, [str(exporting.path)])
     assert checked.exit_code == 0, checked.output
-    assert "1 export: checked count and sha256 of the last line" in checked.output
+    assert "1 export: checked count and sha256, the form" in checked.output
     assert f"{len(lines)} links of chains" in checked.output
     assert done["export"]["sha256"] == hashlib.sha256(b"".join(lines)).hexdigest()
     assert done["export"]["filters"] == {"action": ["app.*"]}
@@ -102,6 +102,8 @@ def test_a_zip_is_one(exporting: Exporting) -> None:
     with zipfile.ZipFile(exporting.path) as archive:
         assert archive.read("events.ndjson").splitlines() == exporting.lines[::-1]
         assert json.loads(archive.read("manifest.json"))["events"] == 20
+    checked = CliRunner().invoke(validate.command, [str(exporting.path)])
+    assert checked.output.endswith("valid: 0 errors, 0 warnings\n"), checked.output
     assert exporting("--format", "zip", "--resume").exit_code == 2
 
 

@@ -5,9 +5,10 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 from click.testing import CliRunner, Result
@@ -173,9 +174,99 @@ def test_of_an_export_is_said_what_was_checked(tmp_path: Path, lines: list[bytes
     path = tmp_path / "export.ndjson"
     path.write_bytes(b"".join(exported(lines[::-1])))
     told = run(str(path)).stdout
-    assert "1 export: checked count and sha256 of the last line" in told
+    assert "1 export: checked count and sha256, the form" in told
     assert "5 links of chains; not the order" in told
     assert told.endswith("valid: 0 errors, 0 warnings\n")
+
+
+def zipped(path: Path, members: Mapping[str, bytes]) -> Path:
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def of_zip(lines: list[bytes]) -> dict[str, bytes]:
+    """Return what an export of some lines as a zip holds."""
+    manifest = json.loads(exported(lines)[-1])["export"]
+    return {
+        "events.ndjson": b"".join(lines),
+        "manifest.json": json.dumps(manifest, indent=2).encode(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "links", "expected"),
+    [
+        pytest.param(lambda one: of_zip(one[::-1]), 5, [], id="newest first"),
+        pytest.param(lambda _: of_zip([]), 0, [], id="empty"),
+        pytest.param(
+            lambda one: of_zip(one) | {"events.ndjson": b"".join(one[1:])},
+            3,
+            [(5, "gap"), (5, "altered")],
+            id="a line was taken away",
+        ),
+        pytest.param(
+            lambda one: of_zip([one[2].replace(b'"o"', b'"p"'), one[1]]),
+            1,
+            [(2, "altered")],
+            id="altered, with a digest that fits",
+        ),
+        pytest.param(
+            lambda one: {"events.ndjson": b"".join(one)}, 0, [(1, "torn")], id="no manifest"
+        ),
+        pytest.param(
+            lambda one: of_zip(one) | {"manifest.json": b'{"events":'},
+            0,
+            [(1, "torn")],
+            id="half a manifest",
+        ),
+        pytest.param(
+            lambda one: {"manifest.json": of_zip(one)["manifest.json"]},
+            0,
+            [(1, "torn")],
+            id="no events",
+        ),
+    ],
+)
+def test_a_zip_is_held_against_its_manifest(
+    tmp_path: Path,
+    lines: list[bytes],
+    change: Callable[[list[bytes]], dict[str, bytes]],
+    links: int,
+    expected: list[tuple[int, str]],
+) -> None:
+    result = run("--json", str(zipped(tmp_path / "export.zip", change(lines))))
+    assert found(result) == expected
+    assert json.loads(result.stdout)["summary"]["exportedLinks"] == links
+
+
+@pytest.mark.parametrize("cut", [20, -20])
+def test_a_zip_that_was_cut_off_is_told(tmp_path: Path, lines: list[bytes], cut: int) -> None:
+    path = zipped(tmp_path / "export.zip", of_zip(lines))
+    path.write_bytes(path.read_bytes()[:cut])
+    result = run(str(path))
+    assert f"{path}:1: error: cannot be read: it has no table of contents" in result.stdout
+    assert result.exit_code == 1
+
+
+def test_a_zip_through_a_pipe_is_told_to_be_named(tmp_path: Path, lines: list[bytes]) -> None:
+    path = zipped(tmp_path / "export.zip", of_zip(lines))
+    command = [sys.executable, "-m", "indelible", "validate", "-"]
+    piped = subprocess.run(command, input=path.read_bytes(), capture_output=True, check=False)
+    assert b"-:1: error: is a zip archive that is piped" in piped.stdout
+    assert b"next: name the zip as a file" in piped.stdout
+    with path.open("rb") as file:
+        read = subprocess.run(command, stdin=file, capture_output=True, check=False)
+    assert read.stdout.endswith(b"valid: 0 errors, 0 warnings\n")
+
+
+def test_events_that_were_taken_out_of_their_zip_are_told_so(
+    tmp_path: Path, lines: list[bytes]
+) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(of_zip(lines[::-1])["events.ndjson"])
+    assert "taken out of its zip" in run(str(path)).stdout
 
 
 def test_an_export_through_a_pipe_is_told_to_be_named(lines: list[bytes]) -> None:
@@ -195,7 +286,6 @@ def test_an_export_through_a_pipe_is_told_to_be_named(lines: list[bytes]) -> Non
         pytest.param(
             csv_rows.BOM + csv_rows.header(), "as a table (CSV)", id="csv for a spreadsheet"
         ),
-        pytest.param(b"PK\x03\x04\x14\x00\n\x00\n\x00", "is a zip archive", id="zip"),
     ],
 )
 def test_an_export_that_is_no_lines_is_told_once(
