@@ -165,9 +165,25 @@ def test_what_is_refused_is_recorded_and_changes_nothing(
     assert answer.status_code == refused.status
     (event,) = read_events(log_path)
     assert (event.action, event.result) == ("member.role_changed", refused.result)
-    assert event.context == {"reason": refused.reason, "peerAddress": "127.0.0.1"}
+    assert event.context == {
+        "previous": {"role": MEMBER.role},
+        "new": {"role": refused.role},
+        "reason": refused.reason,
+        "peerAddress": "127.0.0.1",
+    }
     assert event.actor.email == refused.email
     assert organization(client) == before
+
+
+def test_an_invitation_in_vain_says_whom_it_was_for(client: FlaskClient, log_path: Path) -> None:
+    body = {"email": MEMBER.email, "role": "admin"}
+    assert client.post("/invitations", json=body, headers=headers()).status_code == 409
+    (event,) = read_events(log_path)
+    assert (event.action, event.result) == ("member.invited", "failure")
+    assert event.target_user is not None
+    assert event.target_user.email == MEMBER.email
+    assert event.context is not None
+    assert event.context["new"] == {"role": "admin"}
 
 
 def test_the_last_owner_stays(client: FlaskClient, log_path: Path) -> None:

@@ -25,13 +25,15 @@ def invite() -> tuple[Response, int]:
     """Invite somebody by mail."""
     with directory().changing():
         own, email, role = sign_in(), field("email"), field("role")
-        attempt("member.invited", resource={"type": "organization", "id": own})
+        granted = {"new": {"role": role}}
+        within = {"type": "organization", "id": own}
+        attempt("member.invited", target=email, resource=within, context=granted)
         invitation = directory().invite(own, email, role)
         audit().info(
             "member.invited",
             target_user=as_target(invitation),
             resource=as_resource(invitation),
-            context={"new": {"role": role}},
+            context=granted,
         )
     return jsonify(invitation), 201
 
@@ -75,13 +77,15 @@ def change_role(member_id: uuid.UUID) -> tuple[Response, int]:
     """Give a member another role."""
     with directory().changing():
         member, role = directory().member(sign_in(), str(member_id)), field("role")
-        attempt("member.role_changed", target=member, resource=as_resource(member))
+        change = {"previous": {"role": member.role}, "new": {"role": role}}
+        resource = as_resource(member)
+        attempt("member.role_changed", target=member, resource=resource, context=change)
         directory().set_role(member, role)
         audit().info(
             "member.role_changed",
             target_user=as_target(member),
-            resource=as_resource(member),
-            context={"previous": {"role": member.role}, "new": {"role": role}},
+            resource=resource,
+            context=change,
         )
     return jsonify(directory().member(member.organization_id, member.id)), 200
 

@@ -4,7 +4,7 @@ Who asks is a demo header, `X-Demo-User: <e-mail>` or `X-Demo-Key: <key>`, where
 has its session. What is attempted is remembered, so that a refusal is recorded as well.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, cast
 
 from flask import Response, current_app, g, jsonify, request
@@ -60,16 +60,20 @@ def sign_in() -> str:
 def attempt(
     action: str,
     *,
-    target: Member | Invitation | None = None,
+    target: Member | Invitation | str | None = None,
     resource: dict[str, str] | None = None,
+    context: Mapping[str, object] | None = None,
     roles: Collection[str] = ADMINISTRATORS,
 ) -> None:
     """Remember what is attempted, so that a refusal is recorded; then check that they may.
 
+    Who looks into it later asks for whom and what: the target, and in `context` what would have
+    changed.
+
     Raises:
         Denied: the actor's role is none of `roles`.
     """
-    g.attempted = (action, as_target(target) if target else None, resource)
+    g.attempted = (action, as_target(target) if target else None, resource, context or {})
     if g.role not in roles:
         raise Denied(f"only {' and '.join(roles)} may do this")
 
@@ -78,13 +82,13 @@ def refuse(refusal: Refusal) -> tuple[Response, int]:
     """Record what was attempted in vain, and say why it was refused."""
     attempted = g.pop("attempted", None)
     if attempted is not None:
-        action, target, resource = attempted
+        action, target, resource, context = attempted
         audit().warning(
             action,
             result="denied" if isinstance(refusal, Denied) else "failure",
             target_user=target,
             resource=resource,
-            context={"reason": refusal.reason},
+            context={**context, "reason": refusal.reason},
         )
     return jsonify(error=refusal.reason), refusal.status
 
@@ -100,8 +104,10 @@ def as_actor(member: Member) -> dict[str, str]:
     return {"type": "user", "id": member.id, "email": member.email, "name": member.name}
 
 
-def as_target(person: Member | Invitation) -> dict[str, str]:
-    """Say who is affected, for `target_user`; an invited person has no id yet."""
+def as_target(person: Member | Invitation | str) -> dict[str, str]:
+    """Say who is affected, for `target_user`; an invited person has no id yet, but an email."""
+    if isinstance(person, str):
+        return {"email": person}
     if isinstance(person, Invitation):
         return {"email": person.email}
     return {"id": person.id, "email": person.email, "name": person.name}

@@ -75,7 +75,8 @@ def create_app() -> tuple[Response, int]:
     """Create an app."""
     with directory().changing():
         own, name = sign_in(), field("name")
-        attempt("app.created", resource={"type": "organization", "id": own})
+        within = {"type": "organization", "id": own}
+        attempt("app.created", resource=within, context={"new": {"name": name}})
         app = directory().create_app(own, name)
         audit().info(
             "app.created",
