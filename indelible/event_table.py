@@ -179,11 +179,12 @@ def what(action: str, catalogue: Catalogue = CATALOGUE) -> Text:
 
 
 def who(actor: Actor) -> str:
-    """Return who did it: `System`, or the most telling of what is known."""
+    """Return who did it: `System` and which part of it, or the most telling of what is known."""
     if actor.type == "system":
-        return "System"
-    named = actor.email or actor.id or actor.type
-    lines = [named, actor.name] if actor.name and actor.name != named else [named]
+        named, known = "System", actor.name or actor.id
+    else:
+        named, known = actor.email or actor.id or actor.type, actor.name
+    lines = [named, known] if known and known != named else [named]
     if actor.on_behalf_of:
         lines.append(f"for {actor.on_behalf_of}")
     return "\n".join(plain(line) for line in lines)

@@ -182,6 +182,8 @@ def test_whatever_a_terminal_would_obey_is_shown_instead() -> None:
     ("actor", "text"),
     [
         (Actor(type="system"), "System"),
+        (Actor(type="system", id="nightly-billing"), "System\nnightly-billing"),
+        (Actor(type="system", id="j", name="Billing", on_behalf_of="a"), "System\nBilling\nfor a"),
         (Actor(type="user", id="u", email="a@b.c", name="Ana"), "a@b.c\nAna"),
         (Actor(type="api_key", id="key_1"), "key_1"),
         (Actor(type="service"), "service"),

@@ -216,6 +216,21 @@ def test_a_dropdown_is_searched_and_closed_by_escape(look: Visit) -> None:
     expect(page.locator("#actions > summary")).to_be_focused()
 
 
+COLUMNS_OF_CATEGORIES = """
+all => all.map(one => new Set(
+  [...one.querySelectorAll(":scope > legend, :scope > label")]
+    .map(item => Math.round(item.getBoundingClientRect().left))
+).size)
+"""
+
+
+def test_each_action_stands_below_the_name_of_its_category(look: Visit) -> None:
+    page = look.open()
+    page.locator("#actions > summary").click()
+    columns = page.locator("#actions .groups fieldset").evaluate_all(COLUMNS_OF_CATEGORIES)
+    assert columns == [1] * 6
+
+
 def test_the_first_view_is_small(look: Visit) -> None:
     sizes: dict[str, int] = {}
     look.page.on(

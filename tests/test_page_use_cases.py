@@ -104,6 +104,7 @@ def test_a_security_audit_filters_for_people_and_connections(look: Visit) -> Non
         f"{DAY}T09:00:03.000000Z",
         "203.0.113.9",
         "Firefox 145 on Linux",
+        "Context",
         "on call",
     ):
         expect(details).to_contain_text(text)

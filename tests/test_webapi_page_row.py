@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from audit_events.catalogue import CATALOGUE
+from audit_events.event import Actor
 from tests.webapi_api import write_events
-from webapi.page.row import alike, read_row
+from webapi.page.row import Person, alike, read_row, who
 
 UUID = "7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10"
 PLACE = {"type": "app", "id": "7"}
@@ -57,6 +58,21 @@ def test_what_an_event_has_not_is_no_way(tmp_path: Path) -> None:
     event = {"action": "app.moved", "actor": {"type": "system"}}
     (line,) = write_events(tmp_path / "e", [event], "2026-03-15")
     assert alike(read_row(line, CATALOGUE)) == []
+
+
+@pytest.mark.parametrize(
+    ("actor", "detail"),
+    [
+        (Actor(type="system"), ""),
+        (Actor(type="system", id="nightly-billing"), "nightly-billing"),
+        (Actor(type="system", id="job_7", name="Billing"), "Billing"),
+        (Actor(type="system", name="Billing", on_behalf_of="u_7"), "Billing · for u_7"),
+    ],
+)
+def test_of_what_nobody_did_is_said_which_part_of_the_system_did_it(
+    actor: Actor, detail: str
+) -> None:
+    assert who(actor) == Person("System", detail)
 
 
 @pytest.mark.parametrize(

@@ -136,11 +136,12 @@ def read_row(line: bytes, catalogue: Catalogue) -> Row:
 
 
 def who(actor: Actor) -> Person:
-    """Return who did it: name and email, or "System" for what nobody did."""
+    """Return who did it: name and email, or "System" and which part of it for what nobody did."""
     if actor.type == "system":
-        return Person("System", actor.name or "")
-    named = actor.name or actor.email or actor.id or actor.type
-    known = [one for one in (actor.email, actor.id) if one and one != named]
+        named, known = "System", [one for one in (actor.name, actor.id) if one]
+    else:
+        named = actor.name or actor.email or actor.id or actor.type
+        known = [one for one in (actor.email, actor.id) if one and one != named]
     kinds = {"api_key": "API key", "service": "Service"}
     details = [kinds[actor.type]] if actor.type in kinds else []
     details += known[:1]
