@@ -125,6 +125,15 @@ def test_a_misspelt_parameter_is_answered_with_the_nearest() -> None:
     assert nearest[2] is None
 
 
+def test_a_parameter_that_is_near_to_none_is_answered_with_all_there_are() -> None:
+    with pytest.raises(ParametersError) as caught:
+        read([("from", "x"), ("untill", "x")])
+    (missing, misspelt) = (problem.allowed for problem in caught.value.problems)
+    assert missing is not None
+    assert {"since", "until", "limit", "cursor"} <= set(missing)
+    assert misspelt is None
+
+
 def test_an_offset_that_is_too_deep_points_to_the_cursor() -> None:
     with pytest.raises(ParametersError, match="`cursor`"):
         read([("offset", "10000")])

@@ -115,6 +115,14 @@ def test_a_misspelt_action_is_answered_with_the_nearest() -> None:
     assert caught.value.reason.endswith(f"see {PATH}/actions")
 
 
+@pytest.mark.parametrize("text", ["billing", " Billing "])
+def test_a_noun_alone_is_answered_with_all_of_its_actions(text: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        values.action_of(CATALOGUE)(text)
+    assert caught.value.nearest[:2] == ("billing.*", "billing.top_up")
+    assert len(caught.value.nearest) <= values.MAX_NEAREST
+
+
 @pytest.mark.parametrize(
     ("text", "meant"),
     [

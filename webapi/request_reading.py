@@ -96,5 +96,7 @@ def _unknown(name: str, taken: Mapping[str, Parameter[object]]) -> ParameterErro
     return ParameterError(
         "unknown_parameter",
         "there is no such parameter",
+        # `from` or `page` is near to none.
+        allowed=() if near else tuple(taken),
         nearest=tuple(lowered[one] for one in near),
     )

@@ -25,6 +25,7 @@ NEWEST_FIRST: Final = "desc"
 OLDEST_FIRST: Final = "asc"
 ORDERS: Final = (NEWEST_FIRST, OLDEST_FIRST)
 MAX_NAME_CHARACTERS: Final = 1024
+MAX_NEAREST: Final = 3
 DURATION_PATTERN: Final = r"^[0-9]{1,7}[smhd]$"
 DEFAULT_WINDOW: Final = "15m"
 MAX_WINDOW_DAYS: Final = 31
@@ -61,11 +62,16 @@ def action_of(catalogue: Catalogue) -> Callable[[str], str]:
 
 
 def unknown_action(text: str, catalogue: Catalogue) -> ParameterError:
-    """Return the refusal of an action that nobody knows, with the nearest ones."""
+    """Return the refusal of an action that nobody knows, with the nearest ones.
+
+    Who writes a noun alone means all of its actions.
+    """
+    noun = text.strip().lower()
+    whole = [f"{noun}.*"] if catalogue.under(noun) else []
     return ParameterError(
         "unknown_value",
         f"{shown(text)} is no known action and not among your events; see {ACTIONS}",
-        nearest=tuple(catalogue.nearest(text[:MAX_NAME_CHARACTERS])),
+        nearest=(*whole, *catalogue.nearest(text[:MAX_NAME_CHARACTERS]))[:MAX_NEAREST],
     )
 
 
