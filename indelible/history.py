@@ -12,6 +12,7 @@ from rich.text import Text
 from audit_events.catalogue import Catalogue
 from indelible.event_table import event_table
 from indelible.listing import open_console
+from indelible.moment import Moment
 from indelible.organization_events import open_events
 from indelible.quantity import counted
 from indelible.question import asking, given_pairs, subject_options
@@ -30,8 +31,12 @@ from webapi.request_reading import Pairs
     ),
 )
 @subject_options
-@click.option("--since", help="First instant, included.")
-@click.option("--until", help="Last instant, not included.")
+@click.option(
+    "--since",
+    type=Moment(),
+    help="First instant, included: RFC 3339, a date (UTC), or how long ago, such as 2h.",
+)
+@click.option("--until", type=Moment(), help="Last instant, not included.")
 @click.option("--newest-first", is_flag=True, help="The other way round.")
 @click.option("--limit", help="Most events to show, 1 to 200.  [default: 50]")
 @click.option("--organization", help="Whose events; needed where there are several.")

@@ -16,6 +16,7 @@ from audit_events.instant import parse_instant
 from indelible.event_table import event_table, further
 from indelible.incident_tables import actor_table, compared, head, other_table, unusual_table
 from indelible.listing import open_console
+from indelible.moment import Moment
 from indelible.organization_events import open_events
 from indelible.quantity import counted
 from indelible.question import QuestionCommand, asked_pairs, asking
@@ -33,10 +34,16 @@ from webapi.reading import Reading
     epilog=examples("incident --around 2026-03-15T09:00:00Z --window 15m"),
 )
 @click.argument("text", required=False)
-@click.option("--around", help="The moment (RFC 3339 or a date, UTC).")
+@click.option(
+    "--around", type=Moment(), help="The moment: RFC 3339, a date (UTC), or how long ago, as 2h."
+)
 @click.option("--window", help="How far --around reaches to each side.  [default: 15m]")
-@click.option("--since", help="First instant, included; with --until instead of --around.")
-@click.option("--until", help="Last instant, not included.")
+@click.option(
+    "--since",
+    type=Moment(),
+    help="First instant, included; with --until instead of --around.",
+)
+@click.option("--until", type=Moment(), help="Last instant, not included.")
 @click.option("--action", multiple=True, help="Event type, or noun.*; may be given several times.")
 @click.option("--actor", multiple=True, help="Email or id of who did it.")
 @click.option("--organization", help="Whose events; needed where there are several.")

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from indelible.errors import CommandError
+from indelible.moment import Moment
 from indexer.errors import NoAnswerError, RefusedError
 from webapi.errors import InternalError, ParametersError, TooLongError, UnavailableError
 from webapi.query import Query
@@ -50,9 +51,13 @@ _DECLARED: Final = (
         help="Email (what has an @) or id of who did it; several emails, or several ids, are"
         " alternatives.",
     ),
-    click.option("--since", help="First instant (RFC 3339 or a date, UTC), included."),
-    click.option("--until", help="Last instant, not included."),
-    click.option("--around", help="A moment; shows how far from it each event is."),
+    click.option(
+        "--since",
+        type=Moment(),
+        help="First instant, included: RFC 3339, a date (UTC), or how long ago, such as 2h.",
+    ),
+    click.option("--until", type=Moment(), help="Last instant, not included."),
+    click.option("--around", type=Moment(), help="A moment; shows how far from it each event is."),
     click.option("--window", help="How far --around reaches to each side: 90s, 15m, 2h, 1d."),
     click.option("--organization", help="Whose events; needed where there are several."),
 )

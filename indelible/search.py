@@ -35,7 +35,8 @@ from webapi.storage_answer import Found
     epilog=examples(
         "search 'role changed' --around 2026-03-15T09:00:00Z --window 10m",
         "search 'actor:jose -result:success ip:203.0.113.*'",
-        "search --actor ana@company.com --action 'member.*' --json",
+        "search --since 2h --action 'member.*'",
+        "search --actor ana@company.com --json",
     ),
 )
 @question_options

@@ -12,6 +12,7 @@ from rich.text import Text
 from audit_events.event import Actor
 from indelible.event_table import shown, who
 from indelible.listing import open_console
+from indelible.moment import Moment
 from indelible.organization_events import open_events
 from indelible.quantity import counted
 from indelible.question import asking, given_pairs, subject_options
@@ -36,8 +37,12 @@ _WORDS = {
     ),
 )
 @subject_options
-@click.option("--at", help="The moment (RFC 3339 or a date, UTC).  [default: now]")
-@click.option("--since", help="Leave out events before.")
+@click.option(
+    "--at",
+    type=Moment(),
+    help="The moment: RFC 3339, a date (UTC), or how long ago, such as 2h.  [default: now]",
+)
+@click.option("--since", type=Moment(), help="Leave out events before.")
 @click.option("--organization", help="Whose events; needed where there are several.")
 @click.option("--json", "as_json", is_flag=True, help="Print what /state answers.")
 def command(

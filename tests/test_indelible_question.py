@@ -58,6 +58,10 @@ def test_a_long_option_that_is_misspelt_is_named_as_click_does() -> None:
         (export.command, ["--since", "now", "--output", "unused.ndjson"], "--since"),
         (incident.command, [], "--around"),
         (history.command, [], "--user"),
+        (search.command, ["--since", "1h", "--until", "2h"], "--since"),
+        (incident.command, ["--since", "1h", "--until", "2h"], "--since"),
+        (history.command, ["app", "a", "--since", "1h", "--until", "2h"], "--since"),
+        (state.command, ["app", "a", "--at", "2h", "--since", "1h"], "--since"),
         (state.command, ["app"], "ID"),
     ],
 )

@@ -98,13 +98,13 @@ def read_instant(text: str) -> datetime:
         raise ParameterError("invalid", f"{error}, not {shown(text)}") from None
 
 
-def read_duration(text: str) -> timedelta:
+def read_duration(text: str, most_days: int = MAX_WINDOW_DAYS) -> timedelta:
     """Read a duration such as `90s`, `15m`, `2h` or `1d`, above zero and bounded."""
     if _DURATION.fullmatch(text) is None:
         raise ParameterError("invalid", f"expected such as 90s, 15m, 2h or 1d, not {shown(text)}")
     duration = timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
-    if not timedelta(0) < duration <= timedelta(days=MAX_WINDOW_DAYS):
-        raise ParameterError("out_of_range", f"expected 1s to {MAX_WINDOW_DAYS}d")
+    if not timedelta(0) < duration <= timedelta(days=most_days):
+        raise ParameterError("out_of_range", f"expected 1s to {most_days}d")
     return duration
 
 
