@@ -34,12 +34,15 @@ def judge_agent(found: agent_status.Status | None, now: datetime, pid: int | Non
         if found.lag_bytes
         else "nothing waits"
     )
+    losses = _losses(found.totals)
     return Part(
         name="agent",
         ok=not trouble,
+        needs_look=bool(losses),
         summary="; ".join(
             [
                 *trouble,
+                *losses,
                 *_agent_notes(found, age_seconds, now),
                 f"{counted(found.file_count, 'file')}, {lag}",
                 *describe_sources(found.sources),
@@ -47,6 +50,16 @@ def judge_agent(found: agent_status.Status | None, now: datetime, pid: int | Non
         ),
         figures=_agent_figures(found, behind_seconds),
     )
+
+
+def _losses(totals: agent_status.Totals) -> list[str]:
+    """Say what the chains told to be missing or altered since the agent started."""
+    missing = totals.missing_events - totals.closed_events
+    found = [f"{counted(missing, 'event')} missing"] if missing > 0 else []
+    if totals.chain_breaks:
+        found.append(counted(totals.chain_breaks, "broken chain"))
+    where = "since its start (see `indelible search --organization _system`)"
+    return [f"{' and '.join(found)} {where}"] if found else []
 
 
 def describe_sources(sources: agent_status.SourcesStatus) -> list[str]:

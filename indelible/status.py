@@ -54,7 +54,11 @@ LOOK_SECONDS: Final = 5.0
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool) -> None:
-    """Say how node, indices, lifecycle, agent and web are; exit code 1 if one is down."""
+    """Say how node, indices, lifecycle, agent and web are; exit code 1 if one is down.
+
+    `look` is up, and found what somebody is to look at: lines that could not be stored, events
+    that are missing or altered.
+    """
     configuration = load()
     with _telling() as say:
         parts = look(configuration, now=datetime.now(UTC), say=say)
@@ -273,19 +277,21 @@ def look_at_agent(directory: Path, now: datetime) -> Part:
 
 
 def judge_dead_letters(directory: Path) -> Part:
-    """Count what was refused for good and is open; it is kept, so it is no reason to be down."""
+    """Count what was refused for good and is open; it is kept, so nothing is down by it."""
     try:
         count = Tally(directory).count()
     except OSError as error:
         summary = f"cannot be counted in {directory}: {error.strerror}"
         return Part(name="dead letters", ok=True, summary=summary)
     where = f" in {directory / FILE_NAME}" if count.records else ""
+    hint = " (see `indelible dead-letter list`)" if count.open else ""
     settled = count.records - count.open
     beside = f", {settled:,} replayed or acknowledged" if settled else ""
     return Part(
         name="dead letters",
         ok=True,
-        summary=f"{count.open:,} open{beside}{where}",
+        needs_look=count.open > 0,
+        summary=f"{count.open:,} open{beside}{where}{hint}",
         figures={"count": count.open, "settled": settled, "bytes": count.bytes},
     )
 
@@ -320,8 +326,10 @@ def show(parts: list[Part]) -> None:
         known = part.figures.get("state") != "unknown"
         if not known:
             mark = Text("?", "yellow")
+        elif not part.ok:
+            mark = Text("down", "bold red")
         else:
-            mark = Text("ok", "green") if part.ok else Text("down", "bold red")
+            mark = Text("look", "yellow") if part.needs_look else Text("ok", "green")
         # As it is: a setting is named `[agent] paths`, which is no mark-up.
         table.add_row(mark, part.name, Text(plain(part.summary)))
     open_console().print(table)

@@ -167,6 +167,23 @@ def test_an_agent_that_went_before_the_clock_was_set_back_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("totals", "said"),
+    [
+        (Totals(gaps=1, missing_events=2), "2 events missing since its start (see "),
+        (Totals(gaps=2, missing_events=2, closed_events=1), "1 event missing since its start"),
+        (Totals(gaps=1, missing_events=2, closed_events=2), ""),
+        (Totals(chain_breaks=1), "1 broken chain since its start"),
+        (Totals(missing_events=1, chain_breaks=3), "1 event missing and 3 broken chains since"),
+    ],
+)
+def test_what_is_missing_or_altered_is_to_be_looked_at(totals: Totals, said: str) -> None:
+    part = judge_agent(msgspec.structs.replace(RUNNING, totals=totals), NOW)
+    assert part.ok
+    assert part.needs_look == bool(said)
+    assert part.summary.startswith(said or "3 files, ")
+
+
+@pytest.mark.parametrize(
     ("changes", "up"),
     [
         ({"unreadable": {"/a.xz": "xz archive"}}, True),

@@ -41,7 +41,12 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
 def test_open_dead_letters_are_counted(tmp_path: Path) -> None:
-    assert judge_dead_letters(tmp_path).summary == "0 open"
+    assert judge_dead_letters(tmp_path) == Part(
+        name="dead letters",
+        ok=True,
+        summary="0 open",
+        figures={"count": 0, "settled": 0, "bytes": 0},
+    )
     refusals = [
         Refusal(path="/a", offset=offset, reason="why", time=format_instant(NOW), line=b"{}")
         for offset in range(3)
@@ -50,11 +55,12 @@ def test_open_dead_letters_are_counted(tmp_path: Path) -> None:
     letter.append(refusals)
     part = judge_dead_letters(tmp_path)
     assert part.ok
-    assert part.summary == f"3 open in {letter.path}"
+    assert part.needs_look
+    assert part.summary == f"3 open in {letter.path} (see `indelible dead-letter list`)"
     (first, *_) = read_records(letter.path.read_bytes().splitlines())
     acknowledge(tmp_path, letter_key(letter.path), [first], "")
     part = judge_dead_letters(tmp_path)
-    assert part.summary == f"2 open, 1 replayed or acknowledged in {letter.path}"
+    assert part.summary.startswith(f"2 open, 1 replayed or acknowledged in {letter.path} (")
     assert part.figures == {
         "count": 2,
         "settled": 1,
@@ -284,6 +290,11 @@ def test_the_bytes_of_a_node_are_its_data(
 def test_what_looks_like_mark_up_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     show([Part(name="agent", ok=False, summary="refused: [agent] paths: [/x] bad")])
     assert "refused: [agent] paths: [/x] bad" in capsys.readouterr().out
+
+
+def test_what_is_to_be_looked_at_is_not_called_ok(capsys: pytest.CaptureFixture[str]) -> None:
+    show([Part(name="agent", ok=ok, needs_look=True, summary="x") for ok in (True, False)])
+    assert capsys.readouterr().out.split() == ["look", "agent", "x", "down", "agent", "x"]
 
 
 def test_on_a_narrow_terminal_no_address_is_cut(
