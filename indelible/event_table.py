@@ -28,6 +28,9 @@ ROOMY: Final = 160
 _STYLES: Final = {"green": "green", "blue": "blue", "red": "red"}
 _ABSENT: Final = object()
 MAX_PATH_CHARACTERS: Final = 200
+MAX_NAME_CHARACTERS: Final = 200
+"""Of names, emails and ids, as on the page: whoever is recorded chooses them, up to 1,024."""
+MAX_FIELD_CHARACTERS: Final = 80
 REST: Final = 20
 """Columns for address and change, before who and what are kept from being folded."""
 PADDING: Final = 2
@@ -187,7 +190,7 @@ def who(actor: Actor) -> str:
     lines = [named, known] if known and known != named else [named]
     if actor.on_behalf_of:
         lines.append(f"for {actor.on_behalf_of}")
-    return "\n".join(plain(line) for line in lines)
+    return "\n".join(_named(line) for line in lines)
 
 
 def affected(event: Event) -> str:
@@ -195,12 +198,16 @@ def affected(event: Event) -> str:
     lines: list[str] = []
     target = event.target_user
     if target is not None:
-        lines.append(target.email or target.name or brief(target.id or ""))
+        lines.append(_named(target.email or target.name or brief(target.id or "")))
     resource = event.resource
     if resource is not None:
-        name = f" ({resource.name})" if resource.name else ""
-        lines.append(f"{resource.type} {brief(resource.id)}{name}")
-    return "\n".join(plain(line) for line in lines if line)
+        name = f" ({_named(resource.name)})" if resource.name else ""
+        lines.append(f"{_named(resource.type)} {_named(brief(resource.id))}{name}")
+    return "\n".join(line for line in lines if line)
+
+
+def _named(text: str) -> str:
+    return plain(_shorten(text, MAX_NAME_CHARACTERS))
 
 
 def brief(text: str) -> str:
@@ -223,8 +230,8 @@ def change(context: Mapping[str, object] | None) -> str:
     if previous is not _ABSENT or new is not _ABSENT:
         before, after = _members(previous), _members(new)
         lines = [
-            f"{plain(name)}: " * bool(name) + f"{shown(before.get(name, _ABSENT))} → "
-            f"{shown(after.get(name, _ABSENT))}"
+            f"{plain(_shorten(name, MAX_FIELD_CHARACTERS))}: " * bool(name)
+            + f"{shown(before.get(name, _ABSENT))} → {shown(after.get(name, _ABSENT))}"
             for name in dict.fromkeys([*before, *after])
             if before.get(name, _ABSENT) != after.get(name, _ABSENT)
         ]

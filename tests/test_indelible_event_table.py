@@ -194,6 +194,16 @@ def test_who_did_it(actor: Actor, text: str) -> None:
     assert table.who(actor) == text
 
 
+def test_a_name_that_somebody_chose_takes_no_screen() -> None:
+    """An event holds names of 1,024 characters: other rows are to be seen beside them."""
+    long = b"x" * 1024
+    line = LINE.replace(b"Ana", long)
+    assert long in line
+    shown = printed([line])
+    assert "…" in shown
+    assert shown.count("x") == table.MAX_NAME_CHARACTERS - 1
+
+
 def test_a_row_has_colour_title_and_a_result_that_stands_out() -> None:
     shown = printed([LINE], around=NOON)
     for word in ("member.role_changed", "Role changed", "denied", "−2m", "role: member → admin"):  # noqa: RUF001  # minus sign
