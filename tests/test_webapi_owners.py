@@ -148,6 +148,7 @@ def test_an_empty_log_has_a_state_too(world: World) -> None:
     page = world.api.visit(LOG_STATE)
     assert page.status_code == 200
     assert "there is none" in page.text
+    assert "archived partitions, last 30 days</th><td>0</td>" in page.text
 
 
 @pytest.mark.opensearch

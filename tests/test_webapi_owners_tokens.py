@@ -67,7 +67,7 @@ def test_a_token_is_made_shown_once_and_works_until_it_is_revoked(api: Api, tmp_
     page = make(api)
     assert page.status_code == 200
     assert f'<a href="{PAGE}" aria-current="page">' in page.text
-    (text,) = re.findall(r"<code>(indl_[0-9A-Za-z]+)</code>", page.text)
+    (text,) = re.findall(r"<pre[^>]*><code>(indl_[0-9A-Za-z]+)</code>", page.text)
     assert api.get(bearer=text).status_code == 200
     again = visit(api.client, PAGE)
     assert text not in again.text
