@@ -71,6 +71,8 @@ def _check_alive(config: NodeConfig, layout: Layout, launch: Launch, waited: flo
         raise NodeDiedError(
             f"{config.node_name} (process {launch.pid}) does not answer after {waited:.0f} s; "
             "the end of its log:",
-            hint="stop it and start again: indelible node stop",
+            # Stopped and started again, it would be no quicker.
+            hint="on a busy machine wait on: indelible node start; if it hangs, stop it: "
+            "indelible node stop",
             log=complaint(layout, launch.log_offset, _LOG_LINES),
         )
