@@ -38,7 +38,7 @@ def judge_agent(found: agent_status.Status | None, now: datetime, pid: int | Non
     return Part(
         name="agent",
         ok=not trouble,
-        needs_look=bool(losses),
+        needs_look=bool(losses) or found.totals.stored_missing > 0,
         summary="; ".join(
             [
                 *trouble,

@@ -183,6 +183,12 @@ def test_what_is_missing_or_altered_is_to_be_looked_at(totals: Totals, said: str
     assert part.summary.startswith(said or "3 files, ")
 
 
+def test_a_stored_event_that_is_gone_is_to_be_looked_at() -> None:
+    part = judge_agent(msgspec.structs.replace(RUNNING, totals=Totals(stored_missing=1)), NOW)
+    assert part.ok
+    assert part.needs_look
+
+
 @pytest.mark.parametrize(
     ("changes", "up"),
     [
