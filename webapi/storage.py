@@ -236,7 +236,7 @@ class Storage:
         return {name: one for name, one in told.items() if one is not None}
 
     def refresh(self, indices: Sequence[str], copy: str = "") -> Sequence[str]:
-        """Return those of which all that they took before can be found now, in a copy as of `search`.
+        """Return those of which all that they took can be found now, in a copy as of `search`.
 
         The others are gone, or have no copy there.
 
