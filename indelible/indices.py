@@ -28,6 +28,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "update": ("updated", "would update"),
     "delete": ("deleted", "would delete"),
     "attach": ("attached", "would attach"),
+    "restart": ("restarted", "would restart"),
 }
 """What was done, and what would be."""
 NOUNS: Final = {"template": "index template", "policy": "lifecycle policy", "index": "index"}

@@ -2,26 +2,26 @@
 
 The plugin refuses an update that does not name the version that it replaces (`if_seq_no`,
 `if_primary_term`), and lets an index go by the version of the policy that it began with until it is
-told to change (`change_policy`): `RestIndexPolicyAction.kt`, `TransportExplainAction.kt` and
-`RestHandlerUtils.kt` of opensearch-project/index-management. In mode `worm` (`indexer.mode`) its
+told to change (`change_policy`). The job of an index that failed, or came to the end of its policy,
+sleeps for good and hears nothing more; only a new one does. In mode `worm` (`indexer.mode`) its
 policies go without their delete.
 """
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import msgspec
 from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from audit_events.event import Resource
-from indexer.client import request_shape
+from indexer.client import request, request_shape
 from indexer.errors import ManagedIndexError, PolicyConflictError, RefusedError
 from indexer.ism_policy import differ_policy, simplify
 from indexer.journal import Journal, Key
-from indexer.mode import ISM, Mode
+from indexer.mode import ISM, Mode, check_deletion
 from indexer.names import EXPAND_ALL, events_pattern, index_kind, late_pattern
 from indexer.policy import Body, events_policy, late_policy, read, render, without_delete
 from indexer.settings import IndexSettings, LifecycleSettings
@@ -48,7 +48,7 @@ def install_policies(
 ) -> list[Change]:
     """Put the policies that differ, attach them to every index, and say what that changed.
 
-    An index that was taken out (`take_out`) stays out.
+    An index that was taken out (`take_out`) stays out. One whose job failed begins anew.
 
     Args:
         client: of the role `lifecycle`.
@@ -59,6 +59,7 @@ def install_policies(
 
     Raises:
         PolicyError: a file has what our own executor could not do; nothing was changed.
+        DeletionBlockedError: ISM is to delete, and would not be let; nothing was changed.
         PolicyConflictError: somebody else changed a policy at the same moment.
         ManagedIndexError: the plugin left some indices as they were.
         RefusedError, NoAnswerError: see `indexer.client.request`.
@@ -68,6 +69,8 @@ def install_policies(
     managed = _explain(client, settings)
     changes: list[Change] = []
     current: dict[str, int | None] = {}
+    if mode.name == "ism" and not dry_run:
+        check_deletion(client, settings)
     for policy_id, body in _wanted(settings, lifecycle, mode, managed).items():
         found = _policy(client, policy_id)
         change = _compare(policy_id, body, found)
@@ -77,9 +80,10 @@ def install_policies(
             current[policy_id] = None
             if not dry_run:
                 current[policy_id] = _put(client, policy_id, body, found)
-    attachments = list(_attachments(managed, current, settings))
+    changed = {one.name for one in changes}
+    attachments = list(_attachments(managed, current, changed, settings))
     if not dry_run:
-        _attach(client, attachments)
+        _attach(client, attachments, settings)
     return changes + attachments
 
 
@@ -134,8 +138,14 @@ def give_back(client: OpenSearch, name: str, settings: IndexSettings) -> bool:
         ManagedIndexError: the plugin did not take it.
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
-    body: Body = {"policy_id": _policy_of(name, settings)}
-    return _manage(client, "add", [name], body, fine=_HAS_ONE) > 0
+    given = _manage(client, "add", [name], _policy_body(name, settings), fine=_HAS_ONE) > 0
+    if given:
+        _lift_mark(client, name)
+    return given
+
+
+class _Failable(Struct):
+    failed: bool = False
 
 
 class _Managed(Struct):
@@ -146,7 +156,19 @@ class _Managed(Struct):
     )
     policy_seq_no: int | None = None
     """Of the version that it goes by; None before it began."""
+    policy_completed: bool = False
+    action: _Failable | None = None
+    retry_info: _Failable | None = None
+    info: dict[str, object] | None = None
     taken_out: bool = False
+
+    @property
+    def failure(self) -> str | None:
+        """Why the plugin gave up on it; None where it did not."""
+        if not any(one is not None and one.failed for one in (self.action, self.retry_info)):
+            return None
+        said = [(self.info or {}).get(key) for key in ("message", "cause")]
+        return ": ".join(str(one) for one in said if one) or "it does not say why"
 
 
 class _Found(Struct):
@@ -228,11 +250,10 @@ def _explain(client: OpenSearch, settings: IndexSettings) -> dict[str, _Managed]
     path = f"/{patterns}/_settings/index.uuid,{AUTO_MANAGE}"
     params = {"flat_settings": "true", **EXPAND_ALL}
     found = request_shape(client, "GET", path, dict[str, _Settings], params=params) or {}
+    if not found:
+        # Asked of nothing, the plugin says 400: "no documents to get".
+        return {}
     answer = request_shape(client, "GET", f"{ISM}/explain/{patterns}", dict[str, object]) or {}
-    # The plugin's patterns pass over what is hidden.
-    for some in _in_lines(sorted(found.keys() - answer.keys())):
-        names = ",".join(some)
-        answer |= request_shape(client, "GET", f"{ISM}/explain/{names}", dict[str, object]) or {}
     managed: dict[str, _Managed] = {}
     for name in sorted(found):
         one = msgspec.convert(answer.get(name, {}), _Managed)
@@ -242,39 +263,62 @@ def _explain(client: OpenSearch, settings: IndexSettings) -> dict[str, _Managed]
 
 
 def _attachments(
-    managed: dict[str, _Managed], current: dict[str, int | None], settings: IndexSettings
+    managed: dict[str, _Managed],
+    current: dict[str, int | None],
+    changed: set[str],
+    settings: IndexSettings,
 ) -> Iterator[Change]:
     """What has to be said of each index, so that it goes by the present version of its policy."""
     for name, one in managed.items():
         policy_id = _policy_of(name, settings)
+        # A job that has not begun yet does not say which version it has.
+        is_old = (
+            policy_id in changed
+            if one.policy_seq_no is None
+            else one.policy_seq_no != current[policy_id]
+        )
+        action: Literal["update", "restart"] = "restart" if one.policy_completed else "update"
         if one.policy_id is None:
             if not one.taken_out and span_of(name, settings) is not None:
                 yield Change("attach", name, (Difference("policy", policy_id, None),), "index")
+        elif one.failure is not None:
+            difference = Difference("policy", policy_id, f"{one.policy_id}, failed: {one.failure}")
+            yield Change("restart", name, (difference,), "index")
         elif one.policy_id != policy_id:
             difference = Difference("policy", policy_id, one.policy_id)
-            yield Change("update", name, (difference,), "index")
-        elif one.policy_seq_no is not None and one.policy_seq_no != current[policy_id]:
+            yield Change(action, name, (difference,), "index")
+        elif is_old:
             difference = Difference("policy", f"{policy_id}, as it is", f"{policy_id}, as it was")
-            yield Change("update", name, (difference,), "index")
+            yield Change(action, name, (difference,), "index")
 
 
-def _attach(client: OpenSearch, attachments: list[Change]) -> None:
+def _attach(client: OpenSearch, attachments: list[Change], settings: IndexSettings) -> None:
     groups: dict[tuple[str, str], list[str]] = {}
     for one in attachments:
-        policy_id = str(one.differences[0].wanted).partition(",")[0]
-        verb = "add" if one.action == "attach" else "change_policy"
-        groups.setdefault((verb, policy_id), []).append(one.name)
+        groups.setdefault((one.action, _policy_of(one.name, settings)), []).append(one.name)
     failed: list[tuple[str, str]] = []
-    for (verb, policy_id), names in groups.items():
-        for some in _in_lines(names):
-            fine = _HAS_ONE if verb == "add" else ""
+    for (action, _), names in groups.items():
+        # One by one, what is to begin anew: of several, some would be out and never in again.
+        for some in ([name] for name in names) if action == "restart" else _in_lines(names):
+            body = _policy_body(some[0], settings)
             try:
-                _manage(client, verb, some, {"policy_id": policy_id}, fine=fine)
+                if action == "restart":
+                    _manage(client, "remove", some, None, fine=_NOTHING_TO_REMOVE)
+                    _lift_mark(client, some[0])
+                if action == "update":
+                    _manage(client, "change_policy", some, body, fine="")
+                else:
+                    _manage(client, "add", some, body, fine=_HAS_ONE)
             except ManagedIndexError as error:
                 # One that is closed must not keep the others from their policy.
                 failed += error.failed
     if failed:
         raise ManagedIndexError("take", tuple(failed))
+
+
+def _lift_mark(client: OpenSearch, name: str) -> None:
+    """Say that it is no longer out: `add` does not."""
+    request(client, "PUT", f"/{name}/_settings", body={AUTO_MANAGE: None})
 
 
 def _in_lines(names: list[str]) -> Iterator[list[str]]:
@@ -304,6 +348,10 @@ def _manage(
     if failed:
         raise ManagedIndexError(verb, failed)
     return answer.updated_indices
+
+
+def _policy_body(name: str, settings: IndexSettings) -> Body:
+    return {"policy_id": _policy_of(name, settings)}
 
 
 def _policy_of(name: str, settings: IndexSettings) -> str:

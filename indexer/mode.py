@@ -13,6 +13,7 @@ from msgspec import Struct
 from opensearchpy import OpenSearch
 
 from indexer.client import Reply, ask, refusal
+from indexer.errors import DeletionBlockedError
 from indexer.names import events_pattern
 from indexer.policy import events_policy
 from indexer.settings import IndexSettings, LifecycleSettings
@@ -107,6 +108,26 @@ def try_to_close(client: OpenSearch, settings: IndexSettings) -> Reply:
     """What the cluster says to closing a partition that cannot exist; it changes nothing."""
     path = f"/{events_pattern(settings).removesuffix('*')}0000.00/_close"
     return ask(client, "POST", path, safe=True)
+
+
+def check_deletion(client: OpenSearch, settings: IndexSettings) -> None:
+    """Refuse a policy that deletes to whoever may not delete: ISM has no more rights than he has.
+
+    They are kept with the policy, as they are when it is put (tried on 3.4.0: a role that came
+    later changes nothing). So one is to be deleted whose name no index can have.
+
+    Raises:
+        DeletionBlockedError: he may not.
+        NoAnswerError: the cluster did not answer.
+    """
+    path = f"/{events_pattern(settings).removesuffix('*')}NONE"
+    if ask(client, "DELETE", path, safe=True).status == HTTPStatus.FORBIDDEN:
+        raise DeletionBlockedError(
+            "ISM deletes with the rights that the lifecycle user has when it puts the policy, and"
+            " it may not delete partitions; no policy was changed",
+            hint="give it the role audit_deletion, then indelible indices apply again; or set"
+            " INDELIBLE_LIFECYCLE_MODE=worm, and indelible lifecycle deletes",
+        )
 
 
 def is_let_in(client: OpenSearch, settings: IndexSettings) -> bool:

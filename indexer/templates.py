@@ -67,7 +67,7 @@ class Drift(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """What an installation changes, or would change."""
 
-    action: Literal["create", "update", "delete", "attach"]
+    action: Literal["create", "update", "delete", "attach", "restart"]
     name: str
     differences: tuple[Difference, ...]
     """Empty when it is new or goes."""

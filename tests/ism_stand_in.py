@@ -1,10 +1,8 @@
 """The endpoints of the ISM plugin, which the node of the tests does not have, and an account.
 
 A real HTTP server (`tests.fault_proxy`) passes on to the real node what is not the plugin's. What
-is answered here is as opensearch-project/index-management has it: `TransportIndexPolicyAction.kt`
-(create without a version, 409 on another version than the stored one, `schema_version`, `user`),
-`Policy.kt`, `Action.kt`, `ISMTemplate.kt` (what is filled in), `ExplainResponse.kt`,
-`TransportAddPolicyAction.kt`, `TransportRemovePolicyAction.kt`, `RestHandlerUtils.kt`.
+is answered here is what the plugin 3.4.0.0 answered (`tests/test_indexer_ism_plugin.py` asks it
+again where it is given).
 """
 
 import copy
@@ -12,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import msgspec
 
@@ -38,11 +36,18 @@ class Stored:
 
 @dataclass
 class Job:
-    """One managed index; `seq_no` is None until its job ran first."""
+    """One managed index; `seq_no` is None until its job ran first.
+
+    `begun_with` is the version at which it was attached, which it takes at its first run.
+    """
 
     policy_id: str
     seq_no: int | None = None
+    begun_with: int | None = None
     changes_to: str | None = None
+    completed: bool = False
+    failure: dict[str, str] | None = None
+    """What it says since its action failed for the last time."""
 
 
 @dataclass
@@ -52,6 +57,8 @@ class IsmStandIn:
     cluster: Cluster
     immutable: bool = False
     """Whether the security plugin says so of partitions."""
+    may_delete: bool = True
+    """Whether the user of the lifecycle has the role `audit_deletion`."""
     requests: list[tuple[str, str, Any]] = field(default_factory=list[tuple[str, str, Any]])
     """Method, path with query, and body of each that changes something."""
     policies: dict[str, Stored] = field(default_factory=dict[str, Stored])
@@ -66,12 +73,8 @@ class IsmStandIn:
     def answer(self, method: str, target: str, body: bytes) -> Answer | None:
         """Answer in the place of the node, None for what is the node's."""
         parts = urlsplit(target)
-        if parts.path.endswith("0000.00/_close") and not self.immutable:
-            return _error(403, "security_exception", "no permissions for [indices:admin/close]")
-        if AUTO_MANAGE in parts.path:
-            return self._settings(parts.path, parts.query)
         if not parts.path.startswith(PREFIX):
-            return None
+            return self._answer_beside(method, parts, body)
         verb, _, name = parts.path.removeprefix(PREFIX).partition("/")
         content = msgspec.json.decode(body) if body else None
         if method != "GET":
@@ -83,6 +86,21 @@ class IsmStandIn:
             return self._explain(name)
         return self._manage(verb, name.split(","), content)
 
+    def _answer_beside(self, method: str, parts: SplitResult, body: bytes) -> Answer | None:
+        """What is no endpoint of the plugin, and yet another answer where it is."""
+        if parts.path.endswith("0000.00/_close") and not self.immutable:
+            return _error(403, "security_exception", "no permissions for [indices:admin/close]")
+        if method == "DELETE" and parts.path.endswith("-NONE"):
+            if self.may_delete:
+                return _error(404, "index_not_found_exception", "no such index")
+            return _error(403, "security_exception", "no permissions for [indices:admin/delete]")
+        if AUTO_MANAGE in parts.path:
+            return self._settings(parts.path, parts.query)
+        if method == "PUT" and AUTO_MANAGE.encode() in body:
+            self.taken_out.discard(parts.path.split("/")[1])
+            return _ok({"acknowledged": True})
+        return None
+
     def edit(self, policy_id: str, change: Callable[[Any], object]) -> None:
         """Somebody changes a policy by other means."""
         stored = self.policies[policy_id]
@@ -91,12 +109,19 @@ class IsmStandIn:
         stored.version += 1
 
     def run_jobs(self) -> None:
-        """All managed indices take the version that they shall go by, as their jobs do."""
+        """All managed indices take the version that they shall go by, as their jobs do.
+
+        One that failed or came to its end sleeps.
+        """
         for job in self.jobs.values():
-            if job.seq_no is None or job.changes_to is not None:
-                job.policy_id = job.changes_to or job.policy_id
+            if job.completed or job.failure is not None:
+                continue
+            if job.changes_to is not None:
+                job.policy_id = job.changes_to
                 job.seq_no = self.policies[job.policy_id].seq_no
                 job.changes_to = None
+            elif job.seq_no is None:
+                job.seq_no = job.begun_with
 
     def _next(self) -> int:
         self.seq_no += 1
@@ -148,20 +173,17 @@ class IsmStandIn:
         return _ok(answer)
 
     def _explain(self, patterns: str) -> Answer:
+        found = self._indices(patterns, "flat_settings=true&expand_wildcards=all")
+        if not found:
+            reason = "Validation Failed: 1: no documents to get;"
+            return _error(400, "action_request_validation_exception", reason)
         answer: dict[str, Any] = {"total_managed_indices": len(self.jobs)}
-        for name in self._indices(patterns):
+        for name in found:
             job = self.jobs.get(name)
             policy_id = job.policy_id if job else None
             answer[name] = {POLICY_ID: policy_id, LEGACY_POLICY_ID: policy_id, "enabled": None}
             if job is not None:
-                answer[name] |= {"index": name, "policy_id": policy_id, "enabled": True}
-            if job is not None and job.seq_no is not None:
-                answer[name] |= {
-                    "policy_seq_no": job.seq_no,
-                    "policy_primary_term": 1,
-                    "state": {"name": "open", "start_time": 1},
-                    "retry_info": {"failed": False, "consumed_retries": 0},
-                }
+                answer[name] |= {"index": name, "policy_id": policy_id, **_explain_job(job)}
         return _ok(answer)
 
     def _manage(self, verb: str, names: list[str], body: Any) -> Answer:
@@ -188,8 +210,11 @@ class IsmStandIn:
                 " policies"
             )
         if verb == "add":
-            self.jobs[name] = Job(body["policy_id"])
-            self.taken_out.discard(name)
+            stored = self.policies.get(body["policy_id"])
+            # It stays marked as taken out: `add` does not lift that.
+            self.jobs[name] = Job(
+                body["policy_id"], begun_with=None if stored is None else stored.seq_no
+            )
         elif name not in self.jobs:
             return {
                 "remove": "This index does not have a policy to remove",
@@ -212,6 +237,22 @@ def ism_plugin(cluster: Cluster, *, immutable: bool) -> Generator[tuple[IsmStand
         yield plugin, proxy
 
 
+def _explain_job(job: Job) -> dict[str, Any]:
+    enabled = not job.completed and job.failure is None
+    if job.seq_no is None:
+        return {"enabled": enabled}
+    answer = {"policy_seq_no": job.seq_no, "policy_primary_term": 1, "enabled": enabled}
+    if job.completed:
+        return answer | {"policy_completed": True}
+    action = {"name": "transition", "index": -1, "failed": job.failure is not None}
+    return answer | {
+        "state": {"name": "open", "start_time": 1},
+        "action": action,
+        "retry_info": {"failed": False, "consumed_retries": 0},
+        "info": job.failure or {"message": "Evaluating transition conditions"},
+    }
+
+
 def _fill_in(policy_id: str, given: dict[str, Any]) -> dict[str, Any]:
     policy = copy.deepcopy(given)
     for state in policy["states"]:
@@ -225,7 +266,7 @@ def _fill_in(policy_id: str, given: dict[str, Any]) -> dict[str, Any]:
         "policy_id": policy_id,
         "description": "",
         "last_updated_time": 1_790_000_000_000,
-        "schema_version": 21,
+        "schema_version": 25,
         "error_notification": None,
         "ism_template": None,
         **policy,

@@ -8,7 +8,12 @@ import pytest
 from opensearchpy import OpenSearch
 
 from indexer.client import ask, connect
-from indexer.errors import ManagedIndexError, PolicyConflictError, PolicyError
+from indexer.errors import (
+    DeletionBlockedError,
+    ManagedIndexError,
+    PolicyConflictError,
+    PolicyError,
+)
 from indexer.ism import (
     APPLIED,
     compare_policies,
@@ -105,10 +110,24 @@ def test_what_is_sent_is_what_the_files_hold_and_is_sent_once(world: World) -> N
     assert world.sent() == []
 
 
+def test_before_the_first_partition_the_policies_are_installed(opensearch: Cluster) -> None:
+    """The plugin answers 400 to whoever asks about no index at all."""
+    with (
+        opensearch.own_prefix() as settings,
+        ism_plugin(opensearch, immutable=False) as (plugin, proxy),
+    ):
+        connection = msgspec.structs.replace(opensearch.connection(), url=proxy.url, ca_file=None)
+        with connect(connection, role="lifecycle") as client:
+            world = World(plugin, client, settings)
+            both = [("policy", "create", name) for name in (world.events_policy, world.late_policy)]
+            assert world.apply() == both
+            assert world.apply() == []
+
+
 def test_a_hidden_partition_gets_its_policy_and_is_known_to_have_it(
     opensearch: Cluster, world: World
 ) -> None:
-    """The plugin's patterns pass over it; so its policy would seem to be missing for ever."""
+    """It is one like any other: hidden it is not out of the lifecycle."""
     path = f"/{world.january}/_settings"
     with opensearch.admin() as admin:
         assert ask(admin, "PUT", path, body=b'{"index.hidden":true}').status == 200
@@ -163,6 +182,55 @@ def test_other_settings_update_policy_and_indices_by_version(world: World) -> No
     )
     world.plugin.run_jobs()
     assert world.apply() == []
+
+
+def test_a_job_that_has_not_begun_takes_a_new_version_too(world: World) -> None:
+    """It would begin with the one that it was attached with, and nobody would be told."""
+    world.apply()
+    world.settings = msgspec.structs.replace(world.settings, retention_days=800)
+    assert ("index", "update", world.january) in world.apply()
+    world.plugin.run_jobs()
+    assert world.apply() == []
+
+
+def test_a_job_at_the_end_of_its_policy_begins_anew_with_another_one(world: World) -> None:
+    """It hears of no change, so an index that ISM only sealed would never be deleted by it."""
+    world.apply(WORM)
+    world.plugin.run_jobs()
+    world.plugin.jobs[world.january].completed = True
+    assert world.apply(WORM) == []
+    assert ("index", "restart", world.january) in world.apply()
+    world.plugin.run_jobs()
+    assert world.apply() == []
+    assert not world.plugin.jobs[world.january].completed
+    assert world.plugin.taken_out == set()
+
+
+def test_why_the_plugin_gave_up_is_told(world: World) -> None:
+    world.apply()
+    world.plugin.run_jobs()
+    world.plugin.jobs[world.january].failure = {"message": "Failed", "cause": "[nowhere] missing"}
+    world.plugin.jobs[world.february].failure = {"message": "Failed"}
+    found = compare_policies(world.client, world.settings, DEFAULTS, ISM)
+    policy_id = world.events_policy
+    assert [(one.name, one.differences[0].found) for one in found] == [
+        (world.january, f"{policy_id}, failed: Failed: [nowhere] missing"),
+        (world.february, f"{policy_id}, failed: Failed"),
+    ]
+    world.plugin.refuses[world.january] = "This index is closed"
+    with pytest.raises(ManagedIndexError, match=world.january):
+        world.apply()
+    assert world.plugin.jobs[world.february].failure is None, "the other one began anew"
+
+
+def test_ism_gets_no_delete_from_one_who_may_not_delete(world: World) -> None:
+    """It would have no more rights than he, and fail when the first partition is due."""
+    world.plugin.may_delete = False
+    with pytest.raises(DeletionBlockedError) as caught:
+        world.apply()
+    assert "audit_deletion" in caught.value.hint
+    assert world.sent() == []
+    assert world.apply(WORM) != []
 
 
 def test_drift_is_shown_and_mended(world: World) -> None:
@@ -229,6 +297,7 @@ def test_a_partition_is_taken_out_for_a_hold_and_given_back(world: World) -> Non
     given = [give_back(world.client, world.january, world.settings) for _ in range(2)]
     assert given == [True, False]
     assert world.plugin.jobs[world.january].policy_id == world.events_policy
+    assert world.plugin.taken_out == set(), "else `apply` would leave it alone for good"
     world.plugin.refuses[world.late] = "This index is closed"
     with pytest.raises(ManagedIndexError, match="This index is closed"):
         take_out(world.client, world.late)

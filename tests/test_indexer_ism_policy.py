@@ -27,7 +27,7 @@ def filled_in() -> Any:
     filled = {
         "policy_id": "audit-events",
         "last_updated_time": 1_790_000_000_000,
-        "schema_version": 21,
+        "schema_version": 25,
         "error_notification": None,
         "user": {"name": "audit_lifecycle", "backend_roles": [], "roles": []},
     }
