@@ -118,7 +118,8 @@ def find_notes(status: Status, now: datetime) -> list[Problem]:
         notes.append(
             Problem(
                 "event_missing",
-                f"{status.totals.stored_missing} events that were stored are not stored any more",
+                f"stored once, and not any more: {status.totals.stored_missing} of the events"
+                " that are asked for again",
                 hint="a partition was taken away or replaced, or it is another cluster; search"
                 " organization _system for audit_log.event_missing",
             )

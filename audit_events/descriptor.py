@@ -1,6 +1,5 @@
 """What is done with descriptors of files that stay open for long."""
 
-import contextlib
 import errno
 import os
 
@@ -13,7 +12,7 @@ def is_still(descriptor: int, identity: tuple[int, int]) -> bool:
     try:
         found = os.fstat(descriptor)
     except OSError as error:
-        if error.errno is None:  # none of the system's: a TimeoutError of a signal handler
+        if not is_of_system(error):
             raise
         return error.errno != errno.EBADF
     return (found.st_dev, found.st_ino) == identity
@@ -33,7 +32,21 @@ def sync_and_close(descriptors: list[int]) -> None:
 
 
 def close_all(descriptors: list[int]) -> None:
-    """Close them and forget them; nothing is to be learnt from an error there."""
+    """Close them and forget them; nothing is to be learnt from an error of the system there.
+
+    What a signal handler throws meanwhile comes out when all are closed.
+    """
+    thrown: BaseException | None = None
     while descriptors:
-        with contextlib.suppress(OSError):
+        try:
             os.close(descriptors.pop())
+        except BaseException as error:  # noqa: BLE001  # raised below
+            if not is_of_system(error):
+                thrown = error
+    if thrown is not None:
+        raise thrown
+
+
+def is_of_system(error: BaseException) -> bool:
+    """Tell whether a system call failed; a TimeoutError of a signal handler has no number."""
+    return isinstance(error, OSError) and error.errno is not None

@@ -1,11 +1,11 @@
 """What a killed process leaves of a line, and how it is made to vanish."""
 
-import contextlib
 import os
 from typing import Final
 
 import msgspec
 
+from audit_events.descriptor import is_of_system
 from audit_events.event import MAX_LINE_BYTES
 
 _EVENT_START: Final = b'{"action":"'
@@ -39,10 +39,13 @@ def blank(descriptor: int, start: int, content: bytes) -> None:
     By a descriptor of its own: the one given only appends. Where that is refused (a file that may
     only be appended to, by its attribute), the content remains.
     """
-    with contextlib.suppress(OSError):
+    try:
         writable = os.open(f"/dev/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
         try:
             if os.pread(writable, len(content), start) == content:
                 os.pwrite(writable, b"\n" * len(content), start)
         finally:
             os.close(writable)
+    except OSError as error:
+        if not is_of_system(error):
+            raise

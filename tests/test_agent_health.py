@@ -118,7 +118,12 @@ def test_problems(status: Status | None, turned: float, what: list[str]) -> None
         ),
         pytest.param(
             msgspec.structs.replace(QUIET, totals=Totals(stored_missing=2)),
-            [("event_missing", "2 events that were stored are not stored any more")],
+            [
+                (
+                    "event_missing",
+                    "stored once, and not any more: 2 of the events that are asked for again",
+                )
+            ],
             id="what was shipped is gone",
         ),
     ],

@@ -284,7 +284,8 @@ def test_the_model_finds_what_a_careless_log_loses(
     CARELESS[how](monkeypatch)
     quick = hypothesis.settings(
         SharedLog.TestCase.settings,
-        max_examples=2000,
+        # What is done in time differs from run to run; it ends with the first that is found.
+        max_examples=8000,
         derandomize=True,
         database=None,
         phases=[hypothesis.Phase.generate],
