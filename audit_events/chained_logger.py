@@ -26,7 +26,7 @@ from typing import Final, cast
 
 from audit_events.binding import fill_bound, note_bound
 from audit_events.commit import GroupCommit
-from audit_events.descriptor import sync_and_close
+from audit_events.descriptor import is_of_system, sync_and_close
 from audit_events.draft import DEFAULT_RULES, Draft, DraftRules, draft_event
 from audit_events.errors import AuditEventError, EventError, SinkError
 from audit_events.event_file import EventFile
@@ -242,8 +242,7 @@ class ChainedLogger:
             descriptors = self._append_all(entries)
             sync_and_close(descriptors)
         except BaseException as thrown:
-            # What a signal handler throws may be an OSError, too: TimeoutError, without a number.
-            if not isinstance(thrown, OSError) or thrown.errno is None:
+            if not is_of_system(thrown):
                 cause = OSError(errno.EINTR, f"interrupted by {type(thrown).__name__}")
                 raise
             cause = thrown

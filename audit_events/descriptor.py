@@ -2,6 +2,7 @@
 
 import errno
 import os
+from typing import TypeGuard
 
 
 def is_still(descriptor: int, identity: tuple[int, int]) -> bool:
@@ -47,6 +48,6 @@ def close_all(descriptors: list[int]) -> None:
         raise thrown
 
 
-def is_of_system(error: BaseException) -> bool:
+def is_of_system(error: BaseException) -> TypeGuard[OSError]:
     """Tell whether a system call failed; a TimeoutError of a signal handler has no number."""
     return isinstance(error, OSError) and error.errno is not None

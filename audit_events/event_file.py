@@ -43,7 +43,7 @@ import stat
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from audit_events.descriptor import close_all, is_still, sync_and_close
+from audit_events.descriptor import close_all, is_of_system, is_still, sync_and_close
 from audit_events.errors import SinkError
 from audit_events.torn import blank, read_torn
 
@@ -165,7 +165,7 @@ class EventFile:
                     self._append_looking(line, -1)
         except OSError as error:
             self._end = -1
-            if error.errno is None:  # none of the system's: a TimeoutError of a signal handler
+            if not is_of_system(error):
                 raise
             if error.errno in _FAILED:
                 self._let_go()
