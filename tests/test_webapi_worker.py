@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 import pytest
@@ -55,13 +56,17 @@ def port(log: Path) -> Iterator[int]:
 
 @pytest.mark.slow
 def test_whoever_keeps_a_connection_goes_before_nobody(port: int) -> None:
-    clients, rounds = 4 * THREADS, 8
-    with ThreadPoolExecutor(clients) as pool:
-        asked = [
-            pool.submit(ask_again_and_again, port, "keep-alive", rounds) for _ in range(clients)
-        ]
-    times = [seconds for client in asked for _, seconds in client.result()]
-    assert max(times) < rounds * SECONDS / 2, "two at a time share each thread"
+    """Whoever connects anew waits 1.3 to 1.4 times as long; with gunicorn's own, 2.4 to 3.3."""
+    many, few = 3 * THREADS, THREADS
+    with ThreadPoolExecutor(many + few) as pool:
+        staying = [pool.submit(ask_again_and_again, port, "keep-alive", 12) for _ in range(many)]
+        time.sleep(SECONDS)
+        coming = [pool.submit(ask_again_and_again, port, "close", 3) for _ in range(few)]
+    anew, kept_on = (
+        fmean(seconds for client in asked for _, seconds in client.result())
+        for asked in (coming, staying)
+    )
+    assert anew < 2 * kept_on, "not a time: the machine may be slow"
 
 
 @pytest.mark.slow
