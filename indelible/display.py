@@ -14,6 +14,7 @@ STAGES: Final = {
     "start": "Starting OpenSearch",
 }
 PLAIN_STEP: Final = 0.1
+PLAIN_SECONDS: Final = 20
 MEGABYTE: Final = 1_000_000
 
 
@@ -103,9 +104,12 @@ class Display:
         )
 
     def _show_line(self, progress: NodeProgress) -> None:
-        share = 0.0 if progress.stage == "start" else progress.done / max(1, progress.total)
+        is_start = progress.stage == "start"
+        done = progress.done if is_start else progress.done / max(1, progress.total)
+        step = PLAIN_SECONDS if is_start else PLAIN_STEP
         stage, shown = self._shown or ("", 0.0)
-        if stage == progress.stage and share < shown + PLAIN_STEP:
+        if stage == progress.stage and done < shown + step:
             return
-        self._shown = (progress.stage, share)
-        self.say(describe_stage(progress))
+        self._shown = (progress.stage, done)
+        by_now = f", {done:.0f} s by now" if is_start and done >= step else ""
+        self.say(f"{describe_stage(progress)}{by_now}")

@@ -18,10 +18,10 @@ class _Problem(Struct):
     detail: str = ""
 
 
-def ask(url: str) -> bytes | None:
+def ask(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes | None:
     """Return the body of a 200; None for any other answer, and for none."""
     try:
-        return _get(url)
+        return _get(url, timeout_seconds)
     except (OSError, HTTPException):
         # URLError and HTTPError are OSErrors.
         return None
@@ -30,7 +30,7 @@ def ask(url: str) -> bytes | None:
 def find_trouble(url: str) -> str:
     """Say why there is no 200, by the answer's own words where it has some; empty for a 200."""
     try:
-        _get(url)
+        _get(url, TIMEOUT_SECONDS)
     except HTTPError as error:
         with error:
             return f"{error.code} {_detail(error.read()) or error.reason}"
@@ -40,8 +40,8 @@ def find_trouble(url: str) -> str:
     return ""
 
 
-def _get(url: str) -> bytes:
-    with _opener.open(url, timeout=TIMEOUT_SECONDS) as answer:
+def _get(url: str, timeout_seconds: float) -> bytes:
+    with _opener.open(url, timeout=timeout_seconds) as answer:
         content: bytes = answer.read()
         return content
 

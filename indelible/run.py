@@ -18,14 +18,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 import msgspec
+from opensearchpy.exceptions import ConnectionTimeout
 
 from audit_events.instant import format_instant
 from examples.members.people import ORGANIZATIONS
-from indelible.children import Children, child_environ
+from indelible.children import Children, child_environ, indent
 from indelible.configuration import Configuration, home_directory, load
 from indelible.display import Display, NodeProgress
 from indelible.errors import ChildFailedError, NotReadyError
@@ -46,8 +47,8 @@ from indelible.ready import (
 from indelible.sign_in import link
 from indelible.stopping import StopAsked, StopAtOnce, Stopping
 from indelible.token import sign
-from indexer.client import connect, request_shape
-from indexer.errors import RefusedError
+from indexer.client import NOT_READY, connect, request_shape
+from indexer.errors import NoAnswerError, RefusedError
 from indexer.names import read_indices
 from indexer.templates import install
 from indexer.version import check_version
@@ -55,10 +56,16 @@ from indexer.version import check_version
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-READY_SECONDS: Final = 120.0
+GIVE_UP_SECONDS: Final = 600.0
+"""What lives is waited for so long: on a busy machine each part may take minutes."""
+TELL_SECONDS: Final = 20.0
+"""Nothing was shown for so long: say what is waited for."""
+WEB_SECONDS: Final = 20.0
+"""For one answer of the web, which itself waits for the cluster."""
 POLL_SECONDS: Final = 0.2
 TOKEN_HOURS: Final = 8
 NODE_LOG_LINES: Final = 20
+NOT_YET: Final = NOT_READY | {HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class Count(msgspec.Struct):
@@ -148,8 +155,7 @@ class Run:
             self.start_example()
         self.children.start(self.programs["web"])
         with connect(configuration.connection, role="lifecycle") as client:
-            check_version(client)
-            install(client, configuration.index)
+            self.await_(lambda: self.has_templates(client), "OpenSearch")
         self.children.start(self.programs["agent"])
         self.children.start(self.programs["lifecycle"])
         if self.options.example:
@@ -161,10 +167,17 @@ class Run:
 
         The reader counts, not the API: what is asked there is recorded as somebody's reading.
         """
-        self.await_(lambda: ask(f"{self.web_url}/readyz") is not None, "web")
+        readyz = f"{self.web_url}/readyz"
+        self.await_(lambda: ask(readyz, timeout_seconds=WEB_SECONDS) is not None, "web")
         if self.options.example:
             with connect(self.configuration.connection, role="reader") as client:
                 self.await_(lambda: self.has_events(client), "agent")
+
+    def has_templates(self, client: "OpenSearch") -> bool:
+        """Install the templates, or bring them up to date: begun anew, it goes on where it was."""
+        check_version(client)
+        install(client, self.configuration.index)
+        return True
 
     def has_events(self, client: "OpenSearch") -> bool:
         """Tell whether the questions that get printed have answers."""
@@ -178,32 +191,58 @@ class Run:
     def count(self, client: "OpenSearch", terms: list[dict[str, dict[str, str]]]) -> int:
         """Count the events that can be found."""
         path = f"/{read_indices(self.configuration.index)}/_count"
-        try:
-            body = {"query": {"bool": {"filter": terms}}}
-            answer = request_shape(client, "POST", path, Count, body=body, safe=True)
-        except RefusedError as error:
-            if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
-                raise
-            # A partition that was made just now has no copy that answers yet.
-            return 0
+        body = {"query": {"bool": {"filter": terms}}}
+        answer = request_shape(client, "POST", path, Count, body=body, safe=True)
         return 0 if answer is None else answer.count
 
     def await_(self, condition: Callable[[], bool], name: str) -> None:
-        """Wait for a condition that depends on the child `name`.
+        """Wait for a condition that depends on the child `name`, or on the cluster.
 
         Raises:
-            NotReadyError: it did not come true in time.
+            NotReadyError: it did not come true within `GIVE_UP_SECONDS`.
+            ChildFailedError: the node ended, or a child does not stay up.
         """
-        deadline = time.monotonic() + READY_SECONDS
-        while not condition():
-            if time.monotonic() > deadline:
-                raise NotReadyError(
-                    f"{name} was not ready after {READY_SECONDS:.0f} s; the end of its log:\n"
-                    + self.children.log_tail(name),
-                    hint=f"look into {self.configuration.home}/logs/{name}.log",
-                )
-            self.children.tend()
+        begun = told = time.monotonic()
+        while (delay := self.find_delay(condition)) is not None:
+            now = time.monotonic()
+            if now - begun > GIVE_UP_SECONDS:
+                self.give_up(name, delay)
+            if now - told > TELL_SECONDS:
+                why = f": {delay}" if delay else ""
+                self.display.say(f"Waiting for {name}, {now - begun:.0f} s by now{why}")
+                told = now
+            self.tend()
             self.stopping.wait(POLL_SECONDS)
+
+    def find_delay(self, condition: Callable[[], bool]) -> str | None:
+        """Say why a condition does not hold yet, as far as that is known; None where it holds.
+
+        Raises:
+            NoAnswerError, RefusedError: waiting does not mend it.
+        """
+        try:
+            return None if condition() else ""
+        except NoAnswerError as error:
+            # Our own node answered before this: it is slow now, or ended, which `tend` tells.
+            if self.node is None and not isinstance(error.__cause__, ConnectionTimeout):
+                raise
+            return str(error)
+        except RefusedError as error:
+            # Among others, a partition that was made just now and has no copy that answers yet.
+            if error.status not in NOT_YET:
+                raise
+            return str(error)
+
+    def give_up(self, name: str, delay: str) -> NoReturn:
+        """Say what `name` said last."""
+        is_child = name in self.programs
+        log = self.children.log_tail(name) if is_child else indent(self.node_log())
+        where = f"look into {self.configuration.home}/logs/{name}.log"
+        raise NotReadyError(
+            f"{name} was not ready after {GIVE_UP_SECONDS:.0f} s{f': {delay}' if delay else ''};"
+            f" the end of its log:\n{log}",
+            hint=where if is_child else "look into the log of the cluster",
+        )
 
     def report(self, progress: NodeProgress) -> None:
         """Show how far the node is, and let a signal end the waiting."""
@@ -264,19 +303,28 @@ class Run:
         """
         while True:
             self.stopping.wait(POLL_SECONDS)
-            self.children.tend()
-            if self.node is not None and not self.node.lives():
-                self.raise_node_ended()
+            self.tend()
 
-    def raise_node_ended(self) -> None:
-        """Say what the node said last."""
+    def tend(self) -> None:
+        """Look after the children and the node once.
+
+        Raises:
+            ChildFailedError: the node ended, or a child does not stay up.
+        """
+        self.children.tend()
+        if self.node is not None and not self.node.lives():
+            raise ChildFailedError(
+                f"the OpenSearch node ended; the end of its log:\n{self.node_log()}",
+                hint="its data is kept: start again, or look further with `indelible node logs`",
+            )
+
+    def node_log(self) -> str:
+        """Return what the node said last; empty where the cluster is the operator's own."""
+        if self.node is None:
+            return ""
         import node  # noqa: PLC0415  # an extra
 
-        tail = node.log_tail(self.configuration.node, NODE_LOG_LINES)
-        raise ChildFailedError(
-            f"the OpenSearch node ended; the end of its log:\n{tail}",
-            hint="its data is kept: start again, or look further with `indelible node logs`",
-        )
+        return node.log_tail(self.configuration.node, NODE_LOG_LINES)
 
     def stop(self) -> None:
         """End everything in order."""

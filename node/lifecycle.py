@@ -30,7 +30,7 @@ from node.layout import (
 )
 from node.preparation import prepare, read_record
 from node.probe import as_admin
-from node.readiness import Launch, await_users
+from node.readiness import START_TIMEOUT_SECONDS, Launch, await_users
 from node.render import java_command, locate
 from node.resources import check_resources
 from node.roles import renew_roles
@@ -133,7 +133,9 @@ def await_ready(config: NodeConfig, launched: Launch, report: Report = _silent) 
         return await_ready(config, launch(config, report), report)
     layout.initialised.touch()
     if config.security and not launched.adopted:
-        renew_roles(as_admin(known, config.http_port), known.users)
+        admin = as_admin(known, config.http_port)
+        # As patient as before it answered: a process that ends cuts the connection at once.
+        renew_roles(replace(admin, timeout_seconds=START_TIMEOUT_SECONDS), known.users)
     url = locate(config)
     return Running(url, known.ca_file, known, launched.pid, launched.adopted)
 

@@ -13,7 +13,8 @@ from node.layout import Layout
 from node.log import complaint
 from node.probe import choose_probe, decode_health
 
-START_TIMEOUT_SECONDS = 240.0
+# Beside twelve busy loops on two cores it took a minute.
+START_TIMEOUT_SECONDS = 600.0
 _PAUSE_SECONDS = 0.1
 # Short, as the caller is told of the progress between two requests.
 _ASK_SECONDS = 5.0

@@ -165,6 +165,18 @@ def test_without_a_terminal_progress_is_a_few_lines() -> None:
     assert 10 <= len(lines) <= 14
 
 
+def test_a_start_that_takes_long_is_told_again() -> None:
+    file = io.StringIO()
+    display = Display(Console(file=file))
+    for seconds in range(50):
+        display.show_node(Step("start", seconds, 600))
+    assert file.getvalue().splitlines() == [
+        "Starting OpenSearch",
+        "Starting OpenSearch, 20 s by now",
+        "Starting OpenSearch, 40 s by now",
+    ]
+
+
 def test_a_reader_of_the_messages_that_went_away_is_no_reason_to_fail() -> None:
     script = (
         "import sys\n"
