@@ -27,6 +27,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import COLOURS, NEEDS, SEVERITIES, CatalogueEntry
 from audit_events.errors import CatalogueError
 from audit_events.event import ACTION_PATTERN, is_action
+from audit_events.small_file import read_small_file
 
 REQUIRED: Final = ("category", "colour", "title", "description")
 KEYS: Final = (*REQUIRED, "severity", "needs", "critical", "aliases", "example")
@@ -74,7 +75,7 @@ def read_examples(path: Path) -> dict[str, object]:
 def read_definitions(path: Path, problems: list[str]) -> list[Definition]:
     """Return the tables of one file, their keys and values not yet looked at."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small_file(path)
         document = tomllib.loads(text)
     except OSError as error:
         cause = error.strerror or str(error)

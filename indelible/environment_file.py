@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from audit_events.small_file import read_small_file
 from indexer.errors import SettingsError
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -22,7 +23,7 @@ def read(path: Path) -> dict[str, str]:
             it may be a secret.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_small_file(path).splitlines()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError((f"{path}: cannot be read: {reason}",)) from error

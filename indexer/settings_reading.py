@@ -18,6 +18,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from audit_events.small_file import read_small_file
 from indexer.errors import SettingsError
 from indexer.settings import Secret
 
@@ -48,7 +49,7 @@ def read_document(environ: Mapping[str, str]) -> Mapping[str, object]:
     path = environ.get("INDELIBLE_CONFIG")
     if path:
         try:
-            document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            document = tomllib.loads(read_small_file(Path(path)))
         except (OSError, ValueError) as error:
             problems.append(f"INDELIBLE_CONFIG: cannot read {path}: {_cause(error)}")
     problems += [

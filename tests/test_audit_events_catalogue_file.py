@@ -31,6 +31,12 @@ description = "A shipment was given to the carrier."
 """
 
 
+@pytest.mark.timeout(30)
+def test_a_file_that_does_not_end_is_refused_at_once() -> None:
+    with pytest.raises(CatalogueError, match=r"/dev/zero: cannot be read: it is no regular file"):
+        read_catalogue("/dev/zero")
+
+
 def write(directory: Path, text: str, name: str = "actions.toml") -> Path:
     path = directory / name
     path.write_text(text, encoding="utf-8")

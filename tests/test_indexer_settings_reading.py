@@ -1,5 +1,7 @@
 """Settings: who beats whom, and that everything wrong is said at once."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -215,6 +217,25 @@ def test_what_nobody_reads_is_a_problem(
         path.write_text(content)
     with pytest.raises(SettingsError, match=expected):
         read_document({**environ, "INDELIBLE_CONFIG": str(path)})
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        pytest.param(lambda path: path.symlink_to("/dev/zero"), "no regular file", id="endless"),
+        pytest.param(os.mkfifo, "no regular file", id="nobody writes into the pipe"),
+        pytest.param(lambda path: path.mkdir(), "Is a directory", id="directory"),
+        pytest.param(lambda path: path.write_bytes(b"#" * 1_048_577), "than 1 MiB", id="large"),
+    ],
+)
+def test_a_file_that_does_not_end_is_refused_at_once(
+    tmp_path: Path, make: Callable[[Path], object], expected: str
+) -> None:
+    path = tmp_path / "indelible.toml"
+    make(path)
+    with pytest.raises(SettingsError, match=f"INDELIBLE_CONFIG: cannot read .*{expected}"):
+        read_document({"INDELIBLE_CONFIG": str(path)})
 
 
 def test_an_unknown_group_does_not_hide_what_is_wrong_with_the_others(tmp_path: Path) -> None:
