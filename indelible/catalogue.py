@@ -13,7 +13,7 @@ from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.catalogue_entry import CatalogueEntry
 from audit_events.catalogue_file import read_catalogue
 from audit_events.errors import CatalogueError
-from indelible.configuration import load
+from indelible.configuration import load_catalogue
 from indelible.errors import CommandError
 from indelible.listing import open_console
 from indelible.terminal import plain
@@ -37,7 +37,7 @@ def command() -> None:
 @as_json_option
 def list_actions(*, category: str | None, as_json: bool) -> None:
     """Show every action with colour, severity, title and what its events need."""
-    catalogue = load().catalogue
+    catalogue = load_catalogue()
     if category is not None and category not in catalogue.categories:
         known = ", ".join(catalogue.categories)
         raise click.UsageError(f"--category: there is no {category!r}; there are {known}")
@@ -53,7 +53,7 @@ def list_actions(*, category: str | None, as_json: bool) -> None:
 @as_json_option
 def show(*, action: str, as_json: bool) -> None:
     """Explain ACTION: what it means, what its events need, and which ids it had before."""
-    catalogue = load().catalogue
+    catalogue = load_catalogue()
     entry = catalogue.find(action)
     if entry is None:
         near = ", ".join(catalogue.nearest(action))

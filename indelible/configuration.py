@@ -134,6 +134,22 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
         raise unusable_home(home, error) from error
 
 
+def load_catalogue(environ: Mapping[str, str] | None = None) -> Catalogue:
+    """Read which actions are known, as `Configuration.catalogue` does, and no other group.
+
+    For commands that need nothing else: they work where no home can be read and no node runs.
+
+    Raises:
+        SettingsError: what is wrong with the group, or with the file as a whole.
+        CatalogueError: everything that is wrong in the catalogue.
+    """
+    reading = SettingsReading(os.environ if environ is None else environ)
+    known = reading.group("catalogue", CatalogueSettings)
+    if known is None or reading.problems:
+        raise reading.error()
+    return configured_catalogue(known)
+
+
 def home_directory(environ: Mapping[str, str]) -> Path:
     """Return the directory under which everything of this machine lies."""
     named = environ.get("INDELIBLE_HOME", "").strip()

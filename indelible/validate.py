@@ -17,6 +17,7 @@ from rich.progress import (
     TextColumn,
 )
 
+from indelible.configuration import load_catalogue
 from indelible.event_lines import EventLines
 from indelible.quantity import counted
 from indelible.terminal import plain, plain_json
@@ -54,17 +55,18 @@ def command(
 ) -> None:
     """Check each line of FILE... (`-` is stdin; gzip too) against the event format.
 
-    Shape, canonical form, size, the chain of each source, repeated ids, unknown actions. Name
-    rotated files oldest first, so that chains go on from one to the next. Memory does not grow with
-    the files. An export (NDJSON, by its last line; a zip, by its manifest) is checked for what it
-    can show: its count and digest, each line's form, repeated ids, and the chain where neighbours
-    stand next to each other.
+    Shape, canonical form, size, the chain of each source, repeated ids, and actions that neither
+    Indelible nor the catalogue that INDELIBLE_CATALOGUE_PATH names knows. Name rotated files oldest
+    first, so that chains go on from one to the next. Memory does not grow with the files. An export
+    (NDJSON, by its last line; a zip, by its manifest) is checked for what it can show: its count
+    and digest, each line's form, repeated ids, and the chain where neighbours stand next to each
+    other.
 
     Exit codes: 0 every line is an event and no chain is broken (there may be warnings); 1 not so;
     2 a file cannot be opened, or arguments are wrong.
     """
     opened = [_open(path) for path in files]
-    validation = Validation(is_whole=is_whole)
+    validation = Validation(load_catalogue(), is_whole=is_whole)
     told: list[Problem] = []
     for problem in _go_through(validation, opened):
         if len(told) < limit:

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from audit_events.catalogue import CATALOGUE, Catalogue
+from audit_events.catalogue import Catalogue
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.open_gaps import OpenGaps
 from audit_events.validation import Chains, Flaw, check_line
@@ -22,6 +22,7 @@ _TORN: Final = {
     " event, when nobody ends it",
     False: "end it with a newline, or nothing ships it",
 }
+_UNKNOWN_HINT: Final = "put it into your catalogue, and name that in INDELIBLE_CATALOGUE_PATH"
 
 _UNSEEN: Final = Flaw(
     "shape",
@@ -74,7 +75,7 @@ class Validation:
 
     def __init__(
         self,
-        catalogue: Catalogue = CATALOGUE,
+        catalogue: Catalogue,
         *,
         is_whole: bool = False,
     ) -> None:
@@ -174,7 +175,7 @@ class Validation:
             return
         self._unknown.add(action)
         near = ", ".join(self._catalogue.nearest(action))
-        hint = f"did you mean {near}?" if near else "put it into your catalogue"
+        hint = f"did you mean {near}?" if near else _UNKNOWN_HINT
         problem = f"{action} is in no catalogue; it is recorded all the same"
         # Not among the kinds of what a line can be: the catalogue is a beginning, not a limit.
         yield Flaw("unknown_action", "action", problem, hint, is_warning=True)

@@ -14,10 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from audit_events import open_log
+from audit_events.errors import CatalogueError
 from indelible.event_lines import EventLines
 from indelible.exported import ExportedChains
 from indelible.repeated_ids import RepeatedIds
 from indelible.validate import command
+from tests.test_audit_events_catalogue_file import GOOD, write
 from webapi import csv_rows
 
 
@@ -338,6 +340,38 @@ def test_an_unknown_action_is_a_warning_with_the_nearest_once(tmp_path: Path) ->
     assert result.exit_code == 0
     assert result.stdout.count("member.role_change is in no catalogue") == 1
     assert "did you mean member.role_changed" in result.stdout
+
+
+def test_an_action_of_the_configured_catalogue_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = write(tmp_path, GOOD)
+    path = tmp_path / "a.jsonl"
+    log = open_log(path, service="s", host="h")
+    for action in ("invoice.approved", "invoice.accepted", "invoice.approve"):
+        log.info(action, organization_id="o", actor={"type": "user"})
+    assert json.loads(run("--json", str(path)).stdout)["summary"]["warnings"] == 3
+    monkeypatch.setenv("INDELIBLE_CATALOGUE_PATH", str(catalogue))
+    told = json.loads(run("--json", str(path)).stdout)["problems"]
+    assert [one["line"] for one in told] == [3]
+    assert told[0]["next"].startswith("did you mean invoice.approved,")
+
+
+def test_a_wrong_catalogue_is_told_before_anything_is_read(
+    tmp_path: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INDELIBLE_CATALOGUE_PATH", str(tmp_path / "none.toml"))
+    result = run("-", stdin=b"".join(lines))
+    assert isinstance(result.exception, CatalogueError)
+    assert result.stdout == ""
+
+
+def test_validate_needs_no_home_that_can_be_read(
+    tmp_path: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("INDELIBLE_HOME", str(tmp_path / "file"))
+    assert run("-", stdin=b"".join(lines)).exit_code == 0
 
 
 def test_an_archive_that_is_cut_off_is_told_after_its_last_line(lines: list[bytes]) -> None:
