@@ -1,4 +1,4 @@
-"""`indelible status`: how the node, the indices, the lifecycle, the agent and the web are.
+"""`indelible status`: how node, indices, lifecycle, findings, agent and web are.
 
 Everything that this host has settings for is looked at at once, whatever else is down; what is down
 makes the exit code 1. A cluster that takes questions and answers none is given up after
@@ -29,6 +29,7 @@ from agent import status as agent_status
 from agent.lock import holder
 from indelible.agent_status import judge_agent
 from indelible.configuration import ROLES, Configuration, load
+from indelible.findings_status import look_at_findings
 from indelible.lifecycle_status import look_at_lifecycle
 from indelible.listing import open_console
 from indelible.part import Part
@@ -86,15 +87,18 @@ def look(
     """
     configuration = _impatient(configuration)
     directory = Path(configuration.agent.state_directory)
+    # Where all agents are asked about, what one of them counted is to be looked at for `DAYS` only.
+    marks_losses = not asks_indices(configuration)
     looks: list[tuple[str, Callable[[], Part]]] = []
     if configuration.embedded:
         looks.append(("node", lambda: look_at_node(configuration)))
-    if asks_indices(configuration):
+    if not marks_losses:
         looks.append(("indices", lambda: look_at_indices(configuration)))
         looks.append(("lifecycle", lambda: look_at_lifecycle(configuration, now)))
+        looks.append(("findings", lambda: look_at_findings(configuration, now)))
     serves = serves_web(configuration)
     if runs_agent(configuration) or not (looks or serves):
-        looks.append(("agent", lambda: look_at_agent(directory, now)))
+        looks.append(("agent", lambda: look_at_agent(directory, now, marks_losses=marks_losses)))
         looks.append(("dead letters", lambda: judge_dead_letters(directory)))
     if serves:
         looks.append(("web", lambda: look_at_web(configuration)))
@@ -264,7 +268,7 @@ def find_end(client: OpenSearch, index: IndexSettings, order: str) -> str | None
     return hits[0].source["timestamp"] if hits else None
 
 
-def look_at_agent(directory: Path, now: datetime) -> Part:
+def look_at_agent(directory: Path, now: datetime, *, marks_losses: bool = True) -> Part:
     """Judge the agent by what it wrote in its state directory, where this user may look."""
     try:
         (directory / agent_status.STATUS_NAME).open("rb").close()
@@ -273,7 +277,8 @@ def look_at_agent(directory: Path, now: datetime) -> Part:
     except OSError as error:
         why = f"{directory} cannot be read: {error.strerror}; run this as the agent's user or root"
         return Part(name="agent", ok=False, summary=f"unknown: {why}", figures={"state": "unknown"})
-    return judge_agent(agent_status.read(directory), now, holder(directory))
+    part = judge_agent(agent_status.read(directory), now, holder(directory))
+    return part if marks_losses else msgspec.structs.replace(part, needs_look=False)
 
 
 def judge_dead_letters(directory: Path) -> Part:

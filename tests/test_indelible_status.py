@@ -102,6 +102,7 @@ def test_nothing_running_is_said_part_by_part(
     text = CliRunner().invoke(command, [])
     assert text.exit_code == 1
     assert text.output.count("down") == 4
+    assert text.output.count("?") == 2, "lifecycle and findings"
 
 
 @pytest.mark.slow
@@ -132,7 +133,7 @@ def test_a_cluster_that_takes_questions_and_never_answers_is_given_up_soon(
 URL = {"INDELIBLE_OPENSEARCH_URL": "http://127.0.0.1:1"}
 KEY = {"INDELIBLE_WEB_JWT_SECRET": "s" * 43}
 AGENT = ["agent", "dead letters"]
-STORAGE = ["indices", "lifecycle"]
+STORAGE = ["indices", "lifecycle", "findings"]
 
 
 def user(role: str) -> dict[str, str]:
