@@ -107,6 +107,7 @@ def restore_partitions(*, partitions: tuple[str, ...], snapshot: str | None, as_
                     configuration.index,
                     configuration.lifecycle,
                     now=datetime.now(UTC),
+                    by=find_user(),
                     report=report,
                 )
             results.append(back)

@@ -21,7 +21,7 @@ from indexer.client import NOT_READY, ask, request, request_shape
 from indexer.digest import Digest, Report, digest_partition
 from indexer.errors import ArchiveError, DigestError, JournalError, RefusedError
 from indexer.ism import AUTO_MANAGE
-from indexer.journal import PARTITION, Journal, Key
+from indexer.journal import PARTITION, Journal, Key, person
 from indexer.live_index import LiveIndex, find_index
 from indexer.records import (
     RESTORED,
@@ -98,6 +98,7 @@ def restore(
     lifecycle: LifecycleSettings,
     *,
     now: datetime,
+    by: str | None = None,
     report: Report = no_report,
 ) -> Restored:
     """Bring a partition back under its own name, and record it.
@@ -111,6 +112,7 @@ def restore(
         settings: how many copies it has.
         lifecycle: for how long it stays.
         now: when it is restored.
+        by: who has it done; the log's own record says so, as each organisation's is for its users.
         report: told how many events were read, when it is compared.
 
     Raises:
@@ -138,7 +140,7 @@ def restore(
         digest = compare(clients, archived, name, report)
     uuid = _check_write_once(clients, name)
     until = now + timedelta(days=lifecycle.restored_days)
-    _record(journal, archived, digest, uuid, until)
+    _record(journal, archived, digest, uuid, until, by=by)
     # One that was back already goes when the first restore said.
     until = read_records(journal).restored.get(name, until)
     return Restored(
@@ -233,7 +235,13 @@ def _check_write_once(clients: Clients, name: str) -> str:
 
 
 def _record(
-    journal: Journal, archived: Archived, digest: Digest, uuid: str, until: datetime
+    journal: Journal,
+    archived: Archived,
+    digest: Digest,
+    uuid: str,
+    until: datetime,
+    *,
+    by: str | None,
 ) -> None:
     """Each organisation is told its own count; then comes the record that counts."""
     name = archived.content.index
@@ -249,12 +257,14 @@ def _record(
     totals = {"first": digest.first, "last": digest.last}
     counts = {one: count for one, count in digest.organizations.items() if is_told(one)}
     for organization_id, events in [*counts.items(), (SYSTEM_ORGANIZATION, digest.events)]:
-        more = totals if organization_id == SYSTEM_ORGANIZATION else {}
+        is_own = organization_id == SYSTEM_ORGANIZATION
+        more = totals if is_own else {}
         journal.record(
             RESTORED,
             organization_id=organization_id,
             key=key,
             context={**own, "events": events, **more},
+            actor=person(by if is_own else None),
             resource=resource,
         )
 

@@ -16,7 +16,7 @@ from indexer.digest import Digest
 from indexer.errors import ArchiveError, NoAnswerError
 from indexer.journal import Journal
 from indexer.live_index import find_index
-from indexer.records import Subject, record_archived
+from indexer.records import RESTORED, Subject, record_archived
 from indexer.restoration import Restored
 from indexer.settings import IndexSettings
 from indexer.span import span_of
@@ -130,6 +130,11 @@ def test_a_partition_is_listed_verified_and_restored(
     }
     delete(clients, name)
     assert f"{name} is back: 12 events" in run("restore", name).output
+    restored = Journal(clients.lifecycle, operator).read((RESTORED,), organization_id=None)
+    own = {event.actor.name for event in restored if event.organization_id == "_system"}
+    assert own == {getpass.getuser()}
+    theirs = {event.actor.type for event in restored if event.organization_id != "_system"}
+    assert theirs == {"system"}, "an operator's name is nothing for tenants"
     assert len(hits(clients, name)) == 12
     (row,) = json.loads(run("list", "--json").output)["snapshots"]
     expected = (name, "SUCCESS", 12, digest.sha256)
