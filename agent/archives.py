@@ -24,6 +24,7 @@ from typing import Final
 import msgspec
 
 from agent.content import Unpacked
+from agent.discover import MAGIC_BYTES, archive_kind
 from agent.identity import HEAD_BYTES, Place, agrees
 from agent.places import COPYING_SECONDS, Key, Opened, Places
 from agent.tail import Tail
@@ -203,8 +204,11 @@ class Archives:
 
     def look(self, present: set[Key], now: float, grace_seconds: float) -> None:
         """After all were met: see which grew, and forget those that are gone for long."""
-        for search in self._searches.values():
-            search.look(now)
+        for search in list(self._searches.values()):
+            try:
+                search.look(now)
+            except OSError as error:
+                self._give_up(search, error)
         for key in [key for key in self._done if key not in present]:
             done = self._done[key]
             done.gone = now if done.gone is None else done.gone
@@ -225,15 +229,18 @@ class Archives:
         try:
             is_over = search.step(self._places)
         except OSError as error:
-            # The next look opens it anew.
-            self._unreadable.note(search.path, error)
-            search.opened.content.close()
-            del self._searches[search.key]
+            self._give_up(search, error)
             return None
         if not is_over:
             return None
         del self._searches[search.key]
         return search
+
+    def _give_up(self, search: Search, error: OSError) -> None:
+        """It cannot be read; the next look opens it anew."""
+        self._unreadable.note(search.path, error)
+        search.opened.content.close()
+        del self._searches[search.key]
 
     def _at_hand(self) -> list[Search]:
         first = islice(self._searches.values(), max(0, AT_ONCE - self.reading))
@@ -243,6 +250,12 @@ class Archives:
         """Close every descriptor."""
         for search in self._searches.values():
             search.opened.content.close()
+
+
+def became_archive(tail: Tail) -> bool:
+    """Whether what was an empty file is an archive now."""
+    is_plain = not tail.pending and not isinstance(tail.content, Unpacked)
+    return is_plain and bool(archive_kind(tail.content.pread(MAGIC_BYTES, 0)))
 
 
 def tell_end(tail: Tail, content: Unpacked, now: float, unreadable: Unreadable) -> None:

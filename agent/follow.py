@@ -18,6 +18,7 @@ Files stay open, so that nothing that is appended to them is lost by a rename or
 ones are closed nevertheless, and opened again when they change, says `parking`.
 """
 
+import errno
 import os
 import time
 from collections import deque
@@ -26,30 +27,20 @@ from typing import Final
 
 import structlog
 
-from agent.archives import Archives, lacks_end, tell_end
+from agent.archives import Archives, became_archive, lacks_end, tell_end
 from agent.arrivals import Arrivals, find_left
 from agent.chunk import Chunk
 from agent.content import Plain, Unpacked
-from agent.discover import (
-    MAGIC_BYTES,
-    Found,
-    archive_kind,
-    drop_unspeakable,
-    is_still,
-    may_match,
-    scan,
-)
+from agent.discover import Found, drop_unspeakable, is_still, may_match, scan
 from agent.former import Former
 from agent.identity import Place
 from agent.parking import Parking
-from agent.places import Key, Places
+from agent.places import Key, Places, seen_now
 from agent.settings import AgentSettings
 from agent.tail import READ_BYTES, Tail, TruncatedError
 from agent.turns import Turns
 from agent.unreadable import Unreadable
 
-SEEN_STEP_SECONDS: Final = 3600
-"""How coarsely the checkpoint says when a file was last seen; it would change all the time."""
 BARREN_TURNS: Final = 16
 """Reads in one call that may bring no line, so that one file without any holds nobody up."""
 TICK_SECONDS: Final = 0.1
@@ -151,10 +142,7 @@ class Follower:
         for path, key in self._names.items():
             tail = self.tails.get(key)
             if tail is not None and key not in kept and is_still(path, key):
-                _log.info("file_let_go", path=path, offset=tail.settled)
-                tail.close()
-                del self.tails[key]
-                self._former.let_go(tail)
+                self._let_go(tail)
         self._arrivals.max_line_bytes = settings.max_line_bytes
         for tail in self.contents():
             tail.max_line_bytes = settings.max_line_bytes
@@ -219,15 +207,15 @@ class Follower:
             return None
         start = tail.position
         try:
-            if self._became_archive(tail, now):
+            if became_archive(tail):
+                self._replace(tail, now)
                 return None
             chunk = tail.read(self._read_bytes)
         except TruncatedError:
             self._begin_anew(tail, now)
             return None
         except OSError as error:
-            self.unreadable.note(tail.path, error)
-            tail.looked = None
+            self._fail(tail, error)
             return None
         if tail.position != start:
             self.unreadable.resolve(tail.path)
@@ -239,21 +227,19 @@ class Follower:
             self._end_archive(tail, tail.content, now)
         return chunk if chunk and chunk.pieces else None
 
-    def _became_archive(self, tail: Tail, now: float) -> bool:
-        """Whether what was an empty file is an archive now; then it is taken up as that."""
-        if tail.pending or isinstance(tail.content, Unpacked):
-            return False
-        if not archive_kind(tail.content.pread(MAGIC_BYTES, 0)):
-            return False
-        self._replace(tail, now)
-        return True
-
     def _replace(self, tail: Tail, now: float) -> None:
         """Take up what is there now under the same inode."""
         tail.close()
         del self.tails[tail.device, tail.inode]
         self._former.replace(tail)
         self._adopt(tail.path, now)
+
+    def _fail(self, tail: Tail, error: OSError) -> None:
+        """It cannot be read now; one whose handle is stale can, once it is opened anew."""
+        self.unreadable.note(tail.path, error)
+        tail.looked = None
+        if error.errno == errno.ESTALE:
+            self._let_go(tail)
 
     def _end_archive(self, tail: Tail, content: Unpacked, now: float) -> None:
         """Say so if it ends too early; if it does not, nobody completes its last line."""
@@ -288,7 +274,7 @@ class Follower:
         key = (status.st_dev, status.st_ino)
         if self._former.holds(key):
             self._take_up(self._former.take_back(key, path, status, self.parking), now)
-        elif self._archives.meet(key, path, status, _seen_now()):
+        elif self._archives.meet(key, path, status, seen_now()):
             return
         elif not self._arrivals.is_foreign(key, path):
             self._adopt(path, now)
@@ -298,7 +284,7 @@ class Follower:
             _log.info("file_renamed", path=path, formerly=tail.path)
             tail.path = path
         tail.gone = False
-        tail.seen = _seen_now()
+        tail.seen = seen_now()
         if isinstance(tail.content, Unpacked) and not tail.content.is_same():
             self._replace(tail, now)
             return
@@ -318,7 +304,7 @@ class Follower:
             if tail.is_parked:
                 self.parking.reopen_beside(tail)
         if not tail.is_parked:
-            if self._look_at(tail, os.fstat(tail.descriptor), now) or tail in self._turns:
+            if self._look_inside(tail, now) or tail in self._turns:
                 return
             self._end_if_quiet(tail, now)
         if self._is_over(tail, now) and tail.is_settled and not self._ended:
@@ -354,6 +340,23 @@ class Follower:
         self._turns.add(tail)
         return True
 
+    def _look_inside(self, tail: Tail, now: float) -> bool:
+        """Look at what is open, whatever its name leads to; True when nothing is left to do."""
+        try:
+            return self._look_at(tail, os.fstat(tail.descriptor), now)
+        except OSError as error:
+            # Such as the handle of a file that was deleted on another host of its NFS.
+            self.unreadable.note(tail.path, error)
+            self._let_go(tail)
+            return True
+
+    def _let_go(self, tail: Tail) -> None:
+        """Close it; the place is kept for whatever its name leads to later."""
+        _log.info("file_let_go", path=tail.path, offset=tail.settled)
+        tail.close()
+        del self.tails[tail.device, tail.inode]
+        self._former.let_go(tail)
+
     def _end_if_quiet(self, tail: Tail, now: float) -> None:
         """Nobody completes the last line of a file that was rotated away and is quiet."""
         if tail.has_half_line and self._is_over(tail, now) and tail not in self._turns:
@@ -379,8 +382,8 @@ class Follower:
             return
         self.tails[tail.device, tail.inode] = tail
         self._archives.reading += isinstance(tail.content, Unpacked)
-        tail.seen = _seen_now()
-        self._look_at(tail, os.fstat(tail.descriptor), now)
+        tail.seen = seen_now()
+        self._look_inside(tail, now)
         _log.info("file_followed", path=tail.path, offset=tail.position, size=tail.size)
 
     def _look_beside(self, found: Found, now: float) -> None:
@@ -394,7 +397,3 @@ class Follower:
             yield tail.place(), tail.descriptor if is_plain else -1
         for place in self._archives:
             yield place, -1
-
-
-def _seen_now() -> int:
-    return int(time.time()) // SEEN_STEP_SECONDS * SEEN_STEP_SECONDS

@@ -1,6 +1,7 @@
 """Contents that are known: which place in them a file that was just opened goes on from."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -18,9 +19,16 @@ COPYING_SECONDS: Final = 5.0
 """How long a file that is being copied from a known one may take between two writes."""
 SEAL_BYTES: Final = 1024
 _CANDIDATES: Final = 8
+_SEEN_STEP_SECONDS: Final = 3600
+"""How coarsely the checkpoint says when a file was last seen; it would change all the time."""
 
 Key = tuple[int, int]
 """Device and inode."""
+
+
+def seen_now() -> int:
+    """The Unix second, coarse, that says of a place that its file is there."""
+    return int(time.time()) // _SEEN_STEP_SECONDS * _SEEN_STEP_SECONDS
 
 
 class Opened:
