@@ -28,9 +28,12 @@ from agent.discover import MAGIC_BYTES, archive_kind
 from agent.identity import HEAD_BYTES, Place, agrees
 from agent.places import COPYING_SECONDS, Key, Opened, Places
 from agent.tail import Tail
+from agent.turns import Turns
 from agent.unreadable import Unreadable
 
 AT_ONCE: Final = 128
+_MOVED: Final = 16
+"""So many that grow are put behind the others at a look: each is unpacked again from its start."""
 Look = tuple[int, int]
 """Size and time of change."""
 
@@ -72,6 +75,12 @@ class Search:
         elif now - self.grown >= COPYING_SECONDS:
             self._may_grow = self.is_waiting = False
         self.looked = look
+
+    def begin_anew(self) -> None:
+        """Let go of all that was unpacked."""
+        self._content = self.opened.content = Unpacked(self._content.descriptor)
+        self._candidates, self.found, self.is_waiting = None, None, False
+        self.opened.head = b""
 
     def step(self, places: Places) -> bool:
         """Unpack a little more; True when `found` is the place, or None if it is not known."""
@@ -202,8 +211,12 @@ class Archives:
             done.place = msgspec.structs.replace(done.place, path=path, seen=seen)
         return True
 
-    def look(self, present: set[Key], now: float, grace_seconds: float) -> None:
+    def look(
+        self, present: set[Key], tails: Iterable[Tail], now: float, grace_seconds: float
+    ) -> None:
         """After all were met: see which grew, and forget those that are gone for long."""
+        self.reading = sum(isinstance(tail.content, Unpacked) for tail in tails)
+        self._make_room()
         for search in list(self._searches.values()):
             try:
                 search.look(now)
@@ -215,9 +228,22 @@ class Archives:
             if now - done.gone >= grace_seconds:
                 del self._done[key]
 
-    def count_reading(self, tails: Iterable[Tail]) -> None:
-        """Count those that tails read."""
-        self.reading = sum(isinstance(tail.content, Unpacked) for tail in tails)
+    def find_growing(self, tails: Iterable[Tail], turns: Turns, now: float) -> list[Tail]:
+        """Some tails that are to make room where others wait for it: read as far as they go.
+
+        They grow, and nobody knows for how long; one that rests is done with by itself.
+        """
+        if not self._searches or self.reading < AT_ONCE:
+            return []
+        growing = [
+            tail
+            for tail in tails
+            if isinstance(tail.content, Unpacked)
+            and now - tail.grown < COPYING_SECONDS
+            and tail.is_settled
+            and not (tail.content.is_over or tail.gone or tail.has_more or tail in turns)
+        ]
+        return growing[:_MOVED]
 
     def step(self) -> Search | None:
         """Go on with one of the searches; it, when it is over."""
@@ -242,9 +268,21 @@ class Archives:
         search.opened.content.close()
         del self._searches[search.key]
 
+    def _make_room(self) -> None:
+        """Put those behind the others that wait to grow, as far as others wait for their turn."""
+        first = self._first()
+        behind = len(self._searches) - len(first)
+        waiting = [search for search in first if search.is_waiting]
+        for search in waiting[: min(behind, _MOVED)]:
+            search.begin_anew()
+            self._searches[search.key] = self._searches.pop(search.key)
+
     def _at_hand(self) -> list[Search]:
-        first = islice(self._searches.values(), max(0, AT_ONCE - self.reading))
-        return [search for search in first if not search.is_waiting]
+        return [search for search in self._first() if not search.is_waiting]
+
+    def _first(self) -> list[Search]:
+        """Those that may hold what they unpacked."""
+        return list(islice(self._searches.values(), max(0, AT_ONCE - self.reading)))
 
     def close(self) -> None:
         """Close every descriptor."""

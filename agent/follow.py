@@ -93,6 +93,8 @@ class Follower:
         unspeakable = drop_unspeakable(found)
         keys = {path: (status.st_dev, status.st_ino) for path, status in found.items()}
         present = set(keys.values())
+        for growing in self._archives.find_growing(self.tails.values(), self._turns, now):
+            self._let_go(growing)
         self._places.begin_look()
         self._arrivals.begin_look(present)
         for path, key in keys.items():
@@ -107,8 +109,7 @@ class Follower:
         self._mark_rotated(keys)
         for key in [key for key in self.tails if key not in present]:
             self._miss(self.tails[key], now)
-        self._archives.look(present, now, self._settings.rotated_grace_seconds)
-        self._archives.count_reading(self.tails.values())
+        self._archives.look(present, self.tails.values(), now, self._settings.rotated_grace_seconds)
         self._names = keys
         self.unreadable.forget({*found, *unspeakable} if unspeakable else found)
         for path in unspeakable:
