@@ -11,7 +11,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from node.distribution import DISTRIBUTIONS, OPENSEARCH_VERSION
 HOMES: Final = Path(tempfile.gettempdir()) / f"indelible-tests-{os.geteuid()}"
 VERSION: Final = os.environ.get("INDELIBLE_TEST_OPENSEARCH_VERSION") or OPENSEARCH_VERSION
 SECURED: Final = os.environ.get("INDELIBLE_TEST_OPENSEARCH_SECURITY") != "off"
+CLIENT_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 # Half the processor time until it answers (measured: 13 s instead of 26 s on two cores); what it
 # costs, the last third of throughput under load, no test needs.
 QUICK_START: Final = ("-XX:TieredStopAtLevel=1",)
@@ -34,11 +35,19 @@ def artifact_cache() -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
+    """Return ports of the loopback that nobody listens on.
+
+    None that the kernel gives to clients: one could have it before it is listened on.
+    """
+    first, last = map(int, CLIENT_PORTS.read_text().split())
+    others = [*range(10_000, first), *range(last + 1, 1 << 16)]
+    ports: list[int] = []
+    with ExitStack() as held:
+        while len(ports) < count:
+            port = secrets.choice(others)
+            with suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
     return ports
 
 

@@ -17,6 +17,7 @@ import pytest
 from agent import status
 from tests.agent_loop import ids, write
 from tests.http_sink import RIGHT, USER, HttpSink, http_sink
+from tests.node_home import free_ports
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -92,15 +93,8 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         one.close()
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 def ask(port: int, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -117,15 +111,15 @@ def test_sighup_takes_the_right_password_and_nothing_is_lost_or_read_twice(rig: 
     process = rig.start()
     wait_until(lambda: bool(rig.entries("bulk_halted")), "the alarm")
     second = rig.start()
-    assert second.wait(30) == 1, "the lock is held"
+    assert second.wait(60) == 1, "the lock is held"
     rig.set_password(RIGHT)
     process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(rig.sink.ids) == 20, "ships")
-    assert rig.start().wait(30) == 1, "the lock is held throughout"
+    assert rig.start().wait(60) == 1, "the lock is held throughout"
     write(rig.directory / "a.log", 20)
     wait_until(lambda: len(rig.sink.ids) == 21, "goes on")
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert sorted(rig.sink.ids) == ids(*range(21))
     report = status.read(rig.state)
     assert report is not None
@@ -144,7 +138,7 @@ def test_a_glob_that_matches_nothing_is_told_once_at_the_start(rig: Rig) -> None
     process = rig.start("--path", f"{rig.directory}/*.lgo", "--path", f"{rig.directory}/*.log")
     wait_until(lambda: rig.sink.ids == ids(0), "the other one is followed")
     process.terminate()
-    process.wait(30)
+    process.wait(60)
     (entry,) = rig.entries("no_file_matches")
     assert entry["pattern"] == f"{rig.directory}/*.lgo"
     assert entry["hint"]
@@ -186,7 +180,7 @@ def test_sighup_again_and_again_under_load_and_rotation_ships_each_line_once(rig
             path.rename(rig.directory / f"a.log.{turn}")
     wait_until(lambda: len(rig.sink.ids) >= count, "all of it")
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert sorted(rig.sink.ids) == ids(*range(count)), "each once, not even sent twice"
     report = status.read(rig.state)
     assert report is not None
@@ -258,7 +252,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(address))
 
-    def hear(self, beginning: str, seconds: float = 30) -> str:
+    def hear(self, beginning: str, seconds: float = 60) -> str:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.socket.settimeout(left)
@@ -286,7 +280,7 @@ def test_the_service_manager_hears_of_all_of_it(rig: Rig) -> None:
         assert manager.hear("READY=1"), "after a refused one too"
         process.terminate()
         assert manager.hear("STOPPING=1")
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_loop_that_does_not_turn_does_not_ping(rig: Rig) -> None:
@@ -312,13 +306,14 @@ def test_sigterm_with_a_server_that_does_not_answer_ends_in_time(rig: Rig) -> No
     wait_until(lambda: rig.sink.requests > 0, "in flight")
     start = time.monotonic()
     process.terminate()
-    assert process.wait(30) == 0
-    assert 0.5 <= time.monotonic() - start < 5
+    assert process.wait(60) == 0
+    # 20 s are what it waits for unless it is told otherwise.
+    assert 0.5 <= time.monotonic() - start < 20
     report = status.read(rig.state)
     assert report is not None
     assert (report.state, report.in_flight) == ("stopped", 1)
     rig.sink.gate.set()
-    assert rig.start("--once").wait(30) == 0
+    assert rig.start("--once").wait(60) == 0
     assert set(rig.sink.ids) == set(ids(0, 1))
 
 
@@ -331,14 +326,14 @@ def test_sigterm_with_a_slow_server_settles_what_is_in_flight(rig: Rig) -> None:
     time.sleep(0.3)
     assert process.poll() is None
     rig.sink.gate.set()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     report = status.read(rig.state)
     assert report is not None
     assert (report.totals.created, report.lag_bytes, report.in_flight) == (1, 0, 0)
 
 
 def test_the_monitor_answers_while_the_cluster_does_not(rig: Rig) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     rig.configure(agent=f"monitor_port = {port}")
     rig.set_password("expired-secret")
     write(rig.directory / "a.log", *range(3))
@@ -368,7 +363,7 @@ def test_the_monitor_answers_while_the_cluster_does_not(rig: Rig) -> None:
 
 
 def test_the_monitor_moves_with_the_settings(rig: Rig) -> None:
-    first, second = free_port(), free_port()
+    first, second = free_ports(2)
     rig.configure(agent=f"monitor_port = {first}")
     process = rig.start()
     wait_until(lambda: ask(first, "/healthz")[0] == 200, "listens")
@@ -391,7 +386,7 @@ def test_a_monitor_port_that_is_taken_ends_the_start_with_a_clear_error(rig: Rig
         taken.listen()
         port = taken.getsockname()[1]
         rig.configure(agent=f"monitor_port = {port}")
-        assert rig.start().wait(30) == 1
+        assert rig.start().wait(60) == 1
     text = rig.log.read_text()
     assert f"error: the monitor cannot listen on 127.0.0.1:{port}: Address already in use" in text
     assert "next: set INDELIBLE_AGENT_MONITOR_PORT" in text
@@ -403,7 +398,7 @@ def test_once_opens_no_port(rig: Rig) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         rig.configure(agent=f"monitor_port = {taken.getsockname()[1]}")
-        assert rig.start("--once").wait(30) == 0
+        assert rig.start("--once").wait(60) == 0
 
 
 def test_trouble_that_lasts_floods_no_log(rig: Rig) -> None:
@@ -415,7 +410,7 @@ def test_trouble_that_lasts_floods_no_log(rig: Rig) -> None:
         time.sleep(0.1)
     wait_until(lambda: bool(rig.entries("bulk_halted")), "the alarm")
     process.terminate()
-    process.wait(30)
+    process.wait(60)
     assert len(rig.entries("bulk_halted")) == 1
     assert len(rig.entries("bulk_interrupted")) == 1
     assert not rig.entries("bulk_resumed"), "a stop is no all-clear"
