@@ -15,6 +15,7 @@ from audit_events import chained_logger, open_log
 from audit_events.chain import verify_chain
 from audit_events.errors import ParameterError, SinkError
 from audit_events.event import decode_event
+from tests.waiting import wait_until
 from tests.written import read_events, read_lines
 
 EVENT: dict[str, Any] = {"organization_id": "o", "actor": {"type": "system"}}
@@ -37,11 +38,14 @@ class Syncs:
         self.errors: Sequence[BaseException | None] = ()
         """What the next ones end with."""
         self.began = threading.Event()
+        self.may_end = threading.Event()
+        self.may_end.set()
 
     def __call__(self, descriptor: int) -> None:
         found = os.fstat(descriptor)
         self.began.set()
         time.sleep(self.seconds)
+        self.may_end.wait(30)
         self.synced.append((stat.S_ISDIR(found.st_mode), found.st_size))
         error, *self.errors = self.errors or [None]
         if error is not None:
@@ -151,14 +155,14 @@ def test_sixteen_threads_share_syncs(path: Path, syncs: Syncs) -> None:
 @pytest.mark.slow
 def test_events_that_need_no_sync_do_not_wait_for_one(path: Path, syncs: Syncs) -> None:
     log = open_log(path, service="s")
-    syncs.seconds = 0.5
+    syncs.may_end.clear()
     critical = threading.Thread(target=lambda: log.info(CRITICAL, **EVENT))
     critical.start()
-    syncs.began.wait(10)
-    before = time.monotonic()
+    assert syncs.began.wait(60)
     log.info("app.created", **EVENT)
-    assert time.monotonic() - before < 0.4
-    critical.join()
+    assert not syncs.synced, "it is under way"
+    syncs.may_end.set()
+    critical.join(60)
     assert verify_chain(read_lines(path)) == []
 
 
@@ -170,9 +174,10 @@ def _eio() -> OSError:
 def test_a_failed_sync_is_told_to_all_who_waited_for_it_and_to_no_other(
     path: Path, syncs: Syncs
 ) -> None:
-    log = open_log(path, service="s", durability="disk")
-    syncs.seconds, syncs.errors = 1.0, [None, _eio()]
+    log: Any = open_log(path, service="s", durability="disk")
+    syncs.errors = [None, _eio()]
     syncs.began.clear()
+    syncs.may_end.clear()
     failed: list[SinkError] = []
 
     def emit(_name: int) -> None:
@@ -183,10 +188,15 @@ def test_a_failed_sync_is_told_to_all_who_waited_for_it_and_to_no_other(
 
     first = threading.Thread(target=emit, args=(0,))
     first.start()
-    assert syncs.began.wait(10)
+    assert syncs.began.wait(60)
     # They wait together for the next one, which fails.
-    _in_threads(6, emit)
-    first.join()
+    others = [threading.Thread(target=emit, args=(name,)) for name in range(1, 7)]
+    for one in others:
+        one.start()
+    wait_until(lambda: len(log._logger._commits._queue._waiting) == len(others), "all wait")
+    syncs.may_end.set()
+    for one in (first, *others):
+        one.join(60)
     emit(7)
     assert len(failed) == 6
     assert {error.operation for error in failed} == {"sync"}

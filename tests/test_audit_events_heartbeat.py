@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from itertools import pairwise
+from datetime import timedelta
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,10 @@ from audit_events.event import HEARTBEAT_INTERVAL_KEY as INTERVAL_KEY
 from audit_events.event import SOURCE_CLOSED as CLOSED
 from audit_events.event import SOURCE_HEARTBEAT as HEARTBEAT
 from audit_events.heartbeat import LOOKS, Beat, Pulse
+from audit_events.instant import parse_instant
 from audit_events.validation import Chains, check_line
+from tests.waiting import wait_until
+from tests.written import read_events
 
 
 class Log:
@@ -84,7 +86,7 @@ def test_the_last_line_counts_unknown_actions(tmp_path: Path) -> None:
     unknown = (
         'audit_events.get_logger().info("a.b", organization_id="o", actor={"type": "system"})\n'
     )
-    run(CONFIGURE + unknown * 2, str(path))
+    run(CONFIGURE_QUIET + unknown * 2, str(path))
     context = json.loads(path.read_bytes().splitlines()[-1])["context"]
     assert (context["events"], context["unknownActions"]) == (2, 2)
 
@@ -150,8 +152,9 @@ def emit():
     audit_events.get_logger().info(
         "member.invited", organization_id="o", actor={"type": "user", "id": "u"})
 def wait(n):
-    deadline = time.monotonic() + 20
-    while open(sys.argv[1], "rb").read().count(b"source_heartbeat") < n:
+    own = b'"pid":%d}' % os.getpid()
+    deadline = time.monotonic() + 50
+    while sum(b"source_heartbeat" in one and own in one for one in open(sys.argv[1], "rb")) < n:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 """
@@ -185,11 +188,14 @@ def actions(path: Path) -> dict[str, list[str]]:
 
 
 CONFIGURE = "audit_events.configure(sys.argv[1], service='s', heartbeat_seconds=1)\n"
+STALL = timedelta(seconds=0.9)  # of the interval of a second
+# For what is about other lines: it would say that it lives while a slow machine holds it up.
+CONFIGURE_QUIET = CONFIGURE.replace("=1)", "=3600)")
 
 
 def test_a_clean_end_writes_the_last_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    run(CONFIGURE + "emit(); emit()\n", str(path))
+    run(CONFIGURE_QUIET + "emit(); emit()\n", str(path))
     assert actions(path) == {"main": ["member.invited", "member.invited", CLOSED]}
     last = json.loads(path.read_bytes().splitlines()[-1])
     assert last["context"]["events"] == last["source"]["seq"] == 2
@@ -209,19 +215,19 @@ def test_a_clean_end_writes_the_last_line(tmp_path: Path) -> None:
 )
 def test_which_ends_have_a_last_line(tmp_path: Path, script: str, *, expected: bool) -> None:
     path = tmp_path / "a.jsonl"
-    start(CONFIGURE + f"emit()\n{script}\n", str(path)).communicate(timeout=60)
+    start(CONFIGURE_QUIET + f"emit()\n{script}\n", str(path)).communicate(timeout=60)
     assert (actions(path)["main"][-1] == CLOSED) is expected
 
 
 def test_a_script_that_records_nothing_leaves_no_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    run(CONFIGURE, str(path))
+    run(CONFIGURE_QUIET, str(path))
     assert path.read_bytes() == b""
 
 
 def test_an_event_in_a_late_exit_handler_is_kept_and_the_end_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    run("import atexit\natexit.register(emit)\n" + CONFIGURE + "emit()\n", str(path))
+    run("import atexit\natexit.register(emit)\n" + CONFIGURE_QUIET + "emit()\n", str(path))
     assert actions(path)["main"][-2:] == ["member.invited", CLOSED]
 
 
@@ -229,16 +235,20 @@ def test_an_event_in_a_late_exit_handler_is_kept_and_the_end_is_told(tmp_path: P
 def test_an_idle_process_says_that_it_lives(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     run(CONFIGURE + "wait(3)\n", str(path))
-    assert actions(path) == {"main": [HEARTBEAT, HEARTBEAT, HEARTBEAT, CLOSED]}
+    *said, last = actions(path)["main"]
+    assert (set(said), last) == ({HEARTBEAT}, CLOSED)
 
 
 @pytest.mark.slow
 def test_a_busy_process_says_it_once(tmp_path: Path) -> None:
+    """And again only where the machine held it up for an interval."""
     path = tmp_path / "a.jsonl"
     script = "end = time.monotonic() + 3\nwhile time.monotonic() < end: emit(); time.sleep(0.01)\n"
     run(CONFIGURE + script, str(path))
     said = actions(path)["main"]
-    assert said.count(HEARTBEAT) == 1
+    stamps = [parse_instant(event.timestamp) for event in read_events(path)]
+    stalls = sum(later - one > STALL for one, later in pairwise(stamps))
+    assert 1 <= said.count(HEARTBEAT) <= 1 + stalls
     assert said[-1] == CLOSED
 
 
@@ -247,25 +257,26 @@ def test_a_busy_process_says_it_once(tmp_path: Path) -> None:
     ("script", "expected"),
     [
         pytest.param(
-            "emit()\npid = os.fork()\nif pid == 0:\n    time.sleep(2.5); sys.exit()\n"
+            f"{CONFIGURE}emit()\npid = os.fork()\nif pid == 0:\n    time.sleep(2.5); sys.exit()\n"
             "os.waitpid(pid, 0)\n",
             [],
             id="a child that records nothing",
         ),
         pytest.param(
-            "pid = os.fork()\nif pid == 0:\n    emit(); wait(2); sys.exit()\nemit()\n"
+            f"{CONFIGURE}pid = os.fork()\nif pid == 0:\n    emit(); wait(1); sys.exit()\nemit()\n"
             "os.waitpid(pid, 0)\n",
             [["member.invited", HEARTBEAT, CLOSED]],
             id="a child that records",
         ),
         pytest.param(
-            "import multiprocessing as m\nemit()\nc = m.get_context('fork').Process(target=emit)\n"
-            "c.start(); c.join()\n",
+            f"{CONFIGURE_QUIET}import multiprocessing as m\nemit()\n"
+            "c = m.get_context('fork').Process(target=emit)\nc.start(); c.join()\n",
             [["member.invited", CLOSED]],
             id="multiprocessing by fork",
         ),
         pytest.param(
-            f"def child():\n    {CONFIGURE}    emit()\nimport multiprocessing as m\nemit()\n"
+            f"{CONFIGURE_QUIET}def child():\n    {CONFIGURE_QUIET}    emit()\n"
+            "import multiprocessing as m\nemit()\n"
             "c = m.get_context('fork').Process(target=child)\nc.start(); c.join()\n",
             [["member.invited", CLOSED]],
             id="a child that configures too",
@@ -276,12 +287,13 @@ def test_a_forked_child_is_a_source_of_its_own(
     tmp_path: Path, script: str, expected: list[list[str]]
 ) -> None:
     path = tmp_path / "a.jsonl"
-    run(CONFIGURE + script, str(path))
+    run(script, str(path))
     found = actions(path)
     main = found.pop("main")
-    assert main[0] == "member.invited"
+    assert main.count("member.invited") == 1
     assert main[-1] == CLOSED
-    assert list(found.values()) == expected
+    # As often as it lived through an interval.
+    assert [[one for one, _ in groupby(said)] for said in found.values()] == expected
 
 
 @pytest.mark.slow
@@ -349,7 +361,9 @@ def test_a_preloaded_gunicorn_has_a_source_for_each_worker(tmp_path: Path) -> No
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
     )  # fmt: skip
-    wait_for(lambda: path.exists() and path.read_bytes().count(HEARTBEAT.encode()) >= 4)
+    wait_until(
+        lambda: path.exists() and path.read_bytes().count(HEARTBEAT.encode()) >= 4, "both live"
+    )
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
@@ -357,13 +371,6 @@ def test_a_preloaded_gunicorn_has_a_source_for_each_worker(tmp_path: Path) -> No
     assert len(found) == 3
     assert {said[-1] for said in found} == {CLOSED}
     assert sum(said[0] == "member.invited" for said in found) == 2
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_open_log_has_no_heartbeat_unless_told(tmp_path: Path) -> None:
