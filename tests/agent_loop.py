@@ -108,7 +108,7 @@ class Agent:
         finally:
             self.stop.set()
             self.sink.gate.set()
-            self.thread.join(20)
+            self.thread.join(60)
             assert not self.thread.is_alive()
 
     def offset(self) -> int:

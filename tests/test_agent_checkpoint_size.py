@@ -77,7 +77,7 @@ def test_a_large_checkpoint_is_saved_more_rarely(
 ) -> None:
     """Half a megabyte ten times a second would be 430 GB a day."""
     monkeypatch.setattr(checkpoint, "save", lambda *_arguments: size)
-    now = time.monotonic()
-    keeper = Keeper(tmp_path, 0, now)
+    before = time.monotonic()
+    keeper = Keeper(tmp_path, 0, before)
     keeper.save(Checkpoint())
-    assert now + least <= keeper.next_save <= now + most
+    assert before + least <= keeper.next_save <= time.monotonic() + most

@@ -21,6 +21,11 @@ def ago(seconds: float) -> str:
     return format_instant(datetime.now(UTC) - timedelta(seconds=seconds))
 
 
+def since(seconds: float) -> object:
+    """So long ago, and the minute that a slow machine may have taken meanwhile."""
+    return pytest.approx(seconds + 29, abs=30)
+
+
 def file(path: str, lag: int = 0, waits: float | None = None) -> FileStatus:
     return FileStatus(
         path=path,
@@ -120,13 +125,15 @@ def test_counts_are_those_of_the_status() -> None:
 
 
 def test_files_beyond_the_bound_are_one_series() -> None:
-    files = tuple(file(f"/var/log/{n}.log", 10, waits=1000 - n) for n in range(FILES_SHOWN + 5))
+    files = tuple(
+        file(f"/var/log/{n}.log", 10, waits=100_000 - 1000 * n) for n in range(FILES_SHOWN + 5)
+    )
     samples = scrape(files=files, lag_bytes=10 * 30)
     paths = {dict(labels)["path"] for name, labels in samples if name == "file_lag_bytes"}
     assert len(paths) == FILES_SHOWN + 1
     assert value(samples, "file_lag_bytes", path=OTHERS) == 100
-    assert value(samples, "file_lag_seconds", path="/var/log/0.log") == pytest.approx(1000, abs=5)
-    assert value(samples, "file_lag_seconds", path=OTHERS) == pytest.approx(980, abs=5)
+    assert value(samples, "file_lag_seconds", path="/var/log/0.log") == since(100_000)
+    assert value(samples, "file_lag_seconds", path=OTHERS) == since(80_000)
 
 
 def test_a_file_that_does_not_lag_has_no_series() -> None:
@@ -151,14 +158,14 @@ def test_waiting_and_ages() -> None:
         last_success_at=ago(95),
         config_problems=("bad",),
     )
-    assert value(samples, "waiting_seconds", outcome="halted") == pytest.approx(90, abs=5)
+    assert value(samples, "waiting_seconds", outcome="halted") == since(90)
     assert value(samples, "waiting_seconds", outcome="retry") == 0
-    assert value(samples, "oldest_unshipped_seconds") == pytest.approx(30, abs=5)
-    assert value(samples, "checkpoint_age_seconds") == pytest.approx(7, abs=5)
+    assert value(samples, "oldest_unshipped_seconds") == since(30)
+    assert value(samples, "checkpoint_age_seconds") == since(7)
     assert value(samples, "last_request_success") == 0
     assert value(samples, "configuration_refused") == 1
     now = datetime.now(UTC).timestamp()
-    assert value(samples, "last_success_timestamp_seconds") == pytest.approx(now - 95, abs=5)
+    assert value(samples, "last_success_timestamp_seconds") == pytest.approx(now - 95, abs=60)
 
 
 def test_a_clock_that_is_ahead_makes_no_negative_age() -> None:

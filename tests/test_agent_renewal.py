@@ -111,7 +111,7 @@ def test_other_globs_take_effect_and_old_ones_let_go(tmp_path: Path) -> None:
     assert agent.pipeline.loader.counters.lines == 4
     again = Agent(tmp_path, once=True, paths=(f"{first}/*.log", f"{second}/*.log"))
     with again.running():
-        again.thread.join(10)
+        again.thread.join(60)
     assert again.sink.ids == []
 
 
@@ -156,7 +156,7 @@ def test_it_ends_in_the_middle_of_a_hand_over(tmp_path: Path) -> None:
     agent.board.reload.set()
     wait_until(lambda: bool(operator.sinks), "read again")
     agent.stop.set()
-    agent.thread.join(10)
+    agent.thread.join(60)
     assert not agent.thread.is_alive()
     assert agent.error is None
     assert agent.offset() == 0

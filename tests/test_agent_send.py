@@ -23,6 +23,7 @@ from tests import faults
 from tests.cluster import Cluster
 from tests.faults import Answer, Faults, Send, connect_through
 from tests.lines import batch_of, event_line
+from tests.waiting import wait_until
 
 COUNT = 2
 INDEX = IndexSettings()
@@ -41,7 +42,7 @@ class Carrying:
     def write(self, batch: Batch, carry: Callable[[int], None]) -> Settlement:
         carry(1)
         try:
-            if not self.gate.wait(20):
+            if not self.gate.wait(60):
                 raise Interrupted
         finally:
             carry(-1)
@@ -64,13 +65,6 @@ def sending(writer: Writer, directory: Path, count: int = COUNT) -> Generator[Se
         senders.close()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def collect(senders: Senders, count: int) -> list[Settled]:
     back: list[Settled] = []
 
@@ -78,7 +72,7 @@ def collect(senders: Senders, count: int) -> list[Settled]:
         back.extend(senders.collect())
         return len(back) == count
 
-    wait_for(is_back)
+    wait_until(is_back, "all come back", pause_seconds=0.002)
     return back
 
 
@@ -87,7 +81,7 @@ def test_what_is_carried_lets_others_start_up_to_a_bound(tmp_path: Path) -> None
     most = COUNT * (1 + CARRIED_A_SENDER)
     with sending(writer, tmp_path) as senders:
         for _ in range(most):
-            wait_for(lambda: senders.is_free)
+            wait_until(lambda: senders.is_free, "one may start")
             senders.submit(shipment())
         # All threads are busy, and what is carried beyond the bound counts as under way.
         time.sleep(0.1)
@@ -141,7 +135,7 @@ def test_items_that_are_refused_for_now_do_not_hold_up_the_others(
         with sending(writer, tmp_path, count=1) as senders:
             senders.submit(slow)
             for _ in range(3):
-                wait_for(lambda: senders.is_free)
+                wait_until(lambda: senders.is_free, "one may start")
                 senders.submit(other := shipment(index, lines=50))
                 (passed,) = collect(senders, 1)
                 assert passed.shipment is other

@@ -22,7 +22,7 @@ class Woken:
         self.paths: set[str] = set()
 
     def wait_for(self, path: Path) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while str(path) not in self.paths:
             assert self.event.wait(max(0.0, deadline - time.monotonic())), f"not told of {path}"
             self.event.clear()

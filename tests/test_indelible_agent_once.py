@@ -10,7 +10,6 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +30,7 @@ from indelible.agent import command
 from indelible.agent_once import Bar, describe, describe_progress, judge, ship, show
 from indexer.log import configure
 from tests.cluster import Cluster
+from tests.waiting import wait_until
 
 STATUS = Status(
     pid=1,
@@ -168,10 +168,7 @@ def test_on_a_terminal_the_bar_shows_and_is_gone_at_the_end() -> None:
     board = Board()
     board.show(status())
     with show(board, threading.Event(), console, shutdown_seconds=20):
-        deadline = time.monotonic() + 10
-        while "1.0 MB of 4.0 MB" not in file.getvalue():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: "1.0 MB of 4.0 MB" in file.getvalue(), "the bar")
         assert structlog.get_config()["wrapper_class"] is not usual, "warnings alone"
     assert file.getvalue().endswith("\x1b[2K"), "its line is erased"
     assert structlog.get_config()["wrapper_class"] is usual
@@ -253,11 +250,11 @@ class Terminal:
             pass
 
     def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + 30
-        while text not in self.shown:
-            assert time.monotonic() < deadline, self.shown[-2000:]
+        def is_shown() -> bool:
             assert self.process.poll() is None, self.shown[-2000:]
-            time.sleep(0.02)
+            return text in self.shown
+
+        wait_until(is_shown, lambda: self.shown[-2000:])
 
     def end(self) -> str:
         output, _ = self.process.communicate(timeout=60)
