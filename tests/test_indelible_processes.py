@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from indelible.processes import (
     started,
 )
 from indelible.run_record import RunningChild, RunRecord, end_children, lock, read_record
+from tests.waiting import wait_until
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -37,15 +38,8 @@ STUBBORN = (
 OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 def wait_for_log(children: Children, name: str, word: str) -> None:
-    wait_for(lambda: word in children.log_tail(name))
+    wait_until(lambda: word in children.log_tail(name), word)
 
 
 def make_child(directory: Path, script: str, stop_seconds: float = 5.0) -> Child:
@@ -53,7 +47,7 @@ def make_child(directory: Path, script: str, stop_seconds: float = 5.0) -> Child
     child = Child(program, directory / "thing.log", {"PATH": os.defpath})
     child.start()
     if script in {STUBBORN, OBEDIENT}:
-        wait_for(lambda: child.log_tail(1) == "up")
+        wait_until(lambda: child.log_tail(1) == "up", "is up")
     return child
 
 
@@ -92,7 +86,7 @@ def test_a_zombie_does_not_live() -> None:
     identity = Identity(process.pid, started(process.pid))
     assert identity.lives()
     process.kill()
-    wait_for(lambda: not identity.lives())
+    wait_until(lambda: not identity.lives(), "it is dead")
     assert process.stdin is not None
     process.stdin.close()
     process.wait()
@@ -110,7 +104,7 @@ def test_a_child_that_does_not_listen_is_killed_in_time(tmp_path: Path) -> None:
     begun = time.monotonic()
     assert not child.stop()
     assert not child.lives()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30, "by itself it would live for 60 s"
 
 
 def test_what_a_killed_child_started_ends_with_it(tmp_path: Path) -> None:
@@ -121,12 +115,12 @@ def test_what_a_killed_child_started_ends_with_it(tmp_path: Path) -> None:
         "inner.wait()"
     )
     child = make_child(tmp_path, script)
-    wait_for(lambda: child.log_tail(5).count("\n") == 1)
+    wait_until(lambda: child.log_tail(5).count("\n") == 1, "both are up")
     pid = int(next(line for line in child.log_tail(5).splitlines() if line.isdecimal()))
     inner = Identity(pid, started(pid))
     assert inner.lives()
     child.kill()
-    wait_for(lambda: not inner.lives())
+    wait_until(lambda: not inner.lives(), "it is dead")
 
 
 @pytest.mark.slow
@@ -161,7 +155,7 @@ def test_a_child_that_ends_is_started_again_and_told_of(
         latest = read_record(tmp_path)
         return latest is not None and latest.children[0].pid != first
 
-    wait_for(restarted)
+    wait_until(restarted, "it runs again")
     told = capsys.readouterr().err
     assert "first ended with exit code 3" in told
     assert "| why it ended" in told
@@ -179,7 +173,7 @@ def test_a_child_that_does_not_stay_up_is_an_error_with_its_log(
         return False
 
     with pytest.raises(ChildFailedError, match="does not stay up") as caught:
-        wait_for(tend)
+        wait_until(tend, "it is given up")
     assert "| broken" in str(caught.value)
     assert "first.log" in caught.value.hint
 
@@ -194,7 +188,7 @@ def test_children_end_in_order_and_leave_no_record(children: Children, tmp_path:
         "time.sleep(60)"
     )
     for name in ("first", "second"):
-        children.start(Program(name, ("-c", f"NAME = '{name} '\n{script}"), 5.0))
+        children.start(Program(name, ("-c", f"NAME = '{name} '\n{script}"), 60.0))
         wait_for_log(children, name, "up")
     children.stop()
     children.forget()

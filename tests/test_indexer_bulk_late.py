@@ -23,7 +23,7 @@ from tests import faults
 from tests.cluster import Cluster
 from tests.event_ids import event_id_of
 from tests.faults import Fault, Faults, connect_through, in_turn
-from tests.lines import batch_of, event_line
+from tests.lines import NOW, batch_of, event_line
 from tests.webapi_api import Api, token
 
 pytestmark = pytest.mark.opensearch
@@ -319,7 +319,7 @@ def test_a_late_event_is_found_as_any_other(world: World) -> None:
     world.seal()
     world.write([late, fresh])
     world.places()
-    world.ids(partition_name(format_instant(datetime.now(UTC)), world.index))
+    world.ids(partition_name(NOW, world.index))
     api = Api(world.cluster.client("reader"), world.index)
     bearer = token("org_1")
     page = api.page("order=desc", bearer=bearer)

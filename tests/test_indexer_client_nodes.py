@@ -41,7 +41,7 @@ class OneNode:
                     continue
                 self.asked += 1
                 if self._answer is None:
-                    self._over.wait(10)
+                    self._over.wait(60)
                 else:
                     connection.sendall(self._answer)
 
@@ -50,7 +50,7 @@ class OneNode:
             return
         self._over.set()
         socket.create_connection(self._server.getsockname()).close()
-        self._thread.join(10)
+        self._thread.join(60)
         self._server.close()
 
 
@@ -68,10 +68,16 @@ def nodes(*answers: bytes | None) -> Generator[list[OneNode]]:
 
 
 def ask_all(
-    made: list[OneNode], *, method: str = "POST", safe: bool = False, times: int = 1
+    made: list[OneNode],
+    *,
+    method: str = "POST",
+    safe: bool = False,
+    times: int = 1,
+    timeout_seconds: float = 60,
 ) -> list[int | NoAnswerError]:
     """Ask one after the other; the status of each answer, or why there is none."""
-    settings = ConnectionSettings(url=",".join(one.url for one in made), timeout_seconds=0.5)
+    urls = ",".join(one.url for one in made)
+    settings = ConnectionSettings(url=urls, timeout_seconds=timeout_seconds)
     found: list[int | NoAnswerError] = []
     with connect(settings, role="reader") as client:
         for _ in range(times):
@@ -147,7 +153,7 @@ def test_what_one_says_counts_more_than_that_others_are_away(living: int) -> Non
 @pytest.mark.slow
 def test_who_waited_for_one_node_does_not_wait_for_another() -> None:
     with nodes(SILENT, SILENT) as made:
-        (found,) = ask_all(made, safe=True)
+        (found,) = ask_all(made, safe=True, timeout_seconds=0.5)
         assert isinstance(found, NoAnswerError)
         assert str(found).endswith("timed out")
         assert sum(one.asked for one in made) == 1

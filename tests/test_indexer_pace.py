@@ -102,7 +102,7 @@ def test_requests_that_ended_let_no_more_through_at_once() -> None:
         time.sleep(0.05)
         clock.set()
         with pytest.raises(Interrupted):
-            another.result(timeout=10)
+            another.result(timeout=60)
 
 
 def test_after_a_failure_one_asks_first() -> None:
@@ -119,17 +119,17 @@ def test_after_a_failure_one_asks_first() -> None:
         with pace.turn() as turn:
             most = max(most, next(under_way) + 1)
             entered.release()
-            release.wait(10)
+            release.wait(60)
             turn.succeed()
 
     with ThreadPoolExecutor(4) as pool:
         asking = [pool.submit(ask) for _ in range(4)]
-        assert entered.acquire(timeout=10)
+        assert entered.acquire(timeout=60)
         assert not entered.acquire(timeout=0.5)
         assert most == 1
         release.set()
         for one in asking:
-            one.result(10)
+            one.result(60)
     assert most == 4
 
 
@@ -201,6 +201,6 @@ def test_stop_ends_every_wait() -> None:
         began = time.monotonic()
         stop.set()
         for thread in threads:
-            thread.join(5)
-    assert time.monotonic() - began < 2
+            thread.join(70)
+    assert time.monotonic() - began < 20, "the wait is a minute"
     assert len(errors) == 2

@@ -3,7 +3,6 @@
 import os
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from node import process
 from node.layout import step_down_user
 from tests.node_home import open_up
+from tests.waiting import wait_until
 
 PATIENT = "while :; do sleep 0.05; done"
 STUBBORN = f"trap '' TERM; : > {{mark}}; {PATIENT}"
@@ -61,10 +61,7 @@ def test_one_that_does_not_listen_is_ended_by_force(tmp_path: Path, argument: st
     tmp_path.chmod(0o777)
     mark = tmp_path / "ready"
     _spawn(STUBBORN.format(mark=mark), argument, tmp_path)
-    deadline = time.monotonic() + 10
-    while not mark.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(mark.exists, "it does not listen any more")
     assert process.terminate(argument, patience_seconds=0.2)
     assert process.find(argument) is None
 
