@@ -74,8 +74,10 @@ def follow(api: Api, cursor: str, more: str = "") -> tuple[list[str], str]:
 def until_settled(api: Api, cursor: str) -> tuple[list[str], str]:
     """Read on until all that was written before this call must have come."""
     ids: list[str] = []
-    end = time.monotonic() + SETTLED_REFRESHES + 3
-    while time.monotonic() < end:
+    end, turns = time.monotonic() + SETTLED_REFRESHES + 3, 0
+    # The turns are for a machine that stands still for so long.
+    while time.monotonic() < end or turns < 10:
+        turns += 1
         found, cursor = follow(api, cursor)
         ids += found
         time.sleep(0.3)

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 EVENTS = 3000
 FILLER_BYTES = 2000
 """So that it all is more than the buffers of a connection hold, packed too."""
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)

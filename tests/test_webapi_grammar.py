@@ -228,9 +228,9 @@ def test_writing_what_was_read_changes_nothing(text: str) -> None:
     ids=lambda text: text[:4],
 )  # fmt: skip
 def test_hostile_texts_take_no_time(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     try:
         parse(text)
     except ParameterError as error:
         refused(error, text)
-    assert time.perf_counter() - begin < 1
+    assert time.thread_time() - begin < 1

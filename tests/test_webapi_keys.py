@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.jwks_provider import EC_KEY, PUBLISHED, RSA_KEY, jwk, provider, signed
+from tests.waiting import wait_until
 from webapi.auth import verifier
 from webapi.errors import ProblemError, TokenError, UnavailableError
 from webapi.keys import (
@@ -38,7 +39,7 @@ class Source:
 
     def fetch(self) -> bytes:
         self.asked += 1
-        self.gate.wait(10)
+        self.gate.wait(60)
         if self.document is None:
             raise OSError("refused")
         return self.document
@@ -50,9 +51,7 @@ class Source:
 
 def settle(keys: KeySet) -> None:
     """Wait for what is fetched meanwhile."""
-    deadline = time.monotonic() + 10
-    while keys._under_way is not None and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_until(lambda: keys._under_way is None, "it is fetched", pause_seconds=0.001)
 
 
 def refusal(ask: Callable[[], object]) -> str:
@@ -113,20 +112,20 @@ def test_a_flood_of_unknown_keys_asks_the_provider_once_in_a_while() -> None:
     assert source.asked == 3
 
 
-def test_a_slow_provider_holds_few_threads_and_no_known_key() -> None:
+def test_a_slow_provider_holds_few_threads_and_no_known_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("webapi.keys.WAIT_SECONDS", 60.0)
     source = Source()
     keys = source.keys()
     keys.find("rsa")
     source.gate.clear()
     with ThreadPoolExecutor(20) as pool:
         unknown = [pool.submit(lambda: refusal(lambda: keys.find("new"))) for _ in range(20)]
-        deadline = time.monotonic() + 10
-        while sum(one.done() for one in unknown) < 20 - WAITING and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert sum(one.done() for one in unknown) == 20 - WAITING
-        begin = time.monotonic()
+        refused = 20 - WAITING
+        wait_until(lambda: sum(one.done() for one in unknown) >= refused, "few wait")
         assert keys.find("rsa").key_id == "rsa"
-        assert time.monotonic() - begin < 1
+        assert sum(one.done() for one in unknown) == refused, "they wait still"
         source.gate.set()
         codes = [one.result() for one in unknown]
     assert codes.count("token_invalid") == WAITING
@@ -160,7 +159,7 @@ def test_keys_rotate_under_load_without_a_refusal() -> None:
             except UnavailableError:
                 # Too many wait at once: whoever comes again as told is answered.
                 time.sleep(1)
-                return verify(text).organization_id
+                return ask(number)
 
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(ask, range(200))) == {"org_a"}

@@ -191,8 +191,9 @@ def test_a_long_list_is_looked_at_after_the_refresh_interval() -> None:
 
 
 @pytest.fixture
-def days() -> World:
+def days(monkeypatch: pytest.MonkeyPatch) -> World:
     """More partitions that take events than each question asks in any case."""
+    monkeypatch.setattr("webapi.listing.PATIENCE_SECONDS", 60.0)
     world = World({f"audit-events-2026.02.{n:02}": Listed(f"u{n}") for n in range(FEW_GROWING + 1)})
     world.documents = {f"u{n}": "7.1" for n in range(FEW_GROWING + 1)}
     return world

@@ -19,7 +19,7 @@ from tests.webapi_api import SETTINGS
 from tests.webapi_process import GUNICORN, ROOT, ask, log_lines, serving
 from webapi.server import gunicorn_options
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 RIGHT = f'[web]\nworkers = 1\nshutdown_seconds = 1\njwt_secret = "{"j" * 40}"\n'
 
 

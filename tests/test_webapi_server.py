@@ -84,7 +84,7 @@ def refuse_smuggling(port: int) -> None:
         b"GET /?q=Jos\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
     ]
     for attack in attacks:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.connect()
         connection.sock.sendall(attack)
         answer = connection.sock.recv(65536)
@@ -97,7 +97,7 @@ def refuse_smuggling(port: int) -> None:
 def believe_no_path_of_a_proxy(port: int) -> None:
     """A header that gunicorn takes from 127.0.0.1 must not lead past what a proxy checked."""
     for name, path in (("PATH_INFO", "/nothing"), ("SCRIPT_NAME", "/x/healthz")):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", path, headers={name: "/healthz" if path == "/nothing" else "/x"})
         assert connection.getresponse().status == 404, name
         connection.close()
