@@ -7,6 +7,8 @@ after it spoke again. Nobody is accused for our own slowness:
 * What counts is when an event of it was settled, on this agent's monotonic clock, so an old line of
   a backlog is a sign of life, and no clock that jumps makes silence. After a start everybody has
   their time from the beginning.
+* Of the time between two looks at most an interval counts. A machine that stood still, as a virtual
+  one does while it is moved, did so with its sources, and they have to come to a word again.
 * While anything that was there is not settled (backlog, a cluster that does not answer), nothing is
   claimed (`Horizon`); nor of a source whose file is no longer followed or cannot be read.
 
@@ -116,6 +118,7 @@ class Silences:
     def __init__(self, states: dict[str, PulseState], now: float) -> None:
         self._pulses = {name: _Pulse(state, now) for name, state in states.items()}
         self._horizon: Horizon | None = None
+        self._looked = now
 
     def hear(self, span: Span, now: float, unix_seconds: int, path: str) -> None:
         """Take events that are settled."""
@@ -163,6 +166,7 @@ class Silences:
             patterns: the globs that are followed.
             files: those that they match.
         """
+        self._forgive(now)
         if self._horizon is None and self._find_due(now, patterns, files):
             self._horizon = Horizon(files, now)
         if self._horizon is None or not self._horizon.is_passed():
@@ -173,6 +177,13 @@ class Silences:
             pulse = self._pulses[name]
             pulse.state = msgspec.structs.replace(pulse.state, is_silent=True)
         return [(name, self._pulses[name].state) for name in due]
+
+    def _forgive(self, now: float) -> None:
+        passed, self._looked = now - self._looked, now
+        for pulse in self._pulses.values():
+            still = passed - pulse.state.interval_seconds
+            if still > 0:
+                pulse.heard = min(now, pulse.heard + still)
 
     def _find_due(self, now: float, patterns: Sequence[str], files: Files) -> list[str]:
         return [

@@ -93,6 +93,22 @@ def heard(*spans: tuple[int, int], sign: Sign | None = None) -> Silences:
     return silences
 
 
+def looked(
+    silences: Silences,
+    begin: float,
+    end: float,
+    *,
+    patterns: tuple[str, ...] = PATHS,
+    files: Files | None = None,
+) -> list[tuple[str, PulseState]]:
+    """What is told by looks that follow each other as those of the loop do, the last at `end`."""
+    told: list[tuple[str, PulseState]] = []
+    while begin < end:
+        told += silences.look(begin, patterns, files or Files())
+        begin += 20
+    return [*told, *silences.look(end, patterns, files or Files())]
+
+
 CLOSED = Sign(SOURCE, 6, 0, "s", "h")
 
 
@@ -116,34 +132,33 @@ def test_how_sources_are(silences: Silences, counts: tuple[int, int]) -> None:
 
 def test_silence_is_told_once_and_again_after_it_spoke() -> None:
     silences, files = heard((6, 6)), Files()
-    assert silences.look(280.0, PATHS, files) == []
+    assert looked(silences, 100.0, 280.0) == []
     ((name, state),) = silences.look(280.1, PATHS, files)
     assert (name, state.seq, state.is_silent) == (SOURCE, 6, True)
-    assert silences.look(9999.0, PATHS, files) == []
+    assert looked(silences, 300.0, 9999.0) == []
     silences.hear(Span(SOURCE, 7, ""), 10_000.0, 3000, PATH)
-    assert silences.look(10_100.0, PATHS, files) == []
+    assert looked(silences, 10_000.0, 10_180.0) == []
     assert len(silences.look(10_181.0, PATHS, files)) == 1
 
 
 def test_events_that_are_read_again_neither_end_a_source_nor_wake_it() -> None:
-    assert len(heard((6, 6), (2, 3)).look(281.0, PATHS, Files())) == 1
+    assert len(looked(heard((6, 6), (2, 3)), 100.0, 281.0)) == 1
     closed = heard((6, 6), sign=CLOSED)
     closed.hear(Span(SOURCE, 6, ""), 200.0, 2000, PATH)
-    assert closed.look(9999.0, PATHS, Files()) == []
+    assert looked(closed, 200.0, 9999.0) == []
     closed.hear(Span(SOURCE, 7, ""), 10_000.0, 2000, PATH)
-    assert len(closed.look(10_181.0, PATHS, Files())) == 1
+    assert len(looked(closed, 10_000.0, 10_181.0)) == 1
 
 
 def test_a_source_whose_file_is_followed_no_more_is_not_accused() -> None:
-    assert heard().look(9999.0, ("/srv/*.log",), Files()) == []
+    assert looked(heard(), 0.0, 999.0, patterns=("/srv/*.log",)) == []
 
 
 def test_nothing_is_claimed_while_something_is_not_settled() -> None:
     """A backlog, or a cluster that does not answer: what waits may be its heartbeats."""
     silences, tail = heard(), waiting()
     files = Files(tail)
-    assert silences.look(1000.0, PATHS, files) == []
-    assert silences.look(2000.0, PATHS, files) == []
+    assert looked(silences, 0.0, 2000.0, files=files) == []
     silences.hear(Span(SOURCE, 6, ""), 2001.0, 2000, PATH)
     tail.settled, tail.is_settled = 10, True
     assert silences.look(2001.0, PATHS, files) == []
@@ -152,8 +167,16 @@ def test_nothing_is_claimed_while_something_is_not_settled() -> None:
 def test_after_a_start_everybody_has_their_time() -> None:
     """However long the agent was away, and whatever its clock says."""
     silences = Silences({SOURCE: ALIVE}, 50_000.0)
-    assert silences.look(50_180.0, PATHS, Files()) == []
+    assert looked(silences, 50_000.0, 50_180.0) == []
     assert len(silences.look(50_181.0, PATHS, Files())) == 1
+
+
+def test_who_stood_still_together_with_the_agent_is_not_accused_for_it() -> None:
+    """A machine that is moved, a group of containers that is frozen: an interval of it counts."""
+    silences = heard((6, 6))
+    assert looked(silences, 100.0, 150.0) == []
+    assert looked(silences, 5000.0, 5070.0) == [], "it has had 50, 60 and 70 seconds"
+    assert len(looked(silences, 5071.0, 5090.0)) == 1, "and is told if it says nothing now"
 
 
 @pytest.mark.parametrize(
