@@ -35,6 +35,7 @@ from tests.agent_rig import proxied
 from tests.cluster import Cluster
 from tests.fault_proxy import FaultProxy, cut_on_the_wire, slow
 from tests.stored_events import read_stored
+from tests.waiting import wait_until
 
 PROCESSES: Final = 4
 FILES: Final = ("0.events", "1.events")
@@ -261,7 +262,8 @@ class _Run:
         for emitter in self.emitters:
             emitter.send_signal(signal.SIGSTOP)
         try:
-            time.sleep(0.01)
+            # Who is in the middle of a write ends it first, when the machine lets it.
+            wait_until(lambda: all(map(_stands_still, self.emitters)), "nobody writes")
             shutil.copyfile(path, rotated)
             os.truncate(path, 0)
         finally:
@@ -332,6 +334,16 @@ class _Run:
             requests=len(self.proxy.attempts),
             requests_unsettled=sum(bool(one.unsettled) for one in self.proxy.attempts),
         )
+
+
+def _stands_still(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether each of its threads is stopped, or it ended."""
+    try:
+        tasks = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+    except OSError:
+        return False  # a thread that ends just now
+    # The name, second of the columns, may hold blanks and brackets; the state is the third.
+    return all(task.rpartition(")")[2].split()[0] in "TZX" for task in tasks)
 
 
 def _count(client: OpenSearch, index: IndexSettings, query: object = EVENTS_OF_TENANTS) -> int:

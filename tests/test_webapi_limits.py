@@ -1,6 +1,7 @@
 """Limits: how many requests an organisation may make, over all workers, and what it is told."""
 
 import multiprocessing
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +84,14 @@ def _take(counters: Counters, results: "Any") -> None:
 
 def test_forked_workers_count_together() -> None:
     fork = multiprocessing.get_context("fork")
-    counters, results = Counters(), fork.Queue()
+    counters, results = Counters(lambda: 1000.0), fork.Queue()
     workers = [fork.Process(target=_take, args=(counters, results)) for _ in range(4)]
     for worker in workers:
         worker.start()
-    admitted = sum(results.get(timeout=30) for _ in workers)
+    admitted = sum(results.get(timeout=60) for _ in workers)
     for worker in workers:
         worker.join()
-    assert 100 <= admitted <= 102, "one comes back each 0.6 s"
+    assert admitted == 100
 
 
 def test_every_kind_of_question_has_a_limit_and_a_scope() -> None:
@@ -165,6 +166,8 @@ def test_gunicorns_workers_share_the_limits(
     more = {"INDELIBLE_WEB_PORT": str(port), "INDELIBLE_WEB_WORKERS": "3"}
     environ = environment(opensearch, index, tmp_path, INDELIBLE_WEB_LIST_PER_MINUTE="5", **more)
     with serving(GUNICORN, environ, port, tmp_path / "web.log"):
+        begun = time.monotonic()
         found = [ask(f"http://127.0.0.1:{port}{PATH}/actions", token())[0] for _ in range(40)]
-    assert 5 <= found.count(200) <= 7
+        back = (time.monotonic() - begun) / 12
+    assert 5 <= found.count(200) <= 6 + back
     assert set(found) == {200, 429}

@@ -11,7 +11,6 @@ import os
 import secrets
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
@@ -27,6 +26,7 @@ from audit_events.event import Event, decode_event
 from audit_events.instant import format_instant, parse_instant
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.waiting import wait_until
 from tests.webapi_api import Api, store, token, write_events
 from webapi.audit_log import PATH
 from webapi.query import MAX_LIMIT
@@ -147,7 +147,14 @@ def by_offset(api: Api, pairs: list[tuple[str, str]], limit: int, bearer: str) -
         assert len(page["events"]) == limit
 
 
-def by_cursor(api: Api, pairs: list[tuple[str, str]], limit: int, bearer: str) -> list[str]:
+def by_cursor(
+    api: Api,
+    pairs: list[tuple[str, str]],
+    limit: int,
+    bearer: str,
+    *,
+    between: Callable[[], object] = lambda: None,
+) -> list[str]:
     ids: list[str] = []
     cursor: str | None = None
     while True:
@@ -158,6 +165,7 @@ def by_cursor(api: Api, pairs: list[tuple[str, str]], limit: int, bearer: str) -
         if cursor is None:
             return ids
         assert len(page["events"]) == limit
+        between()
 
 
 def by_export(api: Api, pairs: list[tuple[str, str]], kind: str, bearer: str) -> list[str]:
@@ -267,10 +275,17 @@ def test_each_event_comes_once_while_others_arrive(
         for start in range(0, len(old), STORED_AT_ONCE):
             store(writer, index, old[start : start + STORED_AT_ONCE])
     with arriving(opensearch, index, tmp_path) as arrived:
-        while not arrived:
-            time.sleep(0.05)
+        pages = itertools.count(1)
+
+        def await_more() -> None:
+            known = len(arrived)
+            if next(pages) % 20 == 0:
+                wait_until(lambda: len(arrived) > known, "others arrive")
+
+        wait_until(lambda: arrived, "the first arrive")
         before = len(arrived)
-        ids = by_cursor(api, [], min(PAGED_EVENTS // 80, MAX_LIMIT), "")
+        limit = min(PAGED_EVENTS // 80, MAX_LIMIT)
+        ids = by_cursor(api, [], limit, "", between=await_more)
         meanwhile = len(arrived) - before
     assert len(ids) == len(set(ids))
     assert {decode_event(line).id for line in old} <= set(ids)
