@@ -19,8 +19,16 @@ BYTES_A_SECOND: Final = 1_000_000
 RETRY_SECONDS: Final = 1.0
 SHARE: Final = 20
 """Looks and saves that take long are made rarer: at most one part in so many of the time."""
+LONGEST_REST_SECONDS: Final = 30.0
+"""But not for longer than this: a disk, or a whole machine, that stood still for a minute would be
+followed by twenty without a checkpoint."""
 
 _log = structlog.get_logger("agent")
+
+
+def pace(took_seconds: float) -> float:
+    """Return how many seconds after its begin what took so long is done again, at the earliest."""
+    return min(took_seconds * SHARE, took_seconds + LONGEST_REST_SECONDS)
 
 
 class Keeper:
@@ -63,7 +71,7 @@ class Keeper:
         self.problem = ""
         self.saved_at = time.time()
         took = time.monotonic() - start
-        self.next_save = start + max(SAVE_SECONDS, took * SHARE, size / BYTES_A_SECOND)
+        self.next_save = start + max(SAVE_SECONDS, pace(took), size / BYTES_A_SECOND)
 
     def refuse(self, error: OSError) -> None:
         """It could not be saved before the loop began: that comes first."""

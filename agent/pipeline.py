@@ -28,7 +28,7 @@ from agent.checkpoint import Checkpoint
 from agent.errors import LockedError, SenderError
 from agent.follow import Follower
 from agent.integrity import Integrity
-from agent.keeper import SHARE, Keeper
+from agent.keeper import Keeper, pace
 from agent.renewal import Renewal, Reread
 from agent.report import Reporter
 from agent.send import Senders, Writer
@@ -154,7 +154,7 @@ class Pipeline:
         self.follower.rescan(now)
         self.keeper.unsaved = self.keeper.unsaved or known != len(self.follower.tails)
         took = time.monotonic() - now
-        self._next_look = now + max(self._settings.poll_interval_seconds, took * SHARE)
+        self._next_look = now + max(self._settings.poll_interval_seconds, pace(took))
 
     def _read(self, now: float) -> None:
         for _ in range(READS_A_ROUND):

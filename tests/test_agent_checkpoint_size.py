@@ -2,12 +2,13 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from agent import checkpoint
 from agent.checkpoint import SLOTS, Checkpoint, load
-from agent.keeper import BYTES_A_SECOND, SAVE_SECONDS, SHARE, Keeper
+from agent.keeper import BYTES_A_SECOND, LONGEST_REST_SECONDS, SAVE_SECONDS, SHARE, Keeper, pace
 from audit_events import open_log
 from tests.agent_world import Bench, bench, event_line, read_twice
 
@@ -63,6 +64,34 @@ def test_a_generation_that_is_gone_but_not_settled_is_remembered(tmp_path: Path)
     agent.settle(shipment)
     agent.drain()
     assert load(directory).files == ()
+
+
+@pytest.mark.parametrize(
+    ("took", "seconds"),
+    [
+        pytest.param(0.002, 0.04, id="as ever"),
+        pytest.param(1.0, 20.0, id="a slow one"),
+        pytest.param(60.0, 90.0, id="one that stood still"),
+    ],
+)
+def test_what_takes_long_is_done_more_rarely_but_not_for_ever(took: float, seconds: float) -> None:
+    assert pace(took) == pytest.approx(seconds)
+
+
+def test_a_disk_that_stood_still_is_tried_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, time=time.time)
+
+    def stall(*_arguments: object) -> int:
+        clock.now += 60
+        return 1000
+
+    monkeypatch.setattr(checkpoint, "save", stall)
+    monkeypatch.setattr("agent.keeper.time", clock)
+    keeper = Keeper(tmp_path, 0, clock.now)
+    keeper.save(Checkpoint())
+    assert clock.now < keeper.next_save <= clock.now + LONGEST_REST_SECONDS
 
 
 @pytest.mark.parametrize(

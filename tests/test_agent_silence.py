@@ -317,7 +317,7 @@ def sources(agent: Agent) -> tuple[int, int, int]:
 
 
 def soon(condition: Callable[[], bool], what: str) -> None:
-    wait_until(condition, what, seconds=30)
+    wait_until(condition, what)
 
 
 @pytest.mark.slow
