@@ -29,6 +29,7 @@ from indexer.answer import UNREADABLE, ItemError, decode, read_error
 from indexer.cause import describe_cause, find_disbelief
 from indexer.deadline import bound
 from indexer.errors import ConnectionFileError, NoAnswerError, RefusedError
+from indexer.nodes import Nodes
 from indexer.settings import ConnectionSettings, Secret
 
 # Its pool tells of each node that fails; without a handler that would be plain text on stderr.
@@ -42,10 +43,6 @@ GZIP_LEVEL: Final = 1
 POOL_CONNECTIONS: Final = 8
 """So many are kept to a node; whoever asks with more threads says so, or each of the others begins
 with TLS anew, and a line in the log."""
-DEAD_NODE_SECONDS: Final = 5
-DEAD_NODE_DOUBLINGS: Final = 2
-"""A node that fails again and again is left out for 5, 10, then 20 s: one request in so many
-seconds is what it costs to see that it is back."""
 NOT_READY: Final = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
@@ -122,13 +119,12 @@ def connect(
     client = RoleClient(
         hosts=urls,
         connection_class=connection_class,
+        connection_pool_class=Nodes,
         ssl_context=context,
         headers=_authorization(settings, role),
         http_compress=settings.http_compress,
         timeout=settings.timeout_seconds,
         pool_maxsize=connections,
-        dead_timeout=DEAD_NODE_SECONDS,
-        timeout_cutoff=DEAD_NODE_DOUBLINGS,
         max_retries=0,
         retry_on_status=(),
     )

@@ -4,16 +4,20 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import pytest
 
+import indexer.nodes
 from indexer import deadline
 from indexer.client import Reply, ask, connect
 from indexer.errors import NoAnswerError
 from indexer.settings import ConnectionSettings
+from tests.waiting import wait_until
 
 CUT: Final = b""
 SILENT: Final[bytes | None] = None
@@ -24,7 +28,7 @@ class OneNode:
 
     def __init__(self, answer: bytes | None) -> None:
         self.asked = 0
-        self._answer = answer
+        self.answer = answer
         self._over = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
@@ -40,10 +44,10 @@ class OneNode:
                 if not connection.recv(65_536):
                     continue
                 self.asked += 1
-                if self._answer is None:
+                if self.answer is None:
                     self._over.wait(60)
                 else:
-                    connection.sendall(self._answer)
+                    connection.sendall(self.answer)
 
     def close(self) -> None:
         if self._server.fileno() < 0:
@@ -157,6 +161,68 @@ def test_who_waited_for_one_node_does_not_wait_for_another() -> None:
         assert isinstance(found, NoAnswerError)
         assert str(found).endswith("timed out")
         assert sum(one.asked for one in made) == 1
+
+
+@pytest.mark.slow
+def test_a_node_that_was_silent_is_tried_by_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others would wait for it as long as the first: all of them, whenever its time is over."""
+    monkeypatch.setattr(indexer.nodes, "LEFT_OUT_SECONDS", 2)
+    at_once = 8
+    together = threading.Barrier(at_once)
+    with nodes(SILENT, says(200)) as made:
+        settings = ConnectionSettings(url=",".join(one.url for one in made), timeout_seconds=1)
+        with connect(settings, role="reader") as client, ThreadPoolExecutor(at_once) as pool:
+
+            def fails() -> bool:
+                try:
+                    ask(client, "POST", "/", safe=True)
+                except NoAnswerError:
+                    return True
+                return False
+
+            def fail_in_turn() -> int:
+                together.wait(30)
+                return sum(fails() for _ in made)
+
+            assert sum(fails() for _ in made) == 1
+            time.sleep(2.1)
+            found = [pool.submit(fail_in_turn) for _ in range(at_once)]
+            # A second one where the machine is so slow that its time is over again.
+            assert 1 <= sum(one.result() for one in found) <= 2
+
+
+@pytest.mark.slow
+def test_a_node_that_answers_again_has_its_turn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer.nodes, "LEFT_OUT_SECONDS", 0.1)
+    with nodes(says(503), says(200)) as made:
+        settings = ConnectionSettings(url=",".join(one.url for one in made))
+        with connect(settings, role="reader") as client:
+            for _ in made:
+                assert ask(client, "GET", "/").status == 200
+            assert made[0].asked == 1
+            made[0].answer = says(200)
+
+            def has_its_turn() -> bool:
+                before = [one.asked for one in made]
+                assert [ask(client, "GET", "/").status for _ in range(4)] == [200] * 4
+                return [one.asked for one in made] == [number + 2 for number in before]
+
+            wait_until(has_its_turn, "each has half of them")
+
+
+def test_where_all_had_failed_another_is_asked_when_one_fails_again() -> None:
+    """All of them say 503 while the first copy of a partition starts."""
+    with nodes(says(503), says(503), says(503)) as made:
+        settings = ConnectionSettings(url=",".join(one.url for one in made))
+        with connect(settings, role="reader") as client:
+            for _ in range(3):
+                assert ask(client, "GET", "/").status == 503
+            for one in made:
+                one.answer = says(200)
+            for bad in made:
+                bad.answer = says(503)
+                assert [ask(client, "GET", "/").status for _ in range(4)] == [200] * 4
+                bad.answer = says(200)
 
 
 def test_a_host_that_is_gone_without_a_word_is_given_up_soon(
