@@ -6,15 +6,21 @@ three servers share the cores with everything else; `make test-nodes` writes 1,5
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from indexer.names import partition_name
 from indexer.settings import IndexSettings
 from tests.node_home import own_home
 from tests.node_traffic import Account, Answer, Traffic, traffic
+from tests.stream_reading import ship
 from tests.three_nodes import NAMES, ThreeNodes, await_slowly
+from tests.webapi_api import write_events
+from webapi.query import Query, total_search
+from webapi.storage import Storage
 
 # Three servers, four agents and an API on perhaps two cores.
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow, pytest.mark.timeout(540)]
@@ -27,6 +33,8 @@ WARM_BYTES: Final = 1 << 20
 PATIENCE_SECONDS: Final = 300.0
 """As a rule all is green again after 75 s, and once it was after more than 150: three nodes, the
 agents and the load share two cores."""
+ORGANIZATIONS: Final = ("_system", "x" * 200, "a&b=/|,é", *map(str, range(17)))
+READS_OF_EACH: Final = 6
 GOOD: Final = 200
 UNAVAILABLE: Final = 503
 
@@ -40,6 +48,43 @@ def nodes() -> Iterator[ThreeNodes]:
 @pytest.fixture
 def index(nodes: ThreeNodes) -> IndexSettings:
     return nodes.new_index()
+
+
+def test_no_answer_goes_back_behind_the_one_before(
+    nodes: ThreeNodes, index: IndexSettings, tmp_path: Path
+) -> None:
+    """Copies refresh at different moments: here one has, and the other one has not."""
+    today = f"{datetime.now(UTC):%Y-%m-%dT00:00:00.000000Z}"
+    events = [{"action": "app.created", "organization_id": one} for one in ORGANIZATIONS]
+    name = partition_name(today, index)
+    never = {"settings": {"index.refresh_interval": "-1"}}
+    nodes.admin.indices.create(index=name, body=never)
+    nodes.await_green()
+    with nodes.cluster.client("writer") as writer:
+        ship(writer, index, write_events(tmp_path / "e", events, today))
+    with nodes.cluster.client("reader") as reader:
+        storage = Storage(reader, index, 10)
+        assert storage.refresh([name]) == [name]
+        seen = {
+            one: {total for _ in range(READS_OF_EACH) for total in totals(storage, one, name)}
+            for one in ORGANIZATIONS
+        }
+    assert {one: found for one, found in seen.items() if len(found) > 1} == {}
+    # All copies have their share of the work.
+    assert {total for found in seen.values() for total in found} == {0, 1}
+
+
+def totals(storage: Storage, organization_id: str, name: str) -> Iterator[int]:
+    """In each of the ways in which an answer can be had."""
+    search = total_search(Query(organization_id=organization_id))
+    yield storage.search(search).hits.total.value
+    # More names than a path has room for go another way.
+    yield storage.search(search, [name] * 200).hits.total.value
+    yield from (found.hits.total.value for found in storage.search_apart(search, [[name]]))
+    pinned = storage.pin(organization_id, [name])
+    assert pinned
+    yield storage.search_pinned(search, pinned).hits.total.value
+    storage.unpin(pinned)
 
 
 def test_a_killed_node_costs_no_event_and_reads_go_on(

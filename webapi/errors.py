@@ -270,6 +270,13 @@ class UnavailableError(ProblemError):
         super().__init__(code, detail, headers={RETRY_AFTER: str(retry_after_seconds)})
 
 
+class TooSlowError(UnavailableError):
+    """The store takes too long for what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("storage_timeout", "the question took too long; ask for a shorter time")
+
+
 class NoCopyError(UnavailableError):
     """A part of the index has no copy that could be asked, for a moment while its first starts."""
 

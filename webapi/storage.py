@@ -6,7 +6,7 @@ What is an answer, and what is none, says `webapi.storage_answer`.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -17,8 +17,10 @@ from indexer.client import LEADERLESS_PARAMS, Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import EXPAND_ALL, events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
+from webapi.errors import TooSlowError
 from webapi.listing import Listed
 from webapi.patience import Patience
+from webapi.preference import Preference
 from webapi.query import ScopedSearch
 from webapi.storage_answer import (
     Checkpoint,
@@ -35,9 +37,10 @@ from webapi.storage_answer import (
     refuse_unavailable,
     silent,
     split_multi,
-    too_slow,
     whole,
 )
+
+T = TypeVar("T")
 
 SEARCH_PARAMS: Final = {
     "allow_partial_search_results": "false",
@@ -107,14 +110,15 @@ class Storage:
         self._index = index
         self._timeout_seconds = timeout_seconds
         self._patience = Patience()
+        self._preference = Preference()
 
     def search(
         self, search: ScopedSearch, indices: Sequence[str] = (), *, copy: str | None = None
     ) -> Found:
         """Return the whole answer, of some indices (names and patterns) or of all.
 
-        With `copy` only those copies are asked that lie there (`Checkpoint.copy`), and with an
-        empty one the primaries.
+        The organisation's own copies are asked (`webapi.preference`). With `copy` only those that
+        lie there (`Checkpoint.copy`), and with an empty one the primaries.
 
         Raises:
             IndexGoneError: one of the names is none of an index, or has no such copy.
@@ -123,16 +127,18 @@ class Storage:
         """
         body = msgspec.json.encode(search.body(self._timeout_seconds))
         names = ",".join(indices) or read_indices(self._index)
-        params = SEARCH_PARAMS if copy is None else {**SEARCH_PARAMS, "preference": which(copy)}
 
-        def asking() -> Found:
+        def asking(preference: str) -> Found:
+            params = {**SEARCH_PARAMS, "preference": preference}
             if fits_in_path(names):
                 reply = self._ask("POST", f"/{names}/_search", params=params, body=body)
             else:
                 (reply,) = self._ask_multi([names.split(",")], params, body)
             return whole(reply, search.organization_id)
 
-        return self._patience.answer(asking)
+        if copy is None:
+            return self._ask_own(search.organization_id, asking)
+        return self._patience.answer(lambda: asking(which(copy)))
 
     def search_apart(
         self, search: ScopedSearch, groups: Sequence[Sequence[str]]
@@ -147,24 +153,27 @@ class Storage:
         """
         body = msgspec.json.encode(search.body(self._timeout_seconds))
 
-        def asking() -> Sequence[Found]:
-            replies = self._ask_multi(groups, SEARCH_PARAMS, body)
+        def asking(preference: str) -> Sequence[Found]:
+            params = {**SEARCH_PARAMS, "preference": preference}
+            replies = self._ask_multi(groups, params, body)
             return [whole(reply, search.organization_id) for reply in replies]
 
-        return self._patience.answer(asking)
+        return self._ask_own(search.organization_id, asking)
 
-    def pin(self, indices: Sequence[str]) -> str | None:
+    def pin(self, organization_id: str, indices: Sequence[str]) -> str | None:
         """Open a point in time of some indices (names and patterns); None where none is there.
 
-        It stays for `KEEP_PINNED` after each search of it, and has to be given up by `unpin`.
+        It is of the copies that `search` asks, stays for `KEEP_PINNED` after each search of it, and
+        has to be given up by `unpin`.
 
         Raises:
             IndexGoneError, UnavailableError, InternalError: as `search`.
         """
-        return self._patience.answer(lambda: self._pin(f"/{','.join(indices)}"))
+        path = f"/{','.join(indices)}/_search/point_in_time"
+        return self._ask_own(organization_id, lambda preference: self._pin(path, preference))
 
-    def _pin(self, path: str) -> str | None:
-        reply = self._ask("POST", f"{path}/_search/point_in_time", params=PIN_PARAMS)
+    def _pin(self, path: str, preference: str) -> str | None:
+        reply = self._ask("POST", path, params={**PIN_PARAMS, "preference": preference})
         if reply.status == HTTPStatus.BAD_REQUEST and "invalid id: [null]" in reply.text:
             # What OpenSearch makes of patterns without an index (tried on 3.4.0).
             return None
@@ -278,6 +287,14 @@ class Storage:
         reply = self._ask("POST", f"/{read_indices(self._index)}/_search", params=params)
         return reply.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
+    def _ask_own(self, organization_id: str, asking: Callable[[str], T]) -> T:
+        """Ask an organisation's own copies, and hereafter any where one was too slow."""
+        try:
+            return self._patience.answer(lambda: asking(self._preference.of(organization_id)))
+        except TooSlowError:
+            self._preference.free(organization_id)
+            raise
+
     def _ask_multi(
         self, groups: Sequence[Sequence[str]], params: Mapping[str, str], body: bytes
     ) -> Sequence[Reply]:
@@ -299,7 +316,7 @@ class Storage:
         except NoAnswerError as error:
             self._told(time.perf_counter() - begin, False)  # noqa: FBT003  # as it is named
             if isinstance(error.__cause__, ConnectionTimeout):
-                raise too_slow() from error
+                raise TooSlowError from error
             raise silent() from error
         self._told(time.perf_counter() - begin, True)  # noqa: FBT003  # as it is named
         return reply

@@ -15,7 +15,7 @@ from indexer import answer
 from indexer.answer import UNREADABLE, read_error
 from indexer.client import Reply
 from indexer.errors import RefusedError
-from webapi.errors import IndexGoneError, InternalError, NoCopyError, UnavailableError
+from webapi.errors import IndexGoneError, InternalError, NoCopyError, TooSlowError, UnavailableError
 from webapi.listing import Listed
 
 T = TypeVar("T")
@@ -326,7 +326,7 @@ def whole(reply: Reply, organization_id: str) -> Found:
     refuse(reply)
     found = decode(reply.text, Found, "the answer to a search")
     if found.timed_out:
-        raise too_slow()
+        raise TooSlowError
     if found.shards.failed:
         raise UnavailableError(
             "storage_incomplete",
@@ -395,8 +395,3 @@ def _refusal(reply: Reply) -> RefusedError:
 def silent(code: str = "storage_unavailable") -> UnavailableError:
     """Return the refusal where the store says nothing, or is overloaded."""
     return UnavailableError(code, "the event store cannot be reached, or is overloaded")
-
-
-def too_slow() -> UnavailableError:
-    """Return the refusal of what takes the store too long."""
-    return UnavailableError("storage_timeout", "the question took too long; ask for a shorter time")

@@ -151,7 +151,8 @@ def open_sweep(storage: Storage, query: Query, indices: Sequence[Index]) -> Swee
     pinned_indices = written[:PINNED_AT_MOST]
     while not fits_in_path(",".join(one.name for one in pinned_indices)):
         pinned_indices.pop()
-    pinned = storage.pin([one.name for one in pinned_indices]) if written else None
+    names = [one.name for one in pinned_indices]
+    pinned = storage.pin(query.organization_id, names) if written else None
     # Beyond that, what arrives meanwhile is in it or not, as it happens.
     others = [one for one in order if one.blocked] + written[len(pinned_indices) :]
     lanes = lanes_of(others, newest_first=query.newest_first)
