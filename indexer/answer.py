@@ -69,6 +69,9 @@ TRANSIENT_STATUS: Final = frozenset({408, 425, 429})
 BLOCK_TYPES: Final = frozenset({"cluster_block_exception", "index_create_block_exception"})
 EXISTS: Final = "resource_already_exists_exception"
 """400 when two requests create the same index at once."""
+NOT_HERE: Final = "shard_not_found_exception"
+"""404 of a node that the others do without, as one whose disk is full: it has the primary no more,
+and does not know who has. Another node does."""
 INDEX_TYPES: Final = frozenset(
     {
         "index_closed_exception",
@@ -172,7 +175,7 @@ def judge(status: int, error_type: str = "", reason: str = "") -> Outcome:
         return Outcome.BLOCKED
     if error_type == BAD_ARGUMENT and _names_no_pipeline(reason):
         return Outcome.BLOCKED
-    if error_type == EXISTS:
+    if error_type in {EXISTS, NOT_HERE}:
         return Outcome.RETRY
     # Only 4xx is OpenSearch's word on the document; the rest is trouble on the way to it.
     otherwise = Outcome.REFUSED if status // 100 == CLIENT_ERROR else Outcome.RETRY

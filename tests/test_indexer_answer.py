@@ -44,6 +44,7 @@ from indexer.nesting import STORED_LEVELS
         pytest.param(
             400, "resource_already_exists_exception", Outcome.RETRY, id="two made it at once"
         ),
+        pytest.param(404, "shard_not_found_exception", Outcome.RETRY, id="a node left alone"),
         pytest.param(413, "", Outcome.TOO_LARGE, id="one item too large"),
         pytest.param(418, "", Outcome.REFUSED, id="unknown 4xx"),
         pytest.param(302, "", Outcome.RETRY, id="no word on the document"),
