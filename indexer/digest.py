@@ -12,7 +12,7 @@ others. An escape that is no letter counts as it is spelled out (`indexer.answer
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Final, Generic, TypeVar
 
@@ -26,6 +26,7 @@ from indexer.errors import DigestError
 PAGE_EVENTS: Final = 2000
 """At most 128 MB where every event is as long as one may be, 2 MB of usual ones."""
 
+Look = Callable[[Sequence[Raw]], object]
 Report = Callable[[int, int], None]
 """Told after each page how many events are done, and of how many."""
 
@@ -104,7 +105,12 @@ class _Found(Struct, Generic[_Hit], frozen=True):
 
 
 def digest_partition(
-    client: OpenSearch, name: str, *, report: Report | None = None, page_events: int = PAGE_EVENTS
+    client: OpenSearch,
+    name: str,
+    *,
+    report: Report | None = None,
+    look: Look | None = None,
+    page_events: int = PAGE_EVENTS,
 ) -> Digest:
     """Read all events of one index and digest them, a page at a time.
 
@@ -115,6 +121,7 @@ def digest_partition(
         client: of a role that may search there.
         name: of the index; no pattern, no alias.
         report: told after each page; what it raises ends the reading.
+        look: shown the stored bytes of each page, for who needs them too.
         page_events: how many events are held at a time.
 
     Raises:
@@ -125,6 +132,8 @@ def digest_partition(
     tally, total = _Tally(), _count(client, name)
     for some in _pages(client, name, page_events):
         tally.add(some)
+        if look is not None:
+            look([source for _, source in some])
         if report is not None:
             report(tally.events, total)
     if not tally.events == total == _count(client, name):

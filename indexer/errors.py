@@ -11,6 +11,7 @@ IndexerError              .hint is the next step for the operator
 ├── ManagedIndexError     the ISM plugin left indices as they were (.failed)
 ├── DeadLetterError       the dead letter could not be made durable
 ├── DigestError           a partition could not be read as a whole
+├── StoreError            something of what is stored could not be read as a whole
 ├── AliasError            an alias stands where an index has to be
 ├── ArchiveError          a snapshot cannot be taken, restored or trusted
 ├── ReplayError           dead letters cannot be replayed now
@@ -207,6 +208,12 @@ class DigestError(IndexerError):
     def __init__(self, name: str, cause: str) -> None:
         super().__init__(f"{name} cannot be digested: {cause}")
         self.name = name
+
+
+class StoreError(IndexerError):
+    """Something of what is stored could not be read as a whole, so nothing is said of it."""
+
+    hint = "look at `indelible status`; once the cluster answers in whole, begin again"
 
 
 class AliasError(IndexerError):

@@ -83,10 +83,12 @@ class Journal:
     """Records events of the log itself, and reads them back. For one thread.
 
     Args:
-        client: of the role `lifecycle`.
+        client: of the role `lifecycle`; one that reads alone can only `read`.
         settings: the prefix.
         clock: what an event's `timestamp` is.
         host: where this runs.
+        refreshes: False for who may only read, where what was recorded within the last second may
+            be missing; then no journal is an error of `read`.
     """
 
     def __init__(
@@ -96,8 +98,10 @@ class Journal:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         host: str | None = None,
+        refreshes: bool = True,
     ) -> None:
         self._client = client
+        self._refreshes = refreshes
         self.name = journal_name(settings)
         self._template = events_template(settings)
         self._clock = clock
@@ -309,7 +313,7 @@ class Journal:
         if resource_id is not None:
             terms.append({"term": {"resource.id": resource_id}})
         excluded = () if with_organizations else (f"context.{ORGANIZATIONS}",)
-        return read_events(self._client, self.name, terms, excluded)
+        return read_events(self._client, self.name, terms, excluded, refreshes=self._refreshes)
 
 
 def record_acceptance(

@@ -23,24 +23,31 @@ _SORT: Final = [{"timestamp": "asc"}, {"id": "asc"}, {"_seq_no": "asc"}]
 
 
 def read_events(
-    client: OpenSearch, name: str, terms: Sequence[object], excluded: Sequence[str]
+    client: OpenSearch,
+    name: str,
+    terms: Sequence[object],
+    excluded: Sequence[str],
+    *,
+    refreshes: bool = True,
 ) -> list[Event]:
     """Read everything that matches all of these queries, oldest first; empty without a journal.
 
     Args:
-        client: of the role `lifecycle`.
+        client: of the role `lifecycle`, or of one that reads alone.
         name: of the journal.
         terms: the queries.
         excluded: members that are not read.
+        refreshes: False for who may not: what was recorded within the last second may be missing.
 
     Raises:
         JournalError: not all of it could be read, or what is there is no event.
         RefusedError, NoAnswerError: see `indexer.client.request`.
     """
-    refreshed = request_shape(client, "POST", f"/{name}/_refresh", _Refreshed, safe=True)
-    if refreshed is None:
-        return []
-    _check_shards(name, refreshed.shards)
+    if refreshes:
+        refreshed = request_shape(client, "POST", f"/{name}/_refresh", _Refreshed, safe=True)
+        if refreshed is None:
+            return []
+        _check_shards(name, refreshed.shards)
     body: dict[str, object] = {
         "size": PAGE,
         "query": {"bool": {"filter": terms}},
