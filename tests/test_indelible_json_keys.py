@@ -14,6 +14,8 @@ from indexer.partitions import Partition
 from indexer.replay import Result
 from indexer.restoration import Restored
 from indexer.round import Problem, Taken
+from indexer.store_findings import Finding as StoreFinding
+from indexer.store_findings import Summary as StoreSummary
 from indexer.templates import Change, Drift
 from indexer.verification import Verification
 from node.status import Status as NodeStatus
@@ -26,7 +28,8 @@ from node.status import Status as NodeStatus
         agent_checkpoints.Report, agent_checkpoints.SourceReport, agent_once.Report, Archived,
         Change, CopyTrouble, Drift, export.Done, FileStatus, Finding, indices_plan.Report,
         indices_plan.Row, Mode, NodeStatus, Partition, Problem, ready.Ready, Restored, Result,
-        Status, Taken, Totals, validation.Problem, validation.Summary, Verification,
+        Status, StoreFinding, StoreSummary, Taken, Totals, validation.Problem,
+        validation.Summary, Verification,
     ],
 )  # fmt: skip
 def test_no_key_is_spelt_in_another_way(printed: type[Struct]) -> None:

@@ -1,0 +1,184 @@
+"""`indelible verify`: whether all that is stored is what was written, and what was sealed."""
+
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+
+from audit_events.instant import format_instant
+from indelible.cli import describe as describe_error
+from indelible.configuration import load
+from indelible.errors import CommandError
+from indelible.moment import Moment
+from indelible.quantity import counted
+from indelible.terminal import plain, plain_json
+from indelible.whole_help import examples
+from indexer.client import connect
+from indexer.store_findings import Finding, Summary
+from indexer.store_verification import Report, StoreVerification
+from webapi.errors import ParameterError
+from webapi.values import read_instant
+
+EXIT_WRONG: Final = 1
+EXIT_UNKNOWN: Final = 2
+SETTLED: Final = timedelta(minutes=10)
+"""So long an event may be on its way before it is missed."""
+
+
+@click.command("verify", epilog=examples("verify", "verify --since 7d", "verify --json"))
+@click.option(
+    "--since",
+    type=Moment(),
+    help="First instant, included: RFC 3339, a date (UTC), or how long ago, such as 7d.",
+)
+@click.option("--until", type=Moment(), help="Last instant, not included.  [default: 10m]")
+@click.option("--index", "names", multiple=True, help="Only this one; may be given several times.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="Most findings to tell one by one; all are counted.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    since: str | None,
+    until: str | None,
+    names: Sequence[str],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Read all that is stored, of every organisation, and check that it is whole and unchanged.
+
+    Every index: open, sealed and late ones and the journal. The chain of each source tells what was
+    altered, is missing between two events, was slipped in or stands there twice; the journal, what
+    each sealed partition was when it was sealed. Reads as the reader, changes and records nothing.
+
+    Exit codes: 0 all of it holds (there may be warnings); 1 not so; 2 nobody can say: the cluster
+    does not answer in whole, or settings or arguments are wrong.
+    """
+    start = _read("--since", since)
+    end = _read("--until", until) or datetime.now(UTC) - SETTLED
+    if start is not None and start >= end:
+        raise click.UsageError("--since must be before --until")
+    told: list[Finding] = []
+    summary = Summary()
+    with _saying_what_keeps_it(ctx), _opened(start, end, names) as verification:
+        summary = verification.summary
+        for finding in verification.run():
+            if len(told) < limit:
+                told.append(finding)
+                if not as_json:
+                    click.echo(describe(finding))
+    if as_json:
+        document = {
+            "holds": not summary.errors,
+            "since": None if start is None else format_instant(start),
+            "until": format_instant(end),
+            "summary": summary,
+            "findings": told,
+        }
+        click.echo(plain_json(msgspec.to_builtins(document)))
+    else:
+        click.echo(conclude(summary, len(told)))
+    ctx.exit(EXIT_WRONG if summary.errors else 0)
+
+
+def _read(option: str, text: str | None) -> datetime | None:
+    try:
+        return None if text is None else read_instant(text)
+    except ParameterError as error:
+        raise click.UsageError(f"{option}: {error.reason}") from None
+
+
+@contextmanager
+def _opened(
+    since: datetime | None, until: datetime, names: Sequence[str]
+) -> Generator[StoreVerification]:
+    configuration = load()
+    with connect(configuration.connection, role="reader") as reader, _progress() as report:
+        yield StoreVerification(
+            reader,
+            configuration.index,
+            since=since,
+            until=until,
+            names=names or None,
+            report=report,
+        )
+
+
+@contextmanager
+def _saying_what_keeps_it(ctx: click.Context) -> Generator[None]:
+    """End with another code than where something is wrong, if nobody can say."""
+    try:
+        yield
+    except Exception as error:
+        described = describe_error(_without_room(error) or error)
+        if described is None:
+            raise
+        click.echo(described[0], err=True)
+        ctx.exit(EXIT_UNKNOWN)
+
+
+def _without_room(error: Exception) -> CommandError | None:
+    if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+        return None
+    hint = "set TMPDIR to a directory with room for the events of the largest partition"
+    return CommandError(f"events cannot be sorted: {error.strerror}", hint=hint)
+
+
+def describe(finding: Finding) -> str:
+    """One finding for people."""
+    grade = "warning" if finding.is_warning else "error"
+    event = f" ({finding.index}, event {finding.event_id})" if finding.event_id else ""
+    text = f"{grade}: {finding.problem}{event}\n  next: {finding.next}"
+    return "\n".join(map(plain, text.splitlines()))
+
+
+def conclude(summary: Summary, told: int) -> str:
+    """What it came to, for people."""
+    rest = summary.errors + summary.warnings - told
+    lines = [f"and {rest:,} more, counted below"] if rest else []
+    sources = counted(summary.sources, "source")
+    late = (
+        f" ({summary.late_beginnings:,} from a later event on)" if summary.late_beginnings else ""
+    )
+    lines.append(
+        f"{counted(summary.events, 'event')} of {sources}{late} in"
+        f" {'1 index' if summary.indices == 1 else f'{summary.indices:,} indices'},"
+        f" {summary.sealed:,} of them sealed"
+    )
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
+    verdict = "does not hold" if summary.errors else "holds"
+    counts = f"{counted(summary.errors, 'error')}, {counted(summary.warnings, 'warning')}"
+    lines.append(f"{verdict}: {counts}{f' ({kinds})' if kinds else ''}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress() -> Generator[Report]:
+    """A bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    with Progress(
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        # What is told in between stands above the bar, where both are on one terminal.
+        redirect_stdout=sys.stdout.isatty(),
+        redirect_stderr=False,
+    ) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(name: str, done: int, total: int) -> None:
+            bar.update(task, description=plain(name), completed=done, total=total)
+
+        yield report
