@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "history": "Show the life of one user or thing, and what each event changed.",
     "state": "Show what a user or thing was like at a moment, and who set each field.",
     "export": "Write all events that match to a file.",
+    "stream": "Write each event to stdout as it arrives, for a SIEM or a script.",
     "verify": "Check all that is stored: each source's chain, each sealed partition.",
     "validate": "Check files of events, whoever wrote them, against the format.",
     "token": "Make a bearer token for the API.",

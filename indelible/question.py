@@ -33,6 +33,7 @@ OPTIONS: Final = {
     "around": "--around",
     "window": "--window",
     "limit": "--limit",
+    "start": "--start",
     "resourceType": "TYPE",
     "resourceId": "ID",
     "targetUserId": "--user",
@@ -40,7 +41,7 @@ OPTIONS: Final = {
 }
 """How a parameter of the API is called here."""
 _names_parameter: Final = re.compile(r"`(\w+)`").sub
-_DECLARED: Final = (
+_FILTERS: Final = (
     click.argument("text", required=False),
     click.option(
         "--action", multiple=True, help="Event type, or noun.*; may be given several times."
@@ -51,6 +52,9 @@ _DECLARED: Final = (
         help="Email (what has an @) or id of who did it; several emails, or several ids, are"
         " alternatives.",
     ),
+)
+_DECLARED: Final = (
+    *_FILTERS,
     click.option(
         "--since",
         type=Moment(),
@@ -101,6 +105,11 @@ class QuestionCommand(click.Command):
 def question_options(command: F) -> F:
     """Give a command TEXT and the options that say which events."""
     return _declare(_DECLARED, command)
+
+
+def filter_options(command: F) -> F:
+    """Give a command TEXT and the options that say which events, but for when and whose."""
+    return _declare(_FILTERS, command)
 
 
 def subject_options(command: F) -> F:

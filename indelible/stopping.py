@@ -8,6 +8,8 @@ looked at, which says of every descriptor that it is no terminal any more.
 import os
 import signal
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -40,6 +42,40 @@ def stop_on_signals(stop: Flag) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+
+
+class Breaking:
+    """Whether this process was asked to stop: told at once while it waits, and else when it waits.
+
+    So what it does in between is done in whole, unless it is asked again, which ends the process:
+    for work that loses nothing by that.
+    """
+
+    def __init__(self) -> None:
+        self._is_asked = False
+        self._waits = False
+
+    def install(self) -> None:
+        """Take SIGTERM and SIGINT from now on."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self._is_asked = True
+        if self._waits:
+            raise StopAsked
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Raise `StopAsked` wherever in the block a signal comes, or if one came before it."""
+        self._waits = True
+        try:
+            if self._is_asked:
+                raise StopAsked
+            yield
+        finally:
+            self._waits = False
 
 
 def find_terminals() -> tuple[int, ...]:

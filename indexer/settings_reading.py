@@ -22,7 +22,7 @@ from audit_events.small_file import read_small_file
 from indexer.errors import SettingsError
 from indexer.settings import Secret
 
-GROUPS: Final = ("opensearch", "index", "lifecycle", "agent", "web", "node", "catalogue")
+GROUPS: Final = ("opensearch", "index", "lifecycle", "agent", "web", "stream", "node", "catalogue")
 OTHER_VARIABLES: Final = ("INDELIBLE_HOME", "INDELIBLE_CONFIG", "INDELIBLE_CACHE")
 TEST_PREFIX: Final = "INDELIBLE_TEST_"
 

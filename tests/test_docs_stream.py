@@ -1,7 +1,10 @@
-"""The consumer of docs/stream.md goes on through what breaks, and stops where it must."""
+"""docs/stream.md has the options there are; its consumer goes on through what breaks, and stops."""
 
 import json
+import os
 import re
+import shlex
+import subprocess
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -10,11 +13,14 @@ from pathlib import Path
 from threading import Thread
 from typing import ClassVar
 
+import click
 import pytest
 from typing_extensions import override
 
+from indelible.stream import command
 from tests.app_traffic import ROOT
 
+STREAM = (ROOT / "docs" / "stream.md").read_text()
 PAGE = json.dumps({"events": [{"id": "1"}], "cursor": "behind 1", "more": False}).encode()
 
 
@@ -53,14 +59,44 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
+def test_each_option_of_the_command_is_in_the_table_and_the_lines_to_copy_are_right() -> None:
+    section = STREAM.split("## From the terminal")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.*?) \|", section, re.MULTILINE)
+    documented = {name for row in rows for name in re.findall(r"`(TEXT|--[a-z-]+)", row)}
+    assert documented == {
+        one.human_readable_name if isinstance(one, click.Argument) else one.opts[0]
+        for one in command.params
+    }
+    lines = re.findall(r"^indelible stream (.*?) \|", section, re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        command.make_context("stream", shlex.split(line))
+
+
+def test_the_loop_that_mails_sends_one_mail_for_each_event(tmp_path: Path) -> None:
+    loop = STREAM.partition("'result:denied' | ")[2].partition("```")[0]
+    sent = tmp_path / "sent"
+    mail = tmp_path / "mail"
+    mail.write_text(f'#!/bin/sh\necho "$@" >> {sent}\ncat >> {sent}\n')
+    mail.chmod(0o755)
+    event = {"timestamp": "T", "action": "api_key.created", "actor": {"id": "u_1"}}
+    subprocess.run(
+        ["/bin/bash", "-c", loop],
+        input=f"{json.dumps(event)}\n" * 2,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        text=True,
+        check=True,
+    )
+    assert sent.read_text() == "-s Audit log oncall@company.com\nT api_key.created by u_1\n" * 2
+
+
 def test_the_consumer_goes_on(
     address: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = (ROOT / "docs" / "stream.md").read_text()
-    (consumer,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (consumer,) = re.findall(r"```python\n(.*?)```", STREAM, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     Path("token.txt").write_text("token\n")

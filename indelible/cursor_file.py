@@ -1,0 +1,116 @@
+"""The place of one `indelible stream`, in a file: it survives restarts, and one process has it.
+
+Beside it lies `FILE.lock`: locked (flock) while a process has the place, and with its number until
+that process has ended between two lines. So the next one knows whether a line may have been cut.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from indelible.errors import CommandError
+from indelible.run_record import try_lock
+from indexer.durable import sync
+
+
+class CursorFile:
+    """A place, while it is held.
+
+    Args:
+        path: where it is kept.
+        is_behind_cut: whether the process before may have been ended in the middle of a line.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, *, is_behind_cut: bool) -> None:
+        self.path = path
+        self.is_behind_cut = is_behind_cut
+        self.cursor = _read(path)
+        """None before there is one."""
+
+    def keep(self, cursor: str) -> None:
+        """Make durable that all before `cursor` was taken.
+
+        Raises:
+            CommandError: the file has the former place.
+        """
+        if cursor == self.cursor:
+            return
+        scratch = self.path.with_name(self.path.name + ".new")
+        try:
+            scratch.write_text(f"{cursor}\n", "ascii")
+            sync(scratch)
+            scratch.replace(self.path)
+            sync(self.path.parent)
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+        self.cursor = cursor
+
+
+@contextmanager
+def hold(path: Path) -> Generator[CursorFile]:
+    """Hold a place until the block ends.
+
+    Raises:
+        CommandError: another process has it, or the file cannot be used.
+    """
+    try:
+        descriptor = os.open(
+            path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise _unusable(path, error) from error
+    try:
+        former = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        if not try_lock(descriptor):
+            raise CommandError(
+                f"another process reads on from {path} ({former})",
+                hint="stop that one, or name another --cursor-file: each reads all of it",
+            )
+        cursor_file = CursorFile(path, is_behind_cut=former != "")
+        _sign(descriptor, path)
+        is_cut = False
+        try:
+            yield cursor_file
+        except OSError:
+            is_cut = True  # Of the output: it may have taken a part of a line.
+            raise
+        finally:
+            if not is_cut:
+                os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    try:
+        # As long as any other: it is never empty while one takes the place of the other.
+        os.pwrite(descriptor, f"process {os.getpid():<10}\n".encode(), 0)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _read(path: Path) -> str | None:
+    try:
+        cursor = path.read_text("ascii").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(path, error) from error
+    if not cursor:
+        raise CommandError(
+            f"{path} is empty: nothing tells how far was read",
+            hint="remove it, and name where to begin by --start",
+        )
+    return cursor
+
+
+def _unusable(path: Path, error: OSError | UnicodeDecodeError) -> CommandError:
+    why = (error.strerror if isinstance(error, OSError) else None) or "it holds no cursor"
+    return CommandError(
+        f"{path} cannot be used for the cursor: {why}",
+        hint="mend that, or name another file; what was not kept comes again",
+    )

@@ -1,0 +1,68 @@
+"""One question to `/stream` over HTTP."""
+
+import http.client
+import ssl
+import urllib.request
+from collections.abc import Sequence
+from typing import Final
+from urllib.error import URLError
+from urllib.parse import urlencode
+
+from typing_extensions import override
+
+from indelible.errors import CommandError
+from indelible.ready import audit_log_url
+from indelible.stream_answer import NOT_THE_API, Answer, Trouble
+from indelible.stream_settings import StreamSettings
+from indelible.terminal import plain
+from webapi.errors import RETRY_AFTER
+
+TIMEOUT_SECONDS: Final = 60.0
+
+
+class _AsItCame(urllib.request.HTTPErrorProcessor):
+    """Answers with any status; a redirect is not followed, as the token would go there too."""
+
+    @override
+    def http_response(
+        self, request: urllib.request.Request, response: http.client.HTTPResponse
+    ) -> http.client.HTTPResponse:
+        return response
+
+    https_response = http_response
+
+
+_opener: Final = urllib.request.build_opener(_AsItCame)
+
+
+def stream_url(settings: StreamSettings) -> str:
+    """Return the address that is asked, without its query."""
+    return f"{audit_log_url(settings.url.rstrip('/'))}/stream"
+
+
+def ask(settings: StreamSettings, pairs: Sequence[tuple[str, str]]) -> Answer | Trouble:
+    """Ask once, and return what came, or why nothing whole did.
+
+    Raises:
+        CommandError: the address is none, or nothing proves that it is the API's.
+    """
+    url = stream_url(settings)
+    token = settings.token.reveal() if settings.token else ""
+    request = urllib.request.Request(  # noqa: S310  # checked by the settings
+        f"{url}?{urlencode(pairs)}",
+        headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+    )
+    try:
+        with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+            return Answer(response.status, response.read(), response.headers.get(RETRY_AFTER))
+    except http.client.InvalidURL as error:
+        raise CommandError(f"{url} is no address: {error}", hint=NOT_THE_API) from error
+    except (OSError, http.client.HTTPException) as error:
+        cause = error.reason if isinstance(error, URLError) else error
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise CommandError(
+                f"{url} is not proven to be the API: {cause.verify_message}",
+                hint="name the CA that signed its certificate in SSL_CERT_FILE",
+            ) from error
+        why = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
+        return Trouble(plain(f"{settings.url} does not answer: {why or type(cause).__name__}"))

@@ -1,0 +1,161 @@
+"""Asking `/stream` on a bad day: it waits, says so once, and sends the token nowhere else."""
+
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from typing_extensions import override
+
+from indelible import stream
+from indelible.errors import CommandError
+from indelible.stopping import Breaking
+from indelible.stream_request import ask
+from indelible.stream_settings import StreamSettings
+from indexer.settings import Secret
+from tests.app_traffic import ROOT
+from tests.throw_away_tls import make_authority
+from tests.waiting import wait_until
+
+FIRST = b'{"events":[{"id":"1"}],"cursor":"behind 1","more":true}'
+LAST = b'{"events":[],"cursor":"behind all","more":false}'
+
+Served = tuple[int, bytes, int]
+"""Status, body, and how long it is said to be."""
+
+
+class Server(HTTPServer):
+    """Gives one answer after the other, and keeps what was asked."""
+
+    def __init__(self, answers: Sequence[Served], context: ssl.SSLContext | None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    @override
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that trusts no certificate hangs up."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Server)
+        status, body, length = self.server.answers.pop(0)
+        self.server.asked.append(self.path.partition("?")[2])
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        self.send_header("Retry-After", "3")
+        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
+        self.end_headers()
+        self.wfile.write(body)
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(
+    answers: Sequence[Served], context: ssl.SSLContext | None = None
+) -> Generator[tuple[Server, StreamSettings]]:
+    with Server(answers, context) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        scheme = "http" if context is None else "https"
+        url = f"{scheme}://127.0.0.1:{server.server_port}"
+        yield server, StreamSettings(url=url, token=Secret("secret"))
+        server.shutdown()
+
+
+def whole(status: int, body: bytes = b"") -> Served:
+    return (status, body, len(body))
+
+
+def test_it_goes_on_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(stream, "ONCE_SECONDS", 0)
+    answers = [
+        (200, FIRST[:9], len(FIRST)), whole(503), whole(429), whole(200, FIRST), whole(429),
+        whole(502), whole(200, LAST),
+    ]  # fmt: skip
+    with serving(answers) as (server, settings):
+        source = stream.Source(settings, [("action", "a.b")], Breaking(), None)
+        stream.follow(source, None, "beginning", once=True)
+    out, told = capfd.readouterr()
+    assert out == '{"id":"1"}\n'
+    warnings = [line for line in told.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 2, "one an outage"
+    assert "IncompleteRead" in warnings[0]
+    assert "the API answers 502" in warnings[1]
+    assert told.count("note: the API answers again\n") == 2
+    assert told.count("429") == 1
+    assert "secret" not in told
+    assert slept[0] <= 1
+    assert [seconds >= 3 for seconds in slept[1:]] == [True] * 4, "as Retry-After has it"
+    filters = "action=a.b&"
+    first = f"{filters}start=beginning&limit=1000&wait=0s"
+    assert server.asked == [first] * 4 + [f"{filters}after=behind+1&limit=1000&wait=0s"] * 3
+
+
+def test_behind_a_page_that_is_not_full_it_pauses(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "monotonic", iter([0.0, 1.0, 21.0]).__next__)
+    unknown = b'{"events":[],"cursor":"x","more":true}'
+    answers = [whole(200, unknown), whole(200, FIRST), whole(200, LAST), whole(200, LAST)]
+    with serving(answers) as (server, settings):
+        stream.follow(stream.Source(settings, [], Breaking(), None), None, "now", once=True)
+    assert slept == [stream.PAUSE_SECONDS] * 2
+    assert not server.answers, "what was stored just before may still come"
+    assert capfd.readouterr() == ('{"id":"1"}\n', "")
+
+
+def test_a_redirect_gets_no_token() -> None:
+    with serving([whole(302)]) as (server, settings):
+        answer = ask(settings, [])
+    assert not server.answers
+    assert getattr(answer, "status", None) == 302
+
+
+def test_a_server_that_is_not_there_is_trouble_and_a_bad_address_the_end() -> None:
+    with serving([]) as (_, settings):
+        pass
+    assert "Connection refused" in getattr(ask(settings, []), "why", "")
+    with pytest.raises(CommandError, match="is no address"):
+        ask(StreamSettings(url="http://127.0.0.1:port", token=Secret("secret")), [])
+
+
+def test_a_certificate_is_verified_by_the_systems_authorities(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    with serving([whole(200, LAST)] * 9, authority.server()) as (server, settings):
+        with pytest.raises(CommandError, match="not proven") as raised:
+            ask(settings, [])
+        assert "SSL_CERT_FILE" in raised.value.hint
+        process = subprocess.Popen(
+            [sys.executable, "-m", "indelible", "stream"],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "SSL_CERT_FILE": str(authority.file),
+                "INDELIBLE_STREAM_URL": settings.url,
+                "INDELIBLE_STREAM_TOKEN": "secret",
+            },
+            stderr=subprocess.PIPE,
+        )
+        wait_until(lambda: server.asked, "it was not asked")
+        process.terminate()
+        assert process.communicate(timeout=10)[1] == b""
+    assert process.returncode == 0
