@@ -81,7 +81,8 @@ def test_what_takes_long_is_done_more_rarely_but_not_for_ever(took: float, secon
 def test_a_disk_that_stood_still_is_tried_again_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, time=time.time)
+    clock = SimpleNamespace(now=100.0, time=time.time)
+    clock.monotonic = lambda: clock.now
 
     def stall(*_arguments: object) -> int:
         clock.now += 60
