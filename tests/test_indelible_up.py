@@ -65,7 +65,7 @@ def test_what_up_prints_works_and_ctrl_c_leaves_nothing(place: Place) -> None:
         check_second_up(place)
         check_restart(place, up)
         assert up.end(signal.SIGINT) == 0
-        place.wait_until_nothing_runs(5)
+        place.wait_until_nothing_runs(30)
     assert read_record(place.home) is None
     lines = (place.home / "events" / "members.log").read_bytes().splitlines()
     assert not verify_chain(lines)
@@ -180,10 +180,10 @@ def test_the_next_up_ends_what_an_up_and_its_guard_left(place: Place) -> None:
 def test_a_closed_terminal_ends_all_of_it(place: Place) -> None:
     # Not its controlling one: no SIGHUP comes, as when `make` is in between.
     with closing(Terminal(place.up("--no-example"), place.environ, leads=False)) as terminal:
-        terminal.read_until(b"Indelible is ready", 120)
+        terminal.read_until(b"Indelible is ready", 240)
         terminal.hang_up()
         assert terminal.process.wait(90) == 0
-        place.wait_until_nothing_runs(5)
+        place.wait_until_nothing_runs(30)
     assert read_record(place.home) is None
 
 
