@@ -89,7 +89,7 @@ def command(
         }
         click.echo(plain_json(msgspec.to_builtins(document)))
     else:
-        click.echo(conclude(summary, len(told)))
+        click.echo(conclude(summary, len(told), end))
     ctx.exit(EXIT_WRONG if summary.errors else 0)
 
 
@@ -144,8 +144,14 @@ def describe(finding: Finding) -> str:
     return "\n".join(map(plain, text.splitlines()))
 
 
-def conclude(summary: Summary, told: int) -> str:
+def conclude(summary: Summary, told: int, until: datetime) -> str:
     """What it came to, for people."""
+    before = f"before {until.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+    if not (summary.events or summary.sealed or summary.errors or summary.warnings):
+        return (
+            f"nothing to check: no event is stored from {before}, in that time and those indices\n"
+            "next: `--until 1s` takes what is younger, too; some of it may still be on its way"
+        )
     rest = summary.errors + summary.warnings - told
     lines = [f"and {rest:,} more, counted below"] if rest else []
     sources = counted(summary.sources, "source")
@@ -153,10 +159,12 @@ def conclude(summary: Summary, told: int) -> str:
         f" ({summary.late_beginnings:,} from a later event on)" if summary.late_beginnings else ""
     )
     lines.append(
-        f"{counted(summary.events, 'event')} of {sources}{late} in"
+        f"{counted(summary.events, 'event')} {before}, of {sources}{late} in"
         f" {'1 index' if summary.indices == 1 else f'{summary.indices:,} indices'},"
         f" {summary.sealed:,} of them sealed"
     )
+    if summary.forgotten_sources:
+        lines.append(f"{counted(summary.forgotten_sources, 'source')} too many to remember")
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
     verdict = "does not hold" if summary.errors else "holds"
     counts = f"{counted(summary.errors, 'error')}, {counted(summary.warnings, 'warning')}"

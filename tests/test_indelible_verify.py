@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.cluster import Cluster
 from tests.fault_proxy import cut_on_the_wire, fault_proxy
 from tests.faults import in_turn
 from tests.webapi_api import store, write_events
+
+UNTIL = datetime(2026, 3, 16, tzinfo=UTC)
 
 
 def run(*arguments: str, code: int) -> Result:
@@ -33,15 +36,24 @@ def test_what_is_found_is_said_with_its_place_and_the_next_step() -> None:
 
 def test_what_it_came_to_is_said() -> None:
     summary = Summary(indices=1, events=1200, sources=2, late_beginnings=1, sealed=1)
-    assert conclude(summary, 0).splitlines() == [
-        "1,200 events of 2 sources (1 from a later event on) in 1 index, 1 of them sealed",
-        "holds: 0 errors, 0 warnings",
-    ]
-    summary.errors, summary.kinds = 3, {"missing": 3}
-    assert conclude(summary, 1).splitlines()[::2] == [
+    assert conclude(summary, 0, UNTIL) == (
+        "1,200 events before 2026-03-16 00:00:00Z, of 2 sources (1 from a later event on) in 1"
+        " index, 1 of them sealed\nholds: 0 errors, 0 warnings"
+    )
+    summary.errors, summary.kinds, summary.forgotten_sources = 3, {"missing": 3}, 7
+    assert conclude(summary, 1, UNTIL).splitlines()[::2] == [
         "and 2 more, counted below",
-        "does not hold: 3 errors, 0 warnings (3 missing)",
+        "7 sources too many to remember",
     ]
+    assert conclude(summary, 1, UNTIL).endswith("does not hold: 3 errors, 0 warnings (3 missing)")
+
+
+def test_nothing_is_no_verdict_that_all_of_it_holds() -> None:
+    """As in the first minutes, or with a prefix that is another one's."""
+    told = conclude(Summary(indices=2), 0, UNTIL)
+    assert told.startswith("nothing to check: no event is stored from before 2026-03-16")
+    assert "--until 1s" in told
+    assert "holds: " in conclude(Summary(sealed=1), 0, UNTIL), "a digest was compared"
 
 
 @pytest.mark.parametrize(
@@ -92,9 +104,9 @@ def fill(cluster: Cluster, index: IndexSettings, path: Path, *, without: int) ->
 def test_the_reader_alone_gets_a_verdict(
     opensearch: Cluster, auditor: IndexSettings, tmp_path: Path
 ) -> None:
-    assert "holds: 0 errors" in run(code=0).output, "an empty store"
+    assert "nothing to check" in run(code=0).output, "an empty store"
     fill(opensearch, auditor, tmp_path / "a.log", without=-1)
-    assert "6 events of 1 source in 1 index, 0 of them sealed" in run(code=0).output
+    assert ", of 1 source in 1 index, 0 of them sealed\nholds: 0 errors" in run(code=0).output
     fill(opensearch, auditor, tmp_path / "b.log", without=3)
     fill(opensearch, auditor, tmp_path / "c.log", without=4)
     output = run("--limit", "1", code=1).output
