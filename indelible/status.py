@@ -49,6 +49,9 @@ from indexer.settings import IndexSettings
 
 LOOK_SECONDS: Final = 5.0
 """For each question to the cluster; one that works answers in less than a second."""
+AGAIN_SECONDS: Final = 1.0
+"""After which what refused at once is asked once more: a partition that is made just now refuses
+for up to 0.8 s, until its first copy has started."""
 
 
 @click.command("status")
@@ -93,9 +96,11 @@ def look(
     if configuration.embedded:
         looks.append(("node", lambda: look_at_node(configuration)))
     if not marks_losses:
-        looks.append(("indices", lambda: look_at_indices(configuration)))
-        looks.append(("lifecycle", lambda: look_at_lifecycle(configuration, now)))
-        looks.append(("findings", lambda: look_at_findings(configuration, now)))
+        looks.append(("indices", lambda: look_again(lambda: look_at_indices(configuration))))
+        looks.append(
+            ("lifecycle", lambda: look_again(lambda: look_at_lifecycle(configuration, now)))
+        )
+        looks.append(("findings", lambda: look_again(lambda: look_at_findings(configuration, now))))
     serves = serves_web(configuration)
     if runs_agent(configuration) or not (looks or serves):
         looks.append(("agent", lambda: look_at_agent(directory, now, marks_losses=marks_losses)))
@@ -108,6 +113,16 @@ def look(
             say(name)
             parts.append(found.result())
     return parts
+
+
+def look_again(look_at: Callable[[], Part]) -> Part:
+    """Look, and once more a moment later where something is down that was quick to say so."""
+    begun = time.monotonic()
+    part = look_at()
+    if part.ok or time.monotonic() - begun > AGAIN_SECONDS:
+        return part
+    time.sleep(AGAIN_SECONDS)
+    return look_at()
 
 
 def _impatient(configuration: Configuration) -> Configuration:

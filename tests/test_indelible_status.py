@@ -6,6 +6,7 @@ import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -17,10 +18,12 @@ from audit_events.instant import format_instant
 from indelible.configuration import Configuration, load
 from indelible.part import Part
 from indelible.status import (
+    AGAIN_SECONDS,
     LOOK_SECONDS,
     command,
     judge_dead_letters,
     look,
+    look_again,
     look_at_agent,
     look_at_indices,
     look_at_node,
@@ -328,3 +331,27 @@ def test_a_node_whose_process_is_there_and_does_not_answer_is_down(
     assert not part.ok
     assert part.summary.startswith("starting, does not answer: https://")
     assert waited == [LOOK_SECONDS]
+
+
+UP, DOWN = (Part(name="indices", ok=ok, summary="") for ok in (True, False))
+
+
+@pytest.mark.parametrize(
+    ("found", "seconds", "told", "sleeps"),
+    [
+        pytest.param([UP], 0.0, UP, 0, id="up"),
+        pytest.param([DOWN, UP], 0.0, UP, 1, id="a partition that is being made"),
+        pytest.param([DOWN, DOWN], 0.0, DOWN, 1, id="down"),
+        pytest.param([DOWN], 5.0, DOWN, 0, id="no answer in all that time"),
+    ],
+)
+def test_what_refuses_at_once_is_asked_once_more(
+    monkeypatch: pytest.MonkeyPatch, found: list[Part], seconds: float, told: Part, sleeps: int
+) -> None:
+    clock, slept = iter([0.0, seconds]), list[float]()
+    stand_in = SimpleNamespace(monotonic=clock.__next__, sleep=slept.append)
+    monkeypatch.setattr("indelible.status.time", stand_in)
+    looks = iter(found)
+    assert look_again(looks.__next__) is told
+    assert slept == [AGAIN_SECONDS] * sleeps
+    assert list(looks) == []

@@ -312,6 +312,7 @@ def kill_until_all_came(streaming: Streaming, sink: int, wanted: set[str]) -> in
     """Start and kill until each event came in whole; returns how often."""
     chance = random.Random(7)  # noqa: S311  # moments of kills
     deadline = time.monotonic() + 200
+    streaming.output.touch()
     for kills in itertools.count(1):
         size = streaming.output.stat().st_size
         process = streaming.start("--start", "beginning", *streaming.keeping(), stdout=sink)

@@ -107,7 +107,14 @@ def check_search(place: Place, ready: dict[str, Any]) -> None:
     assert "member.role_changed" in done.stdout
 
 
+def count_events(place: Place) -> object:
+    """As `status` says; None where the cluster was too slow to tell it."""
+    parts = json.loads(place.run("status", "--json").stdout)["parts"]
+    return {part["name"]: part["figures"].get("events") for part in parts}["indices"]
+
+
 def check_status(place: Place, ready: dict[str, Any]) -> None:
+    wait_for(lambda: count_events(place) is not None, 60, lambda: place.run("status").stdout)
     done = place.run("status", "--json")
     assert done.stdout, done.stderr
     status = json.loads(done.stdout)
@@ -169,9 +176,7 @@ def test_the_next_up_ends_what_an_up_and_its_guard_left(place: Place) -> None:
             assert "--fresh deletes" in told
             assert ready["token"] is None
             assert set(record_pids(place)) == {"agent", "lifecycle", "web"}
-            parts = json.loads(place.run("status", "--json").stdout)["parts"]
-            counts = {part["name"]: part["figures"].get("events") for part in parts}
-            assert counts["indices"] == 0
+            wait_for(lambda: count_events(place) == 0, 60, lambda: place.run("status").stdout)
             assert (place.home / "notes.txt").read_text() == "somebody's own"
             assert next_up.end(signal.SIGTERM) == 0
         assert read_record(place.home) is None

@@ -189,7 +189,7 @@ def test_a_crash_between_restore_and_record_is_mended_by_the_next_restore(
     assert again.until == format_instant(read_records(kept.journal).restored[kept.name])
 
 
-def crash(*_: object) -> None:
+def crash(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
