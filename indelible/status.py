@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -91,19 +92,19 @@ def look(
     configuration = _impatient(configuration)
     directory = Path(configuration.agent.state_directory)
     # Where all agents are asked about, what one of them counted is to be looked at for `DAYS` only.
-    marks_losses = not asks_indices(configuration)
+    asks = asks_indices(configuration)
     looks: list[tuple[str, Callable[[], Part]]] = []
     if configuration.embedded:
         looks.append(("node", lambda: look_at_node(configuration)))
-    if not marks_losses:
-        looks.append(("indices", lambda: look_again(lambda: look_at_indices(configuration))))
-        looks.append(
-            ("lifecycle", lambda: look_again(lambda: look_at_lifecycle(configuration, now)))
-        )
-        looks.append(("findings", lambda: look_again(lambda: look_at_findings(configuration, now))))
+    if asks:
+        looks += [
+            ("indices", partial(look_again, lambda: look_at_indices(configuration))),
+            ("lifecycle", partial(look_again, lambda: look_at_lifecycle(configuration, now))),
+            ("findings", partial(look_again, lambda: look_at_findings(configuration, now))),
+        ]
     serves = serves_web(configuration)
     if runs_agent(configuration) or not (looks or serves):
-        looks.append(("agent", lambda: look_at_agent(directory, now, marks_losses=marks_losses)))
+        looks.append(("agent", lambda: look_at_agent(directory, now, marks_losses=not asks)))
         looks.append(("dead letters", lambda: judge_dead_letters(directory)))
     if serves:
         looks.append(("web", lambda: look_at_web(configuration)))

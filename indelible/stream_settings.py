@@ -10,7 +10,6 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from indexer.errors import SettingsError
 from indexer.settings import Secret
 from indexer.settings_reading import SettingsReading
 
@@ -53,5 +52,5 @@ def read_settings(environ: Mapping[str, str]) -> StreamSettings:
             f"{TOKEN_VARIABLE}: there is no token; set it, or {TOKEN_VARIABLE}_FILE"
         )
     if settings is None or reading.problems:
-        raise SettingsError(tuple(reading.problems))
+        raise reading.error()
     return settings

@@ -19,7 +19,7 @@ from rich.progress import (
 
 from indelible.configuration import load_catalogue
 from indelible.event_lines import EventLines
-from indelible.quantity import counted
+from indelible.quantity import counted, tallied
 from indelible.terminal import plain, plain_json
 from indelible.validation import Problem, Summary, Validation
 from indelible.whole_help import examples
@@ -155,8 +155,6 @@ def conclude(summary: Summary, told: int) -> str:
             f" form of each event, repeated ids, and {counted(summary.exported_links, 'link')} of"
             " chains; not the order, nor what is missing of a source"
         )
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
     verdict = "invalid" if summary.errors else "valid"
-    counts = f"{counted(summary.errors, 'error')}, {counted(summary.warnings, 'warning')}"
-    lines.append(f"{verdict}: {counts}{f' ({kinds})' if kinds else ''}")
+    lines.append(f"{verdict}: {tallied(summary.errors, summary.warnings, summary.kinds)}")
     return "\n".join(lines)

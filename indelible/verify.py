@@ -16,7 +16,7 @@ from indelible.cli import describe as describe_error
 from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.moment import Moment
-from indelible.quantity import counted
+from indelible.quantity import counted, tallied
 from indelible.terminal import plain, plain_json
 from indelible.whole_help import examples
 from indexer.client import connect
@@ -165,10 +165,8 @@ def conclude(summary: Summary, told: int, until: datetime) -> str:
     )
     if summary.forgotten_sources:
         lines.append(f"{counted(summary.forgotten_sources, 'source')} too many to remember")
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
     verdict = "does not hold" if summary.errors else "holds"
-    counts = f"{counted(summary.errors, 'error')}, {counted(summary.warnings, 'warning')}"
-    lines.append(f"{verdict}: {counts}{f' ({kinds})' if kinds else ''}")
+    lines.append(f"{verdict}: {tallied(summary.errors, summary.warnings, summary.kinds)}")
     return "\n".join(lines)
 
 
