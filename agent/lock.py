@@ -31,6 +31,7 @@ class Lock:
 
     def __init__(self, directory: Path, descriptor: int) -> None:
         self._directory = directory
+        self._path = str(directory / LOCK_NAME)
         self._descriptor = descriptor
         self._write_pid()
 
@@ -70,7 +71,7 @@ class Lock:
 
     def _is_in_place(self) -> bool:
         try:
-            found = (self._directory / LOCK_NAME).stat()
+            found = os.stat(self._path)  # noqa: PTH116  # each second
         except OSError:
             return False
         return os.path.samestat(found, os.fstat(self._descriptor))

@@ -21,7 +21,7 @@ from typing import Final
 
 import structlog
 
-from agent import checkpoint, status
+from agent import checkpoint
 from agent.board import Board
 from agent.chain import Links
 from agent.checkpoint import Checkpoint
@@ -34,7 +34,7 @@ from agent.report import Reporter
 from agent.send import Senders, Writer
 from agent.settings import AgentSettings
 from agent.shipment import Loader, Shipment
-from agent.status import State, Totals
+from agent.status import State, StatusFile, Totals
 from agent.tail import READ_BYTES
 from agent.watch import Watch
 from indexer.beat import Asked
@@ -85,7 +85,6 @@ class Pipeline:
         keep_lock: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings: AgentSettings = settings
-        self._directory = Path(settings.state_directory)
         self._dead_letter = dead_letter
         self._stop = stop
         self._abandon = abandon
@@ -95,18 +94,17 @@ class Pipeline:
         self._keep_lock = keep_lock
         self._is_ours = True
         self._wake = threading.Event()
-        now = time.monotonic()
-        loaded = checkpoint.load(self._directory)
-        self.keeper = Keeper(self._directory, loaded.generation, now)
+        directory, now = Path(settings.state_directory), time.monotonic()
+        loaded = checkpoint.load(directory)
+        self.keeper = Keeper(directory, loaded.generation, now)
         self.follower = Follower(settings, loaded.files, min(READ_BYTES, settings.batch_bytes))
         self.totals = Totals()
-        self.integrity = Integrity(
-            loaded, self._directory, self.follower, self.totals, now, index=index
-        )
+        self.integrity = Integrity(loaded, directory, self.follower, self.totals, now, index=index)
         self.loader = self._make_loader(settings, index)
         self._senders = self._make_senders(settings, writer, abandon)
         self._watch = Watch(settings.paths, self._wake.set)
         self._reporter = Reporter(self.totals, self._figures)
+        self._status_file = StatusFile(directory)
         self._next_look = self._next_status = now
         self._once = False
         self._renewal: Renewal | None = None
@@ -371,7 +369,7 @@ class Pipeline:
         if not self._is_ours:
             return
         try:
-            status.write(self._directory, report)
+            self._status_file.keep(report, time.monotonic())
         except OSError as error:
             # Nobody loses anything by it. The checkpoint tells of the same disk, once it is tried:
             # who waits for a line, or for the dead letter, has none to save otherwise.

@@ -18,6 +18,9 @@ from indexer.path_text import path_text
 STATUS_NAME: Final = "status.json"
 FILES_LIMIT: Final = 200
 """Files that are listed, those that lag most first; the totals count all of them."""
+REPEAT_SECONDS: Final = 5.0
+"""How often a file is written that says nothing new; who reads it waits for six times as long
+before it takes the agent for dead."""
 
 
 State = Literal["running", "stopping", "stopped"]
@@ -127,15 +130,44 @@ class Status(Struct, frozen=True, rename="camel"):
     """Why refused lines cannot be put into the dead letter; what waits for that is not settled."""
 
 
-def write(directory: Path, status: Status) -> None:
-    """Replace the status file.
+class StatusFile:
+    """Keeps the status file as it should be: at once what is new, else that the agent is there.
 
-    Raises:
-        OSError: it is as it was.
+    Args:
+        directory: of the state.
     """
-    new = directory / f"{STATUS_NAME}.new"
-    new.write_bytes(msgspec.json.encode(status))
-    os.replace(new, directory / STATUS_NAME)  # noqa: PTH105  # Path.replace costs twice as much
+
+    def __init__(self, directory: Path) -> None:
+        self._path = str(directory / STATUS_NAME)
+        self._written: Status | None = None
+        self._due = 0.0
+
+    def keep(self, status: Status, now: float) -> None:
+        """Replace the file if it says something else, or is older than `REPEAT_SECONDS`.
+
+        Args:
+            status: how it is.
+            now: monotonic.
+
+        Raises:
+            OSError: it is as it was.
+        """
+        before = self._written
+        if before is not None and now < self._due:
+            same = msgspec.structs.replace(before, updated_at=status.updated_at)
+            if same == status:
+                return
+        # What fails is tried again by the next call.
+        self._written = None
+        _write(self._path, msgspec.json.encode(status))
+        self._written, self._due = status, now + REPEAT_SECONDS
+
+
+def _write(path: str, content: bytes) -> None:
+    new = f"{path}.new"
+    with open(new, "wb", buffering=0) as file:  # noqa: PTH123  # Path costs as much as the system
+        file.write(content)
+    os.replace(new, path)  # noqa: PTH105  # as above
 
 
 def read(directory: Path) -> Status | None:

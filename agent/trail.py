@@ -18,6 +18,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -66,6 +67,7 @@ def directory_of(state_directory: str) -> str:
     return f"{state_directory.rstrip('/')}/events"
 
 
+@lru_cache(maxsize=8)
 def pattern(state_directory: str) -> str:
     """The glob of its files, which the agent follows besides those of the settings."""
     return f"{glob.escape(directory_of(state_directory))}/{FILE_NAME}*"

@@ -12,7 +12,8 @@ each as the process that an operator starts, one after the other:
   plain loop         the floor (`bench/plain_loop.py`), with and without gzip
   syslog-ng, rsyslog others, as a careful user configures them (`bench/shippers.py`, which says how
                      to install them); one that is not there is left out, and said so
-  agent, idle        200 quiet files: share of one core, and resident memory
+  agent, idle        200 quiet files: share of one core, and resident memory; beside it, in the same
+                     seconds, a loop that looks at them (`bench/quiet_loop.py`)
 
 A process is started on an empty directory. When it is quiet, the files appear there by hard links;
 when the sink has all lines and it is quiet again, its state saved, it gets SIGTERM. Events a second
@@ -184,6 +185,9 @@ def print_table(results: Results) -> None:
     print(f"{'null sink alone, gzip':32}{results.sink_rate_gzip:20,.0f}")
     share, resident = results.idle.core_percent, results.idle.resident_megabytes
     print(f"{'agent, idle on 200 files':32}{share:19.2f}%{'of a core':>20}{resident:20.0f}")
+    print(
+        f"{'a loop that looks at them':32}{results.idle.loop_core_percent:19.2f}%{'of a core':>20}"
+    )
 
 
 _KEYS: Final = {
@@ -220,6 +224,7 @@ def _baseline(results: Results) -> dict[str, float]:
         "null_sink_events_per_second": round(results.sink_rate),
         "null_sink_events_per_second_gzip": round(results.sink_rate_gzip),
     }
+    baseline["quiet_loop_core_percent"] = round(results.idle.loop_core_percent, 2)
     for row in _others(results):
         baseline[f"{_KEYS[row]}_events_per_second"] = round(results.median(row, _rate))
         baseline[f"{_KEYS[row]}_cpu_us_per_event"] = round(results.median(row, _cpu_us), 2)
@@ -229,6 +234,9 @@ def _baseline(results: Results) -> dict[str, float]:
 
 def _ratios(results: Results) -> dict[str, float]:
     ratios: dict[str, float] = {}
+    ratios["idle_vs_quiet_loop"] = round(
+        results.idle.core_percent / results.idle.loop_core_percent, 2
+    )
     for other in _others(results):
         row = GZIP if other == LOOP_GZIP and GZIP in results.costs else AGENT
         rate = results.pairs(row, other, _rate, _ratio)

@@ -18,6 +18,8 @@ CHECKED_EVENTS: Final = 10_000
 LOOK_SECONDS: Final = 0.05
 SHIP_SECONDS: Final = 300
 AGAIN_SECONDS: Final = 2
+SETTLE_SECONDS: Final = 3
+"""After the last line was received; what is saved then is no idling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,11 @@ def check(found: Sequence[Row], directory: Path, *, again: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What it takes to do nothing."""
+    """What it takes to do nothing, and what `bench/quiet_loop.py` took in the same seconds."""
 
     core_percent: float
     resident_megabytes: float
+    loop_core_percent: float
 
 
 def idle(sink: NullSink, seconds: float) -> Idle:
@@ -139,13 +142,21 @@ def idle(sink: NullSink, seconds: float) -> Idle:
         (work / "logs").mkdir()
         sink.reset()
         process = Measured(agent_command(work, sink.port), work / "output")
+        loop = Measured(_quiet_loop(work / "logs"), work / "loop_output")
         try:
             show(corpus.spread, work / "logs")
             _await_events(process, sink, corpus.events)
-            process.await_quiet()
-            before, start = process.cpu_seconds(), time.monotonic()
+            time.sleep(SETTLE_SECONDS)
+            before, start = (process.cpu_seconds(), loop.cpu_seconds()), time.monotonic()
             time.sleep(seconds)
-            took, passed = process.cpu_seconds() - before, time.monotonic() - start
-            return Idle(took / passed * 100, process.resident_megabytes())
+            after, passed = (process.cpu_seconds(), loop.cpu_seconds()), time.monotonic() - start
+            share, loop_share = ((b - a) / passed * 100 for a, b in zip(before, after, strict=True))
+            return Idle(share, process.resident_megabytes(), loop_share)
         finally:
             process.kill()
+            loop.kill()
+
+
+def _quiet_loop(directory: Path) -> Command:
+    code = "from bench.quiet_loop import main; main()"
+    return Command([sys.executable, "-c", code, str(directory)])

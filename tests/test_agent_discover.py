@@ -1,6 +1,7 @@
 """Which files globs match, where to watch for them, and what is an archive."""
 
 import bz2
+import glob
 import gzip
 import lzma
 from pathlib import Path
@@ -104,3 +105,43 @@ def test_two_stars_follow_no_link_below(tmp_path: Path) -> None:
     for pattern in (f"{base}/**", f"{base}/**/*.log", f"{base}/**/**/*"):
         assert sorted(scan([pattern], state)) == everything
     assert find_unmatched([f"{base}/**/c.log"], state) == (f"{base}/**/c.log",)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "*.log",
+        "*",
+        ".*",
+        "a?.log",
+        "[ab]*",
+        "[!.]*",
+        "exact.log",
+        "nothing.log",
+        "*/",
+        "x/*.log",
+        "*/*",
+    ],
+)
+def test_a_glob_matches_what_the_library_says(tmp_path: Path, pattern: str) -> None:
+    for name in (
+        "a1.log",
+        "b.log",
+        ".hidden.log",
+        "exact.log",
+        "x/c.log",
+        "x/.d.log",
+        "[ab]",
+        "é.log",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "to_nowhere.log").symlink_to(tmp_path / "nowhere")
+    matched = glob.glob(f"{tmp_path}/{pattern}")  # noqa: PTH207  # what is compared with
+    files = [path for path in matched if Path(path).is_file()]
+    assert sorted(scan([f"{tmp_path}/{pattern}"], f"{tmp_path}/state")) == sorted(files)
+
+
+def test_a_glob_in_no_directory_matches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert scan([f"{tmp_path}/gone/*.log", f"{tmp_path}/file/*.log"], f"{tmp_path}/state") == {}

@@ -71,7 +71,7 @@ def test_a_quiet_agent_says_that_its_state_directory_takes_nothing(
         wait_until(lambda: is_settled(agent, path), "settled")
         wait_until(lambda: problems(agent) == [], "ready")
         with monkeypatch.context() as patched, failing(agent.state, errno.EROFS):
-            patched.setattr("agent.status.write", _refuse)
+            patched.setattr("agent.status._write", _refuse)
             wait_until(lambda: problems(agent) == ["checkpoint_not_saved"], "not ready")
         wait_until(lambda: problems(agent) == [], "ready again")
         write(path, 1)
