@@ -210,6 +210,12 @@ class DigestError(IndexerError):
         self.name = name
 
 
+class HeadError(IndexerError):
+    """A signed head, or a key for it, is not what it should be; the text says why."""
+
+    hint = "docs/heads.md says what a head is, and which key it is checked with"
+
+
 class StoreError(IndexerError):
     """Something of what is stored could not be read as a whole, so nothing is said of it."""
 

@@ -1,0 +1,161 @@
+"""Signed heads: what a sealed partition holds, in a form that outlives this system.
+
+A hash chain that nobody signed can be computed anew by whoever rewrites all of it. So the lifecycle
+signs what it sealed (Ed25519, a JWS of RFC 7515), numbers these heads, and lets each name the one
+before it. Whoever keeps one elsewhere can tell ever after whether a partition is what it was, or
+whether one was left out.
+
+The tree of a partition has a leaf for each organisation, sorted by the bytes of its id: the
+canonical form of `{"events": n, "organizationId": id, "root": …}`, whose root is that of a tree of
+the organisation's events, a leaf each: the stored bytes, newest first, as in the digest. So one
+organisation can be shown that its own are all there, and learns of others nothing but how many
+there are. What stands in no place (`indexer.digest`) counts as an organisation whose id is null.
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OKPKey
+from msgspec import Struct
+
+from audit_events.canonical import canonical
+from audit_events.chain import decode_hash, encode_hash
+from indexer.errors import HeadError
+from indexer.tree import Tree, inclusion_path, leaf_hash, root_of
+
+HEAD_TYPE: Final = "audit-head"
+_ALGORITHM: Final = "Ed25519"
+"""RFC 9864; `EdDSA` names two curves, and is deprecated by it."""
+
+
+class Share(Struct, frozen=True):
+    """How much of a partition is an organisation's: its events, and the root of their tree."""
+
+    events: int
+    root: str
+
+
+Shares = Mapping[str | None, Share]
+"""Of every organisation; under None what stands in no place."""
+
+
+class Head(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """What a partition was when it was sealed. Instants are canonical, hashes base64url."""
+
+    number: int
+    """From 1, one more than the head before."""
+    previous: str | None
+    """SHA-256 of the head before, as it was signed; None of the first."""
+    partition: str
+    index_uuid: str
+    events: int
+    first: str | None
+    last: str | None
+    sha256: str
+    """The digest over all of it, in hexadecimal digits."""
+    organizations: int
+    """How many leaves the tree has."""
+    root: str
+    sealed_at: str
+
+
+_decode: Final = msgspec.json.Decoder(Head).decode
+
+
+class ShareProof(Struct, frozen=True):
+    """That an organisation's share belongs to a head: which leaf it is, and its path."""
+
+    events: int
+    root: str
+    index: int
+    path: tuple[str, ...]
+
+
+class OrganizationHead(Struct, frozen=True):
+    """A head as it was signed, and one organisation's share of it; None where it has none."""
+
+    head: str
+    share: ShareProof | None
+
+
+class OrganizationHeads(Struct, frozen=True, rename="camel"):
+    """What an organisation keeps to check its exports with, whoever made them."""
+
+    organization_id: str
+    heads: tuple[OrganizationHead, ...]
+
+
+def share_leaf(organization_id: str | None, share: Share) -> bytes:
+    """Return the leaf of an organisation in the tree of a partition."""
+    return leaf_hash(
+        canonical({"events": share.events, "organizationId": organization_id, "root": share.root})
+    )
+
+
+def order(shares: Shares) -> list[str | None]:
+    """Return the organisations as their leaves stand; what has no place comes last."""
+    return sorted(shares, key=lambda one: (one is None, one or ""))
+
+
+def root_of_shares(shares: Shares) -> str:
+    """Return the root of a partition's tree."""
+    tree = Tree()
+    for one in order(shares):
+        tree.add_hash(share_leaf(one, shares[one]))
+    return encode_hash(tree.root())
+
+
+def prove(shares: Shares, organization_id: str) -> ShareProof | None:
+    """Prove an organisation's share to whoever has the head; None where it has none."""
+    share = shares.get(organization_id)
+    if share is None:
+        return None
+    ordered = order(shares)
+    index = ordered.index(organization_id)
+    path = inclusion_path([share_leaf(one, shares[one]) for one in ordered], index)
+    return ShareProof(share.events, share.root, index, tuple(map(encode_hash, path)))
+
+
+def is_proven(head: Head, organization_id: str, proof: ShareProof) -> bool:
+    """Whether the head vouches for this share of this organisation."""
+    try:
+        path = [decode_hash(one) for one in proof.path]
+    except ValueError:
+        return False
+    leaf = share_leaf(organization_id, Share(proof.events, proof.root))
+    root = root_of(leaf, proof.index, head.organizations, path)
+    return root is not None and encode_hash(root) == head.root
+
+
+def sign(head: Head, key: OKPKey) -> str:
+    """Return the head as a compact JWS, 700 to 900 characters on one line."""
+    header = {"alg": _ALGORITHM, "kid": key.thumbprint(), "typ": HEAD_TYPE}
+    payload = msgspec.json.encode(head)
+    return jws.serialize_compact(header, payload, key, algorithms=[_ALGORITHM])
+
+
+def check(signed: str, keys: Iterable[OKPKey]) -> Head:
+    """Return what a signed head says.
+
+    Raises:
+        HeadError: it is none, or none of these keys signed it.
+    """
+    public = (one.as_dict(private=False) | {"kid": one.thumbprint()} for one in keys)
+    known = KeySet([OKPKey.import_key(one) for one in public])
+    try:
+        found = jws.deserialize_compact(signed, known, algorithms=[_ALGORITHM])
+        head = _decode(found.payload)
+    except (JoseError, ValueError, msgspec.MsgspecError) as error:
+        raise HeadError(f"it is no head that one of these keys signed: {error}") from None
+    if found.headers().get("typ") != HEAD_TYPE:
+        raise HeadError("what is signed there is no head")
+    return head
+
+
+def head_hash(signed: str) -> str:
+    """Return what the next head names as `previous`."""
+    return encode_hash(sha256(signed.encode("ascii")).digest())
