@@ -165,7 +165,8 @@ class StatusFile:
 
 def _write(path: str, content: bytes) -> None:
     new = f"{path}.new"
-    with open(new, "wb", buffering=0) as file:  # noqa: PTH123  # Path costs as much as the system
+    # Buffered: without, a disk that has room for a part takes that, and says nothing.
+    with open(new, "wb") as file:  # noqa: PTH123  # Path costs as much as the system
         file.write(content)
     os.replace(new, path)  # noqa: PTH105  # as above
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from agent.status import REPEAT_SECONDS, STATUS_NAME, Status, StatusFile, Totals, read
+from tests.mounted_disk import small_disk
 
 QUIET = Status(
     pid=1,
@@ -64,3 +65,15 @@ def test_a_file_that_could_not_be_written_is_written_as_soon_as_it_can_be(
     (tmp_path / f"{STATUS_NAME}.new").rmdir()
     file.keep(at(8), 8.0)
     assert read(tmp_path) == at(8)
+
+
+def test_a_disk_that_has_room_for_a_part_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """The system takes a part then, and that is no error."""
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        kept = StatusFile(disk)
+        kept.keep(at(1), 1.0)
+        (disk / "other").write_bytes(bytes(48 << 10))
+        long = msgspec.structs.replace(at(2), checkpoint_problem="n" * (16 << 10))
+        with pytest.raises(OSError, match="No space left"):
+            kept.keep(long, 2.0)
+        assert read(disk) == at(1)
