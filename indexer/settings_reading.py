@@ -194,7 +194,7 @@ def _read_secret(path: Path) -> str:
         raise ValueError("others may write it, so it is not a secret; chmod 600")
     if mode & stat.S_IROTH:
         _log.warning("secret_file_readable_by_others", path=str(path), hint="chmod 600")
-    text = path.read_text(encoding="utf-8").rstrip("\r\n")
+    text = read_small_file(path).rstrip("\r\n")
     if not text:
         raise ValueError("it is empty")
     return text

@@ -176,6 +176,13 @@ def test_a_secret_file_that_cannot_be_trusted_is_refused(
     assert "s3cret" not in str(raised.value)
 
 
+def test_a_secret_that_does_not_begin_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    os.mkfifo(path, 0o600)
+    with pytest.raises(SettingsError, match="no regular file"):
+        secret_from(path)
+
+
 def test_a_secret_given_twice_is_a_problem(tmp_path: Path) -> None:
     environ = {"INDELIBLE_SAMPLE_TOKEN": "a", "INDELIBLE_SAMPLE_TOKEN_FILE": str(tmp_path)}
     with pytest.raises(SettingsError, match="given beside INDELIBLE_SAMPLE_TOKEN"):
