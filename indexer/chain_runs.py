@@ -25,6 +25,10 @@ HEADS_BYTES: Final = 64 << 20
 """Of first events of runs that are held; without room what is before one is told missing at once,
 and nothing will fill it."""
 
+JUDGED: Final = 8
+"""Of events that stand in one place so many are held against as many of the next: it is each
+against each, and whoever has the writer's password can store a million of them."""
+
 
 class StoredEvent(Struct, frozen=True, gc=False, array_like=True):
     """An event where it is stored."""
@@ -185,12 +189,15 @@ def _choose(
 ) -> list[StoredEvent]:
     """Events of one place, the one first that its neighbours vouch for."""
 
-    def vouched(event: StoredEvent) -> int:
-        own = carried_hash(event.hash)
-        is_before = previous is not None and follows(previous, event.line)
-        return is_before + 2 * any(follows(own, one.line) for one in behind)
+    def is_behind(event: StoredEvent) -> bool:
+        return previous is not None and follows(previous, event.line)
 
-    return sorted(same, key=vouched, reverse=True)
+    def is_before(event: StoredEvent) -> bool:
+        own = carried_hash(event.hash)
+        return any(follows(own, one.line) for one in behind[:JUDGED])
+
+    ordered = sorted(same, key=is_behind, reverse=True)
+    return [*sorted(ordered[:JUDGED], key=is_before, reverse=True), *ordered[JUDGED:]]
 
 
 def _between(runs: Sequence[_Run]) -> Iterator[Missing]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_events.canonical import canonical
-from audit_events.chain import decode_hash, encode_hash, genesis, link
+from audit_events.chain import decode_hash, encode_hash, follows, genesis, link
 from indexer.chain_runs import Break, ChainRuns, Flaw, Missing, StoredEvent
 
 SOURCES = tuple(str(uuid.UUID(int=number, version=4)) for number in range(1, 4))
@@ -123,6 +123,24 @@ def test_of_two_in_one_place_the_one_that_the_next_follows_is_the_true_one(order
     (found,) = taken([[*events[:2], *(events[2], forged)[::order], *events[3:]]])
     assert isinstance(found, Break)
     assert (found.kind, found.event.id) == ("twice", "forged")
+
+
+def test_many_in_one_place_are_not_held_each_against_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has the writer's password can store them: a few hundred took minutes."""
+    held: list[bytes] = []
+
+    def counted(previous: bytes, line: bytes) -> bool:
+        held.append(line)
+        return follows(previous, line)
+
+    monkeypatch.setattr("indexer.chain_runs.follows", counted)
+    first, second = chained(SOURCES[0], 2)
+    found = taken([[first] * 200 + [altered(second)] * 200])
+    assert told(found) == {
+        ("twice", SOURCES[0], 0, 0), ("twice", SOURCES[0], 1, 1), ("altered", SOURCES[0], 1, 1)
+    }  # fmt: skip
+    assert len(found) == 2 * 199 + 1
+    assert len(held) < 3 * 400
 
 
 def test_without_room_a_gap_is_told_at_once_and_once() -> None:
