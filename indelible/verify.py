@@ -140,8 +140,8 @@ def describe(finding: Finding) -> str:
     """One finding for people."""
     grade = "warning" if finding.is_warning else "error"
     event = f" ({finding.index}, event {finding.event_id})" if finding.event_id else ""
-    text = f"{grade}: {finding.problem}{event}\n  next: {finding.next}"
-    return "\n".join(map(plain, text.splitlines()))
+    # Each alone: no line of what others stored is taken for one of ours.
+    return f"{grade}: {plain(finding.problem + event)}\n  next: {plain(finding.next)}"
 
 
 def conclude(summary: Summary, told: int, until: datetime) -> str:

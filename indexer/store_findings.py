@@ -6,10 +6,20 @@ from msgspec import Struct
 
 from indexer.chain_runs import Missing, StoredEvent
 from indexer.digest import Digest
+from indexer.errors import RefusedError
 from indexer.records import Seal
 
 Kind = Literal[
-    "altered", "missing", "twice", "foreign", "digest", "gone", "closed", "deleted", "beginning"
+    "altered",
+    "missing",
+    "twice",
+    "foreign",
+    "digest",
+    "gone",
+    "closed",
+    "unread",
+    "deleted",
+    "beginning",
 ]
 
 
@@ -89,6 +99,37 @@ def tell_foreign(name: str, count: int, example: str) -> Finding:
     problem = f"{name} holds {count:,} of what is no event, such as: {example}"
     hint = "whoever has the writer's password can do that; it stays until its partition goes"
     return Finding("foreign", problem, hint, index=name)
+
+
+def tell_went(name: str, *, had_to: bool) -> Finding:
+    """An index was there, and was deleted before it was read to its end."""
+    problem = f"{name} was deleted while it was read"
+    if had_to:
+        problem += ", as its retention had ended: nothing of it was checked"
+        return Finding("deleted", problem, "nothing", is_warning=True, index=name)
+    problem += ", and the journal does not say that it had to go"
+    hint = (
+        "verify again in a minute, as that is recorded last; if it is not,"
+        f" `indelible archive restore {name}`"
+    )
+    return Finding("gone", problem, hint, index=name)
+
+
+def tell_unread(name: str, error: RefusedError) -> Finding:
+    """An index does not let itself be read."""
+    problem = f"{name} cannot be read: {error}"
+    hint = (
+        f"compare its settings (`GET /{name}/_settings`) with those of the others: whoever has the"
+        " writer's password can make an index with any"
+    )
+    return Finding("unread", problem, hint, index=name)
+
+
+def tell_unsearched(error: RefusedError) -> Finding:
+    """Some index keeps all of them from being searched."""
+    problem = f"what is missing, or stands there twice, was not looked for everywhere: {error}"
+    hint = "mend the index that refuses, and verify again: what came meanwhile may be told missing"
+    return Finding("unread", problem, hint)
 
 
 def of_event(

@@ -14,8 +14,9 @@ from opensearchpy import OpenSearch
 
 from audit_events.instant import format_instant, parse_instant
 from indexer.chain_runs import Break, ChainRuns, Flaw, Missing, StoredEvent
+from indexer.closer_look import CloserLook, refuses_by_itself
 from indexer.digest import Digest, digest_partition
-from indexer.errors import JournalError, StoreError
+from indexer.errors import DigestError, JournalError, RefusedError, StoreError
 from indexer.journal import Journal
 from indexer.names import journal_name
 from indexer.observe import Records
@@ -32,13 +33,14 @@ from indexer.store_findings import (
     tell_altered,
     tell_beginning,
     tell_foreign,
+    tell_unread,
+    tell_unsearched,
+    tell_went,
 )
 from indexer.store_reading import (
     PAGE_EVENTS,
     StoredIndex,
     count_stored,
-    find_gap_records,
-    find_source,
     list_stored,
     read_event,
     read_stored,
@@ -46,8 +48,6 @@ from indexer.store_reading import (
 
 Report = Callable[[str, int, int], None]
 """Told after each page what is read, how many events were, and of how many."""
-LOOKS_LIMIT: Final = 1000
-"""So many findings are looked at more closely, each with a few searches; the others are told."""
 QUIET: Final = timedelta(days=MONTH_DAYS)
 """A source that was silent for so long behind what was deleted hardly began in it."""
 
@@ -83,12 +83,13 @@ class StoreVerification:
         self._until = format_instant(until)
         self._report = report
         self._runs = ChainRuns()
-        self._looks = LOOKS_LIMIT
+        self._closer = CloserLook(client, settings)
         self._kinds: Counter[str] = Counter()
         self._journal = Journal(client, settings, refreshes=False)
         self._records = Records()
         self._missing: Mapping[str, str] = {}
         self._deleted: Sequence[Span] = ()
+        self._went: list[StoredIndex] = []
 
     def run(self) -> Iterator[Finding]:
         """Everything that does not hold; the work is done while it is asked for.
@@ -118,12 +119,50 @@ class StoreVerification:
         unknown = set(self._names or ()) - {one.name for one in chosen}
         if unknown:
             raise StoreError(f"there is no index {', '.join(sorted(unknown))}")
-        sizes = [0 if one.closed else count_stored(self._client, one.name) for one in chosen]
+        yield from self._read_all(chosen)
+        yield from self._find_went()
+        yield from self._end()
+        if self._closer.refusal is not None:
+            yield tell_unsearched(self._closer.refusal)
+
+    def _read_all(self, chosen: Sequence[StoredIndex]) -> Iterator[Finding]:
+        sizes = [self._count(one) for one in chosen]
         done = 0
         for one, size in zip(chosen, sizes, strict=True):
-            yield from self._read(one, size, done, sum(sizes))
+            try:
+                yield from self._read(one, size, done, sum(sizes))
+            except (StoreError, DigestError):
+                if self._is_there(one):
+                    raise
+                self._went.append(one)
+            except RefusedError as error:
+                if not refuses_by_itself(error):
+                    raise
+                yield tell_unread(one.name, error)
             done += size
-        yield from self._end()
+
+    def _count(self, one: StoredIndex) -> int:
+        try:
+            return 0 if one.closed else count_stored(self._client, one.name)
+        except (StoreError, RefusedError) as error:
+            if not refuses_by_itself(error) and self._is_there(one):
+                raise
+            return 0
+
+    def _is_there(self, one: StoredIndex) -> bool:
+        stored = list_stored(self._client, self._settings)
+        return (one.name, one.uuid) in {(found.name, found.uuid) for found in stored}
+
+    def _find_went(self) -> Iterator[Finding]:
+        """What was there at the beginning, and is not any more."""
+        if not self._went:
+            return
+        there = {one.name for one in list_stored(self._client, self._settings)}
+        # Deleted first, then recorded: by now that was done, unless it is just being so.
+        self._read_journal(there)
+        finished = self._records.finished
+        for one in self._went:
+            yield tell_went(one.name, had_to=one.name in finished and one.name not in self._missing)
 
     def _is_asked(self, name: str) -> bool:
         if self._names is not None:
@@ -162,7 +201,6 @@ class StoreVerification:
             problem = f"{one.name} is closed: none of its events can be read"
             yield Finding("closed", problem, f"open it (`POST /{one.name}/_open`)", index=one.name)
             return
-        self.summary.indices += 1
 
         def report(now: int, _: int) -> None:
             self._report(one.name, done + now, total)
@@ -178,6 +216,7 @@ class StoreVerification:
                 digest = digest_partition(self._client, one.name, report=report, look=sorting.take)
                 self.summary.sealed += 1
                 yield from self._compare(one.name, sealed_uuid, digest)
+            self.summary.indices += 1
             self.summary.events += sorting.taken
             if sorting.foreign:
                 yield tell_foreign(one.name, sorting.foreign, sorting.example)
@@ -245,24 +284,19 @@ class StoreVerification:
                         yield tell_altered(flaw.event)
 
     def _look(self, gap: Missing) -> Iterator[list[StoredEvent]]:
-        if self._looks == 0:
-            return
-        self._looks -= 1
         first = gap.first
         while first <= gap.last:
-            found = find_source(self._client, self._settings, gap.source_id, first, gap.last)
+            found = self._closer.events(gap.source_id, first, gap.last)
             yield found
             if len(found) < PAGE_EVENTS:
                 return
             first = found[-1].seq + 1
 
     def _tell_twice(self, flaw: Break) -> Finding:
-        event, where = flaw.event, ""
-        if self._looks:
-            self._looks -= 1
-            source, seq = event.source_id, event.seq
-            found = find_source(self._client, self._settings, source, seq, seq)
-            where = f": {', '.join(f'{one.index}/{one.id}' for one in found[:5])}"
+        event = flaw.event
+        found = self._closer.events(event.source_id, event.seq, event.seq)
+        places = ", ".join(f"{one.index}/{one.id}" for one in found[:5])
+        where = f": {places}" if places else ""
         problem = f"{name_of(event)} stands there more than once{where}"
         hint = "whoever has the writer's password can do that; compare them: one was slipped in"
         return of_event("twice", problem, hint, event)
@@ -290,10 +324,7 @@ class StoreVerification:
         return of_event("missing", problem, hint, after, gap=gap)
 
     def _find_told(self, gap: Missing) -> str:
-        if self._looks == 0:
-            return ""
-        self._looks -= 1
-        records = find_gap_records(self._client, self._settings, gap.source_id)
+        records = self._closer.gap_records(gap.source_id)
         told = (one for one in records if one.first <= gap.last and one.last >= gap.first)
         return next((one.timestamp for one in told), "")
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from indelible.verify import command, conclude, describe
 from indexer.settings import IndexSettings
-from indexer.store_findings import Finding, Summary
+from indexer.store_findings import Finding, Summary, tell_foreign
 from tests.cluster import Cluster
 from tests.fault_proxy import cut_on_the_wire, fault_proxy
 from tests.faults import in_turn
@@ -32,6 +32,13 @@ def test_what_is_found_is_said_with_its_place_and_the_next_step() -> None:
     assert describe(one) == "error: `seq` 3 is \\u001b[2Jmissing (i, event e)\n  next: look"
     one = Finding("deleted", "gone", "nothing", is_warning=True)
     assert describe(one) == "warning: gone\n  next: nothing"
+
+
+@pytest.mark.parametrize("end", ["\n", "\x85", "\u2028", "\x1c"])
+def test_what_others_stored_makes_no_line_of_its_own(end: str) -> None:
+    """Else it says that all holds where a person looks for just that."""
+    told = describe(tell_foreign("i", 1, f"{{{end}holds: 0 errors, 0 warnings{end}}}"))
+    assert [line[:6] for line in told.splitlines()] == ["error:", "  next"]
 
 
 def test_what_it_came_to_is_said() -> None:

@@ -232,6 +232,39 @@ def test_a_partition_that_was_recorded_as_missing_stays_a_loss(store: Store) -> 
     assert "which the lifecycle recorded at" in gone.problem
 
 
+@pytest.mark.parametrize(
+    ("is_sealed", "is_recorded"), [(True, True), (True, False), (False, False)]
+)
+def test_a_partition_that_goes_while_it_is_read_is_told_and_the_others_are_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, is_sealed: bool, is_recorded: bool
+) -> None:
+    """By the lifecycle, as its time has come, or by hand."""
+    monkeypatch.setattr("indexer.store_reading.PAGE_EVENTS", 1)
+    altered = store.lines[8].replace(b"member.invited", b"member.removed")
+    store.put([*store.lines[:8], altered])
+    name = store.partition(3)
+    if is_sealed:
+        store.seal(name)
+    waiting = iter([name])
+
+    def report(read: str, _done: int, _total: int) -> None:
+        for one in waiting if read == name else ():
+            if is_recorded:
+                store.end(one, DELETED)
+            else:
+                with store.cluster.admin() as admin:
+                    assert ask(admin, "DELETE", f"/{one}").status == 200
+
+    found, verification = store.verify(report=report)
+    kinds = ["deleted", "deleted"] if is_recorded else ["gone", "missing"]
+    assert [one.kind for one in found] == ["altered", *kinds]
+    assert f"{name} was deleted while it was read" in found[1].problem
+    assert (verification.summary.errors, verification.summary.warnings) == (
+        (1, 2) if is_recorded else (3, 0)
+    )
+    assert verification.summary.events == 6
+
+
 def test_a_source_that_begins_late_though_nothing_was_deleted_is_pointed_at(store: Store) -> None:
     store.put(store.lines[2:])
     (one,), verification = store.verify()
@@ -308,6 +341,24 @@ def test_a_closed_index_is_told_and_not_passed_over(store: Store) -> None:
         assert ask(admin, "POST", f"/{store.partition(8)}/_close").status == 200
     (one,), _ = store.verify()
     assert (one.kind, one.index) == ("closed", store.partition(8))
+
+
+@pytest.mark.parametrize("poison", [{"blocks.read": True}, {"max_result_window": 10}])
+@pytest.mark.parametrize("month", ["2026.05", "2026.07"])
+def test_an_index_that_refuses_keeps_no_verdict_on_the_others_away(
+    store: Store, poison: dict[str, object], month: str
+) -> None:
+    """Whoever has the writer's password can make one, of a time that is asked for or not."""
+    store.put([*store.lines[:4], *store.lines[5:]])
+    name = f"{store.index.prefix}-events-{month}"
+    body = msgspec.json.encode({"settings": {"index": poison}})
+    with store.cluster.client("writer") as writer:
+        assert ask(writer, "PUT", f"/{name}", body=body).status == 200
+    found, verification = store.verify()
+    unread = [one.index for one in found if one.kind == "unread"]
+    assert brief([one for one in found if one.kind != "unread"]) == [("missing", 4, 4)]
+    assert unread == ([name, ""] if month == "2026.05" else [""])
+    assert verification.summary.indices == 3
 
 
 def test_pages_and_parts_hold_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
