@@ -5,13 +5,19 @@ that process has ended between two lines. So the next one knows whether a line m
 """
 
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+from audit_events.small_file import read_small_file
 from indelible.errors import CommandError
 from indelible.run_record import try_lock
+from indelible.stream_answer import is_cursor
 from indexer.durable import sync
+
+_is_signature: Final = re.compile(r"process \d+").fullmatch
 
 
 class CursorFile:
@@ -64,7 +70,7 @@ def hold(path: Path) -> Generator[CursorFile]:
     except OSError as error:
         raise _unusable(path, error) from error
     try:
-        former = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        former = _read_former(descriptor, path)
         if not try_lock(descriptor):
             raise CommandError(
                 f"another process reads on from {path} ({former})",
@@ -85,6 +91,20 @@ def hold(path: Path) -> Generator[CursorFile]:
         os.close(descriptor)
 
 
+def _read_former(descriptor: int, path: Path) -> str:
+    """Return how the one before signed; empty where it ended between two lines."""
+    try:
+        former = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    except OSError as error:
+        raise _unusable(path, error) from error
+    if former and not _is_signature(former):
+        raise CommandError(
+            f"{path}.lock holds something else than a lock, which would be written over",
+            hint="name another --cursor-file; its lock lies beside it, as FILE.lock",
+        )
+    return former
+
+
 def _sign(descriptor: int, path: Path) -> None:
     try:
         # As long as any other: it is never empty while one takes the place of the other.
@@ -95,7 +115,7 @@ def _sign(descriptor: int, path: Path) -> None:
 
 def _read(path: Path) -> str | None:
     try:
-        cursor = path.read_text("ascii").strip()
+        cursor = read_small_file(path).strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -105,10 +125,13 @@ def _read(path: Path) -> str | None:
             f"{path} is empty: nothing tells how far was read",
             hint="remove it, and name where to begin by --start",
         )
+    if not is_cursor(cursor):
+        # Not sent: it may be any file, and an address stands in logs.
+        raise _unusable(path, None)
     return cursor
 
 
-def _unusable(path: Path, error: OSError | UnicodeDecodeError) -> CommandError:
+def _unusable(path: Path, error: OSError | UnicodeDecodeError | None) -> CommandError:
     why = (error.strerror if isinstance(error, OSError) else None) or "it holds no cursor"
     return CommandError(
         f"{path} cannot be used for the cursor: {why}",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from indelible.cursor_file import CursorFile, hold
 from indelible.moment import Moment
@@ -27,6 +28,7 @@ from indelible.stream_settings import StreamSettings, read_settings
 from indelible.terminal import write_json
 from indelible.whole_help import examples
 from indexer.backoff import Backoff, delay_seconds
+from webapi.settings import is_private_url
 from webapi.stream import AFTER, LIMIT, MAX_LIMIT, MAX_WAIT_SECONDS, NOW, START, WAIT, StreamPage
 
 PAUSE_SECONDS: Final = 2.0
@@ -82,7 +84,15 @@ def command(
         raise click.UsageError(
             "--once: from now on nothing is there; name --start or --cursor-file"
         )
+    if cursor_file is not None and not cursor_file.name:
+        raise click.UsageError("--cursor-file: expected the name of a file")
     settings = read_settings(os.environ)
+    if not is_private_url(settings.url):
+        click.echo(
+            f"warning: {settings.url} is asked without https: whoever is on the way can read the"
+            " token and all events, and alter them",
+            err=True,
+        )
     stopping = Breaking()
     stopping.install()
     held: AbstractContextManager[CursorFile | None] = (
@@ -195,11 +205,14 @@ def follow(source: Source, kept: CursorFile | None, start: str, *, once: bool) -
 def write_events(page: StreamPage) -> None:
     """Write the events as they are stored, one a line; to a file, durably.
 
+    What others stored may have lines of its own, and is spelled as one.
+
     Raises:
         OSError: not all were taken.
     """
     for event in page.events:
-        write_json(bytes(event))
+        line = bytes(event)
+        write_json(msgspec.json.format(line, indent=-1) if b"\n" in line else line)
     descriptor = sys.stdout.fileno()
     if page.events and stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.fsync(descriptor)

@@ -1,5 +1,6 @@
 """What an answer of `/stream` means to who reads on: a page, trouble that passes, or the end."""
 
+import re
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from audit_events.envelope import UNREADABLE
 from indelible.errors import CommandError
 from indelible.question import usage
 from indelible.stream_settings import TOKEN_VARIABLE
@@ -15,11 +17,13 @@ from indelible.terminal import plain
 from indexer.backoff import retry_after_seconds
 from webapi.errors import ROUTING_CODES, ParametersError
 from webapi.problems import Problem
-from webapi.stream import AFTER, StreamPage
+from webapi.stream import AFTER, MAX_CURSOR_CHARACTERS, StreamPage
 
 NOT_THE_API: Final = (
     "set INDELIBLE_STREAM_URL to where its page is found, such as https://audit.example"
 )
+is_cursor: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_CURSOR_CHARACTERS}}}").fullmatch
+"""Whether a text may be one, as the API writes them."""
 
 
 class Answer(Struct, frozen=True):
@@ -63,10 +67,10 @@ def read_answer(answer: Answer, url: str, cursor_path: Path | None) -> StreamPag
         click.UsageError: naming each option that is wrong.
     """
     if answer.status == HTTPStatus.OK:
-        try:
-            return msgspec.json.decode(answer.body, type=StreamPage)
-        except msgspec.MsgspecError as error:
-            raise CommandError(f"what {url} answers is no page", hint=NOT_THE_API) from error
+        page = _read_page(answer.body)
+        if page is None:
+            raise CommandError(f"what {url} answers is no page", hint=NOT_THE_API)
+        return page
     problem = _read_problem(answer.body)
     is_limit = answer.status == HTTPStatus.TOO_MANY_REQUESTS
     if is_limit or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -77,11 +81,23 @@ def read_answer(answer: Answer, url: str, cursor_path: Path | None) -> StreamPag
     raise _refusal(problem, cursor_path)
 
 
+def _read_page(body: bytes) -> StreamPage | None:
+    """Return a page; None for what a proxy says, also where it spelled one anew.
+
+    It is one event a line, and the cursor is kept in a file.
+    """
+    try:
+        page = msgspec.json.decode(body, type=StreamPage)
+    except UNREADABLE:
+        return None
+    return page if is_cursor(page.cursor) else None
+
+
 def _read_problem(body: bytes) -> Problem | None:
     """Return what the API says of an error; None for what a proxy before it says."""
     try:
         return msgspec.json.decode(body, type=Problem)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
 
 

@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Final
 from urllib.error import URLError
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from typing_extensions import override
 
@@ -16,6 +16,7 @@ from indelible.stream_answer import NOT_THE_API, Answer, Trouble
 from indelible.stream_settings import StreamSettings
 from indelible.terminal import plain
 from webapi.errors import RETRY_AFTER
+from webapi.settings import is_loopback
 
 TIMEOUT_SECONDS: Final = 60.0
 
@@ -33,6 +34,8 @@ class _AsItCame(urllib.request.HTTPErrorProcessor):
 
 
 _opener: Final = urllib.request.build_opener(_AsItCame)
+_direct: Final = urllib.request.build_opener(_AsItCame, urllib.request.ProxyHandler({}))
+"""For this very host: the proxy that others are found by would get the token, and not find it."""
 
 
 def stream_url(settings: StreamSettings) -> str:
@@ -48,14 +51,16 @@ def ask(settings: StreamSettings, pairs: Sequence[tuple[str, str]]) -> Answer | 
     """
     url = stream_url(settings)
     token = settings.token.reveal() if settings.token else ""
-    request = urllib.request.Request(  # noqa: S310  # checked by the settings
-        f"{url}?{urlencode(pairs)}",
-        headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-    )
     try:
-        with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+        request = urllib.request.Request(  # noqa: S310  # checked by the settings
+            f"{url}?{urlencode(pairs)}",
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+        )
+        opener = _direct if is_loopback(urlsplit(url).hostname) else _opener
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             return Answer(response.status, response.read(), response.headers.get(RETRY_AFTER))
-    except http.client.InvalidURL as error:
+    except (http.client.InvalidURL, ValueError) as error:
+        # The second of a name that no host can have.
         raise CommandError(f"{url} is no address: {error}", hint=NOT_THE_API) from error
     except (OSError, http.client.HTTPException) as error:
         cause = error.reason if isinstance(error, URLError) else error

@@ -25,7 +25,7 @@ class StreamSettings(Struct, frozen=True, kw_only=True):
         Meta(
             description="where the API is that `indelible stream` asks: the address of the page,"
             " without a path of the API",
-            pattern=r"\Ahttps?://[^\s?#@]+\Z",
+            pattern=r"\Ahttps?://[^\s?#@/:][^\s?#@]*\Z",
             examples=["https://audit.example"],
         ),
     ] = "http://127.0.0.1:8250"

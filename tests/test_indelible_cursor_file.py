@@ -1,6 +1,7 @@
 """The place of a stream: one process has it, and whatever fails it is whole."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,15 @@ def test_the_next_one_knows_whether_a_line_may_be_cut(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "is empty"), (b"\n", "is empty"), (b"\xff", "it holds no cursor")]
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff", "it holds no cursor"),
+        (b'{"id":"1"}', "it holds no cursor"),
+        (b"a\0", "it holds no cursor"),
+        (b"a" * 6001, "it holds no cursor"),
+    ],
 )
 def test_what_is_no_cursor_is_not_taken_for_none(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "cursor"
@@ -54,6 +63,27 @@ def test_what_is_no_cursor_is_not_taken_for_none(tmp_path: Path, content: bytes,
     with pytest.raises(CommandError, match=said), hold(path):
         pass
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()]
+)
+def test_a_file_that_does_not_begin_or_end_is_refused_at_once(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "cursor"
+    make(path)
+    with pytest.raises(CommandError, match="cannot be used for the cursor"), hold(path):
+        pass
+
+
+def test_a_lock_that_is_none_is_not_written_over(tmp_path: Path) -> None:
+    """`--cursor-file uv` in a project."""
+    lock = tmp_path / "uv.lock"
+    lock.write_text("version = 1\n")
+    with pytest.raises(CommandError, match="written over"), hold(tmp_path / "uv"):
+        pass
+    assert lock.read_text() == "version = 1\n"
 
 
 def test_where_it_cannot_lie_is_told(tmp_path: Path) -> None:

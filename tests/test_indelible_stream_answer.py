@@ -24,6 +24,13 @@ URL = "https://audit.example/api/stream"
 PLACE = Path("/var/lib/siem.cursor")
 
 
+NO_CURSORS = [b'""', b'"a b"', b'"a\\nb"', '"ä"'.encode(), b'"%b"' % (b"a" * 6001), b'"\\ud800"']
+
+
+def page_with(cursor: bytes, event: bytes = b"{}") -> bytes:
+    return b'{"events":[%b],"cursor":%b,"more":true}' % (event, cursor)
+
+
 def answer_of(error: ProblemError) -> Answer:
     """What the API answers, without the frame of a request."""
     problem = Problem(
@@ -75,6 +82,9 @@ def test_what_passes_is_waited_for(
         (Answer(404, b"<html>nginx</html>"), f"{URL} answers 404", "STREAM_URL"),
         (Answer(200, b"<html>Sign in</html>"), "is no page", "STREAM_URL"),
         (Answer(200, b"[]"), "is no page", "STREAM_URL"),
+        (Answer(200, page_with(b'"a"', b"[" * 100_000)), "is no page", "STREAM_URL"),
+        (Answer(404, b'{"a":' + b"[" * 100_000), f"{URL} answers 404", "STREAM_URL"),
+        *[(Answer(200, page_with(one)), "is no page", "STREAM_URL") for one in NO_CURSORS],
         (answer_of(ProblemError("request_malformed", "odd")), "refuses the question: odd", "r_1"),
     ],
 )

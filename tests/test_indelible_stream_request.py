@@ -12,11 +12,12 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from click.testing import CliRunner
 from typing_extensions import override
 
 from indelible import stream
 from indelible.errors import CommandError
-from indelible.stopping import Breaking
+from indelible.stopping import Breaking, StopAsked
 from indelible.stream_request import ask
 from indelible.stream_settings import StreamSettings
 from indexer.settings import Secret
@@ -24,8 +25,8 @@ from tests.app_traffic import ROOT
 from tests.throw_away_tls import make_authority
 from tests.waiting import wait_until
 
-FIRST = b'{"events":[{"id":"1"}],"cursor":"behind 1","more":true}'
-LAST = b'{"events":[],"cursor":"behind all","more":false}'
+FIRST = b'{"events":[{"id":"1"}],"cursor":"behind-1","more":true}'
+LAST = b'{"events":[],"cursor":"behind-all","more":false}'
 
 Served = tuple[int, bytes, int]
 """Status, body, and how long it is said to be."""
@@ -105,7 +106,7 @@ def test_it_goes_on_and_says_so_once(
     assert [seconds >= 3 for seconds in slept[1:]] == [True] * 4, "as Retry-After has it"
     filters = "action=a.b&"
     first = f"{filters}start=beginning&limit=1000&wait=0s"
-    assert server.asked == [first] * 4 + [f"{filters}after=behind+1&limit=1000&wait=0s"] * 3
+    assert server.asked == [first] * 4 + [f"{filters}after=behind-1&limit=1000&wait=0s"] * 3
 
 
 def test_behind_a_page_that_is_not_full_it_pauses(
@@ -130,12 +131,68 @@ def test_a_redirect_gets_no_token() -> None:
     assert getattr(answer, "status", None) == 302
 
 
+def test_an_event_that_others_stored_on_several_lines_is_one(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Else a line of it is taken for an event that nobody logged."""
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(stream, "ONCE_SECONDS", 0)
+    page = b'{"events":[{"x":\n{"id":"forged"}\n},{"id": "2"}],"cursor":"x","more":false}'
+    with serving([whole(200, page)]) as (_, settings):
+        stream.follow(stream.Source(settings, [], Breaking(), None), None, "now", once=True)
+    assert capfd.readouterr().out == '{"x":{"id":"forged"}}\n{"id": "2"}\n'
+
+
+def test_no_proxy_gets_the_token_of_this_very_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving([whole(200, LAST)]) as (server, settings), serving([]) as (proxy, _):
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        script = (
+            "import sys\nfrom indelible.stream_request import ask\n"
+            "from indelible.stream_settings import StreamSettings\n"
+            "print(ask(StreamSettings(url=sys.argv[1]), []).status)"
+        )
+        # A process of its own: proxies are read from the environment once.
+        done = subprocess.run(
+            [sys.executable, "-c", script, settings.url],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.stdout == "200\n", done.stderr
+    assert (len(server.asked), proxy.asked) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("url", "is_warned"),
+    [("http://audit.example", True), ("https://audit.example", False), ("http://[::1]:8", False)],
+)
+def test_a_token_that_goes_over_the_network_in_the_clear_is_warned_about(
+    monkeypatch: pytest.MonkeyPatch, url: str, *, is_warned: bool
+) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise StopAsked
+
+    monkeypatch.setattr(stream, "follow", end)
+    monkeypatch.setattr(Breaking, "install", lambda _self: None)
+    monkeypatch.setenv("INDELIBLE_STREAM_URL", url)
+    monkeypatch.setenv("INDELIBLE_STREAM_TOKEN", "secret")
+    result = CliRunner().invoke(stream.command, [])
+    assert result.exit_code == 0, result.output
+    assert (f"warning: {url} is asked without https" in result.output) == is_warned
+    assert "secret" not in result.output
+
+
 def test_a_server_that_is_not_there_is_trouble_and_a_bad_address_the_end() -> None:
     with serving([]) as (_, settings):
         pass
     assert "Connection refused" in getattr(ask(settings, []), "why", "")
-    with pytest.raises(CommandError, match="is no address"):
-        ask(StreamSettings(url="http://127.0.0.1:port", token=Secret("secret")), [])
+    for url in (
+        "http://127.0.0.1:port",
+        "http://[::1",
+        "http://a..b",
+        f"http://{'n' * 70}.example",
+    ):
+        with pytest.raises(CommandError, match="is no address"):
+            ask(StreamSettings(url=url, token=Secret("secret")), [])
 
 
 def test_a_certificate_is_verified_by_the_systems_authorities(tmp_path: Path) -> None:

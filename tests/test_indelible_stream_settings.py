@@ -31,6 +31,7 @@ def test_a_token_may_stand_in_a_file(tmp_path: Path) -> None:
         ({TOKEN: "two\nlines"}, "expected one bearer token"),
         ({TOKEN: "schlüssel"}, "expected one bearer token"),
         ({TOKEN: "x", URL: "audit.example"}, "expected such as https://audit.example"),
+        ({TOKEN: "x", URL: "https:///audit"}, "expected such as https://audit.example"),
         ({TOKEN: "x", URL: "https://a/?token=s3cret"}, "expected such as https://audit.example"),
         ({TOKEN: "x", "INDELIBLE_STREAM_TOKN": "x"}, "no such setting"),
     ],
