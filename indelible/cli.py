@@ -239,19 +239,27 @@ def _describe_bytes(error: Exception) -> tuple[str, int] | None:
     return None
 
 
+def _plain(text: str) -> str:
+    """Lines without what a terminal obeys: a cluster's words have names that others gave."""
+    from indelible.terminal import plain  # noqa: PLC0415  # `--help` needs none of it
+
+    return "\n".join(map(plain, text.split("\n")))
+
+
 def describe(error: Exception) -> tuple[str, int] | None:
     """What an operator reads about `error` and the exit code; None when it is a defect of ours.
 
     A defect keeps its traceback: it is for the people who mend it, not for the operator.
     """
     if isinstance(error, SettingsProblems):
-        lines = [f"error: {problem}" for problem in error.problems]
+        lines = [f"error: {_plain(problem)}" for problem in error.problems]
         hint = error.hint if isinstance(error, OperatorError) else "correct them and try again"
-        return "\n".join([*lines, f"next: {hint}"]), EXIT_SETTINGS
+        return "\n".join([*lines, f"next: {_plain(hint)}"]), EXIT_SETTINGS
     if isinstance(error, OperatorError):
-        next_step = f"\nnext: {error.hint}" if error.hint else ""
+        next_step = f"\nnext: {_plain(error.hint)}" if error.hint else ""
         # Applications read the text alone, so those of `audit_events` end with their hint.
-        return f"error: {str(error).removesuffix(f'; {error.hint}')}{next_step}", EXIT_ERROR
+        problem = str(error).removesuffix(f"; {error.hint}")
+        return f"error: {_plain(problem)}{next_step}", EXIT_ERROR
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         package = error.name.partition(".")[0]
         if package in EXTRAS:

@@ -11,10 +11,13 @@ answer with its status and headers (`Retry-After`) whatever the status is.
 """
 
 import base64
+import errno
 import logging
 import ssl
+import stat
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -307,6 +310,9 @@ def refusal(
 def _tls(settings: ConnectionSettings) -> ssl.SSLContext:
     path = settings.ca_file
     try:
+        for path in (settings.client_cert_file, settings.client_key_file, settings.ca_file):
+            if path:
+                _require_file(path)
         context = ssl.create_default_context(cafile=path)
         if settings.client_cert_file:
             path = settings.client_cert_file
@@ -316,6 +322,12 @@ def _tls(settings: ConnectionSettings) -> ssl.SSLContext:
             raise
         raise ConnectionFileError(path, error) from error
     return context
+
+
+def _require_file(path: Path) -> None:
+    """Else a pipe that nobody writes into is waited for without end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def _credentials(settings: ConnectionSettings, role: Role) -> tuple[str | None, Secret | None]:

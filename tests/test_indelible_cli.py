@@ -183,6 +183,11 @@ class WithoutHintError(Exception):
             ("error: port 9250 is taken\nnext: choose another", 1),
             id="an operator's error",
         ),
+        pytest.param(
+            NodeError("index [audit-\x1b[2J] is blocked\nend of its log", hint="look\x07"),
+            ("error: index [audit-\\u001b[2J] is blocked\nend of its log\nnext: look\\u0007", 1),
+            id="what a terminal would obey",
+        ),
         pytest.param(LineError("no id"), ("error: no id", 1), id="an error without a next step"),
         pytest.param(
             FULL,

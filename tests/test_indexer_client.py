@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import os
 import socket
 import ssl
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 from opensearchpy import OpenSearch
 from typing_extensions import override
@@ -263,6 +265,16 @@ def test_a_ca_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) 
         connect(ConnectionSettings(ca_file=path), role="reader")
     assert raised.value.hint
     assert "Errno" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["ca_file", "client_cert_file", "client_key_file"])
+def test_a_pipe_that_nobody_writes_into_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    path, other = tmp_path / "pipe", tmp_path / "other.pem"
+    os.mkfifo(path)
+    other.touch()
+    settings = ConnectionSettings(client_cert_file=other, client_key_file=other)
+    with pytest.raises(ConnectionFileError, match=f"{path} .*no regular file"):
+        connect(msgspec.structs.replace(settings, **{name: path}), role="reader")
 
 
 @pytest.mark.parametrize(
