@@ -23,6 +23,7 @@ from indexer.client import ask, read_reply, request, request_shape
 from indexer.digest import Digest
 from indexer.errors import ArchiveError, RefusedError
 from indexer.live_index import find_index
+from indexer.records import Seal
 from indexer.settings import LifecycleSettings
 
 State = Literal["SUCCESS", "PARTIAL", "FAILED", "IN_PROGRESS"]
@@ -44,7 +45,7 @@ class Content(Struct, frozen=True, rename="camel"):
     policy: Mapping[str, int] = {}
     """The settings that it was sealed under."""
 
-    def matches(self, digest: Digest) -> bool:
+    def matches(self, digest: Digest | Seal) -> bool:
         """Whether these are the same events, byte for byte."""
         own = (self.events, self.first, self.last, self.sha256)
         return own == (digest.events, digest.first, digest.last, digest.sha256)
@@ -174,7 +175,7 @@ def take(
     client: OpenSearch,
     repository: str,
     name: str,
-    digest: Digest,
+    digest: Digest | Seal,
     *,
     policy: Mapping[str, int] | None = None,
     beat: Beat = _no_beat,
@@ -211,7 +212,7 @@ def take(
     return _checked(_wait(client, repository, snapshot, beat), digest)
 
 
-def find(client: OpenSearch, repository: str, name: str, digest: Digest) -> Archived | None:
+def find(client: OpenSearch, repository: str, name: str, digest: Digest | Seal) -> Archived | None:
     """The newest good snapshot of a partition that holds these events, None where there is none.
 
     The name is not enough: another cluster may have put its own partition of it there.
@@ -285,7 +286,7 @@ def _is_of(archived: Archived, uuid: str) -> bool:
     return archived.content.index_uuid == uuid
 
 
-def _checked(archived: Archived, digest: Digest) -> Archived:
+def _checked(archived: Archived, digest: Digest | Seal) -> Archived:
     if not archived.good:
         raise ArchiveError(
             f"the snapshot {archived.snapshot} in {archived.repository} is {archived.state}",

@@ -8,20 +8,26 @@ Whoever has the writer's password can store what is no event, and must not keep 
 being sealed by that, so every document counts. Several of one place stand in the order in which
 they were stored, and those that have none, as a part of it is missing, in that order behind all
 others. An escape that is no letter counts as it is spelled out (`indexer.answer.decode`).
+
+The same reading grows a tree for each organisation (`indexer.head`).
 """
 
 import hashlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 from msgspec import Raw, Struct, field
 from opensearchpy import OpenSearch
 
+from audit_events.chain import encode_hash
 from audit_events.instant import format_unix_ns
 from indexer.client import request_shape
 from indexer.errors import DigestError
+from indexer.head import Share, Shares
+from indexer.tree import Tree
 
 PAGE_EVENTS: Final = 2000
 """At most 128 MB where every event is as long as one may be, 2 MB of usual ones."""
@@ -52,8 +58,13 @@ class Digest(Struct, frozen=True):
     last: str | None
     sha256: str
     """In hexadecimal digits."""
-    organizations: dict[str, int]
-    """How many events each has."""
+    shares: Shares
+    """Of each organisation, and of what has no place where there is any."""
+
+    @property
+    def organizations(self) -> dict[str, int]:
+        """How many events each has."""
+        return {one: share.events for one, share in self.shares.items() if one is not None}
 
 
 class _Total(Struct, frozen=True):
@@ -239,7 +250,7 @@ class _Tally:
         self._hash = hashlib.sha256()
         self._first_ns: int | None = None
         self._last_ns: int | None = None
-        self._organizations: Counter[str] = Counter()
+        self._trees: defaultdict[str | None, Tree] = defaultdict(Tree)
 
     def add(self, rows: list[_Row]) -> None:
         """Take a page, in the order of the digest."""
@@ -249,8 +260,10 @@ class _Tally:
             low, high = min(times), max(times)
             self._first_ns = low if self._first_ns is None else min(low, self._first_ns)
             self._last_ns = high if self._last_ns is None else max(high, self._last_ns)
-            self._organizations.update(organization_id for organization_id, _, _ in places)
-        self._hash.update(b"\n".join([*(bytes(source) for _, source in rows), b""]))
+        stored = [(place and place[0], bytes(source)) for place, source in rows]
+        for organization_id, own in groupby(stored, itemgetter(0)):
+            self._trees[organization_id].add(source for _, source in own)
+        self._hash.update(b"\n".join([*(source for _, source in stored), b""]))
         self.events += len(rows)
 
     def digest(self) -> Digest:
@@ -260,5 +273,7 @@ class _Tally:
             first=None if self._first_ns is None else format_unix_ns(self._first_ns),
             last=None if self._last_ns is None else format_unix_ns(self._last_ns),
             sha256=self._hash.hexdigest(),
-            organizations=dict(self._organizations),
+            shares={
+                one: Share(tree.size, encode_hash(tree.root())) for one, tree in self._trees.items()
+            },
         )

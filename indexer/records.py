@@ -1,6 +1,6 @@
 """What the journal says of partitions, and what is written there of each step.
 
-    audit_log.partition_sealed     its digest and counts, of each organisation too
+    audit_log.partition_sealed     its digest, counts and roots, of each organisation too
     audit_log.partition_archived   a snapshot of it is good
     audit_log.partition_restored   it was brought back from one
     audit_log.partition_deleted    it went when its time had come
@@ -11,7 +11,7 @@ so each record names the uuid of the index that it speaks of. Whatever is writte
 has the one that counts last: a crash in between leaves the step undone, and it is done again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -24,8 +24,10 @@ from audit_events.instant import parse_instant
 from indexer.beat import Beat
 from indexer.digest import Digest
 from indexer.errors import JournalError
-from indexer.journal import ORGANIZATIONS, PARTITION, Journal, Key
+from indexer.head import Shares
+from indexer.journal import PARTITION, Journal, Key
 from indexer.observe import Records, Sealed
+from indexer.seal_parts import NEWER, SealPart, count_events, join, read_shares, split
 from indexer.span import Span
 
 SEALED: Final = "audit_log.partition_sealed"
@@ -34,9 +36,6 @@ RESTORED: Final = "audit_log.partition_restored"
 DELETED: Final = "audit_log.partition_deleted"
 MISSING: Final = "audit_log.partition_missing"
 ACTIONS: Final = (SEALED, ARCHIVED, RESTORED, DELETED, MISSING)
-PART_ORGANIZATIONS: Final = 500
-PART_BYTES: Final = 24_000
-"""Of ids in one event: with the rest of each entry it stays far below the 64 KiB of a line."""
 
 
 def is_told(organization_id: str) -> bool:
@@ -61,6 +60,18 @@ class Seal(Struct, frozen=True):
     last: str | None
     sha256: str
     organizations: Mapping[str, int]
+    shares: Shares | None = None
+    """None where a version recorded it that knew no trees."""
+    head: str = ""
+    """As it was signed; empty where no key was set."""
+
+
+class RecordedHead(Struct, frozen=True):
+    """A head that the journal has, as it was signed, and of which index it is recorded."""
+
+    partition: str
+    index_uuid: str
+    head: str
 
 
 class Copy(Struct, frozen=True):
@@ -79,10 +90,9 @@ class Subject(Struct, frozen=True):
     uuid: str
     span: Span
 
-    def key(self, part: int | None = None) -> Key:
+    def key(self, *more: object) -> Key:
         """What a record of it is told apart by."""
-        text = f"{self.name}/{self.uuid}"
-        return Key(text if part is None else f"{text}/{part}", self.span.end)
+        return Key("/".join(map(str, (self.name, self.uuid, *more))), self.span.end)
 
     @property
     def resource(self) -> Resource:
@@ -148,7 +158,7 @@ def fold(events: Iterable[Event]) -> Chronicle:
     lives: dict[str, dict[str, _Life]] = {}
     for event in events:
         if event.resource is None or event.resource.type != PARTITION:
-            raise JournalError(f"the journal's record {event.id} names no partition", hint=_NEWER)
+            raise JournalError(f"the journal's record {event.id} names no partition", hint=NEWER)
         step = _read_step(event)
         of_name = lives.setdefault(event.resource.id, {})
         _note(of_name.setdefault(step.index_uuid, _Life(step.index_uuid)), event, step)
@@ -210,56 +220,67 @@ def read_seal(journal: Journal, name: str, uuid: str) -> Seal:
         RefusedError, NoAnswerError: see `Journal.read`.
     """
     events = journal.read((SEALED,), resource_id=name, with_organizations=True)
-    contexts = [_convert(event, _SealContext) for event in events]
-    ours = [one for one in contexts if one.index_uuid == uuid]
-    parts = {one.part: one for one in ours}
-    if len(parts) < len(ours):
-        # The id of a record follows from the index and the part: there is one of each.
-        raise JournalError(f"the sealing of {name} is recorded twice: one is forged", hint=_FORGED)
-    if 1 not in parts or len(parts) != parts[1].parts:
-        raise JournalError(f"the sealing of {name} is not recorded whole", hint=_NEWER)
-    counts = {one.id: one.events for part in parts.values() for one in part.organizations}
-    first = parts[1]
-    return Seal(uuid, first.events, first.first, first.last, first.sha256, counts)
+    parts = join(name, uuid, [_convert(event, SealPart) for event in events])
+    first = parts[0]
+    return Seal(
+        uuid,
+        first.events,
+        first.first,
+        first.last,
+        first.sha256,
+        count_events(parts),
+        read_shares(name, parts),
+        first.head,
+    )
+
+
+def read_heads(journal: Journal) -> list[RecordedHead]:
+    """Every head that is recorded, whoever signed it, in the order of the journal.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: see `Journal.read`.
+    """
+    heads: list[RecordedHead] = []
+    for event in journal.read((SEALED,)):
+        part = _convert(event, SealPart)
+        if part.head:
+            name = event.resource.id if event.resource else ""
+            heads.append(RecordedHead(name, part.index_uuid, part.head))
+    return heads
 
 
 def record_seal(
-    journal: Journal, subject: Subject, digest: Digest, *, more: Context, beat: Beat
+    journal: Journal,
+    subject: Subject,
+    digest: Digest,
+    *,
+    more: Context,
+    beat: Beat,
+    sign: Callable[[], str] = lambda: "",
 ) -> None:
-    """Record the digest and counts of a partition; the part that says so of all comes last."""
-    parts = list(cut(digest.organizations)) or [{}]
-    for part in range(len(parts), 0, -1):
+    """Record what a partition holds; the part that says so of all comes last.
+
+    Args:
+        journal: where.
+        subject: the partition.
+        digest: what it holds.
+        more: what is recorded besides, in each part.
+        beat: called before each part.
+        sign: asked for the signed head right before the last part; empty without a key.
+
+    Raises:
+        JournalError, RefusedError, NoAnswerError: see `Journal.record`.
+    """
+    first, *others = split(subject.uuid, digest)
+    for context in reversed(others):
         beat()
-        counts = [{"id": one, "events": count} for one, count in parts[part - 1].items()]
-        context = {
-            "indexUuid": subject.uuid,
-            "events": digest.events,
-            "first": digest.first,
-            "last": digest.last,
-            "sha256": digest.sha256,
-            "part": part,
-            "parts": len(parts),
-            ORGANIZATIONS: counts,
-            **more,
-        }
-        key, resource = subject.key(part), subject.resource
-        journal.record(SEALED, key=key, context=context, resource=resource)
-
-
-def cut(organizations: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """Counts in parts that fit in an event each, always cut in the same way."""
-    part: dict[str, int] = {}
-    size = 0
-    for one in sorted(organizations):
-        # A letter may come to six bytes in JSON (`\u001f`).
-        length = len(msgspec.json.encode(one))
-        if part and (len(part) == PART_ORGANIZATIONS or size + length > PART_BYTES):
-            yield part
-            part, size = {}, 0
-        part[one] = organizations[one]
-        size += length
-    if part:
-        yield part
+        key = subject.key(context["part"], context["root"])
+        journal.record(SEALED, key=key, context={**context, **more}, resource=subject.resource)
+    beat()
+    head = sign()
+    signed = {"head": head} if head else {}
+    context = {**first, **signed, **more}
+    journal.record(SEALED, key=subject.key(1), context=context, resource=subject.resource)
 
 
 def record_archived(journal: Journal, subject: Subject, *, more: Context) -> None:
@@ -320,31 +341,10 @@ def record_end(
     journal.record(action, key=subject.key(), context=context, resource=subject.resource)
 
 
-class _Count(Struct, frozen=True):
-    id: str
-    events: int
-
-
-class _SealContext(_Step, frozen=True, rename="camel", kw_only=True):
-    events: int
-    sha256: str
-    parts: int
-    first: str | None = None
-    last: str | None = None
-    organizations: tuple[_Count, ...] = ()
-
-
 class _CopyContext(_Step, frozen=True, rename="camel", kw_only=True):
     repository: str
     snapshot: str
     events: int
-
-
-_FORGED: Final = (
-    "change the lifecycle's password; the record that the journal took first (`_seq_no`) is ours,"
-    " unless somebody had the password before the sealing"
-)
-_NEWER: Final = "a newer version may have written it; nothing is deleted until it can be read"
 
 
 def _read_step(event: Event) -> _Step:
@@ -354,12 +354,12 @@ def _read_step(event: Event) -> _Step:
             parse_instant(step.until or "")
         except ValueError as error:
             raise JournalError(
-                f"the journal's record {event.id} of a restore cannot be read: {error}", hint=_NEWER
+                f"the journal's record {event.id} of a restore cannot be read: {error}", hint=NEWER
             ) from None
     return step
 
 
-_Shape = TypeVar("_Shape", bound=_Step)
+_Shape = TypeVar("_Shape", bound=Struct)
 
 
 def _convert(event: Event, shape: type[_Shape]) -> _Shape:
@@ -367,5 +367,5 @@ def _convert(event: Event, shape: type[_Shape]) -> _Shape:
         return msgspec.convert(event.context, shape)
     except msgspec.ValidationError as error:
         raise JournalError(
-            f"the journal's record {event.id} of a partition cannot be read: {error}", hint=_NEWER
+            f"the journal's record {event.id} of a partition cannot be read: {error}", hint=NEWER
         ) from None

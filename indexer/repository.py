@@ -4,7 +4,6 @@ from opensearchpy import OpenSearch
 
 from indexer.archive import find, prepare_repository, take
 from indexer.beat import Beat
-from indexer.digest import Digest
 from indexer.records import Context, Seal
 from indexer.settings import IndexSettings, LifecycleSettings
 
@@ -37,7 +36,7 @@ class Repository:
             "retentionDays": self._settings.retention_days,
             "sealDays": self._settings.seal_days,
         }
-        taken = take(self._client, self._prepared(), name, _digest(seal), policy=policy, beat=beat)
+        taken = take(self._client, self._prepared(), name, seal, policy=policy, beat=beat)
         return {
             "repository": taken.repository,
             "snapshot": taken.snapshot,
@@ -52,13 +51,9 @@ class Repository:
             ArchiveError: the repository is not.
             RefusedError, NoAnswerError: see `indexer.client.request`.
         """
-        return find(self._client, self._prepared(), name, _digest(seal)) is not None
+        return find(self._client, self._prepared(), name, seal) is not None
 
     def _prepared(self) -> str:
         if self._repository is None:
             self._repository = prepare_repository(self._client, self._lifecycle)
         return self._repository
-
-
-def _digest(seal: Seal) -> Digest:
-    return Digest(seal.events, seal.first, seal.last, seal.sha256, dict(seal.organizations))

@@ -8,9 +8,11 @@ from operator import itemgetter
 import msgspec
 import pytest
 
+from audit_events.chain import encode_hash
 from indexer.client import ask
 from indexer.digest import Digest, digest_partition
 from indexer.errors import DigestError, RefusedError
+from indexer.head import Share
 from indexer.names import partition_name
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
@@ -52,6 +54,18 @@ def by_organization(lines: list[bytes]) -> list[list[bytes]]:
     return [list(own) for _, own in of_each]
 
 
+def share_of(lines: list[bytes]) -> Share:
+    """As RFC 9162 spells the tree, by halves."""
+    return Share(len(lines), encode_hash(tree_hash(lines)))
+
+
+def tree_hash(lines: list[bytes]) -> bytes:
+    if len(lines) == 1:
+        return hashlib.sha256(b"\0" + lines[0]).digest()
+    half = 1 << (len(lines) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + tree_hash(lines[:half]) + tree_hash(lines[half:])).digest()
+
+
 def digest_of(lines: list[bytes]) -> str:
     return hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
 
@@ -85,7 +99,9 @@ def test_it_is_the_hash_of_the_stored_bytes_in_the_order_of_the_index(
         first=MOMENTS[0],
         last=MOMENTS[1],
         sha256=digest_of(in_order(lines)),
-        organizations={"org_a": 4, "org_b": 5, "org_é": 4},
+        shares=dict(
+            zip(("org_a", "org_b", "org_é"), map(share_of, by_organization(lines)), strict=True)
+        ),
     )
     # Whatever a page ends on: an organisation, a moment, or between two ids of one moment.
     for page_events in (1, 2, 5, 13, 100):
@@ -165,7 +181,13 @@ def test_nothing_that_a_writer_can_store_keeps_a_partition_from_being_sealed(
         first="2026-01-01T00:00:00.000000Z",
         last=MOMENTS[1],
         sha256=digest_of([FORGED[3], *a, *of_b, *e, *FORGED[:2], *spelled]),
-        organizations={"org_0": 1, "org_a": 4, "org_b": 11, "org_é": 4},
+        shares={
+            "org_0": share_of([FORGED[3]]),
+            "org_a": share_of(a),
+            "org_b": share_of(of_b),
+            "org_é": share_of(e),
+            None: share_of([*FORGED[:2], *spelled]),
+        },
     )
     # Whatever a page ends on: in the middle of one place, too.
     for page_events in (1, 2, 3, 5, 7, 100):
