@@ -5,6 +5,7 @@ Where things lie under the home (`INDELIBLE_HOME`):
     node/      the embedded OpenSearch node: its files, data, certificates and passwords
     events/    the lines that applications on this machine write (`*.log`), followed by the agent
     agent/     checkpoint, dead letter and status of the agent
+    heads/     the key that signs what is sealed here, and the heads that it signed
     logs/      what the processes that `indelible up` started say
     web/       the secret that signs the tokens of `indelible up`, used links and ended sessions
     example/   the database of the example application
@@ -86,6 +87,11 @@ class Configuration:
         """The secret of `indelible up`, which signs tokens where no other key is set."""
         return self.home / "web" / "jwt_secret"
 
+    @property
+    def own_signing_key_file(self) -> Path:
+        """The key of `indelible up`, which signs what is sealed where no other one is set."""
+        return _own_signing_key_file(self.home)
+
 
 def load(environ: Mapping[str, str] | None = None) -> Configuration:
     """Read all settings, and where no cluster is named, how the embedded node is reached.
@@ -114,7 +120,7 @@ def load(environ: Mapping[str, str] | None = None) -> Configuration:
         cache=cache_directory(environ),
         connection=connection,
         index=index,
-        lifecycle=lifecycle,
+        lifecycle=_with_own_key(lifecycle, home),
         agent=_under_home(agent, home),
         web=_web_under_home(web, home),
         catalogue_settings=known,
@@ -199,6 +205,19 @@ def _under_home(agent: AgentSettings, home: Path) -> AgentSettings:
 
 def _web_under_home(web: WebSettings, home: Path) -> WebSettings:
     return msgspec.structs.replace(web, state_directory=web.state_directory or home / "web")
+
+
+def _own_signing_key_file(home: Path) -> Path:
+    return home / "heads" / "signing_key.pem"
+
+
+def _with_own_key(lifecycle: LifecycleSettings, home: Path) -> LifecycleSettings:
+    path = _own_signing_key_file(home)
+    # One that is there and cannot be read is told by whoever has to sign.
+    if lifecycle.signing_key_file is not None or not os.access(path, os.F_OK):
+        return lifecycle
+    heads_file = lifecycle.heads_file or path.with_name("heads")
+    return msgspec.structs.replace(lifecycle, signing_key_file=path, heads_file=heads_file)
 
 
 def _sign_with_own_secret(configuration: Configuration) -> Configuration:

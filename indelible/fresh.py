@@ -14,7 +14,7 @@ from indelible.errors import CommandError, ForeignHomeError, HomeInUseError
 from indelible.home import MARKER, is_home
 from indelible.quantity import counted
 
-OURS: Final = ("events", "agent", "example", "logs", "web")
+OURS: Final = ("events", "agent", "example", "heads", "logs", "web")
 """Directories of the home that are deleted; whatever else lies there is not ours to delete."""
 
 

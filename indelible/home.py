@@ -17,7 +17,7 @@ from indelible.errors import ForeignHomeError
 MARKER: Final = ".indelible-home"
 TEXT: Final = """\
 This directory is a home of Indelible. `indelible up --fresh` deletes what earlier runs left in its
-folders agent, events, example, logs, node and web. Without this file it deletes nothing.
+folders agent, events, example, heads, logs, node and web. Without this file it deletes nothing.
 """
 NODE_NAMES: Final = (
     *("archive", "authority", "cache", "credentials.json", "initialised", "lock", "nodes", "place"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 import structlog
+from joserfc.jwk import OKPKey
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +19,7 @@ from indelible.stopping import stop_on_signals
 from indelible.whole_help import WholeHelpGroup
 from indexer.clock import check_clock
 from indexer.deletion import find_block
-from indexer.errors import DeletionBlockedError, IndexerError, SettingsError
+from indexer.errors import DeletionBlockedError, HeadError, IndexerError, SettingsError
 from indexer.lifecycle import Executor
 from indexer.mode import find_mode, resolve
 from indexer.plan import Plan
@@ -27,6 +28,7 @@ from indexer.repository import Repository
 from indexer.round import Round
 from indexer.settings import LifecycleSettings
 from indexer.shift import Standby, work, work_once
+from indexer.signing_key import read_private
 
 EXIT_PROBLEM = 1
 
@@ -72,6 +74,7 @@ def run(
     _check_acceptance(accept=accept_shorter_retention, is_one_round=once or dry_run)
     configuration = load()
     check_files(configuration.lifecycle)
+    signing_key = read_signing_key(configuration.lifecycle)
     # Before anything is asked: what this executor cannot carry out is refused by name.
     read_all(configuration.index, configuration.lifecycle)
     stop = Flag()
@@ -81,7 +84,11 @@ def run(
 
         def open_executor() -> Executor:
             executor = executor_of(
-                configuration, entry, stop, accept_shorter_retention=accept_shorter_retention
+                configuration,
+                entry,
+                stop,
+                signing_key=signing_key,
+                accept_shorter_retention=accept_shorter_retention,
             )
             if not (once or dry_run):
                 foresight.tell()
@@ -97,8 +104,12 @@ def run(
         else:
             # Whoever stands by is to know it too, before it has the lease.
             foresight.tell()
-            interval_seconds = configuration.lifecycle.interval_seconds
-            work(open_executor, entry.lease, interval_seconds=interval_seconds, stop=stop)
+            work(
+                open_executor,
+                entry.lease,
+                interval_seconds=configuration.lifecycle.interval_seconds,
+                stop=stop,
+            )
 
 
 def _check_options(*, once: bool, dry_run: bool, as_json: bool, accept_journal: bool) -> None:
@@ -128,6 +139,26 @@ def check_files(lifecycle: LifecycleSettings) -> None:
     )
     if problems:
         raise SettingsError(problems)
+
+
+def read_signing_key(lifecycle: LifecycleSettings) -> OKPKey | None:
+    """Return what sealings are signed with, None where that is not set.
+
+    Read once, at the start: with a key that cannot be had nothing is sealed, rather than unsigned.
+
+    Raises:
+        SettingsError: it cannot be read, or is none; or heads are to be kept, and none is signed.
+    """
+    setting = "INDELIBLE_LIFECYCLE_SIGNING_KEY_FILE (lifecycle.signing_key_file)"
+    path = lifecycle.signing_key_file
+    if path is None:
+        if lifecycle.heads_file is not None:
+            raise SettingsError((f"{setting}: needed where heads_file is set",))
+        return None
+    try:
+        return read_private(path)
+    except HeadError as error:
+        raise SettingsError((f"{setting}: {error}",)) from None
 
 
 def _is_absent(path: Path) -> bool:
@@ -174,6 +205,7 @@ def executor_of(
     entry: Entry,
     stop: Flag,
     *,
+    signing_key: OKPKey | None,
     accept_shorter_retention: bool,
 ) -> Executor:
     """The executor of one round, for the cluster as it is now.
@@ -192,6 +224,7 @@ def executor_of(
         resolve(lifecycle, mode),
         lease=entry.lease,
         archive=copies if lifecycle.snapshot_repository is not None else None,
+        signing_key=signing_key,
         with_ism=mode.may_delete,
         accept_shorter_retention=accept_shorter_retention,
         operator=find_user(),

@@ -10,12 +10,13 @@ from indelible import fresh as fresh_home
 from indelible.configuration import Configuration, load
 from indelible.display import Display
 from indelible.guard import end_leftovers
-from indelible.home import claim
+from indelible.home import claim, unusable_home
 from indelible.plan import HOST, Options
 from indelible.ports import check_free
 from indelible.run import Run
 from indelible.run_record import lock, read_record
 from indelible.stopping import Stopping
+from indexer.signing_key import make
 
 
 @click.command("up")
@@ -62,7 +63,8 @@ def run(configuration: Configuration, options: Options, display: Display) -> Non
         if options.fresh:
             fresh_home.erase(configuration, ask=not options.yes, display=display)
         have_secret(configuration.jwt_secret_file)
-        # Again: what is deleted and made here decides about credentials and the secret.
+        have_signing_key(configuration)
+        # Again: what is deleted and made here decides about credentials, secret and key.
         again = load()
         # Only now: a question that waits for an answer ends with Ctrl-C as always.
         stopping = Stopping()
@@ -98,3 +100,19 @@ def have_secret(path: Path) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(48) + "\n")
     scratch.replace(path)
+
+
+def have_signing_key(configuration: Configuration) -> None:
+    """Make the key that signs what is sealed in this home, where there is none.
+
+    Raises:
+        ForeignHomeError: it cannot be made.
+    """
+    path = configuration.own_signing_key_file
+    own = configuration.lifecycle.signing_key_file in (None, path)
+    if own and not path.exists():
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make(path)
+        except OSError as error:
+            raise unusable_home(configuration.home, error) from error

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import structlog
+from joserfc.jwk import OKPKey
 from opensearchpy import OpenSearch
 
 from audit_events.errors import AuditEventError
@@ -29,8 +30,8 @@ from indexer.errors import (
     LeaseLostError,
     StepError,
 )
-from indexer.hold import copy_to_organizations, touches
-from indexer.ism import give_back, take_out
+from indexer.hold import copy_to_organizations
+from indexer.ism_guard import guard
 from indexer.journal import Journal, record_acceptance
 from indexer.lease import Lease
 from indexer.names import journal_name
@@ -45,14 +46,14 @@ from indexer.records import (
     read_seal,
     record_archived,
     record_end,
-    record_seal,
 )
 from indexer.round import Notes, Round
 from indexer.sealing import block, digest, merge, refresh
 from indexer.settings import IndexSettings, LifecycleSettings
+from indexer.signing import Signing
 from indexer.view import View, look
 
-GUARD: Final = "take out of ISM"
+KEEP: Final = "keep heads"
 """What the step is called that no plan has."""
 
 NEED_NO_COPY: Final = (Step.RECORD_DELETION, Step.RECORD_MISSING)
@@ -90,6 +91,7 @@ class Executor:
         lifecycle: what is done with them; its `mode` resolved.
         lease: of this process.
         archive: where partitions are copied to; None without a repository.
+        signing_key: what sealings are signed with; None where they are not.
         with_ism: whether the ISM plugin may delete here: what is held is taken out of it.
         accept_shorter_retention: delete also what was sealed under a longer one than the present.
         operator: who has this done, where a person does.
@@ -108,6 +110,7 @@ class Executor:
         *,
         lease: Lease,
         archive: Archive | None = None,
+        signing_key: OKPKey | None = None,
         with_ism: bool = False,
         accept_shorter_retention: bool = False,
         operator: str | None = None,
@@ -119,6 +122,7 @@ class Executor:
         self._lifecycle = lifecycle
         self._policies = read_all(settings, lifecycle)
         self._archive = archive
+        self._signing_key = signing_key
         self._with_ism = with_ism
         self._accept_shorter_retention = accept_shorter_retention
         self._operator = operator
@@ -126,6 +130,7 @@ class Executor:
         self._stop = stop or threading.Event()
         self.lease = lease
         self._journal = self._new_journal()
+        self._signing = self._new_signing()
 
     def preview(self) -> Round:
         """What would be done, without doing any of it.
@@ -147,14 +152,16 @@ class Executor:
             RefusedError, NoAnswerError, JournalError: the cluster cannot be looked at.
         """
         self._journal = self._new_journal()
+        self._signing = self._new_signing()
         self._check_journal(accept=accept_journal)
         copied = copy_to_organizations(self._journal)
         if copied:
             _log.info("holds_copied_to_their_organizations", count=copied)
         notes = Notes()
         self._settle(notes)
+        self._keep_heads(notes)
         if self._with_ism:
-            self._guard_from_ism(notes)
+            guard(self._access.lifecycle, self._settings, self._look(), notes, self._beat)
         while True:
             view = self._look()
             due = [one for one in view.plans.values() if notes.is_new(one)]
@@ -165,6 +172,15 @@ class Executor:
 
     def _new_journal(self) -> Journal:
         return Journal(self._access.lifecycle, self._settings, clock=self._clock)
+
+    def _new_signing(self) -> Signing:
+        return Signing(
+            self._journal,
+            self.lease,
+            key=self._signing_key,
+            heads_file=self._lifecycle.heads_file,
+            clock=self._clock,
+        )
 
     def _beat(self) -> None:
         """Before anything that changes something: may this process still do it?"""
@@ -234,6 +250,7 @@ class Executor:
                 merge(self._access.lifecycle, name, self._lifecycle.merge_segments, self._beat)
             case Step.RECORD_SEAL:
                 self._record_seal(name, view)
+                self._keep_heads(notes)
             case Step.SNAPSHOT:
                 self._snapshot(name, view)
             case Step.DELETE:
@@ -247,7 +264,16 @@ class Executor:
     def _record_seal(self, name: str, view: View) -> None:
         found = digest(self._access.lifecycle, self._access.reader, name, self._beat)
         subject, more = view.subject(name), self._policy_context()
-        record_seal(self._journal, subject, found, more=more, beat=self._beat)
+        self._signing.record(subject, found, more=more, beat=self._beat)
+
+    def _keep_heads(self, notes: Notes) -> None:
+        """Nothing waits for it: what the file lacks stays in the journal until it can be had."""
+        if KEEP in {problem.step for problem in notes.problems}:
+            return
+        try:
+            self._signing.keep()
+        except StepError as error:
+            notes.fail(error, self._journal.name, KEEP)
 
     def _snapshot(self, name: str, view: View) -> None:
         if self._archive is None:
@@ -338,22 +364,6 @@ class Executor:
             notes.take(name, Step.RECORD_DELETION)
         else:
             self.lease.renew(deleting=None)
-
-    def _guard_from_ism(self, notes: Notes) -> None:
-        """Take what is held out of ISM, which knows no holds; give it back after the release."""
-        view, client = self._look(), self._access.lifecycle
-        for name, seen in view.observed.items():
-            if not seen.exists or seen.span is None:
-                continue
-            self._beat()
-            try:
-                if view.plans[name].held_by:
-                    if take_out(client, name):
-                        _log.info("taken_out_of_ism", partition=name)
-                elif any(touches(hold, seen.span) for hold in view.holds.released):
-                    give_back(client, name, self._settings)
-            except IndexerError as error:
-                notes.fail(error, name, GUARD)
 
     def _seal(self, name: str, view: View) -> Seal:
         return read_seal(self._journal, name, view.chronicle.records.sealed[name].uuid)

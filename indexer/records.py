@@ -257,8 +257,10 @@ def record_seal(
     more: Context,
     beat: Beat,
     sign: Callable[[], str] = lambda: "",
-) -> None:
+) -> bool:
     """Record what a partition holds; the part that says so of all comes last.
+
+    Returns whether that part was not there yet.
 
     Args:
         journal: where.
@@ -280,7 +282,7 @@ def record_seal(
     head = sign()
     signed = {"head": head} if head else {}
     context = {**first, **signed, **more}
-    journal.record(SEALED, key=subject.key(1), context=context, resource=subject.resource)
+    return journal.record(SEALED, key=subject.key(1), context=context, resource=subject.resource)
 
 
 def record_archived(journal: Journal, subject: Subject, *, more: Context) -> None:

@@ -194,6 +194,17 @@ class LifecycleSettings(Struct, frozen=True, kw_only=True):
     restored_days: Annotated[
         int, Meta(ge=1, le=36_500, description="How long a restored partition stays")
     ] = 30
+    signing_key_file: Annotated[
+        Path | None,
+        Meta(
+            description="Private key (Ed25519, PEM) that the heads of sealed partitions are signed"
+            " with; `indelible head key` makes one"
+        ),
+    ] = None
+    heads_file: Annotated[
+        Path | None,
+        Meta(description="File to which each signed head is appended, to be carried off this host"),
+    ] = None
     admin_cert_file: Annotated[
         Path | None,
         Meta(description="Admin certificate, which alone deletes what `immutable_indices` covers"),

@@ -5,19 +5,24 @@ public one is PEM too, or a JWK (RFC 8037). Its thumbprint (RFC 7638) is its nam
 """
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from audit_events.small_file import read_small_file
+from indexer.durable import sync
 from indexer.errors import HeadError
 
 _decode: Final = msgspec.json.Decoder(dict[str, str | list[str]]).decode
 _CURVE: Final = "Ed25519"
 _OWN_ONLY: Final = 0o600
+
+_log = structlog.get_logger("indexer")
 
 
 def make(path: Path) -> OKPKey:
@@ -30,9 +35,15 @@ def make(path: Path) -> OKPKey:
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with open(path, "wb", opener=lambda name, _: os.open(name, flags, _OWN_ONLY)) as file:
-        file.write(key.as_pem(private=True))
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            file.write(key.as_pem(private=True))
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            # Half a key would be in the way of the next attempt.
+            path.unlink()
+            raise
+    sync(path.parent)
     return key
 
 
@@ -45,6 +56,8 @@ def read_private(path: Path) -> OKPKey:
     key = _read(path)
     if not key.is_private:
         raise HeadError(f"{path} has a public key, which signs nothing")
+    if path.stat().st_mode & stat.S_IROTH:
+        _log.warning("secret_file_readable_by_others", path=str(path), hint="chmod 600")
     return key
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from joserfc.jwk import OKPKey
 from msgspec.structs import replace
 from opensearchpy import Urllib3HttpConnection
 from typing_extensions import override
@@ -20,7 +22,7 @@ from indexer.journal import Journal
 from indexer.lease import Lease
 from indexer.lifecycle import Access, Archive, Executor
 from indexer.names import late_name, partition_name
-from indexer.records import ACTIONS, Context, Seal
+from indexer.records import ACTIONS, Context, Seal, read_heads
 from indexer.round import Round
 from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings
 from tests.cluster import Cluster
@@ -98,6 +100,7 @@ class World:
     now: datetime = OPEN
     monotonic: float = 0.0
     archive: Archive | None = None
+    signing_key: OKPKey | None = None
     may_delete: bool = True
     accept_shorter_retention: bool = False
     _runs: Iterator[int] = field(default_factory=lambda: iter(range(10_000)))
@@ -110,6 +113,12 @@ class World:
         self.archive = shelf = Shelf()
         self.lifecycle = replace(self.lifecycle, snapshot_repository="shelf")
         return shelf
+
+    def use_key(self, heads_file: Path | None = None) -> OKPKey:
+        """Sign from now on, with a new key."""
+        self.signing_key = key = OKPKey.generate_key("Ed25519")
+        self.lifecycle = replace(self.lifecycle, heads_file=heads_file)
+        return key
 
     @property
     def partition(self) -> str:
@@ -179,6 +188,7 @@ class World:
                 self.lifecycle,
                 lease=lease,
                 archive=self.archive,
+                signing_key=self.signing_key,
                 accept_shorter_retention=self.accept_shorter_retention,
                 operator="ann",
                 clock=lambda: self.now,
@@ -206,6 +216,11 @@ class World:
         with self.cluster.client("lifecycle") as client:
             found = Journal(client, self.index)
             return found.read(ACTIONS, organization_id=None, with_organizations=True)
+
+    def heads(self) -> list[str]:
+        """Every head that is recorded, as it was signed."""
+        with self.cluster.client("lifecycle") as client:
+            return [one.head for one in read_heads(Journal(client, self.index))]
 
     def deleting(self) -> str | None:
         """What the control document says is being deleted."""

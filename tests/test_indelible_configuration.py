@@ -10,7 +10,9 @@ import pytest
 from indelible import configuration
 from indelible.configuration import load
 from indelible.errors import ForeignHomeError
+from indelible.up import have_signing_key
 from indexer.errors import SettingsError
+from indexer.signing_key import read_private
 from node import NodeConfig
 from node.layout import find_layout
 
@@ -178,6 +180,35 @@ def test_tokens_are_signed_with_the_homes_secret_unless_a_key_is_set(tmp_path: P
     jwks = "https://id.example/jwks.json"
     other = load({"INDELIBLE_HOME": str(tmp_path), "INDELIBLE_WEB_JWKS_URL": jwks}).web
     assert other.jwt_secret is None
+
+
+def test_partitions_are_signed_with_the_homes_key_unless_another_is_set(tmp_path: Path) -> None:
+    environ = {"INDELIBLE_HOME": str(tmp_path)}
+    assert load(environ).lifecycle.signing_key_file is None
+    have_signing_key(load(environ))
+    directory = tmp_path / "heads"
+    key = read_private(directory / "signing_key.pem")
+    have_signing_key(load(environ))
+    own = load(environ).lifecycle
+    assert (own.signing_key_file, own.heads_file) == (
+        directory / "signing_key.pem",
+        directory / "heads",
+    )
+    assert read_private(directory / "signing_key.pem").thumbprint() == key.thumbprint()
+    elsewhere = load({**environ, "INDELIBLE_LIFECYCLE_HEADS_FILE": "/mnt/heads"}).lifecycle
+    assert (elsewhere.signing_key_file, elsewhere.heads_file) == (
+        directory / "signing_key.pem",
+        Path("/mnt/heads"),
+    )
+    other = {**environ, "INDELIBLE_LIFECYCLE_SIGNING_KEY_FILE": "/mnt/key.pem"}
+    assert load(other).lifecycle.signing_key_file == Path("/mnt/key.pem")
+    assert load(other).lifecycle.heads_file is None
+
+
+def test_a_home_with_a_key_of_its_operator_gets_none_of_its_own(tmp_path: Path) -> None:
+    key = {"INDELIBLE_LIFECYCLE_SIGNING_KEY_FILE": "/mnt/key.pem"}
+    have_signing_key(load({"INDELIBLE_HOME": str(tmp_path), **key}))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_secret_shows_when_a_configuration_is_printed(tmp_path: Path) -> None:

@@ -74,7 +74,11 @@ def test_what_up_prints_works_and_ctrl_c_leaves_nothing(place: Place) -> None:
     # The agent settles what is in flight; a line of the last moment waits for the next start.
     assert left["lagBytes"] < LAST_MOMENT_BYTES
     # What node, agent and applications leave is known as ours without the marker.
-    assert find_foreign(place.home) == [MARKER, "example", "logs", "run", "web"]
+    assert find_foreign(place.home) == [MARKER, "example", "heads", "logs", "run", "web"]
+    assert sorted(one.name for one in (place.home / "heads").iterdir()) == [
+        "heads",
+        "signing_key.pem",
+    ]
 
 
 def secrets_in_arguments(place: Place, token: str) -> list[str]:

@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from audit_events.identifier import new_uuid7
 from indexer.control import ControlDocument
 from indexer.deletion import await_decision
 from indexer.errors import LeaseLostError
+from indexer.head import check
 from indexer.hold import Hold, place, read_holds
 from indexer.journal import Journal
 from indexer.settings import IndexSettings
@@ -60,7 +62,9 @@ def cut_at(number: int) -> tuple[type[Wire], list[str]]:
 
 
 @pytest.mark.slow
-def test_a_crash_between_any_two_changes_changes_nothing_in_the_end(world: World) -> None:
+def test_a_crash_between_any_two_changes_changes_nothing_in_the_end(
+    world: World, tmp_path: Path
+) -> None:
     """Ends the process after each request that changes something, in each phase.
 
     Right before the next one the cluster is as it was then, so all boundaries are tried. Each crash
@@ -68,6 +72,7 @@ def test_a_crash_between_any_two_changes_changes_nothing_in_the_end(world: World
     """
     boundaries = 0
     world.use_shelf()
+    key = world.use_key(heads_file := tmp_path / "heads")
     for number in itertools.count(1):
         world.now = OPEN
         world.fill()
@@ -87,8 +92,11 @@ def test_a_crash_between_any_two_changes_changes_nothing_in_the_end(world: World
             ("partition_sealed", "_system", world.partition),
         ]
         assert world.deleting() is None
+        assert [check(one, [key]).number for one in world.heads()] == [1]
+        assert heads_file.read_text().splitlines() == world.heads()
         if not cuts:
             break
+        heads_file.unlink()
         boundaries += cuts
         world.delete_by_hand(f"{world.index.prefix}-journal")
         world.delete_by_hand(f"indelible-{world.index.prefix}-control")
