@@ -2,12 +2,14 @@
 
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from joserfc.jwk import OKPKey
 
-from indexer.head import check
+from indexer.head import check, head_hash
 from indexer.settings import IndexSettings
 from indexer.signing_key import describe, make
 from tests.cluster import Cluster
@@ -35,6 +37,17 @@ def world(opensearch: Cluster, index: IndexSettings) -> World:
 @pytest.fixture
 def environ(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> dict[str, str]:
     return environ_of(opensearch, index, tmp_path)
+
+
+def have_key(environ: dict[str, str], directory: Path) -> tuple[OKPKey, Path]:
+    """Have it sign from now on; returns the key, and where heads are kept."""
+    environ["INDELIBLE_LIFECYCLE_SIGNING_KEY_FILE"] = str(directory / "key.pem")
+    environ["INDELIBLE_LIFECYCLE_HEADS_FILE"] = str(directory / "heads")
+    return make(directory / "key.pem"), directory / "heads"
+
+
+def has_heads(world: World, count: int) -> bool:
+    return len(world.heads()) >= count
 
 
 def control_holder(world: World) -> str:
@@ -136,11 +149,8 @@ def test_a_key_that_cannot_be_had_is_a_wrong_setting_and_nothing_is_sealed_unsig
 def test_a_head_is_logged_and_kept_by_the_process_that_seals(
     world: World, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    key = make(tmp_path / "key.pem")
+    key, heads = have_key(environ, tmp_path)
     (tmp_path / "key.pem").chmod(0o644)
-    heads = tmp_path / "heads"
-    environ["INDELIBLE_LIFECYCLE_SIGNING_KEY_FILE"] = str(tmp_path / "key.pem")
-    environ["INDELIBLE_LIFECYCLE_HEADS_FILE"] = str(heads)
     done = run(environ, "lifecycle", "run", "--once")
     assert done.returncode == 0, done.stderr
     logs = [msgspec.json.decode(line) for line in done.stderr.splitlines()]
@@ -200,9 +210,35 @@ def test_whoever_is_killed_is_followed_and_nothing_is_done_twice(
 
 
 @pytest.mark.slow
+def test_heads_are_one_row_and_all_of_them_kept_however_often_who_signs_is_killed(
+    world: World, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Each process is killed hard as soon as the next head is in the journal."""
+    key, heads = have_key(environ, tmp_path)
+    environ["INDELIBLE_INDEX_RETENTION_DAYS"] = "36500"
+    for month in ("02", "03", "04", "05"):
+        world.store(f"2024-{month}-10T00:00:00.000000Z")
+    for number in range(1, 5):
+        with running(environ, tmp_path / f"{number}.log") as process:
+            await_that(partial(has_heads, world, number))
+            process.kill()
+            process.wait()
+    done = run(environ, "lifecycle", "run", "--once")
+    assert done.returncode == 0, done.stderr
+    signed = world.heads()
+    row = sorted((check(one, [key]) for one in signed), key=lambda head: head.number)
+    assert [head.number for head in row] == [1, 2, 3, 4, 5]
+    by_number = sorted(signed, key=lambda one: check(one, [key]).number)
+    assert [head.previous for head in row] == [None, *map(head_hash, by_number[:-1])]
+    assert len({head.partition for head in row}) == 5
+    assert heads.read_text().splitlines() == by_number
+
+
+@pytest.mark.slow
 def test_of_two_at_once_each_step_is_taken_by_one(
     world: World, environ: dict[str, str], tmp_path: Path
 ) -> None:
+    _, heads = have_key(environ, tmp_path)
     logs = [tmp_path / "first.log", tmp_path / "second.log"]
     with running(environ, logs[0]) as first, running(environ, logs[1]) as second:
         await_that(lambda: len(world.told()) == 4)
@@ -217,6 +253,7 @@ def test_of_two_at_once_each_step_is_taken_by_one(
     ]
     assert sorted(map(str, taken)) == ["block", "delete", "merge", "record seal"]
     assert not [entry for log in logs for entry in logged(log) if entry["level"] == "error"]
+    assert heads.read_text().splitlines() == world.heads()
 
 
 @pytest.mark.slow

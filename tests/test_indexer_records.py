@@ -83,3 +83,22 @@ def test_a_head_stands_in_the_record_that_counts_and_is_read_with_those_of_all(
         ]
         seal = read_seal(journal, NAME, "a")
         assert (seal.head, seal.shares) == ("head 2", shares)
+
+
+@pytest.mark.opensearch
+def test_ten_thousand_organisations_are_recorded_and_read_back(
+    opensearch: Cluster, index: IndexSettings
+) -> None:
+    shares: Shares = {
+        f"org_{number:05}{'-' * 31}": Share(number, encode_hash(number.to_bytes(32)))
+        for number in range(10_000)
+    }
+    span = span_of(NAME, IndexSettings())
+    assert span is not None
+    with opensearch.client("lifecycle") as client:
+        journal = Journal(client, index)
+        many = Digest(49_995_000, None, None, "a" * 64, shares)
+        record_seal(journal, Subject(NAME, "uuid", span), many, more={}, beat=lambda: None)
+        seal = read_seal(journal, NAME, "uuid")
+    assert seal.shares == shares
+    assert sum(seal.organizations.values()) == seal.events
