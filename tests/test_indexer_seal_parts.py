@@ -104,6 +104,33 @@ def test_what_was_sealed_before_there_were_trees_is_read_and_has_no_shares() -> 
     assert parts[0].head == ""
 
 
+class OldCount(msgspec.Struct):
+    id: str
+    events: int
+
+
+class OldPart(msgspec.Struct, rename="camel"):
+    """What versions read of a part that knew no trees."""
+
+    index_uuid: str
+    events: int
+    sha256: str
+    parts: int
+    part: int
+    organizations: tuple[OldCount, ...]
+
+
+def test_a_version_that_knows_no_trees_reads_what_is_recorded_now() -> None:
+    """The way back: it deletes by these counts, and tells each organisation its own."""
+    contexts = split("u", digest_of({**many(601), None: share(7)}))
+    contexts[0]["head"] = "a.b.c"
+    parts = msgspec.convert(msgspec.json.decode(canonical(contexts)), list[OldPart])
+    assert [one.part for one in parts] == [1, 2, 3]
+    assert {one.parts for one in parts} == {3}
+    counts = {one.id: one.events for part in parts for one in part.organizations}
+    assert counts == {one: own.events for one, own in many(601).items()}
+
+
 def test_what_an_attempt_left_that_was_cut_off_is_of_no_sealing() -> None:
     """A crash in the middle of it, and then another version, or other events."""
     shares = many(601)
