@@ -153,7 +153,8 @@ def check(signed: str, keys: Iterable[OKPKey]) -> Head:
     try:
         found = jws.deserialize_compact(signed, known, algorithms=[_ALGORITHM])
         head = _decode(found.payload)
-    except (JoseError, ValueError, msgspec.MsgspecError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        # TypeError is joserfc's of a `crit` that is no list.
         raise HeadError(f"it is no head that one of these keys signed: {error}") from None
     if found.headers().get("typ") != HEAD_TYPE:
         raise HeadError("what is signed there is no head")
@@ -176,3 +177,12 @@ def read_unchecked(signed: str) -> Head | None:
 def head_hash(signed: str) -> str:
     """Return what the next head names as `previous`."""
     return encode_hash(sha256(signed.encode("ascii")).digest())
+
+
+def named_key(signed: str) -> str:
+    """Return the name of the key that a head says to be signed with, "" where it says none."""
+    try:
+        named = jws.extract_compact(signed.encode()).headers().get("kid")
+    except (JoseError, ValueError, TypeError):
+        return ""
+    return named if isinstance(named, str) else ""

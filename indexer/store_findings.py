@@ -20,6 +20,15 @@ Kind = Literal[
     "unread",
     "deleted",
     "beginning",
+    "signature",
+    "cut",
+    "rewritten",
+    "fork",
+    "hole",
+    "unkept",
+    "head",
+    "early",
+    "unsigned",
 ]
 
 
@@ -37,6 +46,7 @@ class Finding(Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Of the event that is named by `timestamp` and `event_id`: the one itself, or the next."""
     timestamp: str = ""
     event_id: str = ""
+    head_number: int | None = None
 
 
 class Summary(Struct, rename="camel"):
@@ -52,6 +62,10 @@ class Summary(Struct, rename="camel"):
     """Too many to remember; one that speaks again after that begins anew."""
     sealed: int = 0
     """Indices that were compared with the journal's record of their sealing."""
+    heads: int = 0
+    """Different ones whose signature holds, of the journal and of what was kept elsewhere."""
+    kept_heads: int = 0
+    """How many of these were kept elsewhere."""
     errors: int = 0
     warnings: int = 0
     kinds: dict[str, int] = {}
