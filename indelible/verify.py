@@ -4,6 +4,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import click
@@ -15,11 +16,15 @@ from audit_events.instant import format_instant
 from indelible.cli import describe as describe_error
 from indelible.configuration import load
 from indelible.errors import CommandError
+from indelible.head_files import read_kept, read_keys
 from indelible.moment import Moment
 from indelible.quantity import counted, tallied
 from indelible.terminal import plain, plain_json
 from indelible.whole_help import examples
 from indexer.client import connect
+from indexer.errors import HeadError
+from indexer.head_verification import Evidence
+from indexer.settings import LifecycleSettings
 from indexer.store_findings import Finding, Summary
 from indexer.store_verification import Report, StoreVerification
 from webapi.errors import ParameterError
@@ -31,7 +36,15 @@ SETTLED: Final = timedelta(minutes=10)
 """So long an event may be on its way before it is missed."""
 
 
-@click.command("verify", epilog=examples("verify", "verify --since 7d", "verify --json"))
+FILE: Final = click.Path(path_type=Path)
+
+
+@click.command(
+    "verify",
+    epilog=examples(
+        "verify", "verify --since 7d", "verify --heads kept/heads --key head.jwk", "verify --json"
+    ),
+)
 @click.option(
     "--since",
     type=Moment(),
@@ -39,6 +52,15 @@ SETTLED: Final = timedelta(minutes=10)
 )
 @click.option("--until", type=Moment(), help="Last instant, not included.  [default: 10m]")
 @click.option("--index", "names", multiple=True, help="Only this one; may be given several times.")
+@click.option("--heads", type=FILE, help="Signed heads that were kept elsewhere, one a line.")
+@click.option(
+    "--key",
+    "keys",
+    type=FILE,
+    multiple=True,
+    help="Key that heads are checked with, public (PEM, JWK) or private; several after a change."
+    "  [default: lifecycle.signing_key_file]",
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -54,6 +76,8 @@ def command(
     since: str | None,
     until: str | None,
     names: Sequence[str],
+    heads: Path | None,
+    keys: Sequence[Path],
     limit: int,
     as_json: bool,
 ) -> None:
@@ -61,7 +85,8 @@ def command(
 
     Every index: open, sealed and late ones and the journal. The chain of each source tells what was
     altered, is missing between two events, was slipped in or stands there twice; the journal, what
-    each sealed partition was when it was sealed. Reads as the reader, changes and records nothing.
+    each sealed partition was when it was sealed; signed heads, that the journal was not written
+    anew. Reads as the reader, changes and records nothing.
 
     Exit codes: 0 all of it holds (there may be warnings); 1 not so; 2 nobody can say: the cluster
     does not answer in whole, or settings or arguments are wrong.
@@ -72,7 +97,9 @@ def command(
         raise click.UsageError("--since must be before --until")
     told: list[Finding] = []
     summary = Summary()
-    with _saying_what_keeps_it(ctx), _opened(start, end, names) as verification:
+    unchecked = ""
+    with _saying_what_keeps_it(ctx), _opened(start, end, names, heads, keys) as opened:
+        verification, unchecked = opened
         summary = verification.summary
         for finding in verification.run():
             if len(told) < limit:
@@ -85,11 +112,12 @@ def command(
             "since": None if start is None else format_instant(start),
             "until": format_instant(end),
             "summary": summary,
+            "headsUnchecked": unchecked or None,
             "findings": told,
         }
         click.echo(plain_json(msgspec.to_builtins(document)))
     else:
-        click.echo(conclude(summary, len(told), end))
+        click.echo(conclude(summary, len(told), end, unchecked))
     ctx.exit(EXIT_WRONG if summary.errors else 0)
 
 
@@ -102,18 +130,48 @@ def _read(option: str, text: str | None) -> datetime | None:
 
 @contextmanager
 def _opened(
-    since: datetime | None, until: datetime, names: Sequence[str]
-) -> Generator[StoreVerification]:
+    since: datetime | None,
+    until: datetime,
+    names: Sequence[str],
+    heads: Path | None,
+    keys: Sequence[Path],
+) -> Generator[tuple[StoreVerification, str]]:
+    """What verifies, and why it checks no heads."""
     configuration = load()
+    evidence, unchecked = gather_evidence(heads, keys, configuration.lifecycle)
     with connect(configuration.connection, role="reader") as reader, _progress() as report:
-        yield StoreVerification(
+        verification = StoreVerification(
             reader,
             configuration.index,
             since=since,
             until=until,
             names=names or None,
+            evidence=evidence,
             report=report,
         )
+        yield verification, unchecked
+
+
+def gather_evidence(
+    heads: Path | None, paths: Sequence[Path], lifecycle: LifecycleSettings
+) -> tuple[Evidence | None, str]:
+    """What heads are checked with; None where they are not, and why.
+
+    Raises:
+        HeadError, CommandError: a file that was named cannot be used.
+    """
+    try:
+        keys = read_keys(paths, lifecycle)
+    except HeadError as error:
+        if paths or heads is not None:
+            raise
+        # Who has the reader's password alone may not read the key that signs.
+        return None, str(error)
+    if heads is not None and not keys:
+        raise click.UsageError("--heads needs the key that they are checked with: --key")
+    if not keys:
+        return None, "no key is given (--key)"
+    return Evidence(keys, read_kept(heads, keys) if heads is not None else None), ""
 
 
 @contextmanager
@@ -144,10 +202,11 @@ def describe(finding: Finding) -> str:
     return f"{grade}: {plain(finding.problem + event)}\n  next: {plain(finding.next)}"
 
 
-def conclude(summary: Summary, told: int, until: datetime) -> str:
-    """What it came to, for people."""
+def conclude(summary: Summary, told: int, until: datetime, unchecked: str) -> str:
+    """What it came to, for people; `unchecked` is why no heads were looked at."""
     before = f"before {until.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
-    if not (summary.events or summary.sealed or summary.errors or summary.warnings):
+    looked_at = summary.events or summary.sealed or summary.heads
+    if not (looked_at or summary.errors or summary.warnings):
         return (
             f"nothing to check: no event is stored from {before}, in that time and those indices\n"
             "next: `--until 1s` takes what is younger, too; some of it may still be on its way"
@@ -165,6 +224,11 @@ def conclude(summary: Summary, told: int, until: datetime) -> str:
     )
     if summary.forgotten_sources:
         lines.append(f"{counted(summary.forgotten_sources, 'source')} too many to remember")
+    lines.append(
+        f"signed heads were not checked: {unchecked}"
+        if unchecked
+        else f"{counted(summary.heads, 'signed head')}, {summary.kept_heads:,} kept elsewhere"
+    )
     verdict = "does not hold" if summary.errors else "holds"
     lines.append(f"{verdict}: {tallied(summary.errors, summary.warnings, summary.kinds)}")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ with the digest that the journal recorded. It asks as the reader alone, and reco
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from msgspec import Raw
@@ -17,6 +17,7 @@ from indexer.chain_runs import Break, ChainRuns, Flaw, Missing, StoredEvent
 from indexer.closer_look import CloserLook, refuses_by_itself
 from indexer.digest import Digest, digest_partition
 from indexer.errors import DigestError, JournalError, RefusedError, StoreError
+from indexer.head_verification import Evidence, HeadVerification
 from indexer.journal import Journal
 from indexer.names import journal_name
 from indexer.observe import Records
@@ -61,6 +62,7 @@ class StoreVerification:
         since: events from then on; sealed partitions that have any are compared whole.
         until: events before then.
         names: of the indices to be read; None for all.
+        evidence: what signed heads are checked with; None where they are not.
         report: told after each page.
     """
 
@@ -72,6 +74,7 @@ class StoreVerification:
         since: datetime | None = None,
         until: datetime,
         names: Sequence[str] | None = None,
+        evidence: Evidence | None = None,
         report: Report = lambda _name, _done, _total: None,
     ) -> None:
         self.summary = Summary()
@@ -90,6 +93,11 @@ class StoreVerification:
         self._missing: Mapping[str, str] = {}
         self._deleted: Sequence[Span] = ()
         self._went: list[StoredIndex] = []
+        self._heads: HeadVerification | None = None
+        if evidence is not None:
+            self._heads = HeadVerification(
+                evidence, self._journal, settings, is_asked=self._is_asked, now=datetime.now(UTC)
+            )
 
     def run(self) -> Iterator[Finding]:
         """Everything that does not hold; the work is done while it is asked for.
@@ -115,6 +123,9 @@ class StoreVerification:
         there = {one.name for one in stored}
         self._read_journal(there)
         yield from self._find_gone(there)
+        if self._heads is not None:
+            yield from self._heads.begin(has_journal=journal_name(self._settings) in there)
+            self.summary.heads, self.summary.kept_heads = self._heads.count, self._heads.kept
         chosen = [one for one in stored if self._is_asked(one.name)]
         unknown = set(self._names or ()) - {one.name for one in chosen}
         if unknown:
@@ -215,7 +226,7 @@ class StoreVerification:
             else:
                 digest = digest_partition(self._client, one.name, report=report, look=sorting.take)
                 self.summary.sealed += 1
-                yield from self._compare(one.name, sealed_uuid, digest)
+                yield from self._compare(one, sealed_uuid, digest)
             self.summary.indices += 1
             self.summary.events += sorting.taken
             if sorting.foreign:
@@ -234,7 +245,10 @@ class StoreVerification:
         # After it was deleted in time, what is there under its name again is another one.
         return sealed.uuid if sealed.uuid == one.uuid or is_back or not is_next else None
 
-    def _compare(self, name: str, uuid: str, digest: Digest) -> Iterator[Finding]:
+    def _compare(self, one: StoredIndex, uuid: str, digest: Digest) -> Iterator[Finding]:
+        name = one.name
+        if self._heads is not None:
+            yield from self._heads.compare(name, one.uuid, digest)
         try:
             seal = read_seal(self._journal, name, uuid)
         except JournalError as error:

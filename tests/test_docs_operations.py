@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from audit_events import open_log
+from indexer.store_findings import Kind
 
 TEXT = (Path(__file__).parents[1] / "docs" / "operations.md").read_text()
 ORGANIZATIONS = ("org_a", "org_b", "org_c")
@@ -19,6 +21,12 @@ def whole_store() -> str:
     found = re.search(r"<!-- whole store: .*? -->\n```\n(.*?)```", TEXT, re.DOTALL)
     assert found is not None
     return found[1]
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_what_each_finding_of_verify_is_stands_in_a_table(kind: str) -> None:
+    section = TEXT.split("\n## Is all of it there\n")[1].split("\n## ")[0]
+    assert re.search(rf"^\| `{kind}`( \(warning\))? \|", section, re.MULTILINE)
 
 
 @pytest.fixture
