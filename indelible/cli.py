@@ -44,6 +44,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "export": "Write all events that match to a file.",
     "stream": "Write each event to stdout as it arrives, for a SIEM or a script.",
     "verify": "Check all that is stored: each source's chain, each sealed partition.",
+    "head": "Make the key that signs what is sealed; list the heads that it signed.",
     "validate": "Check files of events, whoever wrote them, against the format.",
     "token": "Make a bearer token for the API.",
     "sign-in": "Make a link that signs somebody in to the web page, once.",
