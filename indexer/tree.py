@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
+HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
 
 
@@ -55,23 +56,37 @@ class Tree:
         return top
 
 
-def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the hashes that lead from one leaf to the root, the nearest first.
+def rows_of(leaves: Sequence[bytes]) -> list[bytes]:
+    """Return the rows of a tree: the hashes of all leaves, those above them, last the root alone.
 
-    Args:
-        leaves: the hashes of all leaves.
-        index: which of them.
+    Each row is its hashes joined, which is how the most of them fit into memory. The last one of a
+    row that has none beside it stands in the row above, too.
     """
-    path: list[bytes] = []
     row = list(leaves)
+    rows = [b"".join(row)]
     while len(row) > 1:
-        if index ^ 1 < len(row):
-            path.append(row[index ^ 1])
         pairs = zip(row[::2], row[1::2], strict=False)
         above = [node_hash(left, right) for left, right in pairs]
         row = above + row[len(above) * 2 :]
-        index >>= 1
-    return path
+        rows.append(b"".join(row))
+    return rows
+
+
+def inclusion_path(rows: Sequence[bytes], index: int) -> list[bytes]:
+    """Return the hashes that lead from one leaf to the root, the nearest first.
+
+    Args:
+        rows: as `rows_of` returned them.
+        index: which of the leaves.
+    """
+    places = ((index >> height) ^ 1 for height in range(len(rows) - 1))
+    beside = [hash_at(row, place) for row, place in zip(rows, places, strict=False)]
+    return [one for one in beside if one]
+
+
+def hash_at(row: bytes, index: int) -> bytes:
+    """Return one of the hashes that are joined in a row; empty where it has fewer."""
+    return row[index * HASH_BYTES : (index + 1) * HASH_BYTES]
 
 
 def root_of(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:

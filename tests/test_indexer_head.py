@@ -14,6 +14,7 @@ from indexer.head import (
     Share,
     ShareProof,
     Shares,
+    ShareTree,
     check,
     head_hash,
     is_proven,
@@ -100,6 +101,24 @@ def test_each_organisation_can_prove_its_own_share_and_no_other() -> None:
         ):
             assert not is_proven(HEAD, one, altered)
     assert prove(SHARES, "org_x") is None
+
+
+@pytest.mark.parametrize("organizations", range(10))
+def test_a_tree_that_is_kept_has_the_root_of_a_head_and_proves_each_share(
+    organizations: int,
+) -> None:
+    names = [f"org_{number}" for number in range(organizations)]
+    root = encode_hash(b"r" * 32)
+    shares: Shares = {one: Share(number, root) for number, one in enumerate(names)}
+    tree = ShareTree(shares)
+    head = msgspec.structs.replace(HEAD, organizations=organizations, root=root_of_shares(shares))
+    assert (tree.size, tree.root()) == (organizations, head.root)
+    for number, one in enumerate(names):
+        proof = tree.prove(one)
+        assert proof is not None
+        assert (proof.events, proof.root) == (number, root)
+        assert is_proven(head, one, proof)
+    assert tree.prove("org_") is tree.prove("p") is None
 
 
 def test_one_organisation_alone_needs_no_path() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.tree import EMPTY_ROOT, Tree, inclusion_path, leaf_hash, node_hash, root_of
+from indexer.tree import EMPTY_ROOT, Tree, inclusion_path, leaf_hash, node_hash, root_of, rows_of
 
 LEAVES = st.lists(st.binary(max_size=3), min_size=1, max_size=40)
 
@@ -45,7 +45,7 @@ def test_a_tree_has_the_root_of_its_definition_however_it_is_fed(
 def test_the_path_of_each_leaf_leads_to_the_root(leaves: list[bytes], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
     hashes = [leaf_hash(leaf) for leaf in leaves]
-    path = inclusion_path(hashes, index)
+    path = inclusion_path(rows_of(hashes), index)
     assert root_of(hashes[index], index, len(leaves), path) == defined_root(leaves)
 
 
@@ -55,7 +55,7 @@ def test_no_other_leaf_place_size_or_path_leads_to_it(
 ) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
     hashes = [leaf_hash(leaf) for leaf in leaves]
-    path, size, root = inclusion_path(hashes, index), len(leaves), defined_root(leaves)
+    path, size, root = inclusion_path(rows_of(hashes), index), len(leaves), defined_root(leaves)
     assert root_of(leaf_hash(b"another"), index, size, path) != root
     assert root_of(hashes[index], index, size, [*path, EMPTY_ROOT]) != root
     assert root_of(hashes[index], size, size, path) is None
@@ -69,6 +69,6 @@ def test_no_other_leaf_place_size_or_path_leads_to_it(
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_a_place_that_is_not_the_leafs_own_is_refused(index: int) -> None:
     hashes = [leaf_hash(leaf) for leaf in (b"a", b"b", b"c")]
-    path = inclusion_path(hashes, index)
+    path = inclusion_path(rows_of(hashes), index)
     for other in {0, 1, 2} - {index}:
         assert root_of(hashes[index], other, 3, path) != grown([b"a", b"b", b"c"]).root()
