@@ -16,6 +16,7 @@ IndexerError              .hint is the next step for the operator
 ├── ArchiveError          a snapshot cannot be taken, restored or trusted
 ├── ReplayError           dead letters cannot be replayed now
 ├── JournalError          the journal cannot be written or read whole
+│   └── IncompleteJournalError    a part of it does not answer now
 ├── LeaseLostError        another process looks after the partitions now
 ├── DeletionBlockedError  the partitions that are due cannot be deleted by this process
 ├── ClockError            this host's clock is not that of the cluster
@@ -241,6 +242,10 @@ class ReplayError(HintedError):
 
 class JournalError(HintedError):
     """The journal cannot be used: what is recorded there must be whole, and stay as it is."""
+
+
+class IncompleteJournalError(JournalError):
+    """A part of the journal does not answer now, and what is missing might be a hold."""
 
 
 class ClockError(IndexerError):

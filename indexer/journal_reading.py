@@ -13,7 +13,7 @@ from opensearchpy import OpenSearch
 from audit_events.event import Event
 from indexer.answer import UNREADABLE
 from indexer.client import request_shape
-from indexer.errors import JournalError
+from indexer.errors import IncompleteJournalError, JournalError
 
 PAGE: Final = 500
 """Events read at a time: 32 MB where each has all that it may, half a megabyte of usual ones."""
@@ -64,7 +64,7 @@ def _read_pages(client: OpenSearch, name: str, body: dict[str, object]) -> list[
     while True:
         page = request_shape(client, "POST", path, _Page, params=params, body=body, safe=True)
         if page is None:
-            raise JournalError(f"{name} went away while it was read", hint=LOOK)
+            raise IncompleteJournalError(f"{name} went away while it was read", hint=LOOK)
         _check_shards(name, page.shards, is_cut=page.timed_out)
         events += [_decode(name, hit) for hit in page.hits.hits]
         if len(page.hits.hits) < PAGE:
@@ -81,7 +81,7 @@ def _decode(name: str, hit: "_Hit") -> Event:
 
 def _check_shards(name: str, shards: "_Shards", *, is_cut: bool = False) -> None:
     if shards.failed or not shards.successful or is_cut:
-        raise JournalError(
+        raise IncompleteJournalError(
             f"{name} could not be read whole, and what is missing might be a hold",
             hint="wait until its primary shard is back: GET _cluster/health",
         )

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
+from opensearchpy.exceptions import ConnectionTimeout
 from typing_extensions import override
 
 from indexer.client import QuietConnection, Role, connect
@@ -106,6 +107,21 @@ def text(content: str, code: int = 200) -> Fault:
     return fault
 
 
+def altered(old: str, new: str) -> Fault:
+    """The request is done, and something in its answer is another."""
+
+    def fault(send: Send, body: bytes) -> Answer:
+        code, headers, content = send(body)
+        return code, headers, content.replace(old, new)
+
+    return fault
+
+
+def instead(code: int, content: str) -> Fault:
+    """Nothing is done, and this is answered."""
+    return lambda _send, _body: (code, {}, content)
+
+
 def cut(send: Send, body: bytes) -> Answer:
     """The request is done, and the second half of the answer is missing."""
     code, headers, content = send(body)
@@ -130,6 +146,11 @@ def refused(_send: Send, _body: bytes) -> Answer:
     """Nobody listens."""
     error = OSError("injected")
     raise NoConnection("N/A", str(error), error)
+
+
+def late(_send: Send, _body: bytes) -> Answer:
+    """The answer does not come in time."""
+    raise ConnectionTimeout("TIMEOUT", "late", OSError("injected"))
 
 
 def larger_than(limit_bytes: int) -> Fault:

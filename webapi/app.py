@@ -25,6 +25,7 @@ from webapi.api_tokens import ApiTokens
 from webapi.arrivals import Arrivals
 from webapi.auth import verifier
 from webapi.cursor import cursor_key
+from webapi.head_reading import HeadReading
 from webapi.limits import limits_of
 from webapi.metrics import storage_told
 from webapi.owners import views as owners
@@ -140,6 +141,7 @@ def _make_parts(
         exports=Running(slow_requests),
         waiters=Running(slow_requests),
         arrivals=Arrivals(storage, index),
+        head_reading=HeadReading(client, storage, index),
     )
 
 

@@ -38,6 +38,7 @@ PAGE_CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "session_too_large": Code(400, "Signing in does not work for this person"),
         "sign_in_failed": Code(403, "Signing in did not work"),
         "sign_out_not_offered": Code(404, "Signing out ends here"),
+        "heads_not_found": Code(404, "There are no signed heads yet"),
         "session_missing": Code(401, "Nobody is signed in"),
         "request_forged": Code(403, "The request was not made by a page of this service"),
         "links_not_offered": Code(403, "One-time links do not sign in here"),

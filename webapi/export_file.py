@@ -173,14 +173,16 @@ def hold_last(pieces: Iterable[bytes], before_last: Callable[[], None]) -> Itera
     yield held
 
 
-def file_name(organization_id: str, as_of: str, kind: Format, *, gzip: bool) -> str:
+def file_name(
+    organization_id: str, as_of: str, kind: str, *, gzip: bool = False, what: str = "audit-log"
+) -> str:
     """Return a name of letters, digits, dots and dashes alone.
 
     It has the whole of `as_of`, to the microsecond: two exports of one second do not collide.
     """
     whose = _unsafe.sub("-", organization_id)[:MAX_NAME_CHARACTERS].strip("-.")
     moment = as_of.replace("-", "").replace(":", "")
-    return f"audit-log-{whose or 'organization'}-{moment}.{kind}" + ".gz" * gzip
+    return f"{what}-{whose or 'organization'}-{moment}.{kind}" + ".gz" * gzip
 
 
 def _pieces(hits: Iterable[Hit]) -> Iterator[list[Hit]]:

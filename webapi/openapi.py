@@ -13,7 +13,17 @@ from flask import Blueprint, Response
 
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import Event
-from webapi import export, facets, history, incident, state, stream, surroundings, token_routes
+from webapi import (
+    export,
+    facets,
+    heads,
+    history,
+    incident,
+    state,
+    stream,
+    surroundings,
+    token_routes,
+)  # fmt: skip
 from webapi.around_event import Surroundings
 from webapi.audit_log import PATH, ActionList, Page
 from webapi.description import (
@@ -52,6 +62,7 @@ TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
     state.describe,
     token_routes.describe,
     export.describe,
+    heads.describe,
     stream.describe,
 )
 """What describes the addresses beside the list, the catalogue and one event."""
@@ -62,6 +73,7 @@ SHAPES: Final[tuple[type, ...]] = (
     *state.SHAPES,
     *token_routes.SHAPES,
     *export.SHAPES,
+    *heads.SHAPES,
     *stream.SHAPES,
     Problem, Alive, Ready,
 )  # fmt: skip

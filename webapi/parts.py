@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from flask import current_app, g
 
@@ -19,6 +19,10 @@ from webapi.settings import WebSettings
 from webapi.storage import Storage
 from webapi.tallies import Tallies
 from webapi.trail import Record, Tell
+
+if TYPE_CHECKING:
+    # Signatures bring `cryptography`, and whoever only wants the shape of an error comes by here.
+    from webapi.head_reading import HeadReading
 
 EXTENSION: Final = "indelible"
 
@@ -44,6 +48,7 @@ class Parts:
         exports: which run in this process.
         waiters: which requests wait for an event in it.
         arrivals: what reads by arrival.
+        head_reading: what reads signed heads.
     """
 
     settings: WebSettings
@@ -62,6 +67,7 @@ class Parts:
     exports: Running
     waiters: Running
     arrivals: Arrivals
+    head_reading: "HeadReading"
 
 
 def parts() -> Parts:

@@ -97,7 +97,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
         int, Meta(description="requests a minute of one organisation; 0: any number", ge=0)
     ] = 60
     search_per_minute: Annotated[
-        int, Meta(description="the same of those with `q`, and of `/state`", ge=0)
+        int, Meta(description="the same of those with `q`, and of `/state` and `/heads`", ge=0)
     ] = 20  # fmt: skip
     incident_per_minute: Annotated[
         int, Meta(description="the same of incidents", ge=0)

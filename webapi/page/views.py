@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from webapi.answering import answer_json, find_event, record_read
 from webapi.errors import CODES, ParameterError, ParametersError, ProblemError
 from webapi.export import answer_export
+from webapi.heads import answer_document
 from webapi.kinds import asks
 from webapi.page import (
     address,
@@ -154,6 +155,13 @@ def show_history() -> Response | WerkzeugResponse:
 def export_events() -> Response:
     """Answer all events that the list shows, as a file."""
     return answer_export(reader(), read_pairs(request.query_string))
+
+
+@blueprint.get("/heads")
+@asks("search")
+def download_heads() -> Response:
+    """Answer all signed heads, and the organisation's share of each, as a file."""
+    return answer_document(reader(), read_pairs(request.query_string))
 
 
 @blueprint.get("/news")
