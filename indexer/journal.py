@@ -89,6 +89,7 @@ class Journal:
         host: where this runs.
         refreshes: False for who may only read, where what was recorded within the last second may
             be missing; then no journal is an error of `read`.
+        having: a member of the context without which a record is not read; empty for all records.
     """
 
     def __init__(
@@ -99,8 +100,10 @@ class Journal:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         host: str | None = None,
         refreshes: bool = True,
+        having: str = "",
     ) -> None:
         self._client = client
+        self._having = having
         self._refreshes = refreshes
         self.name = journal_name(settings)
         self._template = events_template(settings)
@@ -312,6 +315,8 @@ class Journal:
             terms.append({"term": {"organizationId": organization_id}})
         if resource_id is not None:
             terms.append({"term": {"resource.id": resource_id}})
+        if self._having:
+            terms.append({"exists": {"field": f"context.{self._having}"}})
         excluded = () if with_organizations else (f"context.{ORGANIZATIONS}",)
         return read_events(self._client, self.name, terms, excluded, refreshes=self._refreshes)
 
