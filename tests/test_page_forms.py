@@ -1,13 +1,17 @@
 """The forms of the page in a browser: they show the filters of their page, and no others."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, expect
 
+from indexer.head import OrganizationHeads
 from tests.cluster import Cluster
 from tests.page_browser import Visit, run_browser, visit
 from tests.page_site import Site, run_site
+from tests.sealed_log import SealedLog
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 
@@ -100,6 +104,30 @@ def test_an_export_that_is_refused_is_a_page_and_no_file(browser: Browser, site:
         page.get_by_role("link", name="CSV", exact=True).click()
         page.wait_for_url("**/sign-in?next=*export*app.created*csv")
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_before_anything_was_sealed_a_page_says_that_there_are_no_heads(look: Visit) -> None:
+    page = look.open()
+    page.get_by_role("link", name="signed heads").click()
+    expect(page.get_by_role("heading", name="There are no signed heads yet")).to_be_visible()
+
+
+def test_the_signed_heads_are_one_file(
+    browser: Browser, opensearch: Cluster, tmp_path: Path
+) -> None:
+    with run_site(opensearch, tmp_path) as site, visit(browser, site) as found:
+        site.emit(EVENTS, "2026-03-15T09:00:00Z")
+        SealedLog(opensearch, site.home.index).seal({"org_a": 1}, "2026.02")
+        page = found.open()
+        line = page.locator("p.heads")
+        expect(line).to_contain_text("prove later that an export is complete and unaltered")
+        found.shoot("signed-heads")
+        with page.expect_download() as begun:
+            line.get_by_role("link", name="signed heads").click()
+        assert begun.value.suggested_filename.startswith("audit-log-heads-org_a-")
+        saved = begun.value.path().read_bytes()
+        document = msgspec.json.decode(saved, type=OrganizationHeads)
+        assert [one.share.events for one in document.heads if one.share] == [1]
 
 
 def test_actions_are_chosen_at_a_zoom_of_400_percent(browser: Browser, site: Site) -> None:
