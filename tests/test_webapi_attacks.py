@@ -53,7 +53,7 @@ EVENTS: list[dict[str, object]] = [
     {"organization_id": "org_victim", "action": "app.created", "actor": {"type": "system"}},
 ]
 CLAIMS: dict[str, Any] = jwt.decode(token("org_victim"), options={"verify_signature": False})
-ROUTES = ("", "/facets", "/incident", "/history", "/state", "/actions", "/tokens")
+ROUTES = ("", "/facets", "/incident", "/history", "/state", "/heads", "/actions", "/tokens")
 
 
 def evil(**claims: object) -> str:

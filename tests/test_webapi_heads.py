@@ -216,7 +216,6 @@ def test_what_does_not_fit_is_an_error_and_no_answer(log: SealedLog, api: Api, w
     assert numbers(api, "until=2026-10-01") == [1], "what is asked beside it is answered"
 
 
-@pytest.mark.secured
 def test_a_closed_journal_is_missed_aloud(log: SealedLog, api: Api) -> None:
     log.seal({"org_a": 1}, "2026.09")
     with log.cluster.admin() as admin:
