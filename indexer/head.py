@@ -28,6 +28,7 @@ from msgspec import Meta, Struct
 
 from audit_events.canonical import canonical
 from audit_events.chain import decode_hash, encode_hash
+from audit_events.errors import CanonicalError
 from indexer.errors import HeadError
 from indexer.tree import EMPTY_ROOT, Tree, hash_at, inclusion_path, leaf_hash, root_of, rows_of
 
@@ -154,9 +155,9 @@ def is_proven(head: Head, organization_id: str, proof: ShareProof) -> bool:
     """Whether the head vouches for this share of this organisation."""
     try:
         path = [decode_hash(one) for one in proof.path]
-    except ValueError:
+        leaf = share_leaf(organization_id, Share(proof.events, proof.root))
+    except (ValueError, CanonicalError):
         return False
-    leaf = share_leaf(organization_id, Share(proof.events, proof.root))
     root = root_of(leaf, proof.index, head.organizations, path)
     return root is not None and encode_hash(root) == head.root
 

@@ -1,5 +1,7 @@
 """Signed heads: what they vouch for, and what nobody can make of them."""
 
+import json
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import msgspec
@@ -64,11 +66,18 @@ def test_a_head_is_refused_that_another_key_signed_or_that_was_altered(key: OKPK
         f"{header}.{payload}.",
         "",
         "é",
+        "e30." * 3,
+        f"{encode(b'[' * 100_000)}.e30.e30",
+        f"{encode(json.dumps({'alg': 'Ed25519', 'crit': 5}).encode())}.e30.e30",
     ):
         with pytest.raises(HeadError):
             check(signed, [key])
     with pytest.raises(HeadError):
         check(sign(HEAD, key), [])
+
+
+def encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")
 
 
 @pytest.mark.parametrize(
@@ -94,6 +103,7 @@ def test_each_organisation_can_prove_its_own_share_and_no_other() -> None:
         assert not is_proven(HEAD, "org_x", proof)
         for altered in (
             msgspec.structs.replace(proof, events=proof.events - 1),
+            msgspec.structs.replace(proof, events=2**53 + 2),
             msgspec.structs.replace(proof, root=encode_hash(b"x" * 32)),
             msgspec.structs.replace(proof, index=proof.index + 1),
             msgspec.structs.replace(proof, path=()),
