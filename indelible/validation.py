@@ -94,7 +94,8 @@ class Validation:
         """Everything that is wrong with one file; the work is done while it is asked for."""
         self.summary.files += 1
         self._paths.append(lines.path)
-        self._tally = ExportTally() if read_claim(lines.last()) else None
+        claim = read_claim(lines.last())
+        self._tally = None if claim is None else ExportTally(claim)
         self._is_behind_empty = False
         self.summary.exports += self._tally is not None
         number = 0

@@ -109,10 +109,12 @@ def test_each_kind_of_flaw_is_told_with_its_line(
         assert json.loads(result.stdout)["valid"] is (code == 0)
 
 
-def exported(lines: list[bytes]) -> list[bytes]:
-    """Return the lines with the one that ends an export."""
+def exported(lines: list[bytes], after: bytes = b"") -> list[bytes]:
+    """Return the lines with the one that ends an export, which may go on behind an event."""
     digest = hashlib.sha256(b"".join(lines)).hexdigest()
-    claim = {"events": len(lines), "first": None, "format": "ndjson", "sha256": digest}
+    claim: dict[str, object] = {"events": len(lines), "format": "ndjson", "sha256": digest}
+    if after:
+        claim["filters"] = {"after": [json.loads(after)["id"]]}
     return [*lines, json.dumps({"export": claim}, separators=(",", ":")).encode() + b"\n"]
 
 
@@ -125,6 +127,24 @@ def exported(lines: list[bytes]) -> list[bytes]:
         pytest.param(lambda _: exported([]), 0, [], id="empty"),
         pytest.param(
             lambda one: exported(one[:2]) + exported(one[2:]), 5, [], id="gone on with by hand"
+        ),
+        pytest.param(
+            lambda one: [*one[:2], *exported(one[2:], after=one[1])],
+            5,
+            [],
+            id="cut off, and gone on with by the API",
+        ),
+        pytest.param(
+            lambda one: [*one[:2], *exported(one[2:], after=one[1])[1:]],
+            3,
+            [(5, "gap"), (5, "altered")],
+            id="gone on with, and one is missing",
+        ),
+        pytest.param(
+            lambda one: [*one[:2], *exported(one[3:], after=one[2])],
+            3,
+            [(5, "gap"), (5, "altered")],
+            id="gone on with behind one that is not there",
         ),
         pytest.param(
             lambda one: exported(one[::-1])[1:],
