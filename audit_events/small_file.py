@@ -8,8 +8,8 @@ from typing import Final
 MAX_BYTES: Final = 1 << 20
 
 
-def read_small_file(path: Path) -> str:
-    """Return the text of a regular file of at most `MAX_BYTES` in UTF-8.
+def read_small_file(path: Path, most_bytes: int = MAX_BYTES) -> str:
+    """Return the text of a regular file of at most so many bytes in UTF-8.
 
     Raises:
         OSError: it cannot be read, is no regular file, which may never end or never begin, or is
@@ -20,7 +20,7 @@ def read_small_file(path: Path) -> str:
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
     with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB", str(path))
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {most_bytes >> 20} MiB", str(path))
     return content.decode()

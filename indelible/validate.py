@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import click
@@ -17,12 +18,17 @@ from rich.progress import (
     TextColumn,
 )
 
+from indelible.completeness import Completeness
+from indelible.completeness_table import describe_account
 from indelible.configuration import load_catalogue
 from indelible.event_lines import EventLines
+from indelible.organization_heads import read_document
 from indelible.quantity import counted, tallied
 from indelible.terminal import plain, plain_json
 from indelible.validation import Problem, Summary, Validation
 from indelible.whole_help import examples
+from indexer.errors import HeadError
+from indexer.signing_key import read_public
 
 EXIT_INVALID: Final = 1
 PROGRESS_BYTES: Final = 8 << 20
@@ -32,7 +38,11 @@ _TEXT_CHARACTERS: Final = 300
 
 @click.command(
     "validate",
-    epilog=examples("validate audit.log.2.gz audit.log.1 audit.log", "validate march.ndjson"),
+    epilog=examples(
+        "validate audit.log.2.gz audit.log.1 audit.log",
+        "validate march.ndjson",
+        "validate march.ndjson april.zip --heads heads.json --key operator.jwk",
+    ),
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
@@ -40,6 +50,20 @@ _TEXT_CHARACTERS: Final = 300
     "is_whole",
     is_flag=True,
     help="The files hold every source from its first event: one that begins later is an error.",
+)
+@click.option(
+    "--heads",
+    "heads_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Heads of your organisation: which sealed partitions the files hold all events of.",
+)
+@click.option(
+    "--key",
+    "key_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="The operator's public key (JWK or PEM), with which heads are checked; several are.",
 )
 @click.option(
     "--limit",
@@ -51,7 +75,14 @@ _TEXT_CHARACTERS: Final = 300
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def command(
-    ctx: click.Context, *, files: Sequence[str], is_whole: bool, limit: int, as_json: bool
+    ctx: click.Context,
+    *,
+    files: Sequence[str],
+    is_whole: bool,
+    heads_paths: Sequence[Path],
+    key_paths: Sequence[Path],
+    limit: int,
+    as_json: bool,
 ) -> None:
     """Check each line of FILE... (`-` is stdin; gzip too) against the event format.
 
@@ -62,11 +93,16 @@ def command(
     and digest, each line's form, repeated ids, and the chain where neighbours stand next to each
     other.
 
-    Exit codes: 0 every line is an event and no chain is broken (there may be warnings); 1 not so;
-    2 a file cannot be opened, or arguments are wrong.
+    With --heads and --key exports are held against signed heads: for each sealed partition, whether
+    these are all events of the organisation, unaltered, whoever made the exports (docs/heads.md).
+
+    Exit codes: 0 every line is an event, no chain is broken, and no partition that the exports hold
+    by what they say differs from its head (there may be warnings); 1 not so; 2 a file cannot be
+    opened, or arguments are wrong.
     """
+    completeness = _read_heads(heads_paths, key_paths)
     opened = [_open(path) for path in files]
-    validation = Validation(load_catalogue(), is_whole=is_whole)
+    validation = Validation(load_catalogue(), is_whole=is_whole, completeness=completeness)
     told: list[Problem] = []
     for problem in _go_through(validation, opened):
         if len(told) < limit:
@@ -74,12 +110,29 @@ def command(
             if not as_json:
                 click.echo(describe(problem))
     summary = validation.summary
+    account = completeness.account if completeness else None
     if as_json:
         document = {"valid": not summary.errors, "summary": summary, "problems": told}
-        click.echo(plain_json(msgspec.to_builtins(document)))
+        heads = {"heads": account} if account else {}
+        click.echo(plain_json(msgspec.to_builtins(document | heads)))
     else:
-        click.echo(conclude(summary, len(told)))
+        click.echo(conclude(summary, len(told), describe_account(account) if account else ()))
     ctx.exit(EXIT_INVALID if summary.errors else 0)
+
+
+def _read_heads(heads_paths: Sequence[Path], key_paths: Sequence[Path]) -> Completeness | None:
+    """Read what exports are held against; None where nothing was named."""
+    if not heads_paths and not key_paths:
+        return None
+    if not key_paths:
+        raise click.UsageError("--heads needs --key, the public key that the operator published")
+    if not heads_paths:
+        raise click.UsageError("--key needs --heads, which are checked with it")
+    try:
+        documents = [read_document(path) for path in heads_paths]
+        return Completeness(documents, [read_public(path) for path in key_paths])
+    except HeadError as error:
+        raise click.UsageError(plain(str(error))) from None
 
 
 def _open(path: str) -> EventLines:
@@ -139,8 +192,8 @@ def describe(problem: Problem) -> str:
     return "\n".join(lines)
 
 
-def conclude(summary: Summary, told: int) -> str:
-    """What it came to, for people."""
+def conclude(summary: Summary, told: int, heads: Sequence[str] = ()) -> str:
+    """What it came to, for people; `heads` says what became of heads, a line each."""
     rest = summary.errors + summary.warnings - told
     lines = [f"and {rest:,} more, counted below"] if rest else []
     span = f", {summary.oldest} to {summary.newest}" if summary.events else ""
@@ -155,6 +208,7 @@ def conclude(summary: Summary, told: int) -> str:
             f" form of each event, repeated ids, and {counted(summary.exported_links, 'link')} of"
             " chains; not the order, nor what is missing of a source"
         )
+    lines += heads
     verdict = "invalid" if summary.errors else "valid"
     lines.append(f"{verdict}: {tallied(summary.errors, summary.warnings, summary.kinds)}")
     return "\n".join(lines)

@@ -10,8 +10,9 @@ from audit_events.catalogue import Catalogue
 from audit_events.event import MAX_LINE_BYTES
 from audit_events.open_gaps import OpenGaps
 from audit_events.validation import Chains, Flaw, check_line
+from indelible.completeness import Completeness
 from indelible.event_lines import DAMAGED, EventLines, Line
-from indelible.exported import ExportedChains, ExportTally, other_form, read_claim
+from indelible.exported import Claim, ExportedChains, ExportTally, other_form, read_claim
 from indelible.repeated_ids import RepeatedIds
 
 UNKNOWN_ACTIONS_LIMIT: Final = 1000
@@ -71,6 +72,7 @@ class Validation:
     Args:
         catalogue: the actions that are known.
         is_whole: the files hold each source from its beginning on.
+        completeness: takes each line as well, to hold all of them against signed heads.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Validation:
         catalogue: Catalogue,
         *,
         is_whole: bool = False,
+        completeness: Completeness | None = None,
     ) -> None:
         self.summary = Summary()
+        self._completeness = completeness
         self._catalogue = catalogue
         self._chains = Chains(is_whole=is_whole, gaps=OpenGaps())
         self._exported = ExportedChains()
@@ -124,6 +128,9 @@ class Validation:
                 Problem(self._path(again), _line(again), "duplicate", problem, "id", hint)
             )
         self._ids.close()
+        for finding in self._completeness.judge() if self._completeness else ():
+            file, path, kind, problem, hint, is_warning = finding
+            yield self._count(Problem(file, 1, kind, problem, path, hint, is_warning))
         self.summary.sources = self._chains.sources + self._exported.sources
         self.summary.exported_links = self._exported.links
         self.summary.kinds = dict(self._kinds.most_common())
@@ -133,7 +140,7 @@ class Validation:
         is_behind_empty = self._is_behind_empty
         self._is_behind_empty = is_empty = not line.text and line.is_ended and not line.is_too_long
         if (claim := read_claim(line.text)) is not None:
-            yield from [_UNSEEN] if self._tally is None else self._tally.conclude(claim)
+            yield from self._conclude(claim)
             return
         if self._tally is not None:
             self._tally.take(None if line.is_too_long else line.text)
@@ -153,7 +160,14 @@ class Validation:
             yield Flaw("torn", "", "is the last and has no newline", _TORN[bool(flaws)])
         yield from self._check_event(line)
 
+    def _conclude(self, claim: Claim) -> Iterator[Flaw]:
+        if self._completeness is not None:
+            self._completeness.claim(claim)
+        yield from [_UNSEEN] if self._tally is None else self._tally.conclude(claim)
+
     def _check_event(self, line: Line) -> Iterator[Flaw]:
+        if self._completeness is not None:
+            self._completeness.take(line.text)
         place = len(self._paths) - 1 << _BITS_OF_LINE | line.number
         if self._tally is None:
             envelope, flaws = self._chains.check(line.text, place)

@@ -18,6 +18,7 @@ MONTH_DAYS: Final = 31
 
 _DECEMBER: Final = 12
 _is_date = re.compile(r"([0-9]{4})\.([0-9]{2})(?:\.([0-9]{2}))?", re.ASCII).fullmatch
+_ends: Final = re.compile(r".+-(events|late)-([0-9.]+)", re.ASCII).fullmatch
 
 
 class Span(Struct, frozen=True, order=True):
@@ -39,7 +40,17 @@ def span_of(name: str, settings: IndexSettings) -> Span | None:
     kind = index_kind(name, settings)
     if kind not in ("events", "late"):
         return None
-    match = _is_date(name.removeprefix(f"{settings.prefix}-{kind}-"))
+    return _read(kind, name.removeprefix(f"{settings.prefix}-{kind}-"))
+
+
+def span_in_name(name: str) -> Span | None:
+    """As `span_of`, whatever the prefix: for whoever has a name, and no settings."""
+    match = _ends(name)
+    return None if match is None else _read(*match.groups())
+
+
+def _read(kind: str, date: str) -> Span | None:
+    match = _is_date(date)
     if match is None:
         return None
     year, month, day = match.groups()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from audit_events.instant import format_instant
 from indexer.names import late_name, partition_name
 from indexer.settings import IndexSettings
-from indexer.span import MONTH_DAYS, Span, span_of
+from indexer.span import MONTH_DAYS, Span, span_in_name, span_of
 
 MONTHLY = IndexSettings()
 DAILY = IndexSettings(partition="day")
@@ -36,6 +36,8 @@ def test_the_span_follows_from_the_name_whatever_the_setting_is(
     name: str, start: str, end: str, settings: IndexSettings
 ) -> None:
     assert span_of(name, settings) == Span(day(start), day(end))
+    for prefix in ("audit", "a", "late-events-2", "x-events"):
+        assert span_in_name(name.replace("audit", prefix)) == Span(day(start), day(end))
 
 
 @pytest.mark.parametrize(

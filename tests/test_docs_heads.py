@@ -1,0 +1,111 @@
+"""docs/heads.md: its example is what the code computes, and its verifier finds what ours finds."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.heads_example import DOCUMENT, blocks, blocks_of, lines
+from tests.sealed_world import SealedWorld, events_at, export, in_order, read
+from tests.test_indelible_completeness import run
+
+
+def test_each_block_of_the_example_is_what_the_code_computes() -> None:
+    written = dict(blocks_of(DOCUMENT.read_text()))
+    del written["verifier"]
+    assert written == blocks()
+
+
+@pytest.fixture
+def verifier(tmp_path: Path) -> Path:
+    path = tmp_path / "verifier.py"
+    path.write_text(blocks_of(DOCUMENT.read_text())["verifier"])
+    return path
+
+
+def verify(verifier: Path, *paths: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, verifier, *paths], capture_output=True, text=True, check=False
+    )
+    return done.stdout or done.stderr
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> SealedWorld:
+    """The files of the example."""
+    written = blocks_of(DOCUMENT.read_text())
+    world = SealedWorld(tmp_path)
+    world.key_path.write_text(written["key"])
+    (tmp_path / "heads.json").write_text(written["document"])
+    export(tmp_path / "august.ndjson", lines(), organizationId="org_acme")
+    return world
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        pytest.param(
+            "heads.json",
+            lambda one: one,
+            ("audit-events-2026.08 proven\n", "proven, 3"),
+            id="whole",
+        ),
+        pytest.param(
+            "august.ndjson",
+            lambda one: one.replace('"u_1"', '"u_2"'),
+            ("audit-events-2026.08 NOT PROVEN\n", "DOES NOT MATCH"),
+            id="an event was altered",
+        ),
+        pytest.param(
+            "heads.json",
+            lambda one: one.replace('"events": 3', '"events": 4'),
+            ("audit-events-2026.08 NOT PROVEN\n", "is no share of org_acme"),
+            id="a share was forged",
+        ),
+        pytest.param(
+            "heads.json",
+            lambda one: one.replace(".ztq6", ".Ztq6"),
+            ("InvalidSignature", "it is no head that one of these keys signed"),
+            id="a signature was forged",
+        ),
+    ],
+)
+def test_the_verifier_of_the_document_finds_what_ours_finds(
+    world: SealedWorld,
+    verifier: Path,
+    name: str,
+    change: Callable[[str], str],
+    told: tuple[str, str],
+) -> None:
+    theirs, ours = told
+    path = world.home / name
+    path.write_text(change(path.read_text()))
+    heads, exported = world.home / "heads.json", world.home / "august.ndjson"
+    assert theirs in verify(verifier, world.key_path, heads, exported)
+    assert ours in run(world, exported, heads=[heads]).stdout
+
+
+def test_the_verifier_knows_trees_of_each_size(tmp_path: Path, verifier: Path) -> None:
+    world = SealedWorld(tmp_path)
+    everything: list[bytes] = []
+    for count in range(1, 10):
+        moments = [
+            (f"org_{number}", f"2026-08-{count:02d}T10:00:{second:02d}Z")
+            for number in range(count)
+            for second in range(number + 1)
+        ]
+        some = events_at(tmp_path / f"{count}.log", moments)
+        world.seal(f"audit-events-2026.08.{count:02d}", some)
+        everything += some
+    for whose in ("org_0", "org_4", "org_8"):
+        own = in_order(one for one in everything if read(one)["organizationId"] == whose)
+        path = export(tmp_path / f"{whose}.ndjson", own, organizationId=whose)
+        heads = world.document(world.heads(whose), f"{whose}.json")
+        told = verify(verifier, world.key_path, heads, path).splitlines()
+        shared = [one for one in json.loads(heads.read_text())["heads"] if one["share"]]
+        assert len(told) == len(shared) > 0
+        assert all(line.endswith(" proven") for line in told)
+        assert f"heads: {len(shared)} of 9 sealed" in run(world, path, heads=[heads]).stdout
