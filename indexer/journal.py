@@ -89,7 +89,6 @@ class Journal:
         host: where this runs.
         refreshes: False for who may only read, where what was recorded within the last second may
             be missing; then no journal is an error of `read`.
-        having: a member of the context without which a record is not read; empty for all records.
     """
 
     def __init__(
@@ -100,10 +99,8 @@ class Journal:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         host: str | None = None,
         refreshes: bool = True,
-        having: str = "",
     ) -> None:
         self._client = client
-        self._having = having
         self._refreshes = refreshes
         self.name = journal_name(settings)
         self._template = events_template(settings)
@@ -297,6 +294,7 @@ class Journal:
         organization_id: str | None = SYSTEM_ORGANIZATION,
         resource_id: str | None = None,
         with_organizations: bool = False,
+        having: str = "",
     ) -> list[Event]:
         """Everything that was recorded of these actions, oldest first; empty without a journal.
 
@@ -305,6 +303,7 @@ class Journal:
             organization_id: whose; None for everybody's.
             resource_id: of one partition.
             with_organizations: with the counts of all organisations, which may be long.
+            having: a member of the context without which a record is not read; empty for all.
 
         Raises:
             JournalError: not all of it could be read, or what is there is no event.
@@ -315,8 +314,8 @@ class Journal:
             terms.append({"term": {"organizationId": organization_id}})
         if resource_id is not None:
             terms.append({"term": {"resource.id": resource_id}})
-        if self._having:
-            terms.append({"exists": {"field": f"context.{self._having}"}})
+        if having:
+            terms.append({"exists": {"field": f"context.{having}"}})
         excluded = () if with_organizations else (f"context.{ORGANIZATIONS}",)
         return read_events(self._client, self.name, terms, excluded, refreshes=self._refreshes)
 

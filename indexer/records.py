@@ -35,6 +35,9 @@ ARCHIVED: Final = "audit_log.partition_archived"
 RESTORED: Final = "audit_log.partition_restored"
 DELETED: Final = "audit_log.partition_deleted"
 MISSING: Final = "audit_log.partition_missing"
+HEAD: Final = "head"
+"""What one part of a sealing's record has. All others are left where they are: of 400 partitions
+with 10,000 organisations each, just to pass over them took 15 s."""
 ACTIONS: Final = (SEALED, ARCHIVED, RESTORED, DELETED, MISSING)
 
 
@@ -241,7 +244,7 @@ def read_heads(journal: Journal) -> list[RecordedHead]:
         JournalError, RefusedError, NoAnswerError: see `Journal.read`.
     """
     heads: list[RecordedHead] = []
-    for event in journal.read((SEALED,)):
+    for event in journal.read((SEALED,), having=HEAD):
         part = _convert(event, SealPart)
         if part.head:
             name = event.resource.id if event.resource else ""
@@ -280,7 +283,7 @@ def record_seal(
         journal.record(SEALED, key=key, context={**context, **more}, resource=subject.resource)
     beat()
     head = sign()
-    signed = {"head": head} if head else {}
+    signed = {HEAD: head} if head else {}
     context = {**first, **signed, **more}
     return journal.record(SEALED, key=subject.key(1), context=context, resource=subject.resource)
 

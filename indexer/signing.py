@@ -40,6 +40,8 @@ from indexer.records import Context, Subject, read_heads, record_seal
 
 _log = structlog.get_logger("indexer")
 
+LEAP: Final = 1000
+"""So many records may be lost before numbers do not go on behind those that are there."""
 _LINE_BYTES: Final = 2 * MAX_HEAD_CHARACTERS
 
 
@@ -155,9 +157,11 @@ def next_head(
     """Return the head of a partition that follows those that are recorded. Pure.
 
     The highest number counts, as clocks may go back. Who signed that one is not asked: after a
-    change of the key it is another.
+    change of the key it is another. But none is far higher than there are heads: with the
+    lifecycle's password one could else be put there behind which there is no next number.
     """
-    known = [(head.number, one) for one in recorded if (head := read_unchecked(one)) is not None]
+    heads = [(head.number, one) for one in recorded if (head := read_unchecked(one)) is not None]
+    known = [one for one in heads if one[0] <= len(heads) + LEAP]
     number, newest = max(known, default=(0, None))
     return Head(
         number=number + 1,

@@ -301,14 +301,14 @@ def test_what_somebody_put_in_the_place_of_a_record_is_not_taken_for_it(
 
 @pytest.mark.opensearch
 def test_only_records_that_have_something_are_read_where_that_is_asked_for(
-    client: OpenSearch, index: IndexSettings, journal: Journal
+    journal: Journal,
 ) -> None:
     """However long it is, or whatever else is called so: as a signed head is."""
     assert record(journal, "a", context={"name": "a", "head": "e30." * 500})
     assert record(journal, "b", context={"name": "head", "organizations": [{"head": "x"}]})
     assert record(journal, "c")
-    having = Journal(client, index, having="head")
-    assert [(one.context or {})["name"] for one in having.read([SEALED])] == ["a"]
+    having = journal.read([SEALED], having="head")
+    assert [(one.context or {})["name"] for one in having] == ["a"]
     assert len(journal.read([SEALED])) == 3
 
 

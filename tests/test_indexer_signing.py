@@ -16,7 +16,7 @@ from indexer.digest import Digest
 from indexer.head import Head, Share, Shares, check, head_hash, root_of_shares, sign
 from indexer.records import Subject
 from indexer.settings import IndexSettings
-from indexer.signing import append_lacking, next_head
+from indexer.signing import LEAP, append_lacking, next_head
 from indexer.span import span_of
 from tests.lifecycle_world import SEALABLE
 
@@ -72,6 +72,19 @@ def test_the_highest_number_counts_in_whatever_order_the_journal_has_them() -> N
     row = signed_row(3)
     ahead = follow(*reversed(row))
     assert (ahead.number, ahead.previous) == (4, head_hash(row[2]))
+
+
+@pytest.mark.parametrize("number", [LEAP + 4, 2**53 - 1])
+def test_a_number_that_cannot_have_been_reached_does_not_count(number: int) -> None:
+    """With the lifecycle's password it could be the last there is, and nothing be signed again."""
+    row = signed_row(2)
+    forged = sign(msgspec.structs.replace(follow(), number=number), KEY)
+    ahead = follow(forged, *row)
+    assert (ahead.number, ahead.previous) == (3, head_hash(row[1]))
+
+
+def test_numbers_go_on_behind_records_that_were_lost() -> None:
+    assert follow(signed_row(3)[2]).number == 4
 
 
 def test_numbers_go_on_under_another_key() -> None:

@@ -27,7 +27,7 @@ from indexer.errors import (
 from indexer.head import Head, OrganizationHead, ShareTree, read_unchecked
 from indexer.journal import Journal
 from indexer.names import journal_name
-from indexer.records import SEALED, RecordedHead, read_heads, read_seal
+from indexer.records import HEAD, SEALED, RecordedHead, read_heads, read_seal
 from indexer.settings import IndexSettings
 from indexer.span import span_of
 from webapi.errors import (
@@ -44,9 +44,6 @@ from webapi.storage_answer import refuse_unavailable, silent
 
 READ_SHARES: Final = 50_000
 """So many organisations' shares are read for one page; each thousand takes some 25 ms."""
-HEAD: Final = "head"
-"""What one part of a sealing's record has. All others are left where they are: of 400 partitions
-with 10,000 organisations each, just to pass over them took 15 s."""
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -155,7 +152,7 @@ class HeadReading:
         if state == before:
             return heads
         with _told():
-            heads = tuple(read_heads(self._journal(having=HEAD)))
+            heads = tuple(read_heads(self._journal()))
         # Else what came just now might be missing for as long as nothing else is sealed.
         if self._state() == before:
             with self._lock:
@@ -189,8 +186,8 @@ class HeadReading:
         self._trees.keep(recorded.head, tree)
         return tree
 
-    def _journal(self, having: str = "") -> Journal:
-        return Journal(self._client, self._index, refreshes=False, having=having)
+    def _journal(self) -> Journal:
+        return Journal(self._client, self._index, refreshes=False)
 
 
 def _decode(recorded: RecordedHead) -> Head:
