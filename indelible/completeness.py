@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from audit_events.instant import format_unix_ns
 from indelible.event_place import instant_ns, is_of_journal, place_of, unix_ns
-from indelible.export_coverage import is_asked_for, why_uncovered
+from indelible.export_coverage import is_due, why_uncovered
 from indelible.exported import Claim
 from indelible.organization_heads import CheckedHeads, Document, Finding, Kind, KnownHead
 from indelible.quantity import counted
@@ -195,7 +195,8 @@ class Completeness:
         why = why_uncovered(claims, sealed.span, known.head.sealed_at)
         if why is not None:
             return _judgement(known, "uncovered", found, reason=why)
-        if not is_empty or is_asked_for(claims, sealed.span):
+        retention = timedelta(days=known.head.retention_days)
+        if not is_empty or is_due(claims, sealed.span, retention):
             reason = _mismatch(sealed.events, found)
             return _judgement(known, "mismatch", found, reason=reason)
         reason = f"none of its {counted(sealed.events, 'event')} is there"

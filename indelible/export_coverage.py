@@ -1,7 +1,7 @@
 """Of which time some exports say that they hold all events of an organisation. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from audit_events.instant import parse_instant
@@ -36,12 +36,22 @@ def why_uncovered(claims: Iterable[Claim], span: Span, sealed_at: str) -> str | 
     return None
 
 
-def is_asked_for(claims: Iterable[Claim], span: Span) -> bool:
-    """Whether exports name a beginning (`since`) and hold all of a partition by that.
+def is_due(claims: Iterable[Claim], span: Span, retention: timedelta) -> bool:
+    """Whether exports have to hold a partition: they name a beginning, or it was to be there then.
 
-    One that names none is of what there still is: partitions go when their retention has ended.
+    One that names no `since` is of what there still is, and partitions go when their retention has
+    ended.
     """
-    return _covers([one for one in claims if "since" in one.filters], span)
+    due = (one for one in claims if "since" in one.filters or _was_kept(one, span, retention))
+    return _covers(due, span)
+
+
+def _was_kept(claim: Claim, span: Span, retention: timedelta) -> bool:
+    """Whether the retention of a partition had not ended when the export was made."""
+    try:
+        return parse_instant(claim.as_of) - span.end < retention
+    except ValueError:
+        return False
 
 
 def _filters(claim: Claim) -> Sequence[str]:

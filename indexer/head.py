@@ -51,8 +51,11 @@ Shares = Mapping[str | None, Share]
 """Of every organisation; under None what stands in no place."""
 
 
-class Head(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """What a partition was when it was sealed. Instants are canonical, hashes base64url."""
+class Head(Struct, frozen=True, rename="camel", kw_only=True):
+    """What a partition was when it was sealed. Instants are canonical, hashes base64url.
+
+    Members that are not known are passed over: a head is read for years, by older versions too.
+    """
 
     number: Annotated[int, Meta(ge=1, lt=2**53)]
     """From 1, one more than the head before."""
@@ -69,6 +72,8 @@ class Head(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fie
     """How many leaves the tree has."""
     root: str
     sealed_at: str
+    retention_days: Annotated[int, Meta(ge=1, le=36_500)]
+    """So long after its end it was to be kept."""
 
 
 _decode: Final = msgspec.json.Decoder(Head).decode

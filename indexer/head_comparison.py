@@ -26,8 +26,6 @@ Contents = Digest | Seal
 class Life(Struct):
     """What the journal says of one index of a name."""
 
-    retention_days: int | None = None
-    """Under which it was sealed; None where that is not recorded."""
     sealed_at: str = ""
     deleted_at: str = ""
     """A canonical instant, as is the other; "" where it is not recorded."""
@@ -95,8 +93,7 @@ def tell_end(head: Head, lives: Lives, settings: IndexSettings, now: datetime) -
     end, span = find_end(head, lives), span_of(head.partition, settings)
     if end is None or span is None:
         return None
-    own = lives.get((head.partition, head.index_uuid), Life())
-    days = settings.retention_days if own.retention_days is None else own.retention_days
+    days = head.retention_days
     # Nothing that was deleted has been so since a moment to come.
     deleted_at = min(parse_instant(end.deleted_at), now)
     if deleted_at - span.end >= timedelta(days=days):

@@ -136,16 +136,11 @@ class HeadVerification:
             yield from [wrong] if wrong else []
 
 
-class _Policy(Struct, frozen=True, rename="camel"):
-    retention_days: int | None = None
-
-
 class _Step(Struct, frozen=True, rename="camel"):
     """What is read of the context of a record."""
 
     index_uuid: str
     part: int = 1
-    policy: _Policy = _Policy()
     accepted_shorter_retention: bool = False
 
 
@@ -160,7 +155,6 @@ def _read_lives(journal: Journal) -> dict[tuple[str, str], Life]:
             life.is_early_accepted = step.accepted_shorter_retention
         elif step.part == 1 and not life.sealed_at:
             life.sealed_at = event.timestamp
-            life.retention_days = step.policy.retention_days
     return lives
 
 

@@ -178,6 +178,7 @@ class Executor:
             self._journal,
             self.lease,
             key=self._signing_key,
+            retention_days=self._settings.retention_days,
             heads_file=self._lifecycle.heads_file,
             clock=self._clock,
         )

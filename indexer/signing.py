@@ -53,6 +53,7 @@ class Signing:
         lease: of this process.
         key: what they are signed with; None where they are not.
         heads_file: where each head is kept besides; None where it is not.
+        retention_days: so long after its end a partition is to be kept.
         clock: what time it is.
     """
 
@@ -63,12 +64,14 @@ class Signing:
         *,
         key: OKPKey | None,
         heads_file: Path | None,
+        retention_days: int,
         clock: Callable[[], datetime],
     ) -> None:
         self._journal = journal
         self._lease = lease
         self._key = key
         self._heads_file = heads_file
+        self._retention_days = retention_days
         self._clock = clock
         self._recorded: list[str] | None = None
         self._told: set[str] = set()
@@ -95,7 +98,13 @@ class Signing:
         def make() -> str:
             nonlocal signed
             self._lease.renew()
-            head = next_head(self._heads(), subject, digest, self._clock())
+            head = next_head(
+                self._heads(),
+                subject,
+                digest,
+                sealed_at=self._clock(),
+                retention_days=self._retention_days,
+            )
             signed, self._unsettled = sign(head, key), subject.name
             return signed
 
@@ -152,7 +161,12 @@ class Signing:
 
 
 def next_head(
-    recorded: Iterable[str], subject: Subject, digest: Digest, sealed_at: datetime
+    recorded: Iterable[str],
+    subject: Subject,
+    digest: Digest,
+    *,
+    sealed_at: datetime,
+    retention_days: int,
 ) -> Head:
     """Return the head of a partition that follows those that are recorded. Pure.
 
@@ -175,6 +189,7 @@ def next_head(
         organizations=len(digest.shares),
         root=root_of_shares(digest.shares),
         sealed_at=format_instant(sealed_at),
+        retention_days=retention_days,
     )
 
 

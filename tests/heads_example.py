@@ -84,6 +84,7 @@ def head() -> Head:
         organizations=2,
         root=root_of_shares(shares()),
         sealed_at="2026-09-08T00:00:00.000000Z",
+        retention_days=365,
     )
 
 

@@ -70,6 +70,7 @@ class SealedLog:
             organizations=len(shares),
             root=root_of_shares(shares),
             sealed_at=SEALED_AT,
+            retention_days=365,
         )
         return sign(head, KEY)
 

@@ -79,6 +79,7 @@ class SealedWorld:
         self.home = home
         self.key_path = home / "operator.jwk"
         self.use(OKPKey.generate_key("Ed25519"))
+        self.retention_days = 30
         self.signed: list[str] = []
         self.shares: list[Shares] = []
 
@@ -105,6 +106,7 @@ class SealedWorld:
             organizations=len(shares),
             root=root_of_shares(shares),
             sealed_at=sealed_at,
+            retention_days=self.retention_days,
         )
         self.signed.append(sign(head, self.key))
         self.shares.append(shares)

@@ -232,6 +232,15 @@ def test_a_partition_that_is_gone_is_an_error_where_its_time_was_asked_for(store
     assert judged(store, asked) == (["mismatch", "proven"], ["missing"], 1)
 
 
+def test_a_partition_that_is_gone_before_its_retention_has_ended_is_an_error(store: Store) -> None:
+    before = export(store.home / "e.ndjson", store.of("2026-09"))
+    store.retention_days = 365
+    store.signed.clear()
+    store.shares.clear()
+    store.seal("audit-events-2026.08", store.of("2026-08"))
+    assert judged(store, before) == (["mismatch"], ["missing"], 1)
+
+
 def test_several_exports_together_are_whole(store: Store) -> None:
     parts = [("2026-08-01", "2026-08-16"), ("2026-08-16", "2026-09-01")]
     of_august = in_order(store.of("2026-08"))

@@ -43,6 +43,7 @@ HEAD = Head(
     organizations=len(SHARES),
     root=root_of_shares(SHARES),
     sealed_at="2026-11-08T00:00:00.000000Z",
+    retention_days=365,
 )
 
 

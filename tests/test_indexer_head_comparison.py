@@ -81,7 +81,7 @@ def test_a_head_in_the_record_of_another_partition_is_told() -> None:
 
 def life(deleted_at: str = "", **fields: Any) -> Life:
     deleted_at = deleted_at and f"{deleted_at}T00:00:00.000000Z"
-    return Life(365, HEAD.sealed_at, deleted_at, **fields)
+    return Life(HEAD.sealed_at, deleted_at, **fields)
 
 
 NAME, UUID = OF
@@ -98,9 +98,6 @@ ENDS: dict[str, tuple[Lives, bool, bool]] = {
     ),
     "one of its name before it": ({OF: life(), (NAME, "b"): life("2026-01-01")}, False, False),
     "another partition": ({OF: life(), ("x", UUID): life("2027-01-01")}, False, False),
-    "without a retention, that of the settings": (
-        {OF: Life(None, HEAD.sealed_at, "2027-11-15T00:00:00.000000Z")}, True, True,
-    ),
 }  # fmt: skip
 
 

@@ -57,7 +57,7 @@ class Sealing:
         name: str,
         *,
         head: str | None = None,
-        days: int | None = None,
+        days: int = 365,
         at: str = SEALED_AT,
     ) -> None:
         """Record what a partition holds, with its head.
@@ -88,15 +88,15 @@ class Sealing:
                     organizations=len(digest.shares),
                     root=root_of_shares(digest.shares),
                     sealed_at=at,
+                    retention_days=days,
                 )
                 head = sign(said, self.key)
                 self.heads.append(head)
-            more = {} if days is None else {"policy": {"retentionDays": days}}
             record_seal(
                 Journal(client, store.index),
                 subject,
                 digest,
-                more=more,
+                more={},
                 beat=lambda: None,
                 sign=lambda: head or "",
             )

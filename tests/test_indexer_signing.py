@@ -30,7 +30,8 @@ KEY = OKPKey.generate_key("Ed25519")
 def follow(*recorded: str) -> Head:
     span = span_of(NAME, IndexSettings())
     assert span is not None
-    return next_head(recorded, Subject(NAME, "uuid", span), DIGEST, SEALABLE)
+    subject = Subject(NAME, "uuid", span)
+    return next_head(recorded, subject, DIGEST, sealed_at=SEALABLE, retention_days=400)
 
 
 def signed_row(count: int) -> list[str]:
@@ -53,6 +54,7 @@ def test_a_head_says_all_that_was_sealed() -> None:
         organizations=2,
         root=root_of_shares(SHARES),
         sealed_at="2024-02-08T00:00:00.000000Z",
+        retention_days=400,
     )
 
 

@@ -100,7 +100,7 @@ def test_what_an_answer_holds_and_of_others_hashes_alone(log: SealedLog, api: Ap
     head = check(one["head"], [PUBLIC])
     assert set(msgspec.structs.asdict(head)) == {
         "number", "previous", "partition", "index_uuid", "events", "first", "last", "sha256",
-        "organizations", "root", "sealed_at",
+        "organizations", "root", "sealed_at", "retention_days",
     }, "of the whole partition; who adds a member asks what it tells of others"  # fmt: skip
 
 
