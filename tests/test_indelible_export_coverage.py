@@ -1,6 +1,5 @@
 """Which exports have to hold a partition that they show nothing of."""
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from indexer.span import Span
 
 AUGUST = Span(datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC))
 RETENTION = timedelta(days=30)
-FROM_JULY = {"since": ["2026-07-01"]}
+FROM_JULY: dict[str, list[str]] = {"since": ["2026-07-01"]}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +26,7 @@ FROM_JULY = {"since": ["2026-07-01"]}
     ],
 )
 def test_an_export_has_to_hold_what_was_kept_then_or_what_it_names(
-    as_of: str, filters: Mapping[str, Sequence[str]], expected: object
+    as_of: str, filters: dict[str, list[str]], expected: object
 ) -> None:
     claim = Claim(events=0, sha256="0" * 64, filters=filters, as_of=as_of)
     assert is_due([claim], AUGUST, RETENTION) is expected
