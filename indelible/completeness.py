@@ -254,9 +254,9 @@ def _judgement(
 
 def _mismatch(events: int, found: int) -> str:
     if found < events:
-        return f"{events - found:,} of its {counted(events, 'event')} are not there"
+        return f"the exports lack {events - found:,} of its {counted(events, 'event')}"
     if found == events:
-        return f"{counted(events, 'event')} are there as were sealed, and not the same"
+        return f"as many events are there as were sealed, {events:,}, but not the same ones"
     return f"of the {found:,} events that are there, the {events:,} oldest are not what was sealed"
 
 

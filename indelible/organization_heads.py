@@ -96,7 +96,7 @@ class CheckedHeads:
             try:
                 head = check(one.head, keys)
             except HeadError as error:
-                hint = "name the key that the operator published when it was signed by --key"
+                hint = "name the key of that time by `--key`, too, or fetch the document anew"
                 self.findings.append(Finding(document.file, path, "signature", str(error), hint))
                 continue
             if one.share is not None and not is_proven(head, organization_id, one.share):

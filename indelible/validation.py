@@ -25,6 +25,10 @@ _TORN: Final = {
 }
 _UNKNOWN_HINT: Final = "put it into your catalogue, and name that in INDELIBLE_CATALOGUE_PATH"
 
+_TWICE: Final = "make a fresh UUIDv7 for each event; only one of these is stored"
+_TWICE_EXPORTED: Final = (
+    "an export has each event once; check exports that overlap one by one, not together"
+)
 _UNSEEN: Final = Flaw(
     "shape",
     "",
@@ -123,7 +127,7 @@ class Validation:
         for event_id, first, again in self._ids.find():
             before = f"{self._path(first)}:{_line(first)}"
             problem = f"{event_id} stands in {before} already"
-            hint = "make a fresh UUIDv7 for each event; only one of these is stored"
+            hint = _TWICE_EXPORTED if self.summary.exports else _TWICE
             yield self._count(
                 Problem(self._path(again), _line(again), "duplicate", problem, "id", hint)
             )

@@ -22,7 +22,7 @@ from typing import Annotated, Final
 
 import msgspec
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet, OKPKey
 from msgspec import Meta, Struct
 
@@ -37,6 +37,7 @@ MAX_HEAD_CHARACTERS: Final = 2048
 """More than twice the longest that is signed; what is longer is none."""
 _SPELLED: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _ALGORITHM: Final = "Ed25519"
+_NOT_SIGNED: Final = "it is no head that one of these keys signed"
 """RFC 9864; `EdDSA` names two curves, and is deprecated by it."""
 
 
@@ -185,9 +186,14 @@ def check(signed: str, keys: Iterable[OKPKey]) -> Head:
     try:
         found = jws.deserialize_compact(signed, known, algorithms=[_ALGORITHM])
         head = _decode(found.payload)
+    except InvalidKeyIdError:
+        kid = jws.extract_compact(signed.encode()).headers().get("kid")
+        raise HeadError(f"{_NOT_SIGNED}: it names the key {kid!r}") from None
+    except BadSignatureError:
+        raise HeadError(f"{_NOT_SIGNED}: it or its signature was altered, or forged") from None
     except (JoseError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
         # TypeError is joserfc's of a `crit` that is no list.
-        raise HeadError(f"it is no head that one of these keys signed: {error}") from None
+        raise HeadError(f"{_NOT_SIGNED}: {error}") from None
     if found.headers().get("typ") != HEAD_TYPE:
         raise HeadError("what is signed there is no head")
     return head

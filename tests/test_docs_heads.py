@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from joserfc.jwk import OKPKey
 
 from tests.heads_example import DOCUMENT, blocks, blocks_of, lines
 from tests.sealed_world import SealedWorld, events_at, export, in_order, read
@@ -31,7 +32,10 @@ def verify(verifier: Path, *paths: Path) -> str:
     done = subprocess.run(
         [sys.executable, verifier, *paths], capture_output=True, text=True, check=False
     )
-    return done.stdout or done.stderr
+    told = done.stdout or done.stderr
+    is_proven = bool(told) and all(line.endswith(" proven") for line in told.splitlines())
+    assert (done.returncode == 0) is is_proven
+    return told
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def world(tmp_path: Path) -> SealedWorld:
         pytest.param(
             "heads.json",
             lambda one: re.sub(r"\.[\w-](?=[\w-]{85}\")", ".-", one),
-            ("InvalidSignature", "it is no head that one of these keys signed"),
+            ("InvalidSignature", "one of these keys signed: it or its signature was altered"),
             id="a signature was forged",
         ),
     ],
@@ -87,6 +91,14 @@ def test_the_verifier_of_the_document_finds_what_ours_finds(
     heads, exported = world.home / "heads.json", world.home / "august.ndjson"
     assert theirs in verify(verifier, world.key_path, heads, exported)
     assert ours in run(world, exported, heads=[heads]).stdout
+
+
+def test_the_verifier_takes_a_document_without_a_share_for_no_proof(
+    world: SealedWorld, verifier: Path
+) -> None:
+    heads = world.home / "heads.json"
+    heads.write_text('{"organizationId":"org_acme","heads":[]}')
+    assert verify(verifier, world.key_path, heads, world.home / "august.ndjson") == ""
 
 
 def test_the_verifier_knows_trees_of_each_size(tmp_path: Path, verifier: Path) -> None:
@@ -110,3 +122,24 @@ def test_the_verifier_knows_trees_of_each_size(tmp_path: Path, verifier: Path) -
         assert len(told) == len(shared) > 0
         assert all(line.endswith(" proven") for line in told)
         assert f"heads: {len(shared)} of 9 sealed" in run(world, path, heads=[heads]).stdout
+
+
+def test_a_key_that_did_not_sign_is_told_with_the_one_that_did(world: SealedWorld) -> None:
+    named = json.loads(world.key_path.read_text())["kid"]
+    world.key_path.write_text(json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=False)))
+    told = run(world, world.home / "august.ndjson", heads=[world.home / "heads.json"]).stdout
+    assert f"one of these keys signed: it names the key '{named}'\n" in told
+    assert "next: name the key of that time by `--key`, too, or fetch" in told
+
+
+def test_exports_that_overlap_are_told_as_such(world: SealedWorld) -> None:
+    again = export(world.home / "again.ndjson", lines(), organizationId="org_acme")
+    told = run(world, world.home / "august.ndjson", again, heads=[world.home / "heads.json"]).stdout
+    assert told.count("next: an export has each event once; check exports that overlap") == 3
+    assert "proven, 3 events" in told
+
+
+def test_an_export_that_lacks_an_event_is_told_with_how_many(world: SealedWorld) -> None:
+    part = export(world.home / "part.ndjson", lines()[1:], organizationId="org_acme")
+    told = run(world, part, heads=[world.home / "heads.json"]).stdout
+    assert "DOES NOT MATCH; the exports lack 1 of its 3 events\n" in told
