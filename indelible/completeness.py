@@ -30,8 +30,8 @@ _EXPORT_ANEW: Final = (
     " keep both, and ask the operator (docs/heads.md)"
 )
 _ABSENT: Final = (
-    "if its retention has ended, audit_log.partition_deleted says so in your log; else export its"
-    " time (since, until), and ask the operator where it is"
+    "its retention had ended when that was exported, and audit_log.partition_deleted says so in"
+    " your log; if not, ask the operator where it is"
 )
 _LATE: Final = (
     "what comes after the sealing is in no head until the index of late events goes; an event that"

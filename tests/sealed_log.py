@@ -11,13 +11,15 @@ from typing import Final
 from joserfc.jwk import OKPKey
 
 from audit_events.chain import encode_hash
+from audit_events.instant import parse_instant
 from indexer.client import ask
 from indexer.digest import Digest
-from indexer.head import Head, Share, Shares, head_hash, root_of_shares, sign
+from indexer.head import Share, Shares, sign
 from indexer.journal import Journal
 from indexer.names import journal_name
 from indexer.records import Subject, record_seal
 from indexer.settings import IndexSettings
+from indexer.signing import next_head
 from indexer.span import span_of
 from tests.cluster import Cluster
 
@@ -31,6 +33,12 @@ def shares_of(counts: Mapping[str | None, int], seed: str = "") -> Shares:
         one: Share(count, encode_hash(sha256(f"{seed}/{one}/{count}".encode()).digest()))
         for one, count in counts.items()
     }
+
+
+def digest_of(shares: Shares) -> Digest:
+    """What a partition of these shares holds; of its lines nobody asks."""
+    events = sum(share.events for share in shares.values())
+    return Digest(events=events, first=None, last=None, sha256="0" * 64, shares=shares)
 
 
 @dataclass
@@ -56,41 +64,31 @@ class SealedLog:
         self.shares.append(shares)
         self.record(name, shares, self.heads[-1], uuid)
 
+    def subject(self, name: str, uuid: str) -> Subject:
+        """The index that records speak of."""
+        span = span_of(name, self.index)
+        assert span is not None
+        return Subject(name, uuid, span)
+
     def sign(self, name: str, shares: Shares, uuid: str = "u") -> str:
         """The next head, signed."""
-        head = Head(
-            number=len(self.heads) + 1,
-            previous=head_hash(self.heads[-1]) if self.heads else None,
-            partition=name,
-            index_uuid=uuid,
-            events=sum(share.events for share in shares.values()),
-            first=None,
-            last=None,
-            sha256="0" * 64,
-            organizations=len(shares),
-            root=root_of_shares(shares),
-            sealed_at=SEALED_AT,
+        head = next_head(
+            self.heads,
+            self.subject(name, uuid),
+            digest_of(shares),
+            sealed_at=parse_instant(SEALED_AT),
             retention_days=365,
         )
         return sign(head, KEY)
 
     def record(self, name: str, shares: Shares, signed: str, uuid: str = "u") -> None:
         """Record a sealing with any head, or none."""
-        span = span_of(name, self.index)
-        assert span is not None
-        digest = Digest(
-            events=sum(share.events for share in shares.values()),
-            first=None,
-            last=None,
-            sha256="0" * 64,
-            shares=shares,
-        )
         with self.cluster.client("lifecycle") as lifecycle:
             journal = Journal(lifecycle, self.index)
             record_seal(
                 journal,
-                Subject(name, uuid, span),
-                digest,
+                self.subject(name, uuid),
+                digest_of(shares),
                 more={},
                 beat=lambda: None,
                 sign=lambda: signed,

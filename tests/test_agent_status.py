@@ -7,26 +7,11 @@ import pytest
 
 from agent.status import REPEAT_SECONDS, STATUS_NAME, Status, StatusFile, Totals, read
 from tests.mounted_disk import small_disk
-
-QUIET = Status(
-    pid=1,
-    state="running",
-    started_at="2026-11-30T12:00:00.000000Z",
-    updated_at="2026-11-30T12:00:01.000000Z",
-    file_count=0,
-    lag_bytes=0,
-    oldest_unshipped="",
-    in_flight=0,
-    totals=Totals(),
-    files=(),
-    unreadable={},
-    unwatched={},
-    checkpoint_problem="",
-)
+from tests.test_indelible_agent_status import RUNNING
 
 
 def at(second: int) -> Status:
-    return msgspec.structs.replace(QUIET, updated_at=f"2026-11-30T12:00:{second:02}.000000Z")
+    return msgspec.structs.replace(RUNNING, updated_at=f"2026-11-30T12:00:{second:02}.000000Z")
 
 
 READ = msgspec.structs.replace(at(2), totals=Totals(lines=1))

@@ -11,10 +11,10 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from audit_events.event import Resource
-from audit_events.instant import format_instant
+from audit_events.instant import format_instant, parse_instant
 from indexer.client import ask
 from indexer.digest import digest_partition
-from indexer.head import Head, head_hash, root_of_shares, sign
+from indexer.head import sign
 from indexer.head_row import read_row
 from indexer.head_verification import Evidence
 from indexer.journal import PARTITION, Journal, Key
@@ -22,6 +22,7 @@ from indexer.names import journal_name
 from indexer.records import DELETED, SEALED, Subject, record_seal
 from indexer.seal_parts import split
 from indexer.settings import IndexSettings
+from indexer.signing import next_head
 from indexer.span import span_of
 from indexer.store_findings import Finding
 from tests.cluster import Cluster
@@ -74,20 +75,11 @@ class Sealing:
             digest = digest_partition(reader, name)
             subject = Subject(name, store.uuid(name), span)
             if self.key is not None and head is None:
-                number = len(self.heads) + 1
-                previous = head_hash(self.heads[-1]) if self.heads else None
-                said = Head(
-                    number=number,
-                    previous=previous,
-                    partition=name,
-                    index_uuid=subject.uuid,
-                    events=digest.events,
-                    first=digest.first,
-                    last=digest.last,
-                    sha256=digest.sha256,
-                    organizations=len(digest.shares),
-                    root=root_of_shares(digest.shares),
-                    sealed_at=at,
+                said = next_head(
+                    self.heads,
+                    subject,
+                    digest,
+                    sealed_at=parse_instant(at),
                     retention_days=days,
                 )
                 head = sign(said, self.key)

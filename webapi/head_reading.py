@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import ConnectionTimeout
 
 from audit_events.event import SYSTEM_ORGANIZATION
 from indexer.client import Reply
@@ -34,13 +33,12 @@ from webapi.errors import (
     IndexGoneError,
     InternalError,
     PartitionsChangedError,
-    TooSlowError,
     UnavailableError,
 )
 from webapi.kept_trees import KeptTrees
 from webapi.query import ScopedSearch, any_action, event_order
-from webapi.storage import Storage
-from webapi.storage_answer import refuse_unavailable, silent
+from webapi.storage import Storage, explain_no_answer
+from webapi.storage_answer import refuse_unavailable
 
 READ_SHARES: Final = 50_000
 """So many organisations' shares are read for one page; each thousand takes some 25 ms."""
@@ -205,9 +203,7 @@ def _told() -> Generator[None]:
     try:
         yield
     except NoAnswerError as error:
-        if isinstance(error.__cause__, ConnectionTimeout):
-            raise TooSlowError from error
-        raise silent() from error
+        raise explain_no_answer(error) from error
     except RefusedError as error:
         refuse_unavailable(Reply(error.status, str(error), {}))
         raise InternalError(str(error)) from error

@@ -17,7 +17,7 @@ from indexer.client import LEADERLESS_PARAMS, Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import EXPAND_ALL, events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
-from webapi.errors import TooSlowError
+from webapi.errors import TooSlowError, UnavailableError
 from webapi.listing import Listed
 from webapi.patience import Patience
 from webapi.preference import Preference
@@ -315,9 +315,7 @@ class Storage:
             reply = ask(self._client, method, path, params=params, body=body, safe=True)
         except NoAnswerError as error:
             self._told(time.perf_counter() - begin, False)  # noqa: FBT003  # as it is named
-            if isinstance(error.__cause__, ConnectionTimeout):
-                raise TooSlowError from error
-            raise silent() from error
+            raise explain_no_answer(error) from error
         self._told(time.perf_counter() - begin, True)  # noqa: FBT003  # as it is named
         return reply
 
@@ -325,3 +323,9 @@ class Storage:
 def which(copy: str) -> str:
     """Return the `preference` for the copies on a node; without one for the primaries."""
     return f"_only_nodes:{copy}" if copy else "_primary"
+
+
+def explain_no_answer(error: NoAnswerError) -> TooSlowError | UnavailableError:
+    """Return what is answered where the cluster answered nothing: it took too long, or is away."""
+    is_slow = isinstance(error.__cause__, ConnectionTimeout)
+    return TooSlowError() if is_slow else silent()
