@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from tests.page_site import Site
 from tests.webapi_api import OWNER
@@ -30,6 +30,8 @@ SIZES: Final = {"desktop": (1280, 800), "phone": (360, 740)}
 Size = Literal["desktop", "phone"]
 Scheme = Literal["light", "dark"]
 PATIENCE_MILLISECONDS: Final = 60_000
+PICTURE_TRIES: Final = 5
+REFUSED_PICTURE: Final = "Unable to capture screenshot"
 TITLES: Final = ".rows .what b"
 WATCH: Final = """
 window.violations = [];
@@ -57,7 +59,7 @@ class Visit:
     def shoot(self, name: str) -> None:
         """Keep a picture of it."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        keep_picture(self.page, SCREENSHOTS / f"{name}.png")
 
     def shows(self, *titles: str) -> None:
         """Expect these titles in the rows, in this order."""
@@ -74,6 +76,27 @@ class Visit:
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert wide <= 0, f"{wide} pixels too wide"
+
+
+def keep_picture(page: Page, path: Path) -> None:
+    """Keep a picture of the page, asked for again where Chromium could not take it just then.
+
+    A busy Chromium answers "Unable to capture screenshot" now and then, and takes the same
+    picture a moment later (MarketSquare/robotframework-browser#5237).
+
+    Raises:
+        Error: it was refused each time, or it was refused for another reason.
+
+    """
+    for left in range(PICTURE_TRIES - 1, -1, -1):
+        try:
+            page.screenshot(path=path)
+        except Error as error:
+            if left == 0 or REFUSED_PICTURE not in error.message:
+                raise
+            page.wait_for_timeout(500)
+        else:
+            return
 
 
 def find_chromium() -> str:
