@@ -377,7 +377,7 @@ class Action:
     AUDIT_LOG_POLICY_APPLIED: Final = "audit_log.policy_applied"
     """The rules for sealing and deleting the audit log's partitions were installed or changed."""
     AUDIT_LOG_SOURCE_HEARTBEAT: Final = "audit_log.source_heartbeat"
-    """A process that writes audit events is alive, and had nothing to record."""
+    """A process that writes audit events is alive."""
     AUDIT_LOG_SOURCE_CLOSED: Final = "audit_log.source_closed"
     """A process that writes audit events ended in an orderly way."""
     WORKSPACE_DELETED: Final = "workspace.deleted"

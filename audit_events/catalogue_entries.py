@@ -192,7 +192,7 @@ ENTRIES: Final[tuple[CatalogueEntry, ...]] = (
     CatalogueEntry("audit_log.partition_sealed", "Organization Settings", "blue", "Audit log partition sealed", "A partition of the audit log was closed for good; nothing can be added to it.", "info", needs=("resource",)),
     CatalogueEntry("audit_log.partition_archived", "Organization Settings", "blue", "Audit log partition archived", "A sealed partition of the audit log was copied to the archive.", "info", needs=("resource",)),
     CatalogueEntry("audit_log.policy_applied", "Organization Settings", "blue", "Audit log policy applied", "The rules for sealing and deleting the audit log's partitions were installed or changed.", "medium", needs=("resource",)),
-    CatalogueEntry("audit_log.source_heartbeat", "Organization Settings", "blue", "Audit log source alive", "A process that writes audit events is alive, and had nothing to record.", "info", needs=("resource",)),
+    CatalogueEntry("audit_log.source_heartbeat", "Organization Settings", "blue", "Audit log source alive", "A process that writes audit events is alive.", "info", needs=("resource",)),
     CatalogueEntry("audit_log.source_closed", "Organization Settings", "blue", "Audit log source closed", "A process that writes audit events ended in an orderly way.", "info", needs=("resource",)),
     CatalogueEntry("workspace.deleted", "Organization Settings", "red", "Workspace deleted", "A workspace was removed with what was in it.", "high", needs=("resource",), critical=True),
     CatalogueEntry("monetization_package.deleted", "Organization Settings", "red", "Monetization package deleted", "A package can no longer be bought by consumers.", "medium", needs=("resource",)),

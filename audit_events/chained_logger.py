@@ -76,7 +76,7 @@ class ChainedLogger:
         durability: "disk": every event is on the disk when its call returns.
         on_error: what happens to an event that the file does not take.
         clock_unix_ns: the application's clock.
-        heartbeat_seconds: how long it may be silent before it says that it lives; None is for ever.
+        heartbeat_seconds: how often it says that it lives; None is never.
     """
 
     def __init__(

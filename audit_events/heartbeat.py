@@ -1,12 +1,13 @@
-"""Silence that counts: a source says that it lives when nothing else does, and that it ends.
+"""Silence that counts: a source says that it lives, and that it ends.
 
-    audit_log.source_heartbeat   nothing was recorded for `heartbeat_seconds`; the first one comes
-                                 after a quarter of that, whatever flows: it tells the interval
+    audit_log.source_heartbeat   every `heartbeat_seconds`, whatever else is recorded; the first one
+                                 of a source that recorded something comes after a quarter of that
     audit_log.source_closed      the last line of a process that ended as it should
 
 Both are events of the source itself, so they carry its next `seq`: a reader that has the last line
 knows that nothing behind it is missing. A process that was killed has no last line, and after its
-last heartbeat it is silent.
+last heartbeat it is silent. A busy source says it too: so the heartbeats alone, which are events of
+no tenant, tell up to when all sources have been heard (`webapi.completeness`).
 
 A process that called `configure()` is a source after its first interval, even if it records
 nothing. One that ends before and records nothing leaves no line: importing an application in a
@@ -37,7 +38,7 @@ from audit_events.event import (
 from audit_events.tally import counts
 
 LOOKS: Final = 4
-"""Looks an interval: a source is silent for an interval and a quarter at most."""
+"""Looks an interval: between two heartbeats lie an interval and a quarter at most."""
 JOIN_SECONDS: Final = 2.0
 """How long the end of a process waits for a heartbeat that is being written."""
 _RULES: Final = DraftRules(system=True)
@@ -73,11 +74,8 @@ class Beat:
     interval_seconds: float
     is_opened_here: bool
     """Whether this very process opened the log, and did not inherit it by a fork."""
-    begun: float
-    """When it was looked at first."""
-    heard: float
-    """When something new of it was seen last."""
-    seq: int = 0
+    said: float
+    """When it said that it lives; at first, when it was looked at first."""
     is_announced: bool = False
     """Whether its interval was told."""
     closed_seq: int = -1
@@ -85,17 +83,15 @@ class Beat:
 
     def is_due(self, seq: int, now: float) -> bool:
         """Whether it should say that it lives, when `seq` is what comes next."""
-        if seq != self.seq:
-            self.seq, self.heard = seq, now
         if seq == self.closed_seq:
             return False
         if seq and not self.is_announced:
-            return now - self.begun >= self.interval_seconds / LOOKS
-        return (seq > 0 or self.is_opened_here) and now - self.heard >= self.interval_seconds
+            return now - self.said >= self.interval_seconds / LOOKS
+        return (seq > 0 or self.is_opened_here) and now - self.said >= self.interval_seconds
 
-    def note(self, seq: int, now: float) -> None:
+    def note(self, now: float) -> None:
         """It said so."""
-        self.seq, self.heard, self.is_announced = seq, now, True
+        self.said, self.is_announced = now, True
 
 
 class Pulse:
@@ -118,7 +114,7 @@ class Pulse:
             if speaker in self._beats or self._is_ending:
                 return
             now = time.monotonic()
-            self._beats[speaker] = Beat(interval_seconds, is_opened_here, now, now)
+            self._beats[speaker] = Beat(interval_seconds, is_opened_here, now)
             if self._thread is None:
                 self._start()
         self._wake.set()
@@ -176,7 +172,7 @@ class Pulse:
                 with suppress(Exception):
                     context = {"events": speaker.seq, HEARTBEAT_INTERVAL_KEY: beat.interval_seconds}
                     speaker.speak(_draft(SOURCE_HEARTBEAT, speaker, context))
-                    beat.note(speaker.seq, now)
+                    beat.note(now)
 
 
 def _draft(action: str, speaker: Speaker, context: Mapping[str, object]) -> Draft:

@@ -84,8 +84,8 @@ def open_log(
         catalogue_path: TOML with the application's own actions, or a directory of such files.
         strict: refuse an action that is not in the catalogue, or that lacks what it needs.
         redaction: what of a context is never recorded; None: nothing is redacted.
-        heartbeat_seconds: how long a source may be silent before it says that it lives; None or 0
-            is off, and then there is no last line either.
+        heartbeat_seconds: how often a source says that it lives; None or 0 is off, and then there
+            is no last line either.
         system: allow events of the log itself (`organization_id="_system"`).
         clock_unix_ns: the clock, in nanoseconds since the epoch.
 
