@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "state": "Show what a user or thing was like at a moment, and who set each field.",
     "export": "Write all events that match to a file.",
     "stream": "Write each event to stdout as it arrives, for a SIEM or a script.",
+    "gaps": "Say whether anything of a time is known to be missing or late.",
     "verify": "Check all that is stored: each source's chain, each sealed partition.",
     "head": "Make the key that signs what is sealed; list the heads that it signed.",
     "validate": "Check files of events, whoever wrote them, against the format.",

@@ -24,6 +24,7 @@ from webapi import (
 from webapi.api_tokens import ApiTokens
 from webapi.arrivals import Arrivals
 from webapi.auth import verifier
+from webapi.completeness_reading import CompletenessReading
 from webapi.cursor import cursor_key
 from webapi.head_reading import HeadReading
 from webapi.limits import limits_of
@@ -124,11 +125,12 @@ def _make_parts(
     if tokens_client is not None:
         tokens = ApiTokens(TokenStore(tokens_client, index), tell)
     slow_requests = max(1, settings.threads // SLOW_SHARE)
+    reading = Reading(storage, index)
     return Parts(
         settings=settings,
         index=index,
         storage=storage,
-        reading=Reading(storage, index),
+        reading=reading,
         verify=verifier(settings),
         record=recorder(tell, settings.viewed_seconds),
         tell=tell,
@@ -142,6 +144,7 @@ def _make_parts(
         waiters=Running(slow_requests),
         arrivals=Arrivals(storage, index),
         head_reading=HeadReading(client, storage, index),
+        completeness_reading=CompletenessReading(reading, index),
     )
 
 

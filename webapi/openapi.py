@@ -14,6 +14,7 @@ from flask import Blueprint, Response
 from audit_events.catalogue import CATALOGUE, Catalogue
 from audit_events.event import Event
 from webapi import (
+    completeness,
     export,
     facets,
     heads,
@@ -63,6 +64,7 @@ TOPICS: Final[tuple[Callable[[Catalogue], Mapping[str, Json]], ...]] = (
     token_routes.describe,
     export.describe,
     heads.describe,
+    completeness.describe,
     stream.describe,
 )
 """What describes the addresses beside the list, the catalogue and one event."""
@@ -74,6 +76,7 @@ SHAPES: Final[tuple[type, ...]] = (
     *token_routes.SHAPES,
     *export.SHAPES,
     *heads.SHAPES,
+    *completeness.SHAPES,
     *stream.SHAPES,
     Problem, Alive, Ready,
 )  # fmt: skip

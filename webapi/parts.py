@@ -22,6 +22,7 @@ from webapi.trail import Record, Tell
 
 if TYPE_CHECKING:
     # Signatures bring `cryptography`, and whoever only wants the shape of an error comes by here.
+    from webapi.completeness_reading import CompletenessReading
     from webapi.head_reading import HeadReading
 
 EXTENSION: Final = "indelible"
@@ -49,6 +50,7 @@ class Parts:
         waiters: which requests wait for an event in it.
         arrivals: what reads by arrival.
         head_reading: what reads signed heads.
+        completeness_reading: what reads what the log tells of itself.
     """
 
     settings: WebSettings
@@ -68,6 +70,7 @@ class Parts:
     waiters: Running
     arrivals: Arrivals
     head_reading: "HeadReading"
+    completeness_reading: "CompletenessReading"
 
 
 def parts() -> Parts:

@@ -39,6 +39,7 @@ def list_view(
         "counted": counted,
         "news": "",
         "incident": "",
+        "whole": None,
         "exported": [pair for pair in state.fixed if pair[0] not in {"limit", "zone"}],
         "untimed": address.without(state.pairs, *TIME),
         "listing": found,

@@ -7,7 +7,9 @@ from typing import Final
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from audit_events.instant import parse_instant
 from webapi.answering import answer_json, find_event, record_read
+from webapi.completeness import judge_window
 from webapi.errors import CODES, ParameterError, ParametersError, ProblemError
 from webapi.export import answer_export
 from webapi.heads import answer_document
@@ -23,6 +25,7 @@ from webapi.page import (
     refusal,
 )  # fmt: skip
 from webapi.page.address import State
+from webapi.page.completeness_view import Whole, shown_window, whole_view
 from webapi.page.listing_view import event_view, list_view, refused_view
 from webapi.page.news import AFTER, count_news, news_address
 from webapi.page.row import (
@@ -90,12 +93,14 @@ def show_list() -> Response | WerkzeugResponse:
         # The top is reached: the first page, which may hold more than what was left above.
         return redirect(PATH + address.link(address.without(pairs)), HTTPStatus.SEE_OTHER)
     counted = counting.count(query, state.zone, now)
+    since, until = shown_window(found, query, newest_first=query.newest_first != bool(state.newer))
     record_read(state.api, events=len(found.rows))
     news = news_address(state, query, found, now)
     view = {
         **list_view(state, found, counted, now),
         "news": news and url_for("page.show_news") + news,
         "incident": incident_view.address_of(state, query, now),
+        "whole": look_at_window(since, until),
         **_WORDS,
     }
     return document.render("list.html", reader(), view)
@@ -123,9 +128,21 @@ def show_incident() -> Response | WerkzeugResponse:
     view = {
         **list_view(state, None, None, now),
         **incident_view.incident_view(state, looked),
+        "whole": look_at_window(
+            parse_instant(looked.incident.since), parse_instant(looked.incident.until)
+        ),
         **_WORDS,
     }
     return document.render("incident.html", reader(), view)
+
+
+def look_at_window(since: datetime | None, until: datetime | None) -> Whole:
+    """Return what is known of how complete a window is, for the badge of a page.
+
+    Raises:
+        UnavailableError, InternalError: as `CompletenessReading.look`.
+    """
+    return whole_view(judge_window(parts().completeness_reading.look(), since, until))
 
 
 @blueprint.get("/history")
