@@ -49,7 +49,10 @@ from indelible.question import (
 from indelible.terminal import plain
 from indelible.whole_help import examples
 from webapi import csv_rows
+from webapi.completeness import vouch
+from webapi.completeness_reading import CompletenessReading
 from webapi.export_file import (
+    ExportCompleteness,
     ExportSummary,
     Tally,
     write_csv,
@@ -141,7 +144,16 @@ def command(
     with asking():
         query = read_question(events.reading, events.organization, pairs, events.catalogue)
         with _progress(events.storage, query) as report:
-            summary = export(events.reading, query, asked, output, resume=resume, report=report)
+            view = CompletenessReading(events.reading, events.index).look()
+            summary = export(
+                events.reading,
+                query,
+                asked,
+                output,
+                vouch(view, query),
+                resume=resume,
+                report=report,
+            )
     size = output.stat().st_size
     done = Done(
         path=str(output),
@@ -157,12 +169,21 @@ def command(
             f"{counted(summary.events, 'event')} of {plain(events.organization)} in {output}"
             f" ({decimal(size)}), as of {summary.as_of}\nsha256 {summary.sha256}"
         )
+        if summary.completeness.verdict != "complete":
+            click.echo(f"completeness: {summary.completeness.verdict} (see `indelible gaps`)")
         if not summary.events:
             events.tell_what_there_is()
 
 
 def export(
-    reading: Reading, query: Query, asked: Asked, path: Path, *, resume: bool, report: Report
+    reading: Reading,
+    query: Query,
+    asked: Asked,
+    path: Path,
+    completeness: ExportCompleteness,
+    *,
+    resume: bool,
+    report: Report,
 ) -> ExportSummary:
     """Write an export to its file, from the beginning or from where it was cut off.
 
@@ -178,7 +199,7 @@ def export(
         tally = Tally.resumed(written.events, written.first, written.last_id, written.digest)
 
         def summarize() -> ExportSummary:
-            return summary_of(tally, asked)
+            return summary_of(tally, asked, completeness)
 
         with (
             nullcontext() if resume else _leaving_nothing(path, tally),
@@ -203,7 +224,7 @@ def _leaving_nothing(path: Path, tally: Tally) -> Generator[None]:
         raise
 
 
-def summary_of(tally: Tally, asked: Asked) -> ExportSummary:
+def summary_of(tally: Tally, asked: Asked, completeness: ExportCompleteness) -> ExportSummary:
     """Return what was written so far."""
     filters: dict[str, list[str]] = {}
     for name, value in asked.pairs:
@@ -217,6 +238,7 @@ def summary_of(tally: Tally, asked: Asked) -> ExportSummary:
         as_of=asked.as_of,
         format=asked.format,
         sha256=tally.sha256,
+        completeness=completeness,
     )
 
 

@@ -95,6 +95,8 @@ def test_the_last_line_says_what_is_in_it(exporting: Exporting) -> None:
     assert f"{len(lines)} links of chains" in checked.output
     assert done["export"]["sha256"] == hashlib.sha256(b"".join(lines)).hexdigest()
     assert done["export"]["filters"] == {"action": ["app.*"]}
+    nobody = {"verdict": "unknown", "completeUntil": None, "losses": 0}
+    assert done["export"]["completeness"] == nobody, "no process says that it lives"
 
 
 def test_a_zip_is_one(exporting: Exporting) -> None:

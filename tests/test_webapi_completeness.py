@@ -166,6 +166,21 @@ def test_a_gap_is_between_the_heartbeats_beside_it(world: World) -> None:
 
 
 @pytest.mark.opensearch
+def test_an_export_says_what_was_known_of_its_time(world: World) -> None:
+    source = world.record([HEARTBEAT, {"action": "app.created"}, HEARTBEAT], ago(500), lost=(1,))
+    world.record([HEARTBEAT], ago(10))
+    world.find("audit_log.gap_detected", ago(400), source, events=1, ranges=["1"])
+    expected = {"verdict": "gaps", "completeUntil": format_instant(ago(498)), "losses": 1}
+    for query in ("", f"around={format_instant(ago(490))}&window=1m"):
+        last = world.api.get(query, path=f"{PATH}/export").data.splitlines()[-1]
+        assert msgspec.json.decode(last)["export"]["completeness"] == expected
+    query = f"until={format_instant(ago(500))}"
+    last = world.api.get(query, path=f"{PATH}/export").data.splitlines()[-1]
+    told = msgspec.json.decode(last)["export"]["completeness"]
+    assert (told["verdict"], told["losses"]) == ("complete", 0)
+
+
+@pytest.mark.opensearch
 def test_neighbours_that_come_later_are_seen(world: World) -> None:
     source = world.record([HEARTBEAT, {"action": "app.created"}], ago(500), lost=(1,))
     world.find("audit_log.gap_detected", ago(400), source, events=1, ranges=["1"])

@@ -16,24 +16,24 @@ from msgspec import Struct
 from audit_events.catalogue import Catalogue
 from audit_events.instant import format_instant
 from webapi import parameters
+from webapi.answered import Moment, Verdict
 from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.completeness_reading import LogView, Placed
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.errors import ParameterError
+from webapi.export_file import ExportCompleteness
 from webapi.kinds import asks
 from webapi.losses import Kind
 from webapi.parameters import Parameter
 from webapi.parts import parts
-from webapi.query import EARLIEST
+from webapi.query import EARLIEST, Query
 from webapi.request import read_pairs
 from webapi.request_reading import Pairs, RequestReading
 
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
 MOST_LOSSES: Final = 100
 """Of the losses that concern the window, the newest are told one by one."""
-
-Verdict = Literal["complete", "lagging", "gaps", "unknown"]
 
 
 class KnownLoss(Struct, frozen=True, rename="camel", kw_only=True):
@@ -51,9 +51,9 @@ class KnownLoss(Struct, frozen=True, rename="camel", kw_only=True):
 
     kind: Kind
     events: int
-    after: str | None
-    before: str
-    found_at: str
+    after: Moment | None
+    before: Moment
+    found_at: Moment
 
 
 class Completeness(Struct, frozen=True, rename="camel", kw_only=True):
@@ -79,10 +79,10 @@ class Completeness(Struct, frozen=True, rename="camel", kw_only=True):
     """
 
     verdict: Verdict
-    since: str | None
-    until: str | None
-    as_of: str
-    complete_until: str | None
+    since: Moment | None
+    until: Moment | None
+    as_of: Moment
+    complete_until: Moment | None
     processes: int
     late_processes: int
     silent_processes: int
@@ -140,6 +140,14 @@ def judge_window(view: LogView, since: datetime | None, until: datetime | None) 
         losses=[_known(one) for one in losses[: -MOST_LOSSES - 1 : -1]],
         losses_total=len(losses),
         losses_relation="gte" if view.has_older else "eq",
+    )
+
+
+def vouch(view: LogView, query: Query) -> ExportCompleteness:
+    """Return what an export says of the time that it is of. Pure."""
+    found = judge_window(view, query.since, query.until)
+    return ExportCompleteness(
+        verdict=found.verdict, complete_until=found.complete_until, losses=found.losses_total
     )
 
 

@@ -30,6 +30,7 @@ from webapi.access import revocation_check
 from webapi.answered import REFERENCE
 from webapi.audit_log import PATH, blueprint
 from webapi.auth import Reader
+from webapi.completeness import vouch
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.errors import (
     ParameterError,
@@ -42,6 +43,7 @@ from webapi.export_file import (
     FORMATS,
     MEDIA_TYPES,
     PIECE_EVENTS,
+    ExportCompleteness,
     ExportSummary,
     ExportTrailer,
     Format,
@@ -110,6 +112,7 @@ class Export:
         asked: the same as it was asked, for the summary.
         sweep: where the events come from; closed with the export.
         as_of: the moment before it was opened.
+        completeness: what was known then of the time that it is of.
         record: told when it starts, and how it ends.
         check: raises `TokenError` once nothing more may be sent.
         release: called once, when it ends.
@@ -125,6 +128,7 @@ class Export:
         asked: Pairs,
         sweep: Sweep,
         as_of: str,
+        completeness: ExportCompleteness,
         record: Record,
         check: Callable[[], object],
         release: Callable[[], None],
@@ -133,6 +137,7 @@ class Export:
         self._asked = asked
         self._sweep = sweep
         self._as_of = as_of
+        self._completeness = completeness
         self._record = record
         self._release = release
         self._id = str(uuid.uuid4())
@@ -177,6 +182,7 @@ class Export:
             as_of=self._as_of,
             format=self._question.format,
             sha256=self._tally.sha256,
+            completeness=self._completeness,
         )
 
     def close(self) -> None:
@@ -348,6 +354,7 @@ def _open(who: Reader, question: ExportQuestion, pairs: Pairs, as_of: str) -> Ex
             "export_busy", "one of them has to end first", retry_after_seconds=BUSY_RETRY_SECONDS
         )
     try:
+        completeness = vouch(ours.completeness_reading.look(), question.query)
         sweep = ours.reading.sweep(question.query)
     except BaseException:
         ours.exports.end(who.organization_id)
@@ -357,6 +364,7 @@ def _open(who: Reader, question: ExportQuestion, pairs: Pairs, as_of: str) -> Ex
         asked=pairs,
         sweep=sweep,
         as_of=as_of,
+        completeness=completeness,
         record=record,
         check=revocation_check(),
         release=partial(ours.exports.end, who.organization_id),

@@ -18,7 +18,7 @@ from msgspec import Struct
 from typing_extensions import Buffer, override
 
 from webapi import csv_rows
-from webapi.answered import Moment
+from webapi.answered import Moment, Verdict
 from webapi.storage_answer import Hit
 
 Format = Literal["ndjson", "csv", "zip"]
@@ -39,6 +39,21 @@ _unsafe: Final = re.compile(r"[^A-Za-z0-9._]+")
 MAX_NAME_CHARACTERS: Final = 60
 
 
+class ExportCompleteness(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was known of the time that an export is of, as `/completeness` answers it.
+
+    Args:
+        verdict: whether anything of that time is known to be missing.
+        complete_until: what happened before it has arrived, or is known to be missing; null: nobody
+            can say.
+        losses: how many findings tell of something that is missing or altered.
+    """
+
+    verdict: Verdict
+    complete_until: Moment | None
+    losses: int
+
+
 class ExportSummary(Struct, frozen=True, kw_only=True, rename="camel"):
     """What an export holds; it is written only behind the last event.
 
@@ -52,6 +67,7 @@ class ExportSummary(Struct, frozen=True, kw_only=True, rename="camel"):
         format: of the file.
         sha256: hexadecimal, of all bytes of the events: the lines before the last one of NDJSON,
             `events.ndjson` of a zip, all of a CSV.
+        completeness: what was known, when the export began, of the time from `since` to `until`.
     """
 
     events: int
@@ -62,6 +78,7 @@ class ExportSummary(Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: Moment
     format: str
     sha256: str
+    completeness: ExportCompleteness
 
 
 class ExportTrailer(Struct, frozen=True):

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from audit_events.instant import parse_instant
-from webapi.completeness import Completeness, KnownLoss, Verdict
+from webapi.answered import Verdict
+from webapi.completeness import Completeness, KnownLoss
 from webapi.losses import Kind
 from webapi.page.listing import Listing
 from webapi.query import Query
