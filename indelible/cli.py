@@ -148,22 +148,23 @@ def main() -> None:
         code = _run()
         sys.stdout.flush()
     except OSError as error:
-        if not _is_of_output(error):
+        if not is_of_output(error):
             raise
-        # The last flush at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _tell_lost_output(error)
+        give_output_up(error)
         code = EXIT_ERROR
     sys.exit(code)
 
 
-def _is_of_output(error: OSError) -> bool:
+def is_of_output(error: OSError) -> bool:
     """Whether writing what is printed failed: files of ours have names."""
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None
     return is_full or isinstance(error, BrokenPipeError)
 
 
-def _tell_lost_output(error: OSError) -> None:
+def give_output_up(error: OSError) -> None:
+    """Print nothing more on stdout, and say why."""
+    # The last flush at exit must not complain either.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     # A reader that is gone (`| head`) has what it wanted.
     if not isinstance(error, BrokenPipeError):
         with suppress(OSError):

@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import BinaryIO, Final
 from uuid import UUID
 
+from indelible.errors import CommandError
+
 RUN_IDS: Final = 200_000
 """Some 15 MB in memory."""
 _ID_BYTES: Final = 16
@@ -31,7 +33,7 @@ class RepeatedIds:
         """Take the id of an event, a UUID, and where it stands: a number below 2^64.
 
         Raises:
-            OSError: there is no room for a temporary file.
+            CommandError: there is no room for a temporary file.
         """
         self._run.append(bytes.fromhex(event_id.replace("-", "")) + place.to_bytes(8))
         if len(self._run) >= self._run_ids:
@@ -51,11 +53,17 @@ class RepeatedIds:
             self._file.close()
 
     def _put_away(self) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
         self._run.sort()
-        self._file.write(b"".join(self._run))
-        self._ends.append(self._file.tell())
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
+            self._file.write(b"".join(self._run))
+            self._file.flush()
+            self._ends.append(self._file.tell())
+        except OSError as error:
+            hint = "they take 24 bytes an event; make room, or set TMPDIR to where there is"
+            problem = f"the ids of events cannot be put into a temporary file: {error.strerror}"
+            raise CommandError(problem, hint=hint) from error
         self._run.clear()
 
     def _runs(self) -> Iterable[Iterator[bytes]]:

@@ -26,11 +26,11 @@ from indelible.organization_heads import read_document
 from indelible.quantity import counted, tallied
 from indelible.terminal import plain, plain_json
 from indelible.validation import Problem, Summary, Validation
+from indelible.verdict import EXIT_WRONG, saying_what_keeps_it
 from indelible.whole_help import examples
 from indexer.errors import HeadError
 from indexer.signing_key import read_public
 
-EXIT_INVALID: Final = 1
 PROGRESS_BYTES: Final = 8 << 20
 """Smaller ones are done before anybody could look at a bar."""
 _TEXT_CHARACTERS: Final = 300
@@ -97,27 +97,28 @@ def command(
     these are all events of the organisation, unaltered, whoever made the exports (docs/heads.md).
 
     Exit codes: 0 every line is an event, no chain is broken, and no partition that the exports hold
-    by what they say differs from its head (there may be warnings); 1 not so; 2 a file cannot be
-    opened, or arguments are wrong.
+    by what they say differs from its head (there may be warnings); 1 not so; 2 nobody can say: a
+    file cannot be opened, arguments are wrong, or stdout does not take it.
     """
     completeness = _read_heads(heads_paths, key_paths)
     opened = [_open(path) for path in files]
     validation = Validation(load_catalogue(), is_whole=is_whole, completeness=completeness)
     told: list[Problem] = []
-    for problem in _go_through(validation, opened):
-        if len(told) < limit:
-            told.append(problem)
-            if not as_json:
-                click.echo(describe(problem))
     summary = validation.summary
-    account = completeness.account if completeness else None
-    if as_json:
-        document = {"valid": not summary.errors, "summary": summary, "problems": told}
-        heads = {"heads": account} if account else {}
-        click.echo(plain_json(msgspec.to_builtins(document | heads)))
-    else:
-        click.echo(conclude(summary, len(told), describe_account(account) if account else ()))
-    ctx.exit(EXIT_INVALID if summary.errors else 0)
+    with saying_what_keeps_it(ctx):
+        for problem in _go_through(validation, opened):
+            if len(told) < limit:
+                told.append(problem)
+                if not as_json:
+                    click.echo(describe(problem))
+        account = completeness.account if completeness else None
+        if as_json:
+            document = {"valid": not summary.errors, "summary": summary, "problems": told}
+            heads = {"heads": account} if account else {}
+            click.echo(plain_json(msgspec.to_builtins(document | heads)))
+        else:
+            click.echo(conclude(summary, len(told), describe_account(account) if account else ()))
+    ctx.exit(EXIT_WRONG if summary.errors else 0)
 
 
 def _read_heads(heads_paths: Sequence[Path], key_paths: Sequence[Path]) -> Completeness | None:

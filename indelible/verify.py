@@ -1,7 +1,7 @@
 """`indelible verify`: whether all that is stored is what was written, and what was sealed."""
 
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from audit_events.instant import format_instant
-from indelible.cli import describe as describe_error
 from indelible.configuration import load
 from indelible.errors import CommandError
 from indelible.head_files import read_kept, read_keys
 from indelible.moment import Moment
 from indelible.quantity import counted, tallied
 from indelible.terminal import plain, plain_json
+from indelible.verdict import EXIT_WRONG, saying_what_keeps_it
 from indelible.whole_help import examples
 from indexer.client import connect
 from indexer.errors import HeadError
@@ -30,8 +30,6 @@ from indexer.store_verification import Report, StoreVerification
 from webapi.errors import ParameterError
 from webapi.values import read_instant
 
-EXIT_WRONG: Final = 1
-EXIT_UNKNOWN: Final = 2
 SETTLED: Final = timedelta(minutes=10)
 """So long an event may be on its way before it is missed."""
 
@@ -89,7 +87,7 @@ def command(
     anew. Reads as the reader, changes and records nothing.
 
     Exit codes: 0 all of it holds (there may be warnings); 1 not so; 2 nobody can say: the cluster
-    does not answer in whole, or settings or arguments are wrong.
+    does not answer in whole, settings or arguments are wrong, or stdout does not take it.
     """
     start = _read("--since", since)
     end = _read("--until", until) or datetime.now(UTC) - SETTLED
@@ -97,27 +95,26 @@ def command(
         raise click.UsageError("--since must be before --until")
     told: list[Finding] = []
     summary = Summary()
-    unchecked = ""
-    with _saying_what_keeps_it(ctx), _opened(start, end, names, heads, keys) as opened:
-        verification, unchecked = opened
-        summary = verification.summary
-        for finding in verification.run():
-            if len(told) < limit:
-                told.append(finding)
-                if not as_json:
-                    click.echo(describe(finding))
-    if as_json:
-        document = {
-            "holds": not summary.errors,
-            "since": None if start is None else format_instant(start),
-            "until": format_instant(end),
-            "summary": summary,
-            "headsUnchecked": unchecked or None,
-            "findings": told,
-        }
-        click.echo(plain_json(msgspec.to_builtins(document)))
-    else:
-        click.echo(conclude(summary, len(told), end, unchecked))
+    with saying_what_keeps_it(ctx):
+        with _opened(start, end, names, heads, keys) as (verification, unchecked):
+            summary = verification.summary
+            for finding in _with_room(verification.run()):
+                if len(told) < limit:
+                    told.append(finding)
+                    if not as_json:
+                        click.echo(describe(finding))
+        if as_json:
+            document = {
+                "holds": not summary.errors,
+                "since": None if start is None else format_instant(start),
+                "until": format_instant(end),
+                "summary": summary,
+                "headsUnchecked": unchecked or None,
+                "findings": told,
+            }
+            click.echo(plain_json(msgspec.to_builtins(document)))
+        else:
+            click.echo(conclude(summary, len(told), end, unchecked))
     ctx.exit(EXIT_WRONG if summary.errors else 0)
 
 
@@ -174,24 +171,13 @@ def gather_evidence(
     return Evidence(keys, read_kept(heads, keys) if heads is not None else None), ""
 
 
-@contextmanager
-def _saying_what_keeps_it(ctx: click.Context) -> Generator[None]:
-    """End with another code than where something is wrong, if nobody can say."""
+def _with_room(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Say what lacks room where it is not stdout."""
     try:
-        yield
-    except Exception as error:
-        described = describe_error(_without_room(error) or error)
-        if described is None:
-            raise
-        click.echo(described[0], err=True)
-        ctx.exit(EXIT_UNKNOWN)
-
-
-def _without_room(error: Exception) -> CommandError | None:
-    if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
-        return None
-    hint = "set TMPDIR to a directory with room for the events of the largest partition"
-    return CommandError(f"events cannot be sorted: {error.strerror}", hint=hint)
+        yield from findings
+    except OSError as error:
+        hint = "set TMPDIR to a directory with room for the events of the largest partition"
+        raise CommandError(f"events cannot be sorted: {error.strerror}", hint=hint) from error
 
 
 def describe(finding: Finding) -> str:

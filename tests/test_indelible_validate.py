@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -433,6 +434,37 @@ def test_what_a_terminal_would_obey_is_made_visible() -> None:
 )
 def test_arguments_that_are_wrong_are_exit_code_2(arguments: list[str]) -> None:
     assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("wrong", [0, 1], ids=["at the end", "while it tells"])
+def test_where_nobody_can_be_told_there_is_no_verdict(
+    tmp_path: Path, lines: list[bytes], wrong: int
+) -> None:
+    """Scripts take 1 for a file that is wrong."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"x\n" * wrong + b"".join(lines))
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "indelible", "validate", str(path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: what this prints cannot be written: No space left")
+
+
+def test_where_ids_have_no_room_there_is_no_verdict(
+    tmp_path: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(lines))
+    monkeypatch.setattr("indelible.validation.RepeatedIds", partial(RepeatedIds, run_ids=2))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    result = run(str(path))
+    assert result.exit_code == 2
+    assert "TMPDIR" in result.stderr
 
 
 def test_repeated_ids_are_found_beyond_what_memory_holds() -> None:

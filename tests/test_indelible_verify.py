@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -195,6 +197,26 @@ def test_a_full_disk_says_where_it_needs_room(
     monkeypatch.setattr("indexer.spool.BUFFER_BYTES", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
     assert "TMPDIR" in run(code=2).output
+
+
+@pytest.mark.opensearch
+@pytest.mark.secured
+@pytest.mark.parametrize("limit", ["0", "100"], ids=["at the end", "while it tells"])
+def test_where_nobody_can_be_told_there_is_no_verdict(
+    opensearch: Cluster, auditor: IndexSettings, tmp_path: Path, limit: str
+) -> None:
+    """Scripts take 1 for a store that does not hold."""
+    fill(opensearch, auditor, tmp_path / "a.log", without=3)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "indelible", "verify", "--limit", limit],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: what this prints cannot be written: No space left")
 
 
 @pytest.mark.parametrize(
