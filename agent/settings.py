@@ -1,11 +1,12 @@
 """Group `agent`: what the agent follows, how it batches, and when it lets go."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+
+from indexer.settings_reading import expand
 
 
 class AgentSettings(Struct, frozen=True, kw_only=True):
@@ -57,11 +58,18 @@ class AgentSettings(Struct, frozen=True, kw_only=True):
     ] = "127.0.0.1"
     monitor_port: Annotated[int, Meta(ge=0, le=65_535, description="Port of these; 0 is none")] = 0
 
+    def __post_init__(self) -> None:
+        """Refuse the home of a user that is none."""
+        try:
+            expand(self.state_directory)
+        except ValueError as error:
+            raise ValueError(f"state_directory: {error}") from None
+
 
 def absolute(settings: AgentSettings) -> AgentSettings:
     """The same settings, independent of the working directory and of whose home it is."""
     return msgspec.structs.replace(
         settings,
         paths=tuple(os.path.abspath(os.path.expanduser(path)) for path in settings.paths),  # noqa: PTH100, PTH111  # `Path` knows no `**/`
-        state_directory=str(Path(settings.state_directory).expanduser().absolute()),
+        state_directory=str(expand(settings.state_directory).absolute()),
     )

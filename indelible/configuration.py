@@ -24,8 +24,9 @@ import platformdirs
 from agent.settings import AgentSettings
 from audit_events.catalogue import Catalogue
 from indelible.home import unusable_home
+from indexer.errors import SettingsError
 from indexer.settings import ConnectionSettings, IndexSettings, LifecycleSettings, Secret
-from indexer.settings_reading import SettingsReading
+from indexer.settings_reading import SettingsReading, expand
 from webapi.settings import CatalogueSettings, WebSettings, configured_catalogue
 
 if TYPE_CHECKING:
@@ -157,21 +158,35 @@ def load_catalogue(environ: Mapping[str, str] | None = None) -> Catalogue:
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory under which everything of this machine lies."""
-    named = environ.get("INDELIBLE_HOME", "").strip()
-    if named:
-        return Path(named).expanduser().absolute()
+    """Return the directory under which everything of this machine lies.
+
+    Raises:
+        SettingsError: it is under the home of a user that is none.
+    """
+    named = _named_directory("INDELIBLE_HOME", environ)
+    if named is not None:
+        return named
     if os.geteuid() == 0:
         return SYSTEM_HOME
     return platformdirs.user_data_path("indelible")
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
-    """Return where downloaded artifacts are kept for every home of this user."""
-    named = environ.get("INDELIBLE_CACHE", "").strip()
-    return (
-        Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("indelible")
-    )
+    """Return where downloaded artifacts are kept for every home of this user.
+
+    Raises:
+        SettingsError: as of `home_directory`.
+    """
+    named = _named_directory("INDELIBLE_CACHE", environ)
+    return named or platformdirs.user_cache_path("indelible")
+
+
+def _named_directory(variable: str, environ: Mapping[str, str]) -> Path | None:
+    named = environ.get(variable, "").strip()
+    try:
+        return expand(named).absolute() if named else None
+    except ValueError as error:
+        raise SettingsError((f"{variable}: {error}",)) from None
 
 
 def _sets(

@@ -116,6 +116,18 @@ def read_group(
     raise SettingsError(tuple(reading.problems))
 
 
+def expand(path: str) -> Path:
+    """Return the path, with the home of a user for `~` or `~user`.
+
+    Raises:
+        ValueError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"there is no user {path.partition('/')[0]}") from None
+
+
 class _Reading:
     """What was found so far for one group: values that are right, problems with the others."""
 
@@ -166,6 +178,10 @@ class _Reading:
 
     def _convert(self, name: str, label: str, value: object, *, strict: bool) -> None:
         kind = self.fields[name].type
+        if _has_nul(value):
+            # What opens a path says so of no setting, and without a cause that one could tell.
+            self._fail(name, f"{label}: has a NUL character, which no setting may")
+            return
         if isinstance(value, str) and not strict and _names(kind, tuple):
             value = [part.strip() for part in value.split(",") if part.strip()]
         try:
@@ -177,7 +193,7 @@ class _Reading:
 
     def _take_file(self, name: str, label: str, value: object) -> None:
         try:
-            text = _read_secret(Path(str(value)).expanduser())
+            text = _read_secret(expand(str(value)))
         except (OSError, ValueError) as error:
             self._fail(name, f"{label}: cannot use {value}: {_cause(error)}")
         else:
@@ -204,8 +220,14 @@ def _decode(kind: type, value: object) -> object:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     if kind is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        return expand(value)
     raise TypeError("Expected text")
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_nul, cast("list[object]", value)))
+    return isinstance(value, str) and "\0" in value
 
 
 def _names(annotation: object, wanted: type) -> bool:

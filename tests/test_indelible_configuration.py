@@ -91,6 +91,46 @@ def test_a_home_that_is_none_is_told_by_every_command(tmp_path: Path) -> None:
         load({"INDELIBLE_HOME": str(tmp_path / "file")})
 
 
+PATHS = {
+    "opensearch": ["ca_file", "client_cert_file", "client_key_file"],
+    "lifecycle": [
+        *("archive_path", "signing_key_file", "heads_file", "admin_cert_file", "admin_key_file")
+    ],
+    "agent": ["paths", "state_directory"],
+    "web": ["state_directory", "audit_path"],
+    "catalogue": ["path"],
+}
+
+
+def test_a_nul_is_told_by_its_setting(tmp_path: Path) -> None:
+    """A file can have one, and what opens such a path says nothing that helps."""
+    text = "".join(
+        f"[{group}]\n"
+        + "".join(f"{name} = {'[%s]' if name == 'paths' else '%s'}\n" for name in names)
+        for group, names in PATHS.items()
+    )
+    (tmp_path / "c.toml").write_text(text.replace("%s", r'"/a\u0000b"'))
+    with pytest.raises(SettingsError) as caught:
+        load({"INDELIBLE_CONFIG": str(tmp_path / "c.toml")})
+    assert sorted(caught.value.problems) == sorted(
+        f"[{group}] {name}: has a NUL character, which no setting may"
+        for group, names in PATHS.items()
+        for name in names
+    )
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("INDELIBLE_HOME", "INDELIBLE_CACHE", "INDELIBLE_AGENT_STATE_DIRECTORY"),
+        *("INDELIBLE_LIFECYCLE_HEADS_FILE", "INDELIBLE_OPENSEARCH_PASSWORD_FILE"),
+    ],
+)
+def test_the_home_of_a_user_that_is_none_is_told(variable: str) -> None:
+    with pytest.raises(SettingsError, match=r"there is no user ~nobody-of-that-name$"):
+        load({variable: "~nobody-of-that-name/x"})
+
+
 def started_before(home: Path, *, http_port: int, transport_port: int) -> None:
     """What a node of this home leaves: how it was last started."""
     config = NodeConfig(home / "node", http_port=http_port, transport_port=transport_port)
