@@ -1,10 +1,13 @@
 """One question to `/stream` over HTTP."""
 
+import errno
 import http.client
+import signal
 import ssl
 import urllib.request
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Final, Never
 from urllib.error import URLError
 from urllib.parse import urlencode, urlsplit
 
@@ -19,6 +22,12 @@ from webapi.errors import RETRY_AFTER
 from webapi.settings import is_loopback
 
 TIMEOUT_SECONDS: Final = 60.0
+"""For each step of it: a server that says nothing at all for so long is not there."""
+ANSWER_SECONDS: Final = 600.0
+"""For the whole answer, however it drips; a page of the largest events comes at 1 Mbit/s in it."""
+MOST_BYTES: Final = 128 << 20
+"""Of an answer: twice what a page of the largest events has."""
+_PART_BYTES: Final = 64 << 10
 
 
 class _AsItCame(urllib.request.HTTPErrorProcessor):
@@ -57,8 +66,11 @@ def ask(settings: StreamSettings, pairs: Sequence[tuple[str, str]]) -> Answer | 
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
         )
         opener = _direct if is_loopback(urlsplit(url).hostname) else _opener
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-            return Answer(response.status, response.read(), response.headers.get(RETRY_AFTER))
+        with (
+            _within(ANSWER_SECONDS),
+            opener.open(request, timeout=TIMEOUT_SECONDS) as response,
+        ):
+            return Answer(response.status, _read(response), response.headers.get(RETRY_AFTER))
     except (http.client.InvalidURL, ValueError) as error:
         # The second of a name that no host can have.
         raise CommandError(f"{url} is no address: {error}", hint=NOT_THE_API) from error
@@ -71,3 +83,41 @@ def ask(settings: StreamSettings, pairs: Sequence[tuple[str, str]]) -> Answer | 
             ) from error
         why = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
         return Trouble(plain(f"{settings.url} does not answer: {why or type(cause).__name__}"))
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """Return the body.
+
+    Raises:
+        OSError, http.client.HTTPException: it is not whole, or larger than any page is.
+    """
+    body = bytearray()
+    # In parts: of chunks of a byte each, a reading at once holds an object for each.
+    while part := response.read(_PART_BYTES):
+        body += part
+        if len(body) > MOST_BYTES:
+            raise OSError(errno.EMSGSIZE, f"its answer is larger than {MOST_BYTES >> 20} MiB")
+    if response.length:
+        raise http.client.IncompleteRead(bytes(body), response.length)
+    return bytes(body)
+
+
+@contextmanager
+def _within(seconds: float) -> Generator[None]:
+    """Give a block that waits so long; for the main thread.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+
+    def expire(*_: object) -> Never:
+        raise TimeoutError(errno.ETIMEDOUT, f"its answer was not whole within {seconds:g} s")
+
+    former = signal.signal(signal.SIGALRM, expire)
+    # Again and again: where a name has several addresses, the first is taken for one that failed.
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, former)

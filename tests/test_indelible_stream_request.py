@@ -1,12 +1,14 @@
 """Asking `/stream` on a bad day: it waits, says so once, and sends the token nowhere else."""
 
 import os
+import signal
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -15,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from typing_extensions import override
 
-from indelible import stream
+from indelible import stream, stream_request
 from indelible.errors import CommandError
 from indelible.stopping import Breaking, StopAsked
 from indelible.stream_request import ask
@@ -76,6 +78,28 @@ def serving(
         server.shutdown()
 
 
+@contextmanager
+def endless(begin: bytes, part: bytes, *, pause: float) -> Generator[str]:
+    """A server whose answer has no end; for one question, 20 s at most."""
+
+    def answer() -> None:
+        with suppress(OSError):
+            asked, _ = listener.accept()
+            with asked:
+                asked.recv(65_536)
+                asked.sendall(begin)
+                until = time.monotonic() + 20
+                while time.monotonic() < until:
+                    asked.sendall(part)
+                    time.sleep(pause)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=answer, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
 def whole(status: int, body: bytes = b"") -> Served:
     return (status, body, len(body))
 
@@ -122,6 +146,52 @@ def test_behind_a_page_that_is_not_full_it_pauses(
     assert slept == [stream.PAUSE_SECONDS] * 2
     assert not server.answers, "what was stored just before may still come"
     assert capfd.readouterr() == ('{"id":"1"}\n', "")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+LENGTHY = HEAD + b"Content-Length: 999999999999\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "part"),
+    [
+        pytest.param(LENGTHY, b"x" * 65_536, id="of a length"),
+        pytest.param(HEAD + b"\r\n", b"x" * 65_536, id="until it hangs up"),
+        pytest.param(CHUNKED, b"8000\r\n" + b"x" * 32_768 + b"\r\n", id="in chunks"),
+        pytest.param(CHUNKED, b"1\r\nx\r\n" * 999, id="in chunks of a byte"),
+    ],
+)
+def test_an_answer_larger_than_any_page_is_trouble(
+    monkeypatch: pytest.MonkeyPatch, begin: bytes, part: bytes
+) -> None:
+    monkeypatch.setattr(stream_request, "MOST_BYTES", 2 << 20)
+    with endless(begin, part, pause=0) as url:
+        answer = ask(StreamSettings(url=url, token=Secret("secret")), [])
+    assert getattr(answer, "why", "").endswith("does not answer: its answer is larger than 2 MiB")
+
+
+@pytest.mark.parametrize(
+    ("begin", "part"),
+    [
+        pytest.param(b"", b"x", id="its first line"),
+        pytest.param(HEAD, b"X: y\r\n", id="headers"),
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", id="what is to be continued"),
+        pytest.param(LENGTHY, b"x", id="its body"),
+        pytest.param(CHUNKED + b"0\r\n", b"X: y\r\n", id="what follows its last chunk"),
+    ],
+)
+def test_an_answer_that_drips_for_ever_is_trouble(
+    monkeypatch: pytest.MonkeyPatch, begin: bytes, part: bytes
+) -> None:
+    monkeypatch.setattr(stream_request, "ANSWER_SECONDS", 0.5)
+    with endless(begin, part, pause=0.02) as url:
+        began, former = time.monotonic(), signal.getsignal(signal.SIGALRM)
+        answer = ask(StreamSettings(url=url, token=Secret("secret")), [])
+    assert "its answer was not whole within 0.5 s" in getattr(answer, "why", "")
+    assert time.monotonic() - began < 5
+    assert signal.getsignal(signal.SIGALRM) == former
+    assert signal.getitimer(signal.ITIMER_REAL)[1] == 0, "it goes on"
 
 
 def test_a_redirect_gets_no_token() -> None:
