@@ -33,6 +33,7 @@ from indexer.records import RecordedHead, read_heads, read_seal
 from indexer.signing_key import describe, make, read_public
 
 FILE: Final = click.Path(path_type=Path)
+_NO_HEAD: Final = "no head: none is signed before the next partition is sealed with a key"
 
 
 class Row(Struct, frozen=True, rename="camel"):
@@ -102,6 +103,8 @@ def list_heads(*, keys: Sequence[Path], organization: str | None, as_json: bool)
         if organization is not None:
             document = prove_to(journal, recorded, organization)
             click.echo(plain_json(msgspec.to_builtins(document)))
+            if all(one.share is None for one in document.heads):
+                click.echo(tell_unshared(document), err=True)
             return
     rows = [describe_head(one, known) for one in recorded]
     if as_json:
@@ -145,11 +148,19 @@ def prove_to(
     return OrganizationHeads(organization_id, tuple(heads))
 
 
+def tell_unshared(document: OrganizationHeads) -> str:
+    """What is said of a document by which nothing can be checked."""
+    if not document.heads:
+        return f"note: {_NO_HEAD}"
+    heads, whose = counted(len(document.heads), "head"), plain(document.organization_id)
+    return f"note: none of {heads} has a share of {whose}: it had no event there, or is misspelt"
+
+
 def tabulate(rows: Sequence[Row]) -> Table:
     """All heads for people, in their order."""
     caption = counted(len(rows), "head")
     if not rows:
-        caption = "no head: none is signed before the next partition is sealed with a key"
+        caption = _NO_HEAD
     table = new_table("head", "partition", "events", "sealed at", "signed by", caption=caption)
     for row in rows:
         by = row.key_id if row.signed else f"{row.key_id} (not one of the known keys)".strip()

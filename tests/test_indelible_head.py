@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from indelible.head import Row, command, tabulate
+from indelible.head import Row, command, tabulate, tell_unshared
 from indelible.listing import open_console, print_table
-from indexer.head import OrganizationHeads, check, is_proven
+from indexer.head import OrganizationHead, OrganizationHeads, check, is_proven
 from indexer.settings import IndexSettings
 from indexer.signing_key import describe, make, read_private, read_public
 from tests.cluster import Cluster
@@ -86,6 +86,12 @@ def test_heads_are_shown_in_their_order_whoever_signed_them() -> None:
     assert "no head: none is signed" in captured.get()
 
 
+def test_a_document_by_which_nothing_can_be_checked_is_told() -> None:
+    told = tell_unshared(OrganizationHeads("org\x1b", (OrganizationHead("a.b.c", None),) * 2))
+    assert told.startswith("note: none of 2 heads has a share of org\\u001b: ")
+    assert tell_unshared(OrganizationHeads("o", ())).startswith("note: no head: none is signed")
+
+
 @pytest.mark.opensearch
 @pytest.mark.secured
 def test_an_auditor_lists_them_and_hands_an_organisation_its_own(
@@ -119,7 +125,8 @@ def test_an_auditor_lists_them_and_hands_an_organisation_its_own(
         assert one.share is not None
         assert is_proven(check(one.head, [key]), "org_1", one.share)
     assert "org_0" not in told
-    told = run("list", "--organization", "org_x").output
-    assert [one.share for one in msgspec.json.decode(told, type=OrganizationHeads).heads] == [
-        None
-    ] * 2
+    for output in ((), ("--json",)):
+        result = run("list", "--organization", "org_x", *output)
+        heads = msgspec.json.decode(result.stdout, type=OrganizationHeads).heads
+        assert [one.share for one in heads] == [None] * 2
+        assert result.stderr == f"{tell_unshared(OrganizationHeads('org_x', heads))}\n"
