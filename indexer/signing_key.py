@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
@@ -21,8 +20,6 @@ from indexer.errors import HeadError
 _decode: Final = msgspec.json.Decoder(dict[str, str | list[str]]).decode
 _CURVE: Final = "Ed25519"
 _OWN_ONLY: Final = 0o600
-
-_log = structlog.get_logger("indexer")
 
 
 def make(path: Path) -> OKPKey:
@@ -51,13 +48,18 @@ def read_private(path: Path) -> OKPKey:
     """Return the key that signs.
 
     Raises:
-        HeadError: the file cannot be read, or has no private key of this kind.
+        HeadError: the file cannot be read, has no private key of this kind, or is open to others.
     """
     key = _read(path)
     if not key.is_private:
         raise HeadError(f"{path} has a public key, which signs nothing")
-    if path.stat().st_mode & stat.S_IROTH:
-        _log.warning("secret_file_readable_by_others", path=str(path), hint="chmod 600")
+    found = path.stat()
+    if found.st_mode & _open_to_others(found.st_uid):
+        mode = stat.S_IMODE(found.st_mode)
+        raise HeadError(
+            f"{path} may be read or written by others (mode {mode:04o}), and whoever has the key"
+            f" signs what he likes: chmod 600 {path}; make another key if one of them may have it"
+        )
     return key
 
 
@@ -74,6 +76,16 @@ def describe(key: OKPKey) -> str:
     """Return the public half as a JWK on one line, to be handed to whoever checks heads."""
     public = {**key.as_dict(private=False), "alg": _CURVE, "kid": key.thumbprint(), "use": "sig"}
     return msgspec.json.encode(public, order="deterministic").decode()
+
+
+def _open_to_others(owner: int) -> int:
+    """The bits that a file of this owner may not have.
+
+    What another one owns may be read by a group, as there is no other way to read it: systemd's
+    LoadCredential gives root's file to a user by an ACL, which shows as the bit of the group.
+    """
+    group = stat.S_IWGRP if owner != os.geteuid() else stat.S_IRWXG
+    return group | stat.S_IRWXO
 
 
 def _read(path: Path) -> OKPKey:

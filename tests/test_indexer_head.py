@@ -1,6 +1,7 @@
 """Signed heads: what they vouch for, and what nobody can make of them."""
 
 import json
+import os
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -162,6 +163,40 @@ def test_a_key_is_made_once_for_its_owner_alone_and_read_in_each_form(tmp_path: 
     assert not read_public(path).is_private
     with pytest.raises(HeadError, match="signs nothing"):
         read_private(public)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_taken"),
+    [(0o400, True), (0o600, True), (0o640, False), (0o620, False), (0o604, False), (0o602, False)],
+)
+def test_a_key_that_others_have_signs_nothing(tmp_path: Path, mode: int, *, is_taken: bool) -> None:
+    path = tmp_path / "key"
+    key = make(path)
+    path.chmod(mode)
+    assert read_public(path).thumbprint() == key.thumbprint(), "it still checks heads"
+    if is_taken:
+        assert read_private(path).thumbprint() == key.thumbprint()
+    else:
+        with pytest.raises(HeadError, match=rf"mode 0{mode:o}.*: chmod 600 {path}; "):
+            read_private(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_taken"), [(0o440, True), (0o640, True), (0o460, False), (0o444, False)]
+)
+def test_a_key_of_another_may_be_given_to_a_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, *, is_taken: bool
+) -> None:
+    """As systemd's LoadCredential and Kubernetes do it: the file is root's."""
+    path = tmp_path / "key"
+    make(path)
+    path.chmod(mode)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    if is_taken:
+        assert read_private(path).is_private
+    else:
+        with pytest.raises(HeadError, match="by others"):
+            read_private(path)
 
 
 @pytest.mark.parametrize(
