@@ -135,6 +135,8 @@ def judge_lifecycle(seen: Seen, lifecycle: LifecycleSettings, now: datetime) -> 
     notes.append("no round ended yet" if last is None else f"last round {last.ended_at}")
     if control.holder:
         notes.append(f"{control.holder} has the lease")
+    if lifecycle.signing_key_file is None:
+        notes.append("no lifecycle.signing_key_file is set here: what this host seals has no head")
     return Part(
         name="lifecycle",
         ok=not trouble,

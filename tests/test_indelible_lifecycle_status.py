@@ -101,6 +101,15 @@ def test_the_row_is_judged(
     assert words in part.summary
 
 
+def test_that_nothing_signs_is_a_remark() -> None:
+    seen = Seen(plans=(), control=FRESH)
+    unsigned = judge_lifecycle(seen, LIFECYCLE, NOW)
+    assert unsigned.ok
+    assert "no lifecycle.signing_key_file is set here" in unsigned.summary
+    signing = msgspec.structs.replace(LIFECYCLE, signing_key_file=Path("/etc/key.pem"))
+    assert "signing_key_file" not in judge_lifecycle(seen, signing, NOW).summary
+
+
 def test_what_is_recorded_as_missing_is_told_until_it_would_be_gone_anyway() -> None:
     index = IndexSettings(retention_days=60, seal_days=7)
     names = ["audit-events-2026.10", "audit-events-2026.01"]
