@@ -27,7 +27,7 @@ from indexer.tree import leaf_hash
 Status = Literal["proven", "mismatch", "absent", "uncovered", "unshared"]
 _EXPORT_ANEW: Final = (
     "export that time anew without filters; if it stays so, the store is not what was sealed:"
-    " keep both, and ask the operator (docs/heads.md)"
+    " keep both, and ask the operator, who runs `indelible verify`"
 )
 _ABSENT: Final = (
     "its retention had ended when that was exported, and audit_log.partition_deleted says so in"
@@ -35,7 +35,7 @@ _ABSENT: Final = (
 )
 _LATE: Final = (
     "what comes after the sealing is in no head until the index of late events goes; an event that"
-    " nobody knows may have been added (docs/heads.md)"
+    " nobody knows may have been added"
 )
 
 

@@ -51,7 +51,17 @@ class Row(Struct, frozen=True, rename="camel"):
 
 @click.group("head", cls=WholeHelpGroup)
 def command() -> None:
-    """Make the key that signs what is sealed, and list the heads that it signed."""
+    """Make the key that signs what is sealed, and list the heads that it signed.
+
+    A head is what a partition, a month or a day of events, held when it was sealed: count, first
+    and last instant, a hash of all of it, and the root of a tree with each organisation's share.
+    It is numbered, names the head before it, and is signed (Ed25519). So whoever keeps heads where
+    no administrator writes sees what was rewritten since: `indelible verify --heads` for all of the
+    store, `indelible validate --heads` for exports of one organisation.
+
+    They are checked with the public half of the key that signed them, as `head key` prints it. Get
+    it from the operator by another way than the heads: who lies would hand out a key of his own.
+    """
 
 
 @command.command("key", epilog=examples("head key head.pem", "head key --public head.pem"))

@@ -16,7 +16,10 @@ from indexer.head import Head, OrganizationHeads, ShareProof, check, head_hash, 
 MOST_BYTES: Final = 16 << 20
 MOST_HEADS: Final = 10_000
 """Of one document: ten years of days are 3,650, and some 6 MB."""
-_ASK_WHY: Final = "keep both, and ask the operator; docs/heads.md says what it can mean"
+_ASK_WHY: Final = (
+    "keep both, and ask the operator: there are two logs, unless the journal was begun anew"
+    " (audit_log.journal_accepted), or two hosts signed at once"
+)
 _decode: Final = msgspec.json.Decoder(OrganizationHeads).decode
 
 

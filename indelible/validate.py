@@ -94,7 +94,10 @@ def command(
     other.
 
     With --heads and --key exports are held against signed heads: for each sealed partition, whether
-    these are all events of the organisation, unaltered, whoever made the exports (docs/heads.md).
+    these are all events of the organisation, unaltered, whoever made the exports. What counts is
+    the word `proven`: that nothing is proven by exports that do not say that they hold a partition
+    (filters, a part of its time) is no error. `indelible head --help` says what a head is, and
+    where the key is from.
 
     Exit codes: 0 every line is an event, no chain is broken, and no partition that the exports hold
     by what they say differs from its head (there may be warnings); 1 not so; 2 nobody can say: a

@@ -214,7 +214,7 @@ class DigestError(IndexerError):
 class HeadError(IndexerError):
     """A signed head, or a key for it, is not what it should be; the text says why."""
 
-    hint = "docs/heads.md says what a head is, and which key it is checked with"
+    hint = "`indelible head --help` says what a head is, and which key it is checked with"
 
 
 class StoreError(IndexerError):

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from joserfc.jwk import OKPKey
 
+from indelible import head
+from indexer.errors import HeadError
+from tests.app_traffic import ROOT
 from tests.heads_example import DOCUMENT, blocks, blocks_of, lines
 from tests.sealed_world import SealedWorld, events_at, export, in_order, read
 from tests.test_indelible_completeness import run
@@ -19,6 +23,16 @@ def test_each_block_of_the_example_is_what_the_code_computes() -> None:
     written = dict(blocks_of(DOCUMENT.read_text()))
     del written["verifier"]
     assert written == blocks()
+
+
+def test_who_has_the_wheel_alone_is_told_to_read_what_he_has() -> None:
+    """The documents are not in it."""
+    sources = [*(ROOT / "indelible").glob("*.py"), *(ROOT / "indexer").glob("*.py")]
+    assert [path.name for path in sources if DOCUMENT.name in path.read_text()] == []
+    assert "`indelible head --help` says what a head is" in HeadError.hint
+    told = CliRunner().invoke(head.command, ["--help"]).output
+    assert "A head is what a partition" in told
+    assert "public half of the key" in told
 
 
 @pytest.fixture
