@@ -212,6 +212,8 @@ def conclude(summary: Summary, told: int, heads: Sequence[str] = ()) -> str:
             f" form of each event, repeated ids, and {counted(summary.exported_links, 'link')} of"
             " chains; not the order, nor what is missing of a source"
         )
+    if summary.overlapping:
+        lines.append(f"{summary.overlapping:,} of these events repeat one of another export")
     lines += heads
     verdict = "invalid" if summary.errors else "valid"
     lines.append(f"{verdict}: {tallied(summary.errors, summary.warnings, summary.kinds)}")

@@ -13,7 +13,7 @@ from audit_events.validation import Chains, Flaw, check_line
 from indelible.completeness import Completeness
 from indelible.event_lines import DAMAGED, EventLines, Line
 from indelible.exported import Claim, ExportedChains, ExportTally, other_form, read_claim
-from indelible.repeated_ids import RepeatedIds
+from indelible.repeated_ids import Repeated, RepeatedIds
 
 UNKNOWN_ACTIONS_LIMIT: Final = 1000
 """Actions that are told one by one; each is told once."""
@@ -26,8 +26,10 @@ _TORN: Final = {
 _UNKNOWN_HINT: Final = "put it into your catalogue, and name that in INDELIBLE_CATALOGUE_PATH"
 
 _TWICE: Final = "make a fresh UUIDv7 for each event; only one of these is stored"
-_TWICE_EXPORTED: Final = (
-    "an export has each event once; check exports that overlap one by one, not together"
+_TWICE_EXPORTED: Final = "export anew: an export has each event once"
+_LOGGED: Final = "check logs and exports apart: what was exported stands in a log, too"
+_ALTERED: Final = (
+    "an event never changes: export both anew, and ask the operator which of the two is stored"
 )
 _UNSEEN: Final = Flaw(
     "shape",
@@ -62,6 +64,8 @@ class Summary(Struct, rename="camel"):
     """How many files are exports, which have no order and no whole source."""
     exported_links: int = 0
     """Of the events in exports, how many were compared with the one before them."""
+    overlapping: int = 0
+    """Of the events in exports, how many stand in another one, too, byte for byte."""
     oldest: str = ""
     newest: str = ""
     errors: int = 0
@@ -94,6 +98,8 @@ class Validation:
         self._tally: ExportTally | None = None
         self._ids = RepeatedIds()
         self._paths: list[str] = []
+        self._exports: set[int] = set()
+        """Which of these are exports."""
         self._kinds: Counter[str] = Counter()
         self._unknown: set[str] = set()
         self._is_behind_empty = False
@@ -105,7 +111,9 @@ class Validation:
         claim = read_claim(lines.last())
         self._tally = None if claim is None else ExportTally(claim)
         self._is_behind_empty = False
-        self.summary.exports += self._tally is not None
+        if self._tally is not None:
+            self._exports.add(len(self._paths) - 1)
+            self.summary.exports += 1
         number = 0
         try:
             for line in lines.read():
@@ -123,14 +131,9 @@ class Validation:
     def finish(self) -> Iterator[Problem]:
         """What only shows at the end: events that nothing brought, and ids that stand twice."""
         for place, flaw in self._chains.missing():
-            yield self._count(_problem(self._path(place), _line(place), flaw))
-        for event_id, first, again in self._ids.find():
-            before = f"{self._path(first)}:{_line(first)}"
-            problem = f"{event_id} stands in {before} already"
-            hint = _TWICE_EXPORTED if self.summary.exports else _TWICE
-            yield self._count(
-                Problem(self._path(again), _line(again), "duplicate", problem, "id", hint)
-            )
+            yield self._count(_problem(self._paths[_file(place)], _line(place), flaw))
+        for one in self._ids.find():
+            yield from self._judge_repeated(one)
         self._ids.close()
         for finding in self._completeness.judge() if self._completeness else ():
             file, path, kind, problem, hint, is_warning = finding
@@ -138,6 +141,20 @@ class Validation:
         self.summary.sources = self._chains.sources + self._exported.sources
         self.summary.exported_links = self._exported.links
         self.summary.kinds = dict(self._kinds.most_common())
+
+    def _judge_repeated(self, one: Repeated) -> Iterator[Problem]:
+        first, again = _file(one.first), _file(one.again)
+        problem = f"{one.event_id} stands in {self._paths[first]}:{_line(one.first)} already"
+        hint = _TWICE_EXPORTED
+        if not self._exports.issuperset((first, again)):
+            hint = _TWICE if self._exports.isdisjoint((first, again)) else _LOGGED
+        elif not one.is_same:
+            problem, hint = f"{problem}, with another content", _ALTERED
+        elif first != again:
+            self.summary.overlapping += 1
+            return
+        path, line = self._paths[again], _line(one.again)
+        yield self._count(Problem(path, line, "duplicate", problem, "id", hint))
 
     def _check_line(self, line: Line) -> Iterator[Flaw]:
         self.summary.lines += 1
@@ -185,7 +202,7 @@ class Validation:
         summary.oldest = min(summary.oldest or envelope.timestamp, envelope.timestamp)
         summary.newest = max(summary.newest, envelope.timestamp)
         summary.closed_sources += envelope.action == "audit_log.source_closed"
-        self._ids.add(envelope.id, place)
+        self._ids.add(envelope.id, place, line.text)
         if self._catalogue.find(envelope.action) is None:
             yield from self._note_unknown(envelope.action)
 
@@ -211,12 +228,13 @@ class Validation:
             self.summary.errors += 1
         return problem
 
-    def _path(self, place: int) -> str:
-        return self._paths[place >> _BITS_OF_LINE]
-
 
 def _problem(path: str, number: int, flaw: Flaw) -> Problem:
     return Problem(path, number, flaw.kind, flaw.problem, flaw.path, flaw.hint, flaw.is_warning)
+
+
+def _file(place: int) -> int:
+    return place >> _BITS_OF_LINE
 
 
 def _line(place: int) -> int:

@@ -146,11 +146,12 @@ def test_a_key_that_did_not_sign_is_told_with_the_one_that_did(world: SealedWorl
     assert "next: name the key of that time by `--key`, too, or fetch" in told
 
 
-def test_exports_that_overlap_are_told_as_such(world: SealedWorld) -> None:
+def test_exports_that_overlap_prove_what_each_proves(world: SealedWorld) -> None:
     again = export(world.home / "again.ndjson", lines(), organizationId="org_acme")
-    told = run(world, world.home / "august.ndjson", again, heads=[world.home / "heads.json"]).stdout
-    assert told.count("next: an export has each event once; check exports that overlap") == 3
-    assert "proven, 3 events" in told
+    done = run(world, world.home / "august.ndjson", again, heads=[world.home / "heads.json"])
+    assert "3 of these events repeat one of another export\n" in done.stdout
+    assert "proven, 3 events" in done.stdout
+    assert done.exit_code == 0
 
 
 def test_an_export_that_lacks_an_event_is_told_with_how_many(world: SealedWorld) -> None:

@@ -193,6 +193,43 @@ def test_an_export_is_held_against_its_last_line(
         assert (summary["exports"], summary["exportedLinks"]) == (1, links)
 
 
+@pytest.mark.parametrize(
+    ("second", "overlapping", "expected", "told"),
+    [
+        pytest.param(lambda one: exported(one[3:]), 2, [], "", id="the same events"),
+        pytest.param(
+            lambda one: exported([one[4].replace(b'"u"', b'"v"')]),
+            *(0, [(1, "duplicate")], "an event never changes"),
+            id="one was altered, and the digest made to fit",
+        ),
+        pytest.param(
+            lambda one: exported([one[4], one[4]]),
+            *(1, [(2, "duplicate")], "an export has each event once"),
+            id="one of them has it twice",
+        ),
+        pytest.param(
+            lambda one: [one[0]], 0, [(1, "duplicate")], "check logs and exports apart", id="a log"
+        ),
+    ],
+)
+def test_exports_may_overlap_as_long_as_the_events_are_the_same(  # noqa: PLR0917
+    tmp_path: Path,
+    lines: list[bytes],
+    second: Callable[[list[bytes]], list[bytes]],
+    overlapping: int,
+    expected: Any,
+    told: str,
+) -> None:
+    first, other = tmp_path / "a.ndjson", tmp_path / "b.ndjson"
+    first.write_bytes(b"".join(exported(lines)))
+    other.write_bytes(b"".join(second(lines)))
+    result = run("--json", str(first), str(other))
+    assert (found(result), result.exit_code) == (expected, int(bool(expected)))
+    document = json.loads(result.stdout)
+    assert document["summary"]["overlapping"] == overlapping
+    assert all(told in one["next"] for one in document["problems"])
+
+
 def test_of_an_export_is_said_what_was_checked(tmp_path: Path, lines: list[bytes]) -> None:
     path = tmp_path / "export.ndjson"
     path.write_bytes(b"".join(exported(lines[::-1])))
@@ -470,9 +507,13 @@ def test_where_ids_have_no_room_there_is_no_verdict(
 def test_repeated_ids_are_found_beyond_what_memory_holds() -> None:
     ids = RepeatedIds(run_ids=7)
     for place in range(100):
-        ids.add(f"01a209bf-4543-70d7-aa30-{place % 90:012x}", place)
-    assert [(first, again) for _, first, again in ids.find()] == [
-        (place, place + 90) for place in range(10)
+        ids.add(
+            f"01a209bf-4543-70d7-aa30-{place % 90:012x}",
+            place,
+            b"%d" % (place % (90 if place < 95 else 100)),
+        )
+    assert [(one.first, one.again, one.is_same) for one in ids.find()] == [
+        (place, place + 90, place < 5) for place in range(10)
     ]
     ids.close()
 
