@@ -10,12 +10,12 @@ import click
 import msgspec
 
 from audit_events.event import SYSTEM_ORGANIZATION
-from indelible.cli import describe as describe_error
 from indelible.configuration import load
 from indelible.moment import Moment
 from indelible.quantity import counted
 from indelible.question import asking, given_pairs
 from indelible.terminal import write_json
+from indelible.verdict import EXIT_UNKNOWN, EXIT_WRONG, saying_what_keeps_it
 from indelible.whole_help import examples
 from indexer.client import connect
 from webapi.completeness import Completeness, KnownLoss, judge_window, read_window
@@ -25,8 +25,6 @@ from webapi.page.completeness_view import loss_words
 from webapi.reading import Reading
 from webapi.storage import Storage
 
-EXIT_MISSING: Final = 1
-EXIT_UNKNOWN: Final = 2
 _VERDICTS: Final = {
     "complete": "complete: nothing is known to be missing or altered",
     "lagging": "lagging: nothing is known to be missing, but events may come yet",
@@ -52,24 +50,18 @@ def command(ctx: click.Context, *, since: str | None, until: str | None, as_json
 
     Exit codes: 0 nothing is known to be missing, and all that record events were heard; 1 something
     is missing or altered; 2 nobody can say: processes are late or say nothing, the cluster does not
-    answer in whole, or settings or arguments are wrong.
+    answer in whole, settings or arguments are wrong, or stdout does not take it.
     """
     pairs = given_pairs(since=since, until=until)
-    try:
+    with saying_what_keeps_it(ctx):
         with asking():
             window = read_window(pairs)
             found = judge_window(_look(), *window)
-    except Exception as error:
-        described = describe_error(error)
-        if described is None:
-            raise
-        click.echo(described[0], err=True)
-        ctx.exit(EXIT_UNKNOWN)
-    if as_json:
-        write_json(msgspec.json.encode(found))
-    else:
-        click.echo("\n".join(describe(found)))
-    ctx.exit({"complete": 0, "gaps": EXIT_MISSING}.get(found.verdict, EXIT_UNKNOWN))
+        if as_json:
+            write_json(msgspec.json.encode(found))
+        else:
+            click.echo("\n".join(describe(found)))
+    ctx.exit({"complete": 0, "gaps": EXIT_WRONG}.get(found.verdict, EXIT_UNKNOWN))
 
 
 def _look() -> LogView:

@@ -1,6 +1,9 @@
 """`indelible gaps`: what is known to be missing, for people, scripts and timers."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,3 +94,24 @@ def test_arguments_and_a_cluster_that_does_not_answer_leave_nobody_to_say(
     assert result.exit_code == 2
     assert result.output.startswith("error: ")
     assert "\nnext: " in result.output
+
+
+def test_where_nobody_can_be_told_there_is_no_verdict(
+    opensearch: Cluster,
+    index: IndexSettings,
+    tmp_path: Path,
+    record: Callable[[Sequence[dict[str, Any]], float], None],
+) -> None:
+    """A timer takes 1 for events that are missing."""
+    record([HEARTBEAT], 20)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "indelible", "gaps"],
+            env={**os.environ, **environment(opensearch, index, tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: what this prints cannot be written: No space left")
