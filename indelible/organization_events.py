@@ -65,6 +65,7 @@ def open_events(
         CommandError: nobody is named, and there is none or several.
         SettingsError, NodeError, CatalogueError: the configuration, as `load`.
         RefusedError, NoAnswerError: the cluster, as `only_organization`.
+        UnicodeEncodeError: the organisation is no text.
     """
     configuration = load()
     client, index = connect(configuration.connection, role="reader"), configuration.index
@@ -75,6 +76,8 @@ def open_events(
         with asking():
             check(configuration.catalogue)
         raise
+    # What is no text is told before anything is asked.
+    name.encode()
     return OrganizationEvents(
         organization=name,
         catalogue=configuration.catalogue,
