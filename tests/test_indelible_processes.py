@@ -42,7 +42,7 @@ def wait_for_log(children: Children, name: str, word: str) -> None:
     wait_until(lambda: word in children.log_tail(name), word)
 
 
-def make_child(directory: Path, script: str, stop_seconds: float = 5.0) -> Child:
+def make_child(directory: Path, script: str, stop_seconds: float = 60.0) -> Child:
     program = Program("thing", ("-c", script), stop_seconds)
     child = Child(program, directory / "thing.log", {"PATH": os.defpath})
     child.start()
