@@ -169,9 +169,9 @@ def test_a_signal_handler_may_record_at_any_moment(path: Path, durability: Any) 
 
     with _signals(record):
         ends = time.monotonic() + 0.5
-        while time.monotonic() < ends:
+        while time.monotonic() < ends or len(recorded) <= 10:
+            assert time.monotonic() < ends + 60
             ids.append(log.info("app.created", **EVENT))
-    assert len(recorded) > 10
     assert {event.id for event in read_events(path)} == {*ids, *recorded}
     assert verify_chain(read_lines(path)) == []
 
@@ -201,8 +201,8 @@ class _Attempts:
             time.sleep(0.0005)
 
 
-def _record_under_signals(attempts: _Attempts, thrown: type[BaseException]) -> int:
-    """Record, and be thrown out of it again and again; return how often."""
+def _record_under_signals(attempts: _Attempts, thrown: type[BaseException]) -> None:
+    """Record, and be thrown out of it again and again, for a while and often."""
     is_caught = threading.Event()
 
     def throw() -> None:
@@ -213,16 +213,15 @@ def _record_under_signals(attempts: _Attempts, thrown: type[BaseException]) -> i
     thrown_out = 0
     ends = time.monotonic() + 0.7
     with _signals(throw):
-        while time.monotonic() < ends:
+        while time.monotonic() < ends or thrown_out <= 20:
             try:
                 is_caught.set()
-                while time.monotonic() < ends + 5:
+                while time.monotonic() < ends + 60:
                     attempts.record()
             except thrown:
                 thrown_out += 1
             else:
                 raise AssertionError("what a signal handler threw came out of no call")
-    return thrown_out
 
 
 @pytest.mark.slow
@@ -238,13 +237,12 @@ def test_a_signal_handler_may_throw_at_any_moment(
     for thread in threads:
         thread.start()
     try:
-        thrown_out = _record_under_signals(attempts, thrown)
+        _record_under_signals(attempts, thrown)
     finally:
         attempts.is_over.set()
         for thread in threads:
             thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
-    assert thrown_out > 20
     assert {error.cause.errno for error in attempts.refused} <= {errno.EINTR}
     attempts.record()
     lines = read_lines(path)

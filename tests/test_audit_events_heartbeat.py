@@ -356,9 +356,16 @@ def test_a_preloaded_gunicorn_has_a_source_for_each_worker(tmp_path: Path) -> No
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
     )  # fmt: skip
-    wait_until(
-        lambda: path.exists() and path.read_bytes().count(HEARTBEAT.encode()) >= 4, "both live"
-    )
+
+    def both_live() -> bool:
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return all(
+            len({json.loads(line)["source"]["id"] for line in lines if action.encode() in line})
+            == sources
+            for action, sources in (("member.invited", 2), (HEARTBEAT, 3))
+        )
+
+    wait_until(both_live, "both live, and who started them")
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
