@@ -1,5 +1,6 @@
 """What the scripts of the page add: keyboard, the viewer's times, timeline, news and exports."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from tests.cluster import Cluster
 from tests.page_browser import Size, Visit, run_browser, visit
 from tests.page_site import PLAIN, Site, run_site
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.opensearch, pytest.mark.slow]
 
@@ -103,7 +105,7 @@ def test_dates_are_meant_in_the_zone_that_is_shown(look: Visit) -> None:
     page.locator("#dates > summary").click()
     page.locator("input[name=from]").fill("2026-03-15T10:00:30")
     page.locator("#dates").get_by_role("button", name="Apply").click()
-    assert "since=2026-03-15T09%3A00%3A30.000000Z" in page.url
+    page.wait_for_url(re.compile("since=2026-03-15T09%3A00%3A30.000000Z"))
     page.locator("#dates > summary").click()
     expect(page.locator("input[name=from]")).to_have_value("2026-03-15T10:00:30")
 
@@ -206,8 +208,14 @@ def test_an_event_is_copied_as_json(look: Visit) -> None:
     page = look.open("?action=app.created")
     page.locator(".rows summary").first.click()
     page.get_by_role("button", name="Copy JSON").first.click()
-    copied = page.evaluate("navigator.clipboard.readText().then((text) => JSON.parse(text))")
-    assert copied["action"] == "app.created"
+    copied: list[str] = []
+
+    def is_copied() -> bool:
+        copied[:] = [page.evaluate("navigator.clipboard.readText()")]
+        return copied != [""]
+
+    wait_until(is_copied, "nothing was copied", pause_seconds=0.1)
+    assert json.loads(copied[0])["action"] == "app.created"
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
