@@ -78,7 +78,10 @@ def clean_environ() -> dict[str, str]:
 
 @contextmanager
 def running(environ: Mapping[str, str], log: Path) -> Generator["subprocess.Popen[bytes]"]:
-    """Run `indelible lifecycle run`; whatever is left of it at the end is killed."""
+    """Run `indelible lifecycle run`, and hand it over once SIGTERM asks it to end.
+
+    Before that it would be killed by it. Whatever is left of it at the end is killed.
+    """
     with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "indelible", "lifecycle", "run"],
@@ -87,12 +90,20 @@ def running(environ: Mapping[str, str], log: Path) -> Generator["subprocess.Pope
             stderr=file,
         )
     try:
+        await_that(lambda: process.poll() is not None or handles(process.pid, signal.SIGTERM))
         yield process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGCONT)
             process.kill()
         process.wait()
+
+
+def handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def await_that(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:

@@ -110,7 +110,7 @@ def test_a_certificate_that_will_not_do_is_told_before_anything_is_due(
     with running(none, log) as process:
         await_that(lambda: any(one["event"] == "lifecycle_round_done" for one in logged(log)))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     (told,) = [one for one in logged(log) if one["event"] == "deletion_blocked"]
     assert "INDELIBLE_LIFECYCLE_ADMIN_CERT_FILE" in str(told["hint"])
 
@@ -195,7 +195,7 @@ def test_whoever_is_killed_is_followed_and_nothing_is_done_twice(
             await_that(lambda: not world.exists(world.partition))
             await_that(lambda: len(world.told()) == 4)
             second.send_signal(signal.SIGTERM)
-            assert second.wait(30) == 0
+            assert second.wait(60) == 0
     assert control_holder(world) == ""
     told = Counter(action for action, _, _ in world.told())
     assert told == {"partition_sealed": 1, "partition_deleted": 3}
@@ -243,7 +243,7 @@ def test_of_two_at_once_each_step_is_taken_by_one(
         await_that(lambda: len(world.told()) == 4)
         for process in (first, second):
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(30) for process in (first, second)] == [0, 0]
+        assert [process.wait(60) for process in (first, second)] == [0, 0]
     taken = [
         entry["step"]
         for log in logs
@@ -266,5 +266,5 @@ def test_a_cluster_that_is_away_does_not_end_it(environ: dict[str, str], tmp_pat
     with running(away, log) as process:
         await_that(lambda: len(failures()) >= 2)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert "INDELIBLE_OPENSEARCH_URL" in str(failures()[0]["hint"])
