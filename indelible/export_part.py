@@ -7,6 +7,7 @@ its first byte when it is resumed, so the digest at the end is of all of it.
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
@@ -16,11 +17,13 @@ from typing import BinaryIO, Final
 import msgspec
 from msgspec import Struct
 
+from audit_events.event import UUID_PATTERN, EventId
 from indelible.errors import CommandError
 from indexer.durable import sync
 
 CSV_END: Final = b'"\r\n'
 _QUOTE: Final = b'"'
+_is_id: Final = re.compile(UUID_PATTERN, re.ASCII).fullmatch
 
 
 class Asked(Struct, frozen=True, rename="camel"):
@@ -53,7 +56,7 @@ class Written(Struct):
 
 
 class _Line(Struct):
-    id: str
+    id: EventId
 
 
 def part_of(path: Path) -> Path:
@@ -137,7 +140,8 @@ def _lines(file: BinaryIO) -> Iterator[tuple[bytes, str | None]]:
             event_id = msgspec.json.decode(line, type=_Line).id
         except msgspec.MsgspecError:
             # The last line, which is no event, of one that was stopped before it had its name;
-            # or what a disk made of a line that was cut.
+            # what a disk made of a line that was cut; or what somebody stored that is no event,
+            # behind which no export can be gone on with.
             return
         yield line, event_id
 
@@ -149,5 +153,8 @@ def _rows(file: BinaryIO) -> Iterator[tuple[bytes, str | None]]:
         row += line
         if row.count(_QUOTE) % 2 or not row.endswith(CSV_END):
             continue
-        yield row, None if is_header else row.split(_QUOTE, 2)[1].decode("utf-8", "replace")
+        event_id = None if is_header else row.split(_QUOTE, 2)[1].decode("utf-8", "replace")
+        if event_id is not None and _is_id(event_id) is None:
+            return
+        yield row, event_id
         row, is_header = b"", False

@@ -1,8 +1,6 @@
 """`indelible export`: a file that is whole, or a part that can be gone on with."""
 
-import csv
 import hashlib
-import io
 import json
 import resource
 import subprocess
@@ -137,14 +135,35 @@ def test_wherever_it_was_cut_off_it_is_the_same_in_the_end(exporting: Exporting,
     assert exporting.done("--format", kind, "--resume")["export"] == done["export"], "no part yet"
 
 
-def test_what_a_part_holds_is_read_up_to_its_last_whole_event(tmp_path: Path) -> None:
+IDS = tuple(f"0190a1b2-7c3d-7000-8000-00000000000{digit}" for digit in "123")
+ROWS = [
+    b'"id","name"\r\n',
+    b'"%s","a\r\nb"\r\n' % IDS[0].encode(),
+    b'"%s","say ""x""\r\n"\r\n' % IDS[1].encode(),
+]
+LINES = [b'{"id":"%s"}\n' % one.encode() for one in IDS[:2]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole", "rest"),
+    [
+        ("csv", ROWS, [b'"%s","cut\r\n' % IDS[2].encode()]),
+        ("csv", ROWS, [b'"","no id"\r\n', b'"%s",""\r\n' % IDS[2].encode()]),
+        ("csv", ROWS, [b'"x/..","no event"\r\n']),
+        ("ndjson", LINES, [b'{"id":"%s"' % IDS[2].encode()]),
+        ("ndjson", LINES, [b"{}\n", b'{"id":"%s"}\n' % IDS[2].encode()]),
+        ("ndjson", LINES, [b'{"id":"x/.."}\n']),
+    ],
+)
+def test_what_a_part_holds_is_read_up_to_its_last_whole_event(
+    tmp_path: Path, kind: str, whole: list[bytes], rest: list[bytes]
+) -> None:
+    """Behind what is no event no export can be gone on with: nothing finds it again."""
     part = tmp_path / "x.part"
-    rows = [b'"id","name"\r\n', b'"1","a\r\nb"\r\n', b'"2","say ""x""\r\n"\r\n', b'"3","cut\r\n']
-    part.write_bytes(b"".join(rows))
-    written = read_part(part, "csv")
-    assert (written.events, written.first, written.last_id) == (2, "1", "2")
-    assert written.size == len(b"".join(rows[:3]))
-    assert len(list(csv.reader(io.StringIO(part.read_bytes()[: written.size].decode())))) == 3
+    part.write_bytes(b"".join([*whole, *rest]))
+    written = read_part(part, kind)
+    assert (written.events, written.first, written.last_id) == (2, *IDS[:2])
+    assert part.read_bytes()[: written.size] == b"".join(whole)
 
 
 def test_nothing_that_is_there_is_overwritten(exporting: Exporting) -> None:
