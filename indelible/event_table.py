@@ -320,14 +320,14 @@ def _odd_row(
     try:
         instant = parse_instant(event.timestamp)
     except ValueError:
-        cells = [Text(plain(event.timestamp)), Text()]
+        cells = [Text(_named(event.timestamp)), Text()]
     else:
         cells = [when(instant), Text(distance(instant, now, around))]
     return [
         *cells,
         Text("?"),
-        what(event.action, catalogue),
-        Text(plain(event.id)),
+        what(_shorten(event.action, MAX_NAME_CHARACTERS), catalogue),
+        Text(_named(event.id)),
         Text(),
         Text(),
     ]

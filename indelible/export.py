@@ -60,7 +60,8 @@ from webapi.export_file import (
     write_ndjson,
     write_zip,
 )
-from webapi.query import Position, Query, total_search
+from webapi.order import position_of
+from webapi.query import Query, total_search
 from webapi.reading import Reading
 from webapi.storage import Storage
 from webapi.storage_answer import Hit
@@ -274,8 +275,7 @@ def _behind(reading: Reading, query: Query, written: Written, path: Path, kind: 
             f"the last event in {part_of(path)} is not what is stored",
             hint=f"export anew, after removing it and {asked_of(path)}",
         )
-    _, timestamp_ns, event_id = found[0].sort
-    return replace(query, after=Position(timestamp_ns, event_id))
+    return replace(query, after=position_of(found[0]))
 
 
 def encoded(hit: Hit, kind: str) -> bytes:

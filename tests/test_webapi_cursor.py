@@ -82,7 +82,7 @@ OTHERS: dict[str, Any] = {
     "about": {"term": {"resource.id": "x"}},
     "newest_first": False,
 }
-LOOKS = {"highlight", "fields", "limit", "offset", "after", "catalogue"}
+LOOKS = {"highlight", "fields", "limit", "offset", "after", "identified", "catalogue"}
 
 
 @pytest.mark.parametrize("name", OTHERS)

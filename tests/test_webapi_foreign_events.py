@@ -183,4 +183,5 @@ def asked() -> list[str]:
         "/export?format=csv",
         "/export?format=zip",
         "/stream?start=2026-03-01T00:00:00Z",
+        "/completeness",
     ]

@@ -1,5 +1,7 @@
 """One event as a row of the page."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.webapi_api import write_events
 from webapi.page.row import Person, alike, read_row, who
 
 UUID = "7b0f6c1e-6a3f-4c55-9d0c-2f6c4a3d9e10"
+STANDS_AT = datetime(2026, 3, 15, tzinfo=UTC)
 PLACE = {"type": "app", "id": "7"}
 CASES = [
     pytest.param(
@@ -51,13 +54,13 @@ def test_what_is_alike_is_asked_for_exactly(
     tmp_path: Path, event: dict[str, Any], way: tuple[str, list[tuple[str, str]]]
 ) -> None:
     (line,) = write_events(tmp_path / "e", [{"action": "app.moved", **event}], "2026-03-15")
-    assert way in alike(read_row(line, CATALOGUE))
+    assert way in alike(read_row(line, CATALOGUE, STANDS_AT))
 
 
 def test_what_an_event_has_not_is_no_way(tmp_path: Path) -> None:
     event = {"action": "app.moved", "actor": {"type": "system"}}
     (line,) = write_events(tmp_path / "e", [event], "2026-03-15")
-    assert alike(read_row(line, CATALOGUE)) == []
+    assert alike(read_row(line, CATALOGUE, STANDS_AT)) == []
 
 
 @pytest.mark.parametrize(
@@ -90,5 +93,21 @@ def test_a_row_says_when_its_event_was_shipped(
     (line,) = write_events(tmp_path / "e", [{"action": "app.moved"}], "2026-03-15")
     if ingested_at is not None:
         line = line.rstrip(b"\n}") + b',"ingestedAt":"%s"}' % ingested_at.encode()
-    found = read_row(line, CATALOGUE).shipped
+    found = read_row(line, CATALOGUE, STANDS_AT).shipped
     assert (found and found.isoformat()) == shipped
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}",
+        b'{"id":null,"timestamp":"2026-03-15T09:00:00.000000Z","action":"app.moved"}',
+        b'{"id":"%s","timestamp":["2026-03-15T09:00:00.000000Z"],"action":5}' % UUID.encode(),
+    ],
+)
+def test_what_is_no_event_is_a_row_without_ways(line: bytes) -> None:
+    found = read_row(line, CATALOGUE, STANDS_AT)
+    assert (found.is_event, found.title, found.id) == (False, "Not an event", "")
+    assert (found.instant, found.timestamp) == (STANDS_AT, "2026-03-15T00:00:00.000000Z")
+    assert json.loads(found.raw) == json.loads(line)
+    assert alike(found) == []

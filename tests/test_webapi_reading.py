@@ -115,7 +115,7 @@ def scene(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> Scene:
 
 
 def ids(found: Found) -> list[str]:
-    return [hit.sort[2] for hit in found.hits.hits]
+    return [str(hit.sort[2]) for hit in found.hits.hits]
 
 
 def same(scene: Scene, query: Query) -> Found:
@@ -472,7 +472,7 @@ def make_without_copy(scene: Scene, name: str) -> None:
 
 def swept(scene: Scene, query: Query) -> list[str]:
     with closing(scene.reading.sweep(query)) as sweep:
-        return [hit.sort[2] for hit in sweep.hits()]
+        return [str(hit.sort[2]) for hit in sweep.hits()]
 
 
 def asked_apart(scene: Scene, query: Query) -> list[str]:

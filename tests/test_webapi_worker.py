@@ -22,8 +22,6 @@ ROUNDS: Final = 4
 PATIENCE_SECONDS: Final = 5
 TRIES: Final = 3
 """So many, as a machine that stands still for a moment makes many wait."""
-KEPT_TRIES: Final = 10
-"""Which worker takes a connection is luck at times: measured, 4 of 15 tries were uneven."""
 SERVER: Final = f"""
 import os, sys, time
 from multiprocessing import Barrier
@@ -122,7 +120,7 @@ def are_together(port: int) -> bool:
 def test_connections_that_are_kept_fill_no_worker_while_another_rests(port: int) -> None:
     tried: list[tuple[float, Counter[bytes]]] = []
     while not any(is_shared(*one) for one in tried):
-        assert len(tried) < KEPT_TRIES, f"many of them waited for another: {tried}"
+        assert len(tried) < TRIES, f"many of them waited for another: {tried}"
         tried.append(three_quarters(port))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Final
 
+from webapi.order import reading_key
 from webapi.storage_answer import Hits, Total
 
 ALONE_AT_MOST: Final = 32
@@ -41,7 +42,7 @@ def together(answers: Iterable[Hits], size: int, *, newest_first: bool) -> Hits:
     found = list(answers)
     hits = sorted(
         chain.from_iterable(one.hits for one in found),
-        key=lambda hit: hit.sort[1:],
+        key=lambda hit: reading_key(*hit.sort[1:], newest_first=newest_first),
         reverse=newest_first,
     )
     exact = all(one.total.relation == "eq" for one in found)

@@ -1,17 +1,20 @@
 """What came before and after one event: in all, of one thing, and in the order of its source."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
+from audit_events.event import UUID_PATTERN
 from webapi.answered import StoredEvent
 from webapi.errors import ParameterError, ParametersError
 from webapi.event_values import read_parts
 from webapi.names import NamedResource
+from webapi.order import position_of
 from webapi.people import ACTOR, TARGET, Part, Person
-from webapi.query import Clause, Position, Query, ScopedSearch, event_order
+from webapi.query import Clause, Query, ScopedSearch, event_order
 from webapi.reading import Reading
 from webapi.storage_answer import Hit
 
@@ -103,13 +106,13 @@ def surroundings_of(
         reason = f"the event has no {question.by}, so no other has the same"
         error = ParameterError("conflict", reason, allowed=tuple(ways))
         raise ParametersError((error.of("by"),))
-    place = Position(center.sort[1], center.sort[2])
+    place = position_of(center)
     query = Query(organization_id=organization_id, about=ways[question.by], after=place)
     earlier = _following(reading, replace(query, newest_first=True), question.before)
     later = _following(reading, replace(query, newest_first=False), question.after)
     hits = [*reversed(earlier[: question.before]), center, *later[: question.after]]
     return Surroundings(
-        event_id=place.id,
+        event_id=str(place.id),
         by=question.by,
         events=[
             SurroundingEvent(
@@ -175,8 +178,8 @@ def neighbours_of(reading: Reading, organization_id: str, center: Hit) -> Neighb
     found: dict[int, str] = {}
     for hit in reading.over(search, None, None).hits.hits:
         place = read_parts(hit.source, Seen).source
-        if place is not None:
-            found.setdefault(place.seq - source.seq, hit.sort[2])
+        if place is not None and re.fullmatch(UUID_PATTERN, hit.sort[2] or "", re.ASCII):
+            found.setdefault(place.seq - source.seq, str(hit.sort[2]))
     return Neighbours(previous=found.get(-1), next=found.get(1))
 
 

@@ -351,7 +351,7 @@ def marks_behind(
         return {one.key: one.bound for one in stretches}
     _, number, name = hits[-1].sort
     return {
-        one.key: max(one.read, min(one.bound, number if one.name <= name else number - 1))
+        one.key: max(one.read, min(one.bound, number if one.name <= str(name) else number - 1))
         for one in stretches
     }
 

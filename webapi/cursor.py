@@ -15,12 +15,13 @@ from typing import Final
 import msgspec
 
 from webapi.errors import ParameterError
+from webapi.order import position_of, shortened
 from webapi.query import MAX_PAGE_DEPTH, Position, Query
 from webapi.settings import WebSettings
 from webapi.storage_answer import Found
 
 MAC_BYTES: Final = 16
-MAX_CURSOR_CHARACTERS: Final = 256
+MAX_CURSOR_CHARACTERS: Final = 512
 
 _PURPOSE: Final = b"indelible cursor 1"
 """Keeps this key apart from other uses of the secret, and names the format's version."""
@@ -36,7 +37,8 @@ def cursor_key(settings: WebSettings) -> bytes:
 
 def write_cursor(key: bytes, query: Query, place: Position) -> str:
     """Return the cursor that continues `query` behind `place`."""
-    return seal_payload(key, query, msgspec.json.encode((place.timestamp_ns, place.id)))
+    near = shortened(place, newest_first=query.newest_first)
+    return seal_payload(key, query, msgspec.json.encode((near.timestamp_ns, near.id)))
 
 
 def seal_payload(key: bytes, query: Query, payload: bytes) -> str:
@@ -59,8 +61,7 @@ def next_cursor(query: Query, found: Found, cursor_key: bytes) -> str | None:
         more = found.hits.total.relation != "eq"
     if not more:
         return None
-    _, timestamp_ns, event_id = hits[query.limit - 1].sort
-    return write_cursor(cursor_key, query, Position(timestamp_ns, event_id))
+    return write_cursor(cursor_key, query, position_of(hits[query.limit - 1]))
 
 
 def read_cursor(key: bytes, query: Query, text: str) -> Position:
@@ -70,7 +71,7 @@ def read_cursor(key: bytes, query: Query, text: str) -> Position:
         ParameterError: it was not written here, or for other filters or another organisation.
     """
     payload = open_payload(key, query, text, MAX_CURSOR_CHARACTERS)
-    timestamp_ns, event_id = msgspec.json.decode(payload, type=tuple[int, str])
+    timestamp_ns, event_id = msgspec.json.decode(payload, type=tuple[int, str | None])
     return Position(timestamp_ns=timestamp_ns, id=event_id)
 
 

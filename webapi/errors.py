@@ -298,3 +298,7 @@ class InternalError(ProblemError):
     def __init__(self, cause: str) -> None:
         self.cause = cause
         super().__init__("internal_error", "The fault is logged; ask again, or tell the operator.")
+
+
+class ForeignEventError(InternalError):
+    """Something in an answer is of another organisation, too or alone."""

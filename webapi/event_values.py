@@ -1,5 +1,6 @@
 """A stored event as values: read so that whatever was stored can be read, and written as it was."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from math import isfinite
@@ -8,7 +9,12 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 from msgspec import Raw, Struct
 
+from audit_events.event import UUID_PATTERN, is_action
+from audit_events.instant import CANONICAL_INSTANT
+
 S = TypeVar("S", bound=Struct)
+_is_id: Final = re.compile(UUID_PATTERN, re.ASCII).fullmatch
+_is_instant: Final = re.compile(CANONICAL_INSTANT, re.ASCII).fullmatch
 
 
 def _number(text: str) -> object:
@@ -29,6 +35,20 @@ def read_values(source: Raw | bytes) -> Mapping[str, object]:
 def read_spelled(source: Raw | bytes) -> Mapping[str, object]:
     """Return the members of a stored event; numbers but whole ones as they are spelled."""
     return cast("Mapping[str, object]", _spelled.decode(source))
+
+
+def is_event(values: Mapping[str, object]) -> bool:
+    """Tell whether the members of what is stored name an event: its id, its moment, its action.
+
+    No agent ships what has none, and nothing can be concluded from it.
+    """
+    named = ((values.get("id"), _is_id), (values.get("timestamp"), _is_instant))
+    action = values.get("action")
+    return (
+        all(isinstance(text, str) and matches(text) is not None for text, matches in named)
+        and isinstance(action, str)
+        and is_action(action)
+    )
 
 
 def read_parts(source: Raw | bytes, shape: type[S]) -> S:

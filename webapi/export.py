@@ -56,9 +56,10 @@ from webapi.export_file import (
     write_zip,
 )
 from webapi.kinds import asks
+from webapi.order import position_of
 from webapi.parameters import Parameter
 from webapi.parts import parts, reader
-from webapi.query import Position, Query
+from webapi.query import Query
 from webapi.reading import Reading
 from webapi.request import read_filters, read_pairs
 from webapi.request_reading import Pairs, RequestReading
@@ -337,8 +338,7 @@ def _behind(question: ExportQuestion, event_id: str, reading: Reading) -> Export
     if not found:
         error = ParameterError("unknown_value", "no event of your organisation has this id")
         raise ParametersError((error.of(AFTER.name),))
-    _, timestamp_ns, same_id = found[0].sort
-    return replace(question, query=replace(question.query, after=Position(timestamp_ns, same_id)))
+    return replace(question, query=replace(question.query, after=position_of(found[0])))
 
 
 def _open(who: Reader, question: ExportQuestion, pairs: Pairs, as_of: str) -> Export:

@@ -43,14 +43,23 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2262, 4, 11, tzinfo=UTC)
 """What `date_nanos` can hold; a bound outside is a 400 of OpenSearch, and means the same."""
+LATEST_NS: Final = 2**63 - 1
+_TIMED: Final[Clause] = {"exists": {"field": "timestamp"}}
+"""Sorted in a page that it ends, what has no timestamp leaves a search without any answer (3.4.0).
+Where all have one this costs nothing: Lucene leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the total order (timestamp, id); events never move."""
+    """A place in the total order (timestamp, id); events never move.
+
+    Args:
+        timestamp_ns: nanoseconds since the epoch.
+        id: of the event; None for what others stored without one, last at its instant either way.
+    """
 
     timestamp_ns: int
-    id: str
+    id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +98,8 @@ class Query:
         limit: events of one page.
         offset: events to leave out before the page.
         after: continue behind this place.
+        identified: leave out what others stored without an id. As that is last at its instant
+            either way, who reads backwards would never get past it.
         catalogue: what categories, colours and old ids of actions mean.
     """
 
@@ -108,6 +119,7 @@ class Query:
     limit: int = DEFAULT_LIMIT
     offset: int = 0
     after: Position | None = None
+    identified: bool = False
     catalogue: Catalogue = field(default=CATALOGUE, compare=False)
 
 
@@ -119,19 +131,24 @@ class ScopedSearch:
         organization_id: whose events.
         filters: clauses in filter context, all of which must hold.
         rest: the other members of the body (`size`, `sort`, …); `query` is not for it to say.
+        alone: leave out what is of another organisation too, and would be sorted as that one's.
     """
 
     organization_id: str
     filters: Sequence[Clause] = ()
     rest: Mapping[str, object] = field(default_factory=dict[str, object])
+    alone: bool = False
 
     def body(self, timeout_seconds: float) -> dict[str, object]:
         """Return the whole search body; `timeout_seconds` is how long each shard may take."""
         scope: Clause = {"term": {"organizationId": self.organization_id}}
+        query: dict[str, object] = {"filter": [scope, _TIMED, *self.filters]}
+        if self.alone:
+            query["must_not"] = {"range": {"organizationId": {"lt": self.organization_id}}}
         return {
             **self.rest,
             "timeout": f"{round(timeout_seconds * 1000)}ms",
-            "query": {"bool": {"filter": [scope, *self.filters]}},
+            "query": {"bool": query},
         }
 
 
@@ -147,7 +164,13 @@ def list_search(query: Query) -> ScopedSearch:
         rest["search_after"] = [query.organization_id, query.after.timestamp_ns, query.after.id]
     elif query.offset:
         rest["from"] = query.offset
-    return ScopedSearch(organization_id=query.organization_id, filters=filters(query), rest=rest)
+    return ScopedSearch(
+        organization_id=query.organization_id,
+        filters=filters(query),
+        rest=rest,
+        # What stands before the offset cannot be looked at.
+        alone=bool(query.offset),
+    )
 
 
 def event_order(*, newest_first: bool = True) -> list[Clause]:
@@ -187,7 +210,11 @@ def event_search(organization_id: str, event_id: str) -> ScopedSearch:
     """Return the search of one event; another organisation's is not found."""
     return ScopedSearch(
         organization_id=organization_id,
-        filters=[{"ids": {"values": possible_document_ids(event_id)}}],
+        filters=[
+            {"ids": {"values": possible_document_ids(event_id)}},
+            # Else what others stored under the same name, with another id or none, would hide it.
+            {"term": {"id": event_id}},
+        ],
         rest={
             "size": 1,
             "sort": event_order(),
@@ -238,10 +265,12 @@ def filters(query: Query) -> list[Clause]:
     clauses += [_any_value(name, values) for name, values in sorted(query.equal.items())]
     if query.since is not None or query.until is not None:
         clauses.append(between(query.since, query.until))
-    if query.text is not None:
-        clauses.append(query.text.clause)
-    if query.about is not None:
-        clauses.append(query.about)
+    others = (
+        None if query.text is None else query.text.clause,
+        query.about,
+        {"exists": {"field": "id"}} if query.identified else None,
+    )
+    clauses += [one for one in others if one is not None]
     return clauses
 
 

@@ -16,11 +16,12 @@ from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.errors import ParameterError, TooLongError
-from webapi.event_values import read_values
+from webapi.event_values import is_event, read_values
 from webapi.kinds import asks
+from webapi.order import position_of
 from webapi.parameters import Parameter
 from webapi.parts import parts, reader
-from webapi.query import TOTAL_CAP, Position, Query
+from webapi.query import TOTAL_CAP, Query
 from webapi.reading import Reading
 from webapi.request import read_pairs
 from webapi.request_reading import Pairs, RequestReading
@@ -175,7 +176,7 @@ class _Life:
                 raise _too_long(f"more than {MAX_EVENTS} events")
             if self._bytes > MAX_BYTES:
                 raise _too_long(f"more than {MAX_BYTES >> 20} MiB of events")
-            yield from (read_values(hit.source) for hit in hits)
+            yield from filter(is_event, (read_values(hit.source) for hit in hits))
 
     def read_later(self, query: Query) -> Iterator[Values]:
         """Yield the first events of a query, as many as are looked at."""
@@ -185,7 +186,7 @@ class _Life:
                     self.more_later_events = True
                     return
                 self.later_events += 1
-                yield read_values(hit.source)
+                yield from filter(is_event, [read_values(hit.source)])
 
     def _pages(self, query: Query) -> Iterator[tuple[list[Hit], Total]]:
         while True:
@@ -195,8 +196,7 @@ class _Life:
             yield hits, found.hits.total
             if len(found.hits.hits) <= query.limit:
                 return
-            _, timestamp_ns, event_id = hits[-1].sort
-            query = replace(query, after=Position(timestamp_ns, event_id))
+            query = replace(query, after=position_of(hits[-1]))
 
 
 def _too_long(what: str) -> TooLongError:

@@ -5,7 +5,9 @@ What is an answer, and what is none, says `webapi.storage_answer`.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -17,7 +19,7 @@ from indexer.client import LEADERLESS_PARAMS, Reply, ask
 from indexer.errors import NoAnswerError
 from indexer.names import EXPAND_ALL, events_pattern, events_template, late_pattern, read_indices
 from indexer.settings import IndexSettings
-from webapi.errors import TooSlowError, UnavailableError
+from webapi.errors import ForeignEventError, TooSlowError, UnavailableError
 from webapi.listing import Listed
 from webapi.patience import Patience
 from webapi.preference import Preference
@@ -125,16 +127,19 @@ class Storage:
             UnavailableError: no answer, a late one, or one in part.
             InternalError: a refusal, or an answer that cannot be what was asked for.
         """
-        body = msgspec.json.encode(search.body(self._timeout_seconds))
         names = ",".join(indices) or read_indices(self._index)
 
         def asking(preference: str) -> Found:
             params = {**SEARCH_PARAMS, "preference": preference}
-            if fits_in_path(names):
-                reply = self._ask("POST", f"/{names}/_search", params=params, body=body)
-            else:
-                (reply,) = self._ask_multi([names.split(",")], params, body)
-            return whole(reply, search.organization_id)
+
+            def asked(body: bytes) -> Found:
+                if fits_in_path(names):
+                    reply = self._ask("POST", f"/{names}/_search", params=params, body=body)
+                else:
+                    (reply,) = self._ask_multi([names.split(",")], params, body)
+                return whole(reply, search.organization_id)
+
+            return self._ask_scoped(search, asked)
 
         if copy is None:
             return self._ask_own(search.organization_id, asking)
@@ -151,12 +156,15 @@ class Storage:
         Raises:
             IndexGoneError, UnavailableError, InternalError: as `search`.
         """
-        body = msgspec.json.encode(search.body(self._timeout_seconds))
 
         def asking(preference: str) -> Sequence[Found]:
             params = {**SEARCH_PARAMS, "preference": preference}
-            replies = self._ask_multi(groups, params, body)
-            return [whole(reply, search.organization_id) for reply in replies]
+
+            def asked(body: bytes) -> Sequence[Found]:
+                replies = self._ask_multi(groups, params, body)
+                return [whole(reply, search.organization_id) for reply in replies]
+
+            return self._ask_scoped(search, asked)
 
         return self._ask_own(search.organization_id, asking)
 
@@ -186,10 +194,13 @@ class Storage:
         Raises:
             UnavailableError, InternalError: as `search`; the first also when it is gone.
         """
+
+        def asked(body: bytes) -> Found:
+            reply = self._ask("POST", "/_search", params=PINNED_PARAMS, body=body)
+            return whole(reply, search.organization_id)
+
         place = {"id": pinned, "keep_alive": KEEP_PINNED}
-        body = msgspec.json.encode({**search.body(self._timeout_seconds), "pit": place})
-        reply = self._ask("POST", "/_search", params=PINNED_PARAMS, body=body)
-        return whole(reply, search.organization_id)
+        return self._ask_scoped(search, asked, {"pit": place})
 
     def unpin(self, pinned: str) -> None:
         """Give a point in time up; one that is gone already is no error.
@@ -286,6 +297,22 @@ class Storage:
         params = {**EXPAND_ALL, "allow_no_indices": "true", "size": "0"}
         reply = self._ask("POST", f"/{read_indices(self._index)}/_search", params=params)
         return reply.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+    def _ask_scoped(
+        self,
+        search: ScopedSearch,
+        asking: Callable[[bytes], T],
+        more: Mapping[str, object] = MappingProxyType({}),
+    ) -> T:
+        """Ask, and once more for this organisation's alone where something is of others too.
+
+        Whoever may write can store that. It would come first, wherever it is asked for.
+        """
+        try:
+            return asking(msgspec.json.encode({**search.body(self._timeout_seconds), **more}))
+        except ForeignEventError:
+            alone = replace(search, alone=True)
+            return asking(msgspec.json.encode({**alone.body(self._timeout_seconds), **more}))
 
     def _ask_own(self, organization_id: str, asking: Callable[[str], T]) -> T:
         """Ask an organisation's own copies, and hereafter any where one was too slow."""

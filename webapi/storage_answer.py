@@ -4,7 +4,7 @@ An answer that is not whole is an error: failed shards, a timeout, a hit of anot
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -15,7 +15,14 @@ from indexer import answer
 from indexer.answer import UNREADABLE, read_error
 from indexer.client import Reply
 from indexer.errors import RefusedError
-from webapi.errors import IndexGoneError, InternalError, NoCopyError, TooSlowError, UnavailableError
+from webapi.errors import (
+    ForeignEventError,
+    IndexGoneError,
+    InternalError,
+    NoCopyError,
+    TooSlowError,
+    UnavailableError,
+)
 from webapi.listing import Listed
 
 T = TypeVar("T")
@@ -36,10 +43,10 @@ class Total(Struct, frozen=True):
 
 
 class Hit(Struct, frozen=True):
-    """One event as it is stored, and its place: organisation, nanoseconds, id."""
+    """One event as it is stored, and its place: organisation, nanoseconds, id if it has one."""
 
     source: Raw = field(name="_source")
-    sort: tuple[str, int, str]
+    sort: tuple[str, int, str | None]
 
 
 class Hits(Struct, frozen=True):
@@ -332,14 +339,9 @@ def whole(reply: Reply, organization_id: str) -> Found:
             "storage_incomplete",
             f"{found.shards.failed} of {found.shards.total} parts of the index did not answer",
         )
-    refuse_foreign(found.hits.hits, organization_id)
+    if any(hit.sort[0] != organization_id for hit in found.hits.hits):
+        raise ForeignEventError("search returned an event of another organisation")
     return found
-
-
-def refuse_foreign(hits: Iterable[Hit], organization_id: str) -> None:
-    """Raise `InternalError` if one of some events is of another organisation."""
-    if any(hit.sort[0] != organization_id for hit in hits):
-        raise InternalError("search returned an event of another organisation")
 
 
 def refuse(reply: Reply) -> None:

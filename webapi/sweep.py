@@ -22,11 +22,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from typing import Final
 
 from audit_events.instant import format_unix_ns
+from indexer.span import Span
 from webapi.errors import IndexGoneError, StoppingError, UnavailableError
-from webapi.query import Clause, Position, Query, ScopedSearch, event_order, filters
+from webapi.order import position_of, reading_key
+from webapi.query import (
+    LATEST_NS,
+    Clause,
+    Position,
+    Query,
+    ScopedSearch,
+    event_order,
+    filters,
+    unix_ns,
+)
 from webapi.storage import Storage, fits_in_path
 from webapi.storage_answer import Found, Hit
 from webapi.timeline import Index, in_order, reach
@@ -40,6 +52,10 @@ PINNED_AT_MOST: Final = 100
 """Each index of a point in time counts against `search.max_open_pit_context` (300 for a node)."""
 
 Search = Callable[[ScopedSearch], Found]
+Placed = tuple[tuple[int, bool, str], Hit]
+"""An event, behind what it is merged by."""
+_KEY: Final = itemgetter(0)
+_HIT: Final = itemgetter(1)
 
 
 class Sweep:
@@ -81,7 +97,8 @@ class Sweep:
         lanes = [self._lane(indices) for indices in self._lanes]
         if self._pinned is not None:
             lanes.insert(0, self._pinned_lane(self._pinned))
-        yield from heapq.merge(*lanes, key=_place, reverse=self._query.newest_first)
+        merged = heapq.merge(*lanes, key=_KEY, reverse=self._query.newest_first)
+        yield from map(_HIT, merged)
         self._check_indices()
 
     def close(self) -> None:
@@ -94,20 +111,29 @@ class Sweep:
             with suppress(UnavailableError):
                 self._storage.unpin(self._pinned)
 
-    def _pinned_lane(self, pinned: str) -> Iterator[Hit]:
+    def _pinned_lane(self, pinned: str) -> Iterator[Placed]:
         # A point in time is always asked as a whole: without its window each of its partitions
         # would have a page's worth of events ready for each page.
         search = partial(self._storage.search_pinned, pinned=pinned)
         for window in self._windows:
-            yield from self._pages(search, window)
+            yield from self._placed(self._pages(search, window), None)
 
-    def _lane(self, indices: Sequence[Index]) -> Iterator[Hit]:
+    def _lane(self, indices: Sequence[Index]) -> Iterator[Placed]:
         for index in indices:
             try:
                 search = partial(self._storage.search, indices=[index.name])
-                yield from self._pages(search, self._query)
+                yield from self._placed(self._pages(search, self._query), index.span)
             except IndexGoneError:
                 raise _deleted() from None
+
+    def _placed(self, hits: Iterator[Hit], span: Span | None) -> Iterator[Placed]:
+        """Add by what to merge: what others stored in a partition of another time holds up none."""
+        newest_first = self._query.newest_first
+        first, last = (0, LATEST_NS) if span is None else (unix_ns(span.start), unix_ns(span.end))
+        for hit in hits:
+            _, timestamp_ns, event_id = hit.sort
+            near = min(max(timestamp_ns, first), last)
+            yield reading_key(near, event_id, newest_first=newest_first), hit
 
     def _check_indices(self) -> None:
         """Refuse what was read by name where that has been another index meanwhile."""
@@ -124,8 +150,7 @@ class Sweep:
         size = FIRST_PAGE_EVENTS
         hits = search(sweep_search(query, size)).hits.hits
         while len(hits) == size:
-            _, timestamp_ns, event_id = hits[-1].sort
-            behind = replace(query, after=Position(timestamp_ns, event_id))
+            behind = replace(query, after=position_of(hits[-1]))
             size = page_events(hits)
             coming = self._submit(search, sweep_search(behind, size))
             yield from hits
@@ -210,13 +235,10 @@ def _not_before(place: Position, *, newest_first: bool) -> Clause:
     """What does not stand before a place; else OpenSearch walks there anew for each page."""
     if newest_first:
         # Formatting drops what is below a microsecond.
-        return {"range": {"timestamp": {"lte": format_unix_ns(place.timestamp_ns + 1000)}}}
+        until_ns = min(place.timestamp_ns + 1000, LATEST_NS)
+        return {"range": {"timestamp": {"lte": format_unix_ns(until_ns)}}}
     return {"range": {"timestamp": {"gte": format_unix_ns(place.timestamp_ns)}}}
 
 
 def _deleted() -> UnavailableError:
     return UnavailableError("storage_incomplete", "a partition was deleted meanwhile; begin anew")
-
-
-def _place(hit: Hit) -> tuple[int, str]:
-    return hit.sort[1:]

@@ -20,6 +20,7 @@ from indexer.settings import IndexSettings
 from indexer.span import Span, span_of
 from indexer.verification import VERIFIED
 from webapi.aggregation import Counted, Number, TermBucket, Terms, instant_of, terms
+from webapi.event_values import read_parts
 from webapi.facet_counts import FacetQuestion, facets_of
 from webapi.histogram import INTERVALS
 from webapi.listing import Listed
@@ -98,8 +99,16 @@ class LogState(Struct, frozen=True, kw_only=True):
 
 
 class _Times(Struct, frozen=True, rename="camel"):
-    timestamp: str
+    timestamp: str = ""
     ingested_at: str | None = None
+
+    @property
+    def moments(self) -> tuple[datetime, datetime] | None:
+        """When it happened and when it was shipped; None where one of them does not say."""
+        try:
+            return parse_instant(self.timestamp), parse_instant(self.ingested_at or "")
+        except ValueError:
+            return None
 
 
 class _Held(Struct, frozen=True):
@@ -171,12 +180,8 @@ def partitions_of(
 
 def arrival_of(events: Sequence[bytes | Raw]) -> Arrival | None:
     """Return how old events were when they arrived; None where none says. Pure."""
-    times = [msgspec.json.decode(event, type=_Times) for event in events]
-    pairs = [
-        (parse_instant(one.timestamp), parse_instant(one.ingested_at))
-        for one in times
-        if one.ingested_at is not None
-    ]
+    moments = [read_parts(event, _Times).moments for event in events]
+    pairs = [one for one in moments if one is not None]
     if not pairs:
         return None
     # An application's clock may be ahead of the agent's.

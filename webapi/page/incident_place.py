@@ -6,15 +6,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from webapi.cursor import read_cursor, write_cursor
+from msgspec import Struct
+
+from webapi.cursor import read_cursor
 from webapi.errors import ParameterError, ParametersError
+from webapi.event_values import read_parts
 from webapi.incident_analysis import IncidentQuestion
+from webapi.incident_shapes import IncidentEvent
+from webapi.order import position_of
+from webapi.page.listing import cursor_before
 from webapi.page.row import Row
 from webapi.page.timeline import Timeline
 from webapi.parts import parts
 from webapi.query import Position, Query, holdable, unix_ns
 
 NEWER: Final = "newer"
+
+
+class _Identified(Struct, frozen=True):
+    id: str | None = None
 
 
 def placed(question: IncidentQuestion, *, newer: str, centred: bool) -> IncidentQuestion:
@@ -54,13 +64,15 @@ def centred_on(query: Query, moment: datetime) -> Query:
     return replace(query, after=_so_far_before(query, place, query.limit // 2))
 
 
-def earlier_cursor(question: IncidentQuestion, rows: Sequence[Row]) -> str | None:
-    """Return the cursor of the page before these rows; None where they are the first."""
+def earlier_cursor(
+    question: IncidentQuestion, events: Sequence[IncidentEvent], rows: Sequence[Row]
+) -> str | None:
+    """Return the cursor of the page before these events; None where they are the first."""
     query = question.window.query
     if query.after is None or not rows:
         return None
-    first = Position(unix_ns(rows[0].instant), rows[0].id)
-    return write_cursor(parts().cursor_key, _reversed(query), first)
+    event_id = read_parts(events[0].event, _Identified).id
+    return cursor_before(query, Position(unix_ns(rows[0].instant), event_id))
 
 
 def divide(
@@ -90,12 +102,11 @@ def place_on(drawn: Timeline | None, origin: datetime) -> float | None:
 
 def _so_far_before(query: Query, end: Position, count: int) -> Position | None:
     """Return the place so many events before another; None where there are no more than that."""
-    backwards = replace(_reversed(query), after=end, limit=count)
+    backwards = replace(_reversed(query), after=end, limit=count, identified=True)
     hits = parts().reading.page(backwards).hits.hits
     if len(hits) <= count:
         return None
-    _, timestamp_ns, event_id = hits[count].sort
-    return Position(timestamp_ns, event_id)
+    return position_of(hits[count])
 
 
 def _reversed(query: Query) -> Query:

@@ -15,6 +15,7 @@ from webapi.incident_request import MAX_DAYS, read_question
 from webapi.incident_shapes import (
     ActorParticipant,
     Incident,
+    IncidentEvent,
     Participant,
     ResourceParticipant,
     TargetParticipant,
@@ -126,8 +127,8 @@ def address_of(state: State, query: Query, now: datetime) -> str:
 def incident_view(state: State, looked: Look) -> dict[str, object]:
     """Return what the template needs besides what the list has."""
     found, origin = looked.incident, parse_instant(looked.incident.origin)
-    rows = [_row(bytes(one.event)) for one in found.events]
-    earlier = earlier_cursor(looked.question, rows)
+    rows = [_row(one, origin) for one in found.events]
+    earlier = earlier_cursor(looked.question, found.events, rows)
     drawn = timeline(found.histogram, state.zone)
     place = divide(
         [row.instant for row in rows],
@@ -219,8 +220,9 @@ def _oddity(named: tuple[str, str], one: Unusual, narrowed: Sequence[Pair]) -> O
     return Oddity(subject=subject, detail=detail, words=words, narrowed=narrowed)
 
 
-def _row(line: bytes) -> Row:
-    return read_row(line, parts().catalogue)
+def _row(one: IncidentEvent, origin: datetime) -> Row:
+    stands_at = origin + timedelta(milliseconds=one.distance_milliseconds)
+    return read_row(bytes(one.event), parts().catalogue, stands_at)
 
 
 def _actor(one: ActorParticipant) -> Part:

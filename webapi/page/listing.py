@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 from webapi.answering import present_actions
 from webapi.cursor import write_cursor
+from webapi.order import instant_at, position_of, turned
 from webapi.page.row import Row, read_row
 from webapi.parts import parts, reader
 from webapi.query import Position, Query
 from webapi.request import read_query
 from webapi.request_reading import Pairs
-from webapi.storage_answer import Hit, Total
+from webapi.storage_answer import Total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def look(query: Query, *, backwards: bool = False) -> Listing:
     Raises:
         UnavailableError, InternalError: the store does not answer as it should.
     """
-    found = parts().reading.page(query)
+    found = parts().reading.page(replace(query, identified=backwards))
     hits = found.hits.hits[: query.limit]
     more = len(found.hits.hits) > query.limit
     before = query.after is not None or query.offset > 0
@@ -63,15 +64,20 @@ def look(query: Query, *, backwards: bool = False) -> Listing:
         query = replace(query, newest_first=not query.newest_first)
         more, before = before, more
     return Listing(
-        rows=[read_row(bytes(hit.source), parts().catalogue) for hit in hits],
+        rows=[
+            read_row(bytes(hit.source), parts().catalogue, instant_at(position_of(hit)))
+            for hit in hits
+        ],
         total=found.hits.total,
-        newer=_cursor(replace(query, newest_first=not query.newest_first), hits[0])
-        if hits and before
+        newer=cursor_before(query, position_of(hits[0])) if hits and before else None,
+        older=write_cursor(parts().cursor_key, query, position_of(hits[-1]))
+        if hits and more
         else None,
-        older=_cursor(query, hits[-1]) if hits and more else None,
     )
 
 
-def _cursor(query: Query, hit: Hit) -> str:
-    _, timestamp_ns, event_id = hit.sort
-    return write_cursor(parts().cursor_key, query, Position(timestamp_ns, event_id))
+def cursor_before(query: Query, position: Position) -> str:
+    """Return the cursor that reads on from a position against the order of a query."""
+    backwards = replace(query, newest_first=not query.newest_first)
+    place = turned(position, newest_first=backwards.newest_first)
+    return write_cursor(parts().cursor_key, backwards, place)

@@ -10,8 +10,9 @@ import msgspec
 from audit_events.catalogue import Catalogue
 from audit_events.catalogue_entry import CatalogueEntry
 from audit_events.envelope import decode_envelope
+from audit_events.errors import LineError
 from audit_events.event import Actor, Event, Resource, TargetUser, decode_event
-from audit_events.instant import parse_instant
+from audit_events.instant import format_instant, parse_instant
 from webapi.page.address import Pair, quoted
 from webapi.page.browser import describe
 from webapi.page.change import Change, changes, others
@@ -24,6 +25,7 @@ from webapi.subject_reading import read_subject
 INLINE_BYTES: Final = 16_384
 """Of a longer event a list shows the beginning; the page of that event has all of it."""
 Kind = Literal["green", "blue", "red", "none"]
+NO_EVENT: Final = "Not an event"
 MARKS: Final[dict[Kind, tuple[str, str]]] = {
     "green": ("+", "Created or connected"),
     "blue": ("~", "Changed"),
@@ -38,10 +40,10 @@ class Row:
     """One event.
 
     Args:
-        id: of the event.
-        timestamp: as it was written, ISO 8601 in UTC.
+        id: of the event; empty for what is no event, which nothing can be asked for by.
+        timestamp: as it was written, ISO 8601 in UTC; of what is no event, where it stands.
         instant: the same moment.
-        action: its id, as it was recorded.
+        action: its id, as it was recorded; empty for what is no event.
         entry: what the catalogue says of it.
         event: all of it; None where it is not in our shape, so that only the raw text tells.
         raw: indented JSON.
@@ -62,7 +64,14 @@ class Row:
     @property
     def title(self) -> str:
         """What happened, in words where the catalogue has them."""
+        if not self.is_event:
+            return NO_EVENT
         return self.action if self.entry is None else self.entry.title
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it is one, in our shape or another; else somebody stored it past the agent."""
+        return bool(self.id)
 
     @property
     def colour(self) -> Kind:
@@ -94,6 +103,11 @@ class Row:
         """Whether a list shows only its beginning."""
         return self.size > INLINE_BYTES
 
+    @property
+    def beginning(self) -> str:
+        """As much of the JSON as a list shows of what has no page of its own."""
+        return self.raw[:INLINE_BYTES]
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -103,24 +117,20 @@ class Person:
     detail: str
 
 
-def read_row(line: bytes, catalogue: Catalogue) -> Row:
-    """Read one stored event; one that another application wrote in another shape is shown raw."""
+def read_row(line: bytes, catalogue: Catalogue, stands_at: datetime) -> Row:
+    """Read one stored event; one in another shape, and what is no event, is shown raw.
+
+    Args:
+        line: as it is stored.
+        catalogue: what actions are called.
+        stands_at: its moment, as the index read it.
+    """
     raw = msgspec.json.format(line, indent=2).decode()
     try:
         event = decode_event(line)
         instant = parse_instant(event.timestamp)
     except (msgspec.MsgspecError, ValueError):
-        envelope = decode_envelope(line)
-        return Row(
-            id=envelope.id,
-            timestamp=envelope.timestamp,
-            instant=parse_instant(envelope.timestamp),
-            action=envelope.action,
-            entry=catalogue.find(envelope.action),
-            event=None,
-            raw=raw,
-            size=len(line),
-        )
+        return _read_odd(line, catalogue, stands_at, raw)
     return Row(
         id=event.id,
         timestamp=event.timestamp,
@@ -132,6 +142,26 @@ def read_row(line: bytes, catalogue: Catalogue) -> Row:
         size=len(line),
         changes=changes(event.context),
         others=others(event.context),
+    )
+
+
+def _read_odd(line: bytes, catalogue: Catalogue, stands_at: datetime, raw: str) -> Row:
+    try:
+        envelope = decode_envelope(line)
+        event_id, action = envelope.id, envelope.action
+        timestamp, instant = envelope.timestamp, parse_instant(envelope.timestamp)
+    except (LineError, ValueError):
+        event_id = action = ""
+        timestamp, instant = format_instant(stands_at), stands_at
+    return Row(
+        id=event_id,
+        timestamp=timestamp,
+        instant=instant,
+        action=action,
+        entry=catalogue.find(action),
+        event=None,
+        raw=raw,
+        size=len(line),
     )
 
 

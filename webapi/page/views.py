@@ -14,6 +14,7 @@ from webapi.errors import CODES, ParameterError, ParametersError, ProblemError
 from webapi.export import answer_export
 from webapi.heads import answer_document
 from webapi.kinds import asks
+from webapi.order import instant_at, position_of
 from webapi.page import (
     address,
     assets,
@@ -203,6 +204,6 @@ def show_event(event_id: str) -> Response:
         raise ParametersError(tuple(one.of(name) for name, one in state.problems.items()))
     found = find_event(event_id)
     record_read((), events=1, event_id=found.sort[2])
-    row = read_row(bytes(found.source), parts().catalogue)
+    row = read_row(bytes(found.source), parts().catalogue, instant_at(position_of(found)))
     view = {**event_view(state, row, now), **_WORDS}
     return document.render("event.html", reader(), view)
