@@ -11,11 +11,13 @@ from indelible.cli import command
 from indelible.export_part import asked_of, part_of
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
+from tests.test_indelible_stream import Streaming, streaming
 from tests.test_webapi_foreign_events import USER
 from tests.test_webapi_no_events import AT, SHAPES, World, shaped, world
+from tests.waiting import wait_until
 from tests.webapi_process import environment
 
-__all__ = ["world"]
+__all__ = ["streaming", "world"]
 
 Run = Callable[..., Result]
 FOUND = 1
@@ -79,3 +81,18 @@ def test_an_export_that_was_cut_off_behind_what_is_no_event_is_gone_on_with(
         assert result.exit_code == 0, (kept, result.output, result.exception)
         assert json.loads(result.stdout)["export"] == done, kept
         assert cut.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.opensearch
+def test_the_stream_goes_on_behind_what_is_no_event(world: World, streaming: Streaming) -> None:
+    for path, shapes in SHAPES.values():
+        world.store(shaped(world.lines[1], path, shapes))
+
+    def is_all_there() -> bool:
+        arguments = (*streaming.keeping(), "--start", "beginning", "--once")
+        assert streaming.run(*arguments) == 0, streaming.errors.read_text()
+        lines = [json.loads(one) for one in streaming.output.read_bytes().splitlines()]
+        assert len(world.true_ids(lines)) == len(set(world.true_ids(lines)))
+        return sorted(world.true_ids(lines)) == world.ids
+
+    wait_until(is_all_there, "not all came")

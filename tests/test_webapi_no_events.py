@@ -29,7 +29,7 @@ NEAR: Final = "before=100&after=100"
 LEFT_OUT: Final = object()
 IDS: Final[tuple[Any, ...]] = (
     LEFT_OUT, None, [], [None], ["b", "a"], ["!", "~"], 5, True, "", "!", "x/..", "\n<i>",
-    "X" * 9000,
+    "X" * 9000, "\U0010ffff" * 99,
 )  # fmt: skip
 MOMENTS: Final[tuple[Any, ...]] = (
     [AT, "2026-03-16T00:00:00Z"], ["1971-01-01", AT], "2026-03-15", 1_773_565_200_000, 0,

@@ -4,8 +4,8 @@ import pytest
 from msgspec import Raw
 
 from webapi.apart import together
-from webapi.order import MOST_ID_CHARACTERS, reading_key, shortened, turned
-from webapi.query import Position
+from webapi.order import reading_key, shortened, turned
+from webapi.query import MOST_ID_CHARACTERS, Position, Query, list_search
 from webapi.storage_answer import Hit, Hits, Total
 
 TRUE_ID = "019cf0b9-4680-7000-8000-000000000000"
@@ -38,16 +38,19 @@ def test_who_turns_around_at_what_has_no_id_misses_nothing_of_its_instant(
 
 
 @pytest.mark.parametrize("long_id", ["0" * 9000, TRUE_ID + "x" * 9000, "\x00" * 9000, "é" * 9000])
-@pytest.mark.parametrize("newest_first", [True, False])
-def test_a_long_id_is_shortened_with_the_same_events_behind_it(
-    *, long_id: str, newest_first: bool
-) -> None:
-    place = shortened(Position(1, long_id), newest_first=newest_first)
+def test_a_long_id_is_shortened_with_the_same_events_behind_it(long_id: str) -> None:
+    place = shortened(Position(1, long_id))
     assert place.id is not None
-    assert len(place.id) <= MOST_ID_CHARACTERS + 1
+    assert len(place.id) == MOST_ID_CHARACTERS
     for other in (TRUE_ID, "f" * 36, "0" * 36):
         assert (other > place.id) == (other > long_id)
-    # And it stands behind itself, or the next page would show it again.
-    assert (long_id > place.id) is newest_first
-    same = Position(1, TRUE_ID)
-    assert shortened(same, newest_first=newest_first) is same
+    # And what begins so is left out, or the next page, oldest first, would show it again.
+    left_out = {"bool": {"must_not": {"prefix": {"id": place.id}}}}
+    assert left_out in list_search(Query(organization_id="org_a", after=place)).filters
+
+
+@pytest.mark.parametrize("event_id", [TRUE_ID, "", None])
+def test_what_is_no_longer_than_an_id_stays(event_id: str | None) -> None:
+    place = Position(1, event_id)
+    assert shortened(place) == place
+    assert not list_search(Query(organization_id="org_a", after=place)).filters

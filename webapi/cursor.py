@@ -37,7 +37,7 @@ def cursor_key(settings: WebSettings) -> bytes:
 
 def write_cursor(key: bytes, query: Query, place: Position) -> str:
     """Return the cursor that continues `query` behind `place`."""
-    near = shortened(place, newest_first=query.newest_first)
+    near = shortened(place)
     return seal_payload(key, query, msgspec.json.encode((near.timestamp_ns, near.id)))
 
 

@@ -6,11 +6,9 @@ OpenSearch puts that last at its instant, whichever way it sorts. Pure.
 from datetime import datetime, timedelta
 from typing import Final
 
-from audit_events.event import UUID_CHARACTERS
-from webapi.query import EARLIEST, Position
+from webapi.query import EARLIEST, MOST_ID_CHARACTERS, Position
 from webapi.storage_answer import Hit
 
-MOST_ID_CHARACTERS: Final = UUID_CHARACTERS + 1
 _FIRST: Final = ""
 _LAST: Final = "\U0010ffff"
 """Before and behind the id of every event."""
@@ -31,7 +29,7 @@ def reading_key(
     timestamp_ns: int, event_id: str | None, *, newest_first: bool
 ) -> tuple[int, bool, str]:
     """Return what sorts events as OpenSearch does: ascending, or in reverse `newest_first`."""
-    return timestamp_ns, (event_id is None) is not newest_first, event_id or ""
+    return timestamp_ns, (event_id is None) != newest_first, event_id or ""
 
 
 def turned(position: Position, *, newest_first: bool) -> Position:
@@ -46,13 +44,11 @@ def turned(position: Position, *, newest_first: bool) -> Position:
     return Position(position.timestamp_ns, _LAST if newest_first else _FIRST)
 
 
-def shortened(position: Position, *, newest_first: bool) -> Position:
+def shortened(position: Position) -> Position:
     """Return a position of a few bytes, with the same events behind it.
 
-    Only an id that is none of an event is so long; no event is between it and what begins as it.
+    An id that is longer than one of an event becomes its beginning, with which no event's id begins
+    either; what does begin so is left out behind it (`webapi.query.list_search`).
     """
-    event_id = position.id
-    if event_id is None or len(event_id) <= UUID_CHARACTERS:
-        return position
-    start = event_id[:MOST_ID_CHARACTERS]
-    return Position(position.timestamp_ns, start if newest_first else start + _LAST)
+    start = position.id and position.id[:MOST_ID_CHARACTERS]
+    return Position(position.timestamp_ns, start)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from audit_events.catalogue import CATALOGUE, Catalogue
+from audit_events.event import UUID_CHARACTERS
 from audit_events.instant import format_instant
 from indexer.document_id import possible_document_ids
 from webapi.addresses import Span, network_span
@@ -44,6 +45,8 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2262, 4, 11, tzinfo=UTC)
 """What `date_nanos` can hold; a bound outside is a 400 of OpenSearch, and means the same."""
 LATEST_NS: Final = 2**63 - 1
+MOST_ID_CHARACTERS: Final = UUID_CHARACTERS + 1
+"""That a cursor holds: one more than an id of an event has, so that none begins with them."""
 _TIMED: Final[Clause] = {"exists": {"field": "timestamp"}}
 """Sorted in a page that it ends, what has no timestamp leaves a search without any answer (3.4.0).
 Where all have one this costs nothing: Lucene leaves it out."""
@@ -160,17 +163,26 @@ def list_search(query: Query) -> ScopedSearch:
         "sort": event_order(newest_first=query.newest_first),
         "track_total_hits": TOTAL_CAP,
     }
+    clauses = filters(query)
     if query.after is not None:
         rest["search_after"] = [query.organization_id, query.after.timestamp_ns, query.after.id]
+        clauses += _beside(query.after)
     elif query.offset:
         rest["from"] = query.offset
     return ScopedSearch(
         organization_id=query.organization_id,
-        filters=filters(query),
+        filters=clauses,
         rest=rest,
         # What stands before the offset cannot be looked at.
         alone=bool(query.offset),
     )
+
+
+def _beside(place: Position) -> list[Clause]:
+    """Leave out what begins as an id that a cursor shortened; oldest first it would come again."""
+    if place.id is None or len(place.id) < MOST_ID_CHARACTERS:
+        return []
+    return [{"bool": {"must_not": {"prefix": {"id": place.id[:MOST_ID_CHARACTERS]}}}}]
 
 
 def event_order(*, newest_first: bool = True) -> list[Clause]:
