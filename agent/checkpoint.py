@@ -78,12 +78,23 @@ class PulseState(Struct, frozen=True, rename="camel", omit_defaults=True):
     is_silent: bool = False
 
 
+class BacklogState(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What is told of a backlog (`agent.backlog`).
+
+    `id`: of the one that is told and not cleared, if any. `settled`: Unix second until which all
+    that was written is stored; 0 where nobody knows.
+    """
+
+    id: str = ""
+    settled: int = 0
+
+
 class Checkpoint(Struct, frozen=True, rename="camel"):
     """All that outlives the process: one place a file, one state a source.
 
     `forgotten`: the newest id of a source that is no longer here (`agent.sources`). `findings`:
     what the trail does not tell yet. `pulses`: sources with a heartbeat (`agent.silence`).
-    `witnessed`: a stored event of each partition (`agent.witness`).
+    `witnessed`: a stored event of each partition (`agent.witness`). `backlog`: what is told of it.
     """
 
     generation: int = 0
@@ -93,6 +104,7 @@ class Checkpoint(Struct, frozen=True, rename="camel"):
     findings: tuple[Finding, ...] = ()
     pulses: dict[str, PulseState] = {}
     witnessed: dict[str, StoredEvent] = {}
+    backlog: BacklogState = BacklogState()
 
 
 class Slot(Struct, frozen=True):

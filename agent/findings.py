@@ -17,7 +17,7 @@ SOURCES_LIMIT: Final = 100
 RANGES_LIMIT: Final = 32
 """Ranges of `seq` that one finding lists."""
 
-Kind = Literal["gap", "closed", "break", "silent", "gone"]
+Kind = Literal["gap", "closed", "break", "silent", "gone", "behind", "caught_up"]
 Range = tuple[int, int]
 Key = tuple[Kind, str, str]
 
@@ -52,11 +52,14 @@ class Finding(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Of what is gone, as the next two."""
     event_id: str = ""
     timestamp: str = ""
+    """Also of a backlog: until then all is stored; empty where nobody knows."""
+    backlog: str = ""
+    """Which one it is, of one that is told (`behind`) or cleared (`caught_up`)."""
 
     @property
     def key(self) -> Key:
         """Findings with the same key are told as one."""
-        return self.kind, self.source_id, self.path or self.partition
+        return self.kind, self.source_id, self.path or self.partition or self.backlog
 
 
 def find(kind: Kind, source_id: str, events: Range, path: str, offset: int) -> Finding:

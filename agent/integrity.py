@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.backlog import Backlog
 from agent.chain import Break
 from agent.checkpoint import Checkpoint
 from agent.findings import Finding, Findings, Kind, find
@@ -61,6 +62,7 @@ class Integrity:
         self.trail = Trail(directory, follower.is_settled)
         self.silences = Silences(loaded.pulses, now)
         self.witness = Witness(loaded.witnessed, index, now)
+        self.backlog = Backlog(loaded.backlog, follower)
         self._follower = follower
         self._totals = totals
         self._horizon: Horizon | None = None
@@ -107,6 +109,12 @@ class Integrity:
         for source_id, pulse in self.silences.look(now, patterns, self._follower):
             self._totals.silent_sources += 1
             self._add(tell_silence(source_id, pulse))
+
+    def measure(self, now: float, *, tells: bool = True) -> None:
+        """Find a backlog, and its end; where not `tells`, its end alone."""
+        finding = self.backlog.look(now, int(time.time()), tells=tells)
+        if finding is not None:
+            self._add(finding)
 
     def recall(self, now: float, missing: Missing) -> None:
         """Find what was stored and is not any more, and ask for it again when it is time."""

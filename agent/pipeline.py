@@ -212,6 +212,7 @@ class Pipeline:
             self._keep_lock()
             self.integrity.look(now, self._settings.poll_interval_seconds)
             self.integrity.listen(now, self._settings.paths)
+            self.integrity.measure(now, tells=not self._once)
             self.integrity.recall(now, self._senders.missing)
             self._record()
             self._report("running")
@@ -244,6 +245,7 @@ class Pipeline:
     def _tell_all(self) -> bool:
         """Whether there is something to tell, and so to ship, before the end."""
         self.integrity.look_at_all()
+        self.integrity.measure(time.monotonic(), tells=False)
         return self._record()
 
     def _end(self) -> None:
@@ -339,6 +341,7 @@ class Pipeline:
                 findings=tuple(integrity.findings),
                 pulses=integrity.silences.states(),
                 witnessed=integrity.witness.states(),
+                backlog=integrity.backlog.state,
             )
         )
         integrity.unsaved = integrity.unsaved and bool(self.keeper.problem)

@@ -45,6 +45,8 @@ ACTIONS: Final[dict[Kind, str]] = {
     "break": "audit_log.chain_broken",
     "silent": "audit_log.source_silent",
     "gone": "audit_log.event_missing",
+    "behind": "audit_log.backlog_detected",
+    "caught_up": "audit_log.backlog_cleared",
 }
 _HINTS: Final[dict[Kind, str]] = {
     "gap": "they were written and never became readable here; docs/operations.md says what to do",
@@ -52,6 +54,8 @@ _HINTS: Final[dict[Kind, str]] = {
     "break": "the events are stored all the same; find out who changed the file",
     "silent": "its process was killed or hangs, or its host is gone: look there",
     "gone": "it was stored, and is not any more; docs/operations.md says what to do",
+    "behind": "what was written is not all stored yet; `indelible status` says what waits, and why",
+    "caught_up": "all that was written until some seconds ago is stored again",
 }
 SYNC_RETRY_SECONDS: Final = 1.0
 """After a sync that failed; then twice as long each time, as each attempt adds its events anew."""
@@ -176,6 +180,8 @@ def describe(finding: Finding, host: str) -> dict[str, object]:
     context |= _DETAILS.get(finding.kind, _describe_range)(finding)
     if finding.partition:
         resource = {"type": "partition", "id": finding.partition}
+    elif finding.backlog:
+        resource = {"type": "backlog", "id": finding.backlog}
     elif finding.source_id:
         resource = {"type": "source", "id": finding.source_id}
     else:
@@ -222,14 +228,21 @@ def _describe_gone(finding: Finding) -> dict[str, object]:
     return {"eventId": finding.event_id, "eventTimestamp": finding.timestamp}
 
 
+def _describe_backlog(finding: Finding) -> dict[str, object]:
+    return {"settledUntil": finding.timestamp} if finding.timestamp else {}
+
+
 _DETAILS: Final[dict[Kind, Callable[[Finding], dict[str, object]]]] = {
     "silent": _describe_silence,
     "gone": _describe_gone,
+    "behind": _describe_backlog,
+    "caught_up": _describe_backlog,
 }
 
 
 def _tell(finding: Finding) -> None:
-    report = _log.info if finding.kind == "closed" else _log.error
+    is_news = finding.kind in {"closed", "behind", "caught_up"}
+    report = _log.info if is_news else _log.error
     report(
         ACTIONS[finding.kind].partition(".")[2],
         **_told(finding),
@@ -240,6 +253,8 @@ def _tell(finding: Finding) -> None:
 def _told(finding: Finding) -> dict[str, object]:
     if finding.partition:
         return {"partition": finding.partition, "event_id": finding.event_id}
+    if finding.backlog:
+        return {"backlog": finding.backlog, "settled_until": finding.timestamp}
     return {
         "source_id": finding.source_id,
         "path": finding.path,

@@ -29,6 +29,7 @@ AUTOMATIC: Final = frozenset(
 )
 """Actions that nobody does by hand."""
 OF_THE_LOG: Final = (
+    "audit_log.backlog_",
     "audit_log.gap_",
     "audit_log.chain_",
     "audit_log.partition_",
@@ -38,6 +39,7 @@ OF_THE_LOG: Final = (
 """How the ids begin of what the log says of itself."""
 RESOURCES: Final[Mapping[str, Json]] = {
     "workspace_member": {"type": "workspace", "id": "workspace_42", "name": "Design"},
+    "audit_log.backlog": {"type": "backlog", "id": "019577e0-8000-7000-8000-000000000077"},
     "audit_log.chain": {"type": "source", "id": "019577e0-8000-7000-8000-000000000042"},
     "audit_log.gap": {"type": "source", "id": "019577e0-8000-7000-8000-000000000042"},
     "audit_log.hold": {"type": "legal_hold", "id": "019577e0-8000-7000-8000-000000000017"},

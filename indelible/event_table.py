@@ -41,6 +41,8 @@ _FOUND: Final = {
     "audit_log.gap_closed": "arrived after all",
     "audit_log.chain_broken": "altered",
     "audit_log.source_silent": "silent",
+    "audit_log.backlog_detected": "behind",
+    "audit_log.backlog_cleared": "caught up",
     "audit_log.event_missing": "stored no more",
 }
 """What the agent found, by the action that tells of it (`agent.trail`)."""
