@@ -145,7 +145,7 @@ def command(
     with asking():
         query = read_question(events.reading, events.organization, pairs, events.catalogue)
         with _progress(events.storage, query) as report:
-            view = CompletenessReading(events.reading, events.index).look()
+            view = CompletenessReading(events.reading, events.index).glance(None)
             summary = export(
                 events.reading,
                 query,

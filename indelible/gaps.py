@@ -20,16 +20,16 @@ from indelible.whole_help import examples
 from indexer.client import connect
 from webapi.completeness import Completeness, KnownLoss, judge_window, read_window
 from webapi.completeness_reading import CompletenessReading, LogView
-from webapi.losses import KINDS
+from webapi.losses import BEHIND, KINDS
 from webapi.page.completeness_view import loss_words
 from webapi.reading import Reading
 from webapi.storage import Storage
 
 _VERDICTS: Final = {
     "complete": "complete: nothing is known to be missing or altered",
-    "lagging": "lagging: nothing is known to be missing, but events may come yet",
+    "lagging": "lagging: nothing is known to be missing, but events may still come",
     "gaps": "gaps: something is missing or altered",
-    "unknown": "unknown: nothing is known to be missing, but no process says that it lives",
+    "unknown": "unknown: nothing is known to be missing, but that does not say that nothing is",
 }
 
 
@@ -49,8 +49,9 @@ def command(ctx: click.Context, *, since: str | None, until: str | None, as_json
     that are gone, too. What is stored is not read again for it; `indelible verify` does that.
 
     Exit codes: 0 nothing is known to be missing, and all that record events were heard; 1 something
-    is missing or altered; 2 nobody can say: processes are late or say nothing, the cluster does not
-    answer in whole, settings or arguments are wrong, or stdout does not take it.
+    is missing or altered; 2 nobody can say: processes are late or say nothing, an agent is behind,
+    there is more than is read for this, the cluster does not answer in whole, settings or arguments
+    are wrong, or stdout does not take it.
     """
     pairs = given_pairs(since=since, until=until)
     with saying_what_keeps_it(ctx):
@@ -84,7 +85,16 @@ def describe(found: Completeness) -> Iterator[str]:
         asked = f"--organization {SYSTEM_ORGANIZATION} --action {','.join(KINDS)}"
         yield f"  more of them: `indelible search {asked}`"
     if found.complete_until is not None:
-        yield f"all that record events were heard since {found.complete_until}"
+        yield f"all that was recorded before {found.complete_until} is stored, or told as missing"
+    if found.verdict == "unknown":
+        yield (
+            "the log has more processes or findings than are read for this"
+            if found.processes
+            else "no process says that it is alive (`heartbeat_seconds` of `configure()`)"
+        )
+    if found.late_agents:
+        asked = f"--organization {SYSTEM_ORGANIZATION} --action {BEHIND}"
+        yield f"agents that are behind: {found.late_agents:,} (which: `indelible search {asked}`)"
     yield (
         f"processes that live: {found.processes:,}, of which late: {found.late_processes:,};"
         f" fell silent within a day: {found.silent_processes:,}"

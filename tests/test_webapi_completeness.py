@@ -1,9 +1,12 @@
 """`/completeness`: what is known to be missing, what may still come, and nothing of any other."""
 
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -13,12 +16,13 @@ from audit_events.instant import format_instant, parse_instant
 from indexer.client import ask
 from indexer.settings import IndexSettings
 from tests.cluster import Cluster
-from tests.faults import Faults, connect_through, refused
-from tests.webapi_api import Api, problem, store, token, write_events
+from tests.faults import Answer, Fault, Faults, Send, connect_through, refused
+from tests.webapi_api import OWNER, Api, problem, store, token, write_events
 from webapi.audit_log import PATH
 from webapi.completeness import judge_window
 from webapi.completeness_reading import CompletenessReading, LogView, Placed
 from webapi.losses import Loss
+from webapi.page.views import PATH as PAGE
 from webapi.parts import EXTENSION
 from webapi.pulses import Heard
 
@@ -83,7 +87,8 @@ def world(opensearch: Cluster, index: IndexSettings, tmp_path: Path) -> Iterator
 def test_where_nobody_says_that_it_lives_nothing_is_claimed(world: World) -> None:
     expected: dict[str, Any] = {
         "verdict": "unknown", "since": None, "until": None, "asOf": format_instant(NOW),
-        "completeUntil": None, "processes": 0, "lateProcesses": 0, "silentProcesses": 0,
+        "completeUntil": None, "processes": 0, "lateProcesses": 0, "lateAgents": 0,
+        "silentProcesses": 0,
         "losses": [], "lossesTotal": 0, "lossesRelation": "eq",
     }  # fmt: skip
     assert world.ask() == expected, "before there is an index"
@@ -270,6 +275,106 @@ def test_where_the_store_does_not_answer_nothing_is_said(
 
 
 @pytest.mark.opensearch
+def test_an_agent_that_is_behind_is_waited_for(world: World) -> None:
+    """Though all heartbeats are there: they may have passed what came before."""
+    world.record([HEARTBEAT], ago(10))
+    told = {"host": "secret", "settledUntil": format_instant(ago(900))}
+    world.find("audit_log.backlog_detected", ago(60), "b", "backlog", **told)
+    found = world.ask()
+    assert (found["verdict"], found["lateAgents"], found["lateProcesses"]) == ("lagging", 1, 0)
+    assert found["completeUntil"] == format_instant(ago(900))
+    assert world.ask(f"until={format_instant(ago(900))}")["verdict"] == "complete"
+    world.find("audit_log.backlog_detected", ago(50), "unknown", "backlog", host="secret")
+    found = world.ask("until=2026-03-01")
+    assert (found["verdict"], found["completeUntil"]) == ("lagging", None), "nobody can say when"
+    assert "secret" not in msgspec.json.encode(found).decode()
+    for backlog in ("b", "unknown"):
+        world.find("audit_log.backlog_cleared", ago(40), backlog, "backlog")
+    assert (world.ask()["verdict"], world.ask()["lateAgents"]) == ("complete", 0)
+
+
+@pytest.mark.opensearch
+def test_an_agent_that_is_down_over_a_weekend_is_not_forgotten(world: World) -> None:
+    world.record([HEARTBEAT], ago(10))
+    world.record([HEARTBEAT, CLOSED], ago(3 * 86_400))
+    assert world.ask()["verdict"] == "complete"
+    world.record([HEARTBEAT], ago(4 * 86_400))
+    found = world.ask()
+    assert (found["verdict"], found["processes"], found["lateProcesses"]) == ("lagging", 2, 1)
+    assert found["completeUntil"] == format_instant(ago(4 * 86_400))
+    assert world.ask(f"until={format_instant(ago(4 * 86_400))}")["verdict"] == "complete"
+    world.now = NOW + timedelta(days=3, hours=1)
+    world.record([HEARTBEAT], world.now - timedelta(seconds=10))
+    assert world.ask()["lateProcesses"] == 1, "the one that was heard last before"
+
+
+@pytest.mark.opensearch
+@pytest.mark.parametrize(("hours", "verdict"), [(30, "complete"), (40, "lagging")])
+def test_a_process_that_is_seldom_heard_is_late_after_three_intervals(
+    world: World, hours: int, verdict: str
+) -> None:
+    world.record([HEARTBEAT], ago(10))
+    world.record([{**HEARTBEAT, "context": {"intervalSeconds": 12 * 3600}}], ago(hours * 3600))
+    found = world.ask()
+    assert (found["verdict"], found["processes"]) == (verdict, 2)
+
+
+@pytest.mark.opensearch
+def test_a_thousand_processes_that_fell_silent_long_ago_hide_nothing(world: World) -> None:
+    world.record([HEARTBEAT], ago(10))
+    silent = {"action": "audit_log.source_silent", "resource": {"type": "source", "id": "s"}}
+    world.record([{**silent, **SYSTEM}] * 1001, ago(30 * 86_400))
+    found = world.ask()
+    assert (found["verdict"], found["lossesRelation"]) == ("complete", "eq")
+
+
+@pytest.mark.opensearch
+@pytest.mark.parametrize("fault", ["refused", "slow"])
+def test_the_rows_of_the_page_neither_fail_nor_wait_for_what_is_said_beside_them(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path, fault: str
+) -> None:
+    """Such as where an old partition is closed, and for all who look at once."""
+    lines = write_events(tmp_path / "a.log", [{"action": "app.created"}], FAR)
+    with opensearch.client("writer") as writer:
+        store(writer, index, lines)
+    released = Event()
+
+    def slow(send: Send, body: bytes) -> Answer:
+        released.wait(30)
+        return send(body)
+
+    def script(_method: str, _path: str, body: bytes) -> Fault | None:
+        faults = {"refused": refused, "slow": slow}
+        return faults[fault] if b'"_system"' in body else None
+
+    faults = Faults(script)
+    with connect_through(opensearch.connection(), faults, role="reader") as client:
+        api = Api(client, index)
+        begun = time.monotonic()
+        with ThreadPoolExecutor(4) as readers:
+            pages = list(readers.map(lambda _: api.visit(PAGE, OWNER), range(8)))
+        took = time.monotonic() - begun
+        released.set()
+    assert [one.status_code for one in pages] == [200] * 8
+    assert all("Nobody can say just now" in one.text for one in pages)
+    assert took < 15, "it was waited for"
+
+
+@pytest.mark.opensearch
+def test_an_export_is_made_where_nobody_can_say_what_is_missing(
+    opensearch: Cluster, index: IndexSettings, tmp_path: Path
+) -> None:
+    lines = write_events(tmp_path / "a.log", [{"action": "app.created"}], FAR)
+    with opensearch.client("writer") as writer:
+        store(writer, index, lines)
+    script = Faults(lambda _method, _path, body: refused if b'"_system"' in body else None)
+    with connect_through(opensearch.connection(), script, role="reader") as client:
+        last = Api(client, index).get(path=f"{PATH}/export").data.splitlines()[-1]
+    told = msgspec.json.decode(last)["export"]
+    assert (told["events"], told["completeness"]["verdict"]) == (1, "unknown")
+
+
+@pytest.mark.opensearch
 def test_one_answer_serves_all_for_some_seconds(world: World) -> None:
     made = world.api.app.extensions[EXTENSION]
     reading = CompletenessReading(made.reading, world.index, kept_seconds=3600)
@@ -282,14 +387,16 @@ def heard(*, is_whole: bool = True) -> Heard:
     return Heard(known=1, live=1, late=0, complete_until=NOW, late_since=None, is_whole=is_whole)
 
 
-def view(losses: int = 0, *, has_older: bool = False, is_whole: bool = True) -> LogView:
+def view(
+    losses: int = 0, *, older_before: datetime | None = None, is_whole: bool = True
+) -> LogView:
     placed = Placed(Loss(kind="gap", events=1, found_at=NOW), parse_instant(FAR), NOW)
     return LogView(
         as_of=NOW,
         heard=heard(is_whole=is_whole),
         silent_day=0,
         losses=[placed] * losses,
-        has_older=has_older,
+        older_before=older_before,
     )
 
 
@@ -302,10 +409,24 @@ def test_many_losses_are_counted_and_the_newest_told() -> None:
     ("given", "verdict"),
     [
         pytest.param(view(), "complete", id="nothing is missing"),
-        pytest.param(view(has_older=True), "unknown", id="older findings were not read"),
+        pytest.param(view(older_before=NOW), "unknown", id="older findings were not read"),
         pytest.param(view(is_whole=False), "unknown", id="more processes than can be told apart"),
-        pytest.param(view(1, has_older=True), "gaps", id="what is known to be missing comes first"),
+        pytest.param(
+            view(1, older_before=NOW), "gaps", id="what is known to be missing comes first"
+        ),
     ],
 )
 def test_what_cannot_be_known_is_not_called_complete(given: LogView, verdict: str) -> None:
     assert judge_window(given, None, None).verdict == verdict
+
+
+def test_findings_that_were_not_read_lie_before_the_oldest_that_was() -> None:
+    given = view(older_before=NOW - timedelta(days=1))
+    assert judge_window(given, NOW - timedelta(days=1), None).verdict == "complete"
+    assert judge_window(given, NOW - timedelta(days=1, seconds=1), None).verdict == "unknown"
+
+
+def test_the_millisecond_of_the_heartbeat_behind_a_loss_is_part_of_it() -> None:
+    start = NOW + timedelta(microseconds=999)
+    assert judge_window(view(1), start, None).verdict == "gaps"
+    assert judge_window(view(1), NOW + timedelta(milliseconds=1), None).verdict == "complete"

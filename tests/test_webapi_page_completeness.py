@@ -79,6 +79,7 @@ def completeness(**more: Any) -> Completeness:
     usual: dict[str, Any] = {
         "verdict": "complete", "since": None, "until": None, "as_of": "2026-11-20T12:00:00.000000Z",
         "complete_until": "2026-11-20T11:59:00.000000Z", "processes": 2, "late_processes": 0,
+        "late_agents": 0,
         "silent_processes": 0, "losses": [], "losses_total": 0, "losses_relation": "eq",
     }  # fmt: skip
     return Completeness(**{**usual, **more})

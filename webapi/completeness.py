@@ -7,7 +7,7 @@ about is the operator's to know.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from flask import Response, request
@@ -19,7 +19,7 @@ from webapi import parameters
 from webapi.answered import Moment, Verdict
 from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
-from webapi.completeness_reading import LogView, Placed
+from webapi.completeness_reading import LATEST, LogView, Placed
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
 from webapi.errors import ParameterError
 from webapi.export_file import ExportCompleteness
@@ -31,7 +31,7 @@ from webapi.query import EARLIEST, Query
 from webapi.request import read_pairs
 from webapi.request_reading import Pairs, RequestReading
 
-LATEST: Final = datetime.max.replace(tzinfo=UTC)
+MILLISECOND: Final = timedelta(milliseconds=1)
 MOST_LOSSES: Final = 100
 """Of the losses that concern the window, the newest are told one by one."""
 
@@ -61,16 +61,18 @@ class Completeness(Struct, frozen=True, rename="camel", kw_only=True):
 
     Args:
         verdict: `gaps`: something of the window is known to be missing or altered. `lagging`:
-            nothing is, but processes that should have been heard were not, so that more may come.
+            nothing is, but processes that should have been heard were not, or an agent is behind,
+            so that more may come.
             `unknown`: nothing is, but no process says that it lives. `complete`: nothing is, and
             all that live are heard; what is newer than `completeUntil` may be on its way.
         since: the window, as it was asked for; null: from the beginning.
         until: its end, not included; null: until now.
         as_of: when that was looked up, at most ten seconds ago.
-        complete_until: all processes that live were heard of since, so what happened before it has
-            arrived, or is told as missing. Null where none says that it lives.
-        processes: how many live: were heard within a day, and neither ended nor fell silent.
+        complete_until: all processes that live were heard of since, and no agent is behind, so what
+            happened before it has arrived, or is told as missing. Null where nobody can say.
+        processes: how many live: were heard within a week, and neither ended nor fell silent.
         late_processes: how many of them should have been heard since.
+        late_agents: how many agents say that they have not shipped all that they should have.
         silent_processes: how many were killed or hang: they fell silent within a day, without a
             last line, and all that they wrote has arrived.
         losses: what of the window is missing or altered, the newest findings first, 100 at most.
@@ -85,6 +87,7 @@ class Completeness(Struct, frozen=True, rename="camel", kw_only=True):
     complete_until: Moment | None
     processes: int
     late_processes: int
+    late_agents: int
     silent_processes: int
     losses: list[KnownLoss]
     losses_total: int
@@ -126,40 +129,61 @@ def read_window(pairs: Pairs) -> tuple[datetime | None, datetime | None]:
 def judge_window(view: LogView, since: datetime | None, until: datetime | None) -> Completeness:
     """Return what the log tells of a window `[since, until)`. Pure."""
     start, end = since or EARLIEST, until or LATEST
-    losses = [one for one in view.losses if (one.after or EARLIEST) < end and one.before >= start]
+    losses = [
+        # A heartbeat is known to the millisecond, rounded down.
+        one
+        for one in view.losses
+        if (one.after or EARLIEST) < end and one.before + MILLISECOND > start
+    ]
     heard = view.heard
     return Completeness(
-        verdict=_verdict(view, end, is_lossy=bool(losses)),
+        verdict=_verdict(view, start, end, is_lossy=bool(losses)),
         since=_instant(since),
         until=_instant(until),
         as_of=format_instant(view.as_of),
-        complete_until=_instant(heard.complete_until),
+        complete_until=_instant(_complete_until(view)),
         processes=heard.live,
         late_processes=heard.late,
+        late_agents=len(view.backlogs),
         silent_processes=view.silent_day,
         losses=[_known(one) for one in losses[: -MOST_LOSSES - 1 : -1]],
         losses_total=len(losses),
-        losses_relation="gte" if view.has_older else "eq",
+        losses_relation="gte" if _has_unread(view, start) else "eq",
     )
 
 
-def vouch(view: LogView, query: Query) -> ExportCompleteness:
-    """Return what an export says of the time that it is of. Pure."""
+def vouch(view: LogView | None, query: Query) -> ExportCompleteness:
+    """Return what an export says of the time that it is of; without a view nobody knows. Pure."""
+    if view is None:
+        return ExportCompleteness(verdict="unknown", complete_until=None, losses=0)
     found = judge_window(view, query.since, query.until)
     return ExportCompleteness(
         verdict=found.verdict, complete_until=found.complete_until, losses=found.losses_total
     )
 
 
-def _verdict(view: LogView, end: datetime, *, is_lossy: bool) -> Verdict:
+def _verdict(view: LogView, start: datetime, end: datetime, *, is_lossy: bool) -> Verdict:
     heard = view.heard
     if is_lossy:
         return "gaps"
-    if heard.late_since is not None and heard.late_since < end:
+    awaited = view.backlogs if heard.late_since is None else (*view.backlogs, heard.late_since)
+    if min(awaited, default=LATEST) < end:
         return "lagging"
-    if not heard.known or not heard.is_whole or view.has_older:
+    if not heard.known or not heard.is_whole or _has_unread(view, start):
         return "unknown"
     return "complete"
+
+
+def _has_unread(view: LogView, start: datetime) -> bool:
+    # What was found before lies before.
+    return view.older_before is not None and start < view.older_before
+
+
+def _complete_until(view: LogView) -> datetime | None:
+    until = view.heard.complete_until
+    if until is None or EARLIEST in view.backlogs:
+        return None
+    return min(until, *view.backlogs) if view.backlogs else until
 
 
 def _known(placed: Placed) -> KnownLoss:

@@ -354,7 +354,7 @@ def _open(who: Reader, question: ExportQuestion, pairs: Pairs, as_of: str) -> Ex
             "export_busy", "one of them has to end first", retry_after_seconds=BUSY_RETRY_SECONDS
         )
     try:
-        completeness = vouch(ours.completeness_reading.look(), question.query)
+        completeness = vouch(ours.completeness_reading.glance(None), question.query)
         sweep = ours.reading.sweep(question.query)
     except BaseException:
         ours.exports.end(who.organization_id)

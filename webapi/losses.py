@@ -6,6 +6,8 @@
     audit_log.event_missing       an event that was stored is not any more, nor its partition
     audit_log.partition_missing   a partition is gone, and had not to go
     audit_log.partition_restored  it is back, from the archive
+    audit_log.backlog_detected    an agent has not shipped what was written since an instant
+    audit_log.backlog_cleared     it has
 
 Such an event says which numbers of a process are concerned, and when that was found. When they
 happened say the heartbeats of the process before and behind them: events of `_system` as these are,
@@ -14,6 +16,7 @@ so nothing of another tenant is read.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Final, Literal
 
 import msgspec
@@ -25,14 +28,18 @@ from indexer.records import MISSING, RESTORED
 from indexer.settings import IndexSettings
 from indexer.span import Span, span_of
 from webapi.aggregation import Number, instant_of
-from webapi.query import ScopedSearch
+from webapi.query import EARLIEST, ScopedSearch
 
 GAP: Final = "audit_log.gap_detected"
 GAP_CLOSED: Final = "audit_log.gap_closed"
 BREAK: Final = "audit_log.chain_broken"
 GONE: Final = "audit_log.event_missing"
 SILENT: Final = "audit_log.source_silent"
-TOLD: Final = (GAP, GAP_CLOSED, BREAK, GONE, SILENT, MISSING, RESTORED)
+BEHIND: Final = "audit_log.backlog_detected"
+CAUGHT_UP: Final = "audit_log.backlog_cleared"
+OF_LOSSES: Final = (GAP, GAP_CLOSED, BREAK, GONE, MISSING, RESTORED)
+OF_SILENCE: Final = (SILENT,)
+OF_BACKLOGS: Final = (BEHIND, CAUGHT_UP)
 
 Kind = Literal["gap", "altered", "event_missing", "partition_missing"]
 KINDS: Final[Mapping[str, Kind]] = {
@@ -78,6 +85,7 @@ class _Context(Struct, frozen=True, rename="camel"):
     events: int | str = 0
     ranges: list[str] = []
     event_timestamp: str = ""
+    settled_until: str = ""
 
 
 class Told(Struct, frozen=True):
@@ -105,6 +113,22 @@ def read_told(lines: Iterable[bytes | Raw]) -> list[Told]:
 def silent_of(told: Sequence[Told]) -> dict[str, datetime]:
     """Return when each process was last told to be silent."""
     return {one.resource.id: parse_instant(one.timestamp) for one in told if one.action == SILENT}
+
+
+def backlogs_of(told: Sequence[Told]) -> list[datetime]:
+    """Return until when all is stored, by each backlog that is not cleared.
+
+    Args:
+        told: the oldest first.
+    """
+    backlogs: dict[str, datetime] = {}
+    for one in told:
+        if one.action == CAUGHT_UP:
+            backlogs.pop(one.resource.id, None)
+        elif one.action == BEHIND:
+            # Told again, it is the same one, as far as it is by now.
+            backlogs[one.resource.id] = _instant_or(one.context.settled_until, EARLIEST)
+    return list(backlogs.values())
 
 
 def losses_of(told: Sequence[Told], index: IndexSettings) -> list[Loss]:
@@ -155,14 +179,18 @@ def _numbers_loss(told: Told, known: Sequence[Range]) -> Loss | None:
 def _partition_loss(told: Told, index: IndexSettings) -> Loss:
     span = span_of(told.resource.id, index)
     if span is None and told.context.event_timestamp:
-        try:
-            instant = parse_instant(told.context.event_timestamp)
-        except ValueError:
-            instant = parse_instant(told.timestamp)
+        instant = _instant_or(told.context.event_timestamp, parse_instant(told.timestamp))
         span = Span(instant, instant)
     return Loss(
         kind=KINDS[told.action], events=0, found_at=parse_instant(told.timestamp), span=span
     )
+
+
+def _instant_or(text: str, otherwise: datetime) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError:
+        return otherwise
 
 
 def _ranges(told: Told) -> list[Range]:
@@ -177,17 +205,32 @@ def _ranges(told: Told) -> list[Range]:
 def subtract(ranges: Sequence[Range], known: Sequence[Range]) -> list[Range]:
     """Return what of some ranges is in none of the others, in order."""
     rest: list[Range] = []
+    others = _join(known)
+    begin = 0
     for first, last in sorted(ranges):
         at = first
-        for low, high in sorted(known):
-            if high < at or low > last:
-                continue
+        # Those that end before this one end before all that follow.
+        while begin < len(others) and others[begin][1] < first:
+            begin += 1
+        for low, high in islice(others, begin, None):
+            if low > last:
+                break
             if low > at:
                 rest.append((at, low - 1))
-            at = high + 1
+            at = max(at, high + 1)
         if at <= last:
             rest.append((at, last))
     return rest
+
+
+def _join(ranges: Sequence[Range]) -> list[Range]:
+    joined: list[Range] = []
+    for first, last in sorted(ranges):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined
 
 
 def count(ranges: Iterable[Range]) -> int:
@@ -245,5 +288,7 @@ def window_of(loss: Loss, sides: Sides) -> tuple[datetime | None, datetime]:
     after, behind = instant_of(sides.before.at), instant_of(sides.behind.at)
     # It was there, or not there, when it was found.
     before = loss.found_at if behind is None else min(behind, loss.found_at)
-    # A clock that was set meanwhile says nothing.
-    return (after, before) if after is None or after <= before else (None, loss.found_at)
+    # A clock that was set back meanwhile says nothing.
+    return (
+        (after, before) if after is None or after <= before else (None, max(after, loss.found_at))
+    )

@@ -23,7 +23,8 @@ from webapi.aggregation import Number, Terms, instant_of
 from webapi.query import ScopedSearch, any_action, event_order
 
 DAY: Final = timedelta(days=1)
-"""Who was not heard for so long is forgotten, as by the agent."""
+WEEK: Final = timedelta(days=7)
+"""Who was not heard for so long is waited for no more: an agent may be down over a long weekend."""
 INTERVALS: Final = 3
 """So many heartbeats that do not come make a process late, as for the agent."""
 SLACK: Final = timedelta(seconds=15)
@@ -53,7 +54,7 @@ class Heard(Struct, frozen=True, kw_only=True):
     """What all of them come to.
 
     Args:
-        known: how many were heard within a day.
+        known: how many were heard within a day, or live.
         live: how many of them neither ended nor fell silent.
         late: how many of these should have been heard since.
         complete_until: from before it nothing more comes; None where nobody was heard.
@@ -98,14 +99,14 @@ class _Heartbeat(Struct, frozen=True):
     context: _Context
 
 
-def pulse_search(now: datetime) -> ScopedSearch:
-    """Return the search for the newest heartbeat, and last line, of each process of a day."""
+def pulse_search(since: datetime, until: datetime | None = None) -> ScopedSearch:
+    """Return the search for the newest heartbeat, and last line, of each process of a time."""
     newest = {"at": {"max": {"field": "timestamp"}}}
     return ScopedSearch(
         organization_id=SYSTEM_ORGANIZATION,
         filters=[
             any_action((SOURCE_HEARTBEAT, SOURCE_CLOSED)),
-            {"range": {"timestamp": {"gte": format_instant(now - DAY)}}},
+            {"range": {"timestamp": _window(since, until)}},
         ],
         rest={
             "size": 0,
@@ -123,6 +124,11 @@ def pulse_search(now: datetime) -> ScopedSearch:
     )
 
 
+def _window(since: datetime, until: datetime | None) -> dict[str, str]:
+    end = {} if until is None else {"lt": format_instant(until)}
+    return {"gte": format_instant(since), **end}
+
+
 def pulses_of(answer: SourcesAnswer) -> list[Pulse]:
     """Return what the answer says of each process, who was heard last first."""
     pulses: list[Pulse] = []
@@ -132,6 +138,17 @@ def pulses_of(answer: SourcesAnswer) -> list[Pulse]:
             # Whoever goes on after its last line says so by a heartbeat after it.
             pulses.append(Pulse(bucket.key, heard, closed is not None and closed >= heard))
     return sorted(pulses, key=lambda one: one.heard_at, reverse=True)
+
+
+def with_older(pulses: Sequence[Pulse], older: Iterable[Pulse]) -> list[Pulse]:
+    """Return what is known of each process, who was heard last first.
+
+    Args:
+        pulses: all that were heard lately.
+        older: those of before that did not end then.
+    """
+    lately = {one.source_id for one in pulses}
+    return [*pulses, *(one for one in older if one.source_id not in lately)]
 
 
 def interval_search(source_ids: Sequence[str]) -> ScopedSearch:
@@ -192,7 +209,7 @@ def judge(
     """Return what the heartbeats come to.
 
     Args:
-        pulses: all that were heard within a day.
+        pulses: all that were heard within a day, and those of the week that did not end.
         silent: as of `live_of`.
         intervals: in seconds, of those whose own was asked for.
         now: aware.
@@ -206,8 +223,9 @@ def judge(
     ]
     # A clock that is ahead vouches for no time that has not come.
     everybody = [now] if pulses else []
+    lately = [one for one in pulses if one.heard_at > now - DAY]
     return Heard(
-        known=len(pulses),
+        known=max(len(lately), len(live)),
         live=len(live),
         late=len(late),
         complete_until=min((*everybody, *(one.heard_at for one in live)), default=None),

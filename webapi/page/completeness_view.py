@@ -74,6 +74,7 @@ class Whole:
             ends before.
         processes: how many live.
         late: how many of them should have been heard since.
+        behind: how many agents say that they have not shipped all that they should have.
         silent: how many fell silent within a day.
         losses: the newest findings.
         more: how many more there are.
@@ -85,6 +86,7 @@ class Whole:
     until: datetime | None
     processes: int
     late: int
+    behind: int
     silent: int
     losses: Sequence[LossLine]
     more: int
@@ -102,6 +104,7 @@ def whole_view(found: Completeness) -> Whole:
         until=until,
         processes=found.processes,
         late=found.late_processes,
+        behind=found.late_agents,
         silent=found.silent_processes,
         losses=[_line(one) for one in found.losses[:SHOWN_LOSSES]],
         more=max(0, found.losses_total - SHOWN_LOSSES),

@@ -137,13 +137,13 @@ def show_incident() -> Response | WerkzeugResponse:
     return document.render("incident.html", reader(), view)
 
 
-def look_at_window(since: datetime | None, until: datetime | None) -> Whole:
-    """Return what is known of how complete a window is, for the badge of a page.
+def look_at_window(since: datetime | None, until: datetime | None) -> Whole | None:
+    """Return what is known of how complete a window is; None where that does not come soon.
 
-    Raises:
-        UnavailableError, InternalError: as `CompletenessReading.look`.
+    The rows of the page are there already: they neither wait nor fail for what is said beside them.
     """
-    return whole_view(judge_window(parts().completeness_reading.look(), since, until))
+    view = parts().completeness_reading.glance()
+    return None if view is None else whole_view(judge_window(view, since, until))
 
 
 @blueprint.get("/history")
