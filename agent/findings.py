@@ -112,6 +112,11 @@ class Findings:
     def __iter__(self) -> Iterator[Finding]:
         return iter(list(self._waiting.values()))
 
+    @property
+    def room(self) -> int:
+        """How many more sources are told of one by one, at least."""
+        return max(0, SOURCES_LIMIT - len(self._waiting))
+
     def add(self, finding: Finding) -> None:
         """Let it wait, with what is known of the same."""
         for one in (finding, _of_file(finding), _of_host(finding)):

@@ -106,7 +106,9 @@ class Integrity:
 
     def listen(self, now: float, patterns: Sequence[str]) -> None:
         """Find the sources that fell silent, once all is settled that could be read."""
-        for source_id, pulse in self.silences.look(now, patterns, self._follower):
+        # Told without its name, a source would be waited for as if it lived.
+        room = self.findings.room
+        for source_id, pulse in self.silences.look(now, patterns, self._follower, room):
             self._totals.silent_sources += 1
             self._add(tell_silence(source_id, pulse))
 

@@ -157,7 +157,7 @@ class Silences:
             del self._pulses[next(iter(self._pulses))]
 
     def look(
-        self, now: float, patterns: Sequence[str], files: Files
+        self, now: float, patterns: Sequence[str], files: Files, most: int = SOURCES_LIMIT
     ) -> list[tuple[str, PulseState]]:
         """The sources that fell silent, each once.
 
@@ -165,13 +165,14 @@ class Silences:
             now: monotonic.
             patterns: the globs that are followed.
             files: those that they match.
+            most: so many can be told by name now; the others are found by the next look.
         """
         self._forgive(now)
         if self._horizon is None and self._find_due(now, patterns, files):
             self._horizon = Horizon(files, now)
         if self._horizon is None or not self._horizon.is_passed():
             return []
-        due = self._find_due(self._horizon.taken, patterns, files)
+        due = self._find_due(self._horizon.taken, patterns, files)[:most]
         self._horizon = None
         for name in due:
             pulse = self._pulses[name]

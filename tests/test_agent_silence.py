@@ -17,6 +17,9 @@ from agent.archives import Search
 from agent.checkpoint import PulseState
 from agent.chunk import Sign, Span
 from agent.findings import Findings
+from agent.follow import Follower
+from agent.integrity import Integrity
+from agent.settings import AgentSettings
 from agent.silence import (
     KEPT_SECONDS,
     Silences,
@@ -26,6 +29,7 @@ from agent.silence import (
     tell_silence,
 )
 from agent.sources import SOURCES_LIMIT
+from agent.status import Totals
 from agent.tail import Tail
 from agent.trail import describe
 from agent.unreadable import Unreadable
@@ -33,6 +37,7 @@ from audit_events import open_log
 from audit_events.draft import DraftRules, draft_event
 from indelible.agent_status import describe_sources
 from indelible.event_table import finding
+from indexer.settings import IndexSettings
 from tests.agent_loop import Agent
 from tests.agent_world import SOURCE
 from tests.waiting import wait_until
@@ -265,6 +270,20 @@ def test_a_host_of_silent_sources_is_a_bounded_number_of_events() -> None:
     merged = [describe(one, "agent-1")["context"] for one in waiting if one.sources > 1]
     assert merged == [{"host": "agent-1", "file": PATH, "sources": 900}]
     assert "900 sources silent" in finding(SILENT, msgspec.convert(merged[0], dict[str, object]))
+
+
+def test_many_that_are_killed_at_once_are_all_told_by_name(tmp_path: Path) -> None:
+    """A host whose application has hundreds of processes: who is not named is waited for."""
+    names = [f"source-{at}" for at in range(250)]
+    loaded = checkpoint.Checkpoint(pulses=dict.fromkeys(names, ALIVE))
+    follower = Follower(AgentSettings(paths=PATHS, state_directory=str(tmp_path)), ())
+    integrity = Integrity(loaded, tmp_path, follower, Totals(), 0.0, index=IndexSettings())
+    told: list[str] = []
+    for now in (*range(0, 181, 20), 181, 182, 183, 184):
+        integrity.listen(now, ("/**",))
+        told += [one.source_id for one in integrity.findings]
+        integrity.findings.drop(list(integrity.findings))
+    assert sorted(told) == sorted(names)
 
 
 def test_status_names_the_silent_and_counts_the_rest() -> None:
