@@ -20,6 +20,7 @@ from tests.waiting import wait_until
 from tests.webapi_api import write_events
 from webapi.completeness import Completeness, judge_window
 from webapi.completeness_reading import CompletenessReading
+from webapi.pulses import SETTLED
 from webapi.reading import Reading
 from webapi.storage import Storage
 
@@ -48,7 +49,10 @@ def home(tmp_path: Path, opensearch: Cluster, index: IndexSettings) -> Iterator[
 def reading(home: AgentHome) -> Iterator[CompletenessReading]:
     with home.cluster.client("reader") as client:
         found = Reading(Storage(client, home.index, 10), home.index)
-        yield CompletenessReading(found, home.index, kept_seconds=0)
+        # A heartbeat counts at once: what is tried is that the agent tells, not that one waits.
+        yield CompletenessReading(
+            found, home.index, kept_seconds=0, now=lambda: datetime.now(UTC) + SETTLED
+        )
 
 
 def judged(reading: CompletenessReading, until: datetime | None = None) -> Completeness:

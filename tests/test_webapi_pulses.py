@@ -39,10 +39,10 @@ def heard(
         pytest.param(
             [Pulse("a", ago(9)), Pulse("b", ago(59))], {}, {}, heard(2, 59), id="the quietest"
         ),
-        pytest.param([Pulse("a", ago(195))], {}, {}, heard(1, 195), id="just not late"),
-        pytest.param([Pulse("a", ago(196))], {}, {}, heard(1, 196, 196), id="late"),
+        pytest.param([Pulse("a", ago(210))], {}, {}, heard(1, 210), id="just not late"),
+        pytest.param([Pulse("a", ago(211))], {}, {}, heard(1, 211, 211), id="late"),
         pytest.param(
-            [Pulse("a", ago(196)), Pulse("b", ago(900)), Pulse("c", ago(1))],
+            [Pulse("a", ago(211)), Pulse("b", ago(900)), Pulse("c", ago(1))],
             {},
             {},
             heard(3, 900, 900, late_ones=2),
@@ -82,7 +82,7 @@ def test_what_heartbeats_come_to(
 
 
 def test_who_would_be_late_is_asked_for_its_interval() -> None:
-    live = [Pulse("a", ago(100)), Pulse("b", ago(200)), Pulse("c", ago(300))]
+    live = [Pulse("a", ago(100)), Pulse("b", ago(220)), Pulse("c", ago(300))]
     assert [one.source_id for one in quiet_of(live, NOW)] == ["b", "c"]
 
 

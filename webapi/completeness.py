@@ -129,12 +129,7 @@ def read_window(pairs: Pairs) -> tuple[datetime | None, datetime | None]:
 def judge_window(view: LogView, since: datetime | None, until: datetime | None) -> Completeness:
     """Return what the log tells of a window `[since, until)`. Pure."""
     start, end = since or EARLIEST, until or LATEST
-    losses = [
-        # A heartbeat is known to the millisecond, rounded down.
-        one
-        for one in view.losses
-        if (one.after or EARLIEST) < end and one.before + MILLISECOND > start
-    ]
+    losses = [one for one in view.losses if _meets(one, start, end)]
     heard = view.heard
     return Completeness(
         verdict=_verdict(view, start, end, is_lossy=bool(losses)),
@@ -150,6 +145,13 @@ def judge_window(view: LogView, since: datetime | None, until: datetime | None) 
         losses_total=len(losses),
         losses_relation="gte" if _has_unread(view, start) else "eq",
     )
+
+
+def _meets(placed: Placed, start: datetime, end: datetime) -> bool:
+    span = placed.loss.span
+    # A partition ends right before its end; a heartbeat is known to the millisecond, rounded down.
+    rest = timedelta() if span is not None and span.start < span.end else MILLISECOND
+    return (placed.after or EARLIEST) < end and placed.before + rest > start
 
 
 def vouch(view: LogView | None, query: Query) -> ExportCompleteness:

@@ -35,6 +35,7 @@ from webapi.losses import (
 from webapi.pulses import (
     DAY,
     MOST_SOURCES,
+    SETTLED,
     WEEK,
     Heard,
     SourcesAnswer,
@@ -200,7 +201,8 @@ class CompletenessReading:
     def _hear(
         self, silent: dict[str, datetime], now: datetime, *, is_whole: bool
     ) -> tuple[Heard, int]:
-        answer = self._reading.over(pulse_search(now - DAY), now - DAY, None)
+        until = now - SETTLED
+        answer = self._reading.over(pulse_search(now - DAY, until), now - DAY, until)
         lately, older = answer.aggregated(SourcesAnswer), self._hear_older(now)
         pulses = with_older(
             pulses_of(lately), (one for one in pulses_of(older) if not one.is_closed)

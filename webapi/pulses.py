@@ -27,8 +27,11 @@ WEEK: Final = timedelta(days=7)
 """Who was not heard for so long is waited for no more: an agent may be down over a long weekend."""
 INTERVALS: Final = 3
 """So many heartbeats that do not come make a process late, as for the agent."""
-SLACK: Final = timedelta(seconds=15)
-"""What shipping and refreshing may take beside that."""
+SETTLED: Final = timedelta(seconds=15)
+"""A heartbeat may be stored seconds before what stands ahead of it; so long it says nothing, and by
+then an agent has told of what did not come."""
+SLACK: Final = timedelta(seconds=30)
+"""What shipping and refreshing may take beside the intervals, and that it says nothing yet."""
 DEFAULT_INTERVAL_SECONDS: Final = 60.0
 """Of `configure()`, where a process's own is not asked for."""
 MOST_SOURCES: Final = 10_000
