@@ -45,9 +45,9 @@ def sync(directory: Path) -> None:
 
 
 def fill(directory: Path) -> Path:
-    """Take all that is left of a file system; returns what to delete."""
+    """Take all that is left of a file system, also once more; returns what to delete."""
     filler = directory / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
+    with filler.open("ab", buffering=0) as file, suppress(OSError):
         while file.write(b"x" * 4096):
             pass
     return filler

@@ -121,7 +121,9 @@ def test_the_log_tells_of_it_and_the_checkpoint_keeps_it(
     monkeypatch.setattr("agent.pipeline.STATUS_SECONDS", 0.02)
     monkeypatch.setattr("agent.backlog.DELAY_SECONDS", 0.3)
     write(tmp_path / "a.log", 0)
-    with Agent(tmp_path).running() as agent:
+    made = Agent(tmp_path)
+    made.pipeline.integrity.backlog = Backlog(BacklogState(), made.pipeline.follower)
+    with made.running() as agent:
         wait_for(agent, 0)
         wait_until(lambda: checkpoint.load(agent.state).backlog.settled > 0, "settled is kept")
         agent.sink.gate.clear()

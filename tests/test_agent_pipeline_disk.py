@@ -120,19 +120,26 @@ def test_a_state_directory_that_fills_and_frees_costs_nothing(tmp_path: Path) ->
     path = tmp_path / "a.log"
     with small_disk(tmp_path / "disk", "256k") as disk, state_on(tmp_path, disk):
         agent = Agent(tmp_path)
+        buried: list[int] = []
+
+        def is_told() -> bool:
+            # A file that is replaced right then leaves room that was taken when the disk was full.
+            fill(disk)
+            buried.append(1)
+            bury(path, 1)
+            return "checkpoint_not_saved" in problems(agent)
+
         with agent.running():
             write(path, 0)
             wait_until(lambda: is_settled(agent, path), "settled")
             for number in range(1, 4):
-                filler = fill(disk)
-                bury(path, 1)
-                wait_until(lambda: "checkpoint_not_saved" in problems(agent), "is told")
+                wait_until(is_told, "is told", pause_seconds=0.5)
                 write(path, number)
-                filler.unlink()
+                fill(disk).unlink()
                 wait_until(lambda: is_settled(agent, path), "settled")
                 wait_until(lambda: problems(agent) == [], "ready again")
         assert agent.sink.ids == ids(0, 1, 2, 3)
-        assert records(agent) == ["garbage"] * 3
+        assert records(agent) == ["garbage"] * len(buried)
 
 
 def test_on_storage_where_every_sync_fails_the_dead_letter_has_each_line_once(
