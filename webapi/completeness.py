@@ -21,7 +21,6 @@ from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.completeness_reading import LATEST, LogView, Placed
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
-from webapi.errors import ParameterError
 from webapi.export_file import ExportCompleteness
 from webapi.kinds import asks
 from webapi.losses import Kind
@@ -120,8 +119,7 @@ def read_window(pairs: Pairs) -> tuple[datetime | None, datetime | None]:
     """
     reading = RequestReading(pairs, PARAMETERS)
     since, until = reading.single(parameters.SINCE), reading.single(parameters.UNTIL)
-    if since is not None and until is not None and since >= until:
-        reading.refuse("since", ParameterError("conflict", "must be before `until`"))
+    reading.refuse_unless_before(since, until)
     reading.finish()
     return since, until
 

@@ -23,7 +23,7 @@ from webapi.answering import answer_json, record_read
 from webapi.audit_log import PATH, blueprint
 from webapi.auth import Reader
 from webapi.description import QUESTION_CODES, Json, describe_parameter, operation
-from webapi.errors import MissingError, ParameterError, UnavailableError
+from webapi.errors import MissingError, UnavailableError
 from webapi.export import BUSY_RETRY_SECONDS
 from webapi.export_file import file_name
 from webapi.head_reading import HeadPart, HeadQuestion, HeadReading
@@ -95,8 +95,7 @@ def read_question(organization_id: str, pairs: Pairs) -> HeadQuestion:
     """
     reading = RequestReading(pairs, PARAMETERS)
     since, until = reading.single(SINCE), reading.single(UNTIL)
-    if since is not None and until is not None and since >= until:
-        reading.refuse("since", ParameterError("conflict", "must be before `until`"))
+    reading.refuse_unless_before(since, until)
     question = HeadQuestion(
         organization_id=organization_id,
         after=reading.single(AFTER) or 0,

@@ -161,8 +161,7 @@ def read_window(reading: RequestReading, query: Query) -> Query:
         reading.refuse("around", ParameterError("conflict", reason))
     elif around is not None:
         since, until = span(around, window or values.read_duration(values.DEFAULT_WINDOW))
-    if since is not None and until is not None and since >= until:
-        reading.refuse("since", ParameterError("conflict", "must be before `until`"))
+    reading.refuse_unless_before(since, until)
     if since is None and until is None:
         return query
     return replace(query, since=since, until=until)

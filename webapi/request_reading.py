@@ -1,6 +1,7 @@
 """The values of one request by name, and everything that is wrong with them, told at once."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Final, TypeVar
 
@@ -37,6 +38,11 @@ class RequestReading:
     def refuse(self, name: str, error: ParameterError) -> None:
         """Note that a parameter cannot be taken."""
         self.problems.append(error.of(name))
+
+    def refuse_unless_before(self, since: datetime | None, until: datetime | None) -> None:
+        """Note that a window ends before it begins, or right then."""
+        if since is not None and until is not None and since >= until:
+            self.refuse("since", ParameterError("conflict", "must be before `until`"))
 
     def given(self, parameter: Parameter[object]) -> bool:
         """Tell whether the request has a parameter, well or badly."""

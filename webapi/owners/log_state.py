@@ -24,6 +24,7 @@ from webapi.event_values import read_parts
 from webapi.facet_counts import FacetQuestion, facets_of
 from webapi.histogram import INTERVALS
 from webapi.listing import Listed
+from webapi.losses import BREAK, GAP, GAP_CLOSED, SILENT
 from webapi.query import Query, ScopedSearch, any_action, any_result
 from webapi.reading import Reading
 
@@ -32,10 +33,6 @@ SAMPLE: Final = 100
 """So many of the newest events tell how old events are when they arrive."""
 MOST_INDICES: Final = 2000
 
-GAP: Final = "audit_log.gap_detected"
-GAP_CLOSED: Final = "audit_log.gap_closed"
-BREAK: Final = "audit_log.chain_broken"
-SILENT: Final = "audit_log.source_silent"
 WATCHED: Final = (
     *(SOURCE_HEARTBEAT, SOURCE_CLOSED, SILENT),
     *(GAP, GAP_CLOSED, BREAK, MISSING, VERIFIED),
